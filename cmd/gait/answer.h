@@ -1,0 +1,62 @@
+/*
+ * answer: what a process says of itself, in its answer to <prefix>/ask and retained at <prefix>/metrics/<process>.
+ *
+ * It comes over the broker, where others may publish too: what is missing or malformed counts as zero or empty, and texts
+ * hold printable ASCII only, so that they can be shown.
+ */
+#ifndef ANSWER_H
+#define ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "record/reason.h"
+#include "run/stream.h"
+
+#define ANSWER_CONSUMERS_MAX 32 /* as many as a process can have of its output */
+#define ANSWER_NAME_SIZE 65     /* names have at most 64 bytes, in the configuration too */
+
+/* The names of an input's counters, taken first; and how many there are. */
+enum { ANSWER_TAKEN, ANSWER_COUNTERS = 7 };
+extern const char *const answer_counter_names[ANSWER_COUNTERS];
+
+struct answer_input {
+    int64_t counters[ANSWER_COUNTERS];
+    char epoch[ANSWER_NAME_SIZE]; /* links: which outbox was applied … */
+    int64_t applied;              /* … and up to where */
+};
+
+struct answer_consumer {
+    char name[ANSWER_NAME_SIZE];
+    int64_t applied;
+};
+
+struct answer {
+    char process[ANSWER_NAME_SIZE];
+    char state[16];
+    char why[64]; /* why it is stopped */
+    int64_t pid;
+    struct answer_input inputs[OPERATOR_INPUTS_MAX]; /* in the order of the stream's declaration */
+    char epoch[ANSWER_NAME_SIZE];                    /* of the output; empty if there is none */
+    int64_t last;
+    struct answer_consumer consumers[ANSWER_CONSUMERS_MAX];
+    unsigned consumer_count;
+    int64_t reasons[REASON_COUNT];
+    int64_t inbox_bytes;
+    int64_t due;
+};
+
+/* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog. */
+int answer_decode(struct span text, struct answer *answer);
+
+/* Whether taken = passed + waiting + refused + duplicate + stale + invalid for this input. */
+bool answer_balances(const struct answer_input *input);
+
+/* Whether name is a registered consumer of the output. */
+bool answer_has_consumer(const struct answer *answer, const char *name);
+
+/* How many messages of the producer's output this input has not applied yet; all, if it knows another outbox. */
+int64_t answer_behind(const struct answer_input *input, const struct answer *producer);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * peers: the running processes, asked over the broker how they are.
+ *
+ * An empty message to <prefix>/ask is answered by every process with its metrics. What the broker keeps of them
+ * (<prefix>/metrics/<process>, <prefix>/status/<process>) stands in for those that don't answer.
+ */
+#ifndef PEERS_H
+#define PEERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/broker.h"
+#include "base/buffer.h"
+#include "run/stream.h"
+
+#include "answer.h"
+
+#define PEERS_MAX 16 /* the catalog has six */
+
+/* What is known of one process. */
+struct peer {
+    const struct stream *stream;
+    bool answered;        /* in the last round */
+    bool known;           /* text and answer are set: from the last round, or as the broker keeps them */
+    char status[16];      /* as the broker keeps it: "online", "offline", or empty */
+    struct buffer text;   /* the JSON document */
+    struct answer answer; /* the same, read */
+};
+
+struct peers;
+
+/* To be asked at broker, below prefix; both must outlive it. NULL with a line in the log. Free with peers_free. */
+struct peers *peers_new(const struct broker *broker, const char *prefix);
+
+/* Ask everybody, connecting first if need be until connect_deadline_ms (of clock_steady_ms), and wait for all answers
+ * at most wait_ms. 1 all expected ones answered, 0 some did not, -1 no connection (a line is on standard error). */
+int peers_ask(struct peers *peers, int64_t connect_deadline_ms, int64_t wait_ms);
+
+/* After peers_ask, until the next one: what is known, in the order of the catalog; *count of them. */
+const struct peer *peers_list(const struct peers *peers, unsigned *count);
+
+/* Whether the process must answer: all that have an output; one without (the lake) only if it is a consumer of some. */
+bool peers_expected(const struct peers *peers, const struct peer *peer);
+
+/* The peer with this stream. */
+const struct peer *peers_find(const struct peers *peers, const struct stream *stream);
+
+/* Whether everything that has come in is worked everywhere; if not, why says in one line who is not done. */
+bool peers_at_rest(const struct peers *peers, struct buffer *why);
+
+/* Whether every input of every known process balances; if not, why says in one line which does not. */
+bool peers_balanced(const struct peers *peers, struct buffer *why);
+
+/* NULL is fine. */
+void peers_free(struct peers *peers);
+
+#endif

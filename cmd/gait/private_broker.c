@@ -1,0 +1,123 @@
+#include "private_broker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+
+int
+private_broker_find(struct buffer *path)
+{
+    /* Debian puts mosquitto where the PATH of ordinary users does not look. */
+    static const char more[] = ":/usr/sbin:/usr/local/sbin";
+    struct buffer list = {NULL, 0, 0};
+    const char *given = getenv("PATH");
+    size_t start = path->len;
+    int result = -1;
+    buffer_printf(&list, "%s%s", given == NULL ? "" : given, more);
+    const char *at = buffer_text(&list);
+    while (result != 0 && *at != '\0') {
+        size_t len = strcspn(at, ":");
+        path->len = start;
+        buffer_printf(path, "%.*s/mosquitto", (int)len, at);
+        if (at[0] == '/' && access(buffer_text(path), X_OK) == 0)
+            result = 0;
+        at += len + (at[len] == ':');
+    }
+    if (result != 0)
+        log_error("there is no mosquitto in PATH, /usr/sbin or /usr/local/sbin; install it, or name a broker with "
+                  "--broker");
+    buffer_free(&list);
+    return result;
+}
+
+int
+private_broker_check_port(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int on = 1; /* as mosquitto does: connections of the one before may still be fading */
+    int result = -1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        bind(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        result = 0;
+    if (result != 0)
+        log_error("no broker can be started on 127.0.0.1:%d: %s; choose another with --port, or use the broker that is "
+                  "there with --broker 127.0.0.1:%d",
+                  port, strerror(errno), port);
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
+/* The file, as one who has to look after the broker would want to find it. */
+static void
+add_settings(struct buffer *conf, const char *dir, int port)
+{
+    buffer_add_text(conf, "# Written by `gait up` at every start; changes do not stay.\n\n");
+    buffer_printf(conf,
+                  "# For this machine only, and so for everybody on it. A broker that others reach needs TLS and a\n"
+                  "# list of who may do what: run that one yourself and name it with --broker.\n"
+                  "listener %d 127.0.0.1\n"
+                  "allow_anonymous true\n\n",
+                  port);
+    if (geteuid() == 0)
+        buffer_add_text(conf, "# Else mosquitto would become the user mosquitto, who can not write in this folder.\n"
+                              "user root\n\n");
+    buffer_printf(conf,
+                  "# What devices have sent and no process has taken yet outlives a proper stop. It is saved only\n"
+                  "# then, and `gait up` removes the file as soon as it is read: after a kill the broker must not\n"
+                  "# come back with sessions and retained messages of long ago, but with none, so that all is\n"
+                  "# published again.\n"
+                  "persistence true\n"
+                  "persistence_location %s/broker/\n"
+                  "persistence_file %s\n"
+                  "autosave_interval 0\n\n",
+                  dir, PRIVATE_BROKER_SAVED);
+    buffer_add_text(conf,
+                    "# No limits that drop: at the default of 1000 queued messages the broker acknowledges further\n"
+                    "# ones and throws them away, and so it would do with large ones if message_size_limit were set.\n"
+                    "# gait bounds what is under way by itself, and its processes refuse visibly what is too large.\n"
+                    "max_queued_messages 0\n"
+                    "max_queued_bytes 0\n\n"
+                    "# Messages to one client that it has not acknowledged yet: enough to keep a process busy while\n"
+                    "# it writes, few enough that little is sent again after a lost connection.\n"
+                    "max_inflight_messages 100\n\n"
+                    "# A small message must not wait for the next one.\n"
+                    "set_tcp_nodelay true\n\n"
+                    "# To log/broker.log, with times as in gait's own logs. Connections are not logged: the name of a\n"
+                    "# client may be that of a person.\n"
+                    "log_dest stderr\n"
+                    "log_type error\n"
+                    "log_type warning\n"
+                    "log_type notice\n"
+                    "log_timestamp true\n"
+                    "log_timestamp_format %Y-%m-%dT%H:%M:%S\n"
+                    "connection_messages false\n");
+}
+
+int
+private_broker_configure(const char *dir, int port, struct buffer *conf_path)
+{
+    struct buffer conf = {NULL, 0, 0};
+    size_t start = conf_path->len;
+    int result = -1;
+    buffer_printf(conf_path, "%s/broker/mosquitto.conf", dir);
+    add_settings(&conf, dir, port);
+    if (strpbrk(dir, "\r\n") != NULL)
+        log_error("a folder with a line end in its name can't stand in mosquitto.conf");
+    else if (file_replace(buffer_text(conf_path) + start, buffer_text(&conf)) != 0)
+        log_error("%s can't be written: %s", buffer_text(conf_path) + start, strerror(errno));
+    else
+        result = 0;
+    buffer_free(&conf);
+    return result;
+}

@@ -1,0 +1,548 @@
+#include "supervise.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/notify.h"
+
+#include "commands.h"
+
+/* A program that can't start is tried again soon, because what it lacks may come any moment, and then ever less often,
+ * so that one that will never start costs nothing. */
+#define DELAY_FIRST_MS 50
+#define DELAY_MOST_MS 2000
+
+/* One that became ready and ended sooner than this after its start waits DELAY_FIRST_MS too: else a program that fails
+ * on its first record would keep a processor busy with starting. */
+#define SHORT_LIFE_MS 1000
+
+/* How often a port is tried until it takes connections. */
+#define PROBE_MS 10
+
+/* After this a line in the log says that a program is not ready yet. It is left alone: it may have much to read. */
+#define SLOW_START_MS 10000
+
+/* What a program may need for its last commit on a slow disk; below the 10 s after which containers are killed. */
+#define STOP_MS 8000
+
+struct child {
+    const struct supervise_program *program;
+    pid_t pid;          /* 0: does not run */
+    bool ready;         /* in this life */
+    bool was_ready;     /* in any life */
+    bool slow;          /* the log has been told */
+    int64_t started_ms; /* steady clock, as all times here */
+    int64_t due_ms;     /* when it is to be started; only if pid is 0 */
+    int delay_ms;       /* before the next start, if this one fails */
+};
+
+/* The broker is stopped last: the others say good-bye through it. */
+enum phase { PHASE_RUNNING, PHASE_STOPPING_PROCESSES, PHASE_STOPPING_BROKER, PHASE_STOPPED };
+
+struct supervisor {
+    const char *dir;
+    struct child children[SUPERVISE_PROGRAMS_MAX];
+    unsigned count;
+    int signal_fd;
+    int notify_fd;
+    char notify_socket[sizeof(((struct sockaddr_un *)0)->sun_path) + 1]; /* for the environment of the children */
+    enum phase phase;
+    int64_t kill_ms; /* when patience with those that are stopping ends */
+    bool announced;
+    int exit_code;
+};
+
+/* ---- one child ---- */
+
+/* DIR/FOLDER/NAME.FOLDER into path, which is then text. */
+static const char *
+child_path(const struct supervisor *supervisor, const struct child *child, const char *folder, struct buffer *path)
+{
+    buffer_clear(path);
+    buffer_printf(path, "%s/%s/%s.%s", supervisor->dir, folder, child->program->name, folder);
+    return buffer_text(path);
+}
+
+/* Standard input from nowhere, output and errors to the log file. 0, or -1 with errno. */
+static int
+redirect(const char *log_path)
+{
+    int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int out = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (in < 0 || out < 0)
+        return -1;
+    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
+        return -1;
+    return 0;
+}
+
+/* In the new process: become the program. */
+static _Noreturn void
+become_program(const struct supervisor *supervisor, const struct child *child, pid_t parent)
+{
+    struct buffer path = {NULL, 0, 0};
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGHUP, SIG_IGN); /* a closed terminal concerns the supervisor alone */
+
+    /* Nothing may stay behind when we are killed; the parent may be gone before the kernel knows our wish. */
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
+        _exit(COMMAND_FAILED);
+
+    if (redirect(child_path(supervisor, child, "log", &path)) != 0 ||
+        setenv("NOTIFY_SOCKET", supervisor->notify_socket, 1) != 0) {
+        log_error("%s can't be prepared: %s", child->program->name, strerror(errno));
+        _exit(COMMAND_FAILED);
+    }
+    execv(child->program->argv[0], child->program->argv);
+    log_error("%s can't be executed: %s", child->program->argv[0], strerror(errno));
+    _exit(COMMAND_FAILED);
+}
+
+static void
+write_pid_file(const struct supervisor *supervisor, const struct child *child)
+{
+    struct buffer path = {NULL, 0, 0};
+    char text[24];
+    snprintf(text, sizeof text, "%d\n", (int)child->pid);
+    if (file_replace(child_path(supervisor, child, "pid", &path), text) != 0)
+        log_error("%s can't be written: %s", buffer_text(&path), strerror(errno));
+    buffer_free(&path);
+}
+
+static void
+remove_pid_file(const struct supervisor *supervisor, const struct child *child)
+{
+    struct buffer path = {NULL, 0, 0};
+    if (unlink(child_path(supervisor, child, "pid", &path)) != 0 && errno != ENOENT)
+        log_error("%s can't be removed: %s", buffer_text(&path), strerror(errno));
+    buffer_free(&path);
+}
+
+/* The next start is due after the delay, which doubles for the time after that. */
+static void
+put_off(struct child *child, int64_t now_ms)
+{
+    child->due_ms = now_ms + child->delay_ms;
+    child->delay_ms = 2 * child->delay_ms < DELAY_MOST_MS ? 2 * child->delay_ms : DELAY_MOST_MS;
+}
+
+static void
+start(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0)
+        become_program(supervisor, child, parent);
+    if (pid < 0) {
+        log_error("%s can't be started: %s", child->program->name, strerror(errno));
+        put_off(child, now_ms);
+        return;
+    }
+    child->pid = pid;
+    child->ready = false;
+    child->slow = false;
+    child->started_ms = now_ms;
+    write_pid_file(supervisor, child);
+    log_info("started %s, pid %d", child->program->name, (int)pid);
+}
+
+static void
+become_ready(struct child *child)
+{
+    if (child->ready)
+        return;
+    child->ready = true;
+    child->was_ready = true;
+    child->delay_ms = DELAY_FIRST_MS;
+    log_info("%s is ready", child->program->name);
+    const char *spent = child->program->spent_file;
+    if (spent != NULL && unlink(spent) != 0 && errno != ENOENT)
+        log_error("%s can't be removed: %s", spent, strerror(errno));
+}
+
+static bool
+takes_connections(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool connected = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    /* While nobody listens, the kernel may give our end the very port we try, and TCP then connects us to ourselves. */
+    struct sockaddr_in own = {.sin_port = 0};
+    socklen_t len = sizeof own;
+    if (connected && (getsockname(fd, (struct sockaddr *)&own, &len) != 0 || own.sin_port == address.sin_port))
+        connected = false;
+    close(fd);
+    return connected;
+}
+
+/* ---- all children ---- */
+
+static bool
+is_broker(const struct child *child)
+{
+    return child->program->port != 0;
+}
+
+/* Whether the children that the others need have been ready. */
+static bool
+broker_was_ready(const struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        if (is_broker(&supervisor->children[i]) && !supervisor->children[i].was_ready)
+            return false;
+    }
+    return true;
+}
+
+static void
+start_due(struct supervisor *supervisor)
+{
+    int64_t now_ms = clock_steady_ms();
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        struct child *child = &supervisor->children[i];
+        if (child->pid == 0 && child->due_ms <= now_ms && (is_broker(child) || broker_was_ready(supervisor)))
+            start(supervisor, child, now_ms);
+    }
+}
+
+static void
+look_for_ready(struct supervisor *supervisor)
+{
+    int64_t now_ms = clock_steady_ms();
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        struct child *child = &supervisor->children[i];
+        if (child->pid == 0 || child->ready)
+            continue;
+        if (is_broker(child) && takes_connections(child->program->port)) {
+            become_ready(child);
+        } else if (!child->slow && now_ms - child->started_ms >= SLOW_START_MS) {
+            child->slow = true;
+            log_warning("%s is not ready after %d s; still waiting", child->program->name, SLOW_START_MS / 1000);
+        }
+    }
+}
+
+static void
+announce(struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        if (!supervisor->children[i].was_ready)
+            return;
+    }
+    supervisor->announced = true;
+    puts("ready");
+    fflush(stdout);
+    notify_ready(); /* we may be a service ourselves */
+}
+
+static bool
+any_runs(const struct supervisor *supervisor, bool broker)
+{
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        if (is_broker(&supervisor->children[i]) == broker && supervisor->children[i].pid != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Send signal to the broker or to all others. */
+static void
+signal_all(const struct supervisor *supervisor, bool broker, int signal)
+{
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        const struct child *child = &supervisor->children[i];
+        if (is_broker(child) != broker || child->pid == 0)
+            continue;
+        if (signal == SIGKILL)
+            log_warning("%s, pid %d, did not stop in %d s and is killed", child->program->name, (int)child->pid,
+                        STOP_MS / 1000);
+        kill(child->pid, signal);
+    }
+}
+
+static void
+begin_stop(struct supervisor *supervisor, int exit_code)
+{
+    if (supervisor->phase != PHASE_RUNNING)
+        return;
+    log_info("stopping");
+    supervisor->exit_code = exit_code;
+    supervisor->phase = PHASE_STOPPING_PROCESSES;
+    supervisor->kill_ms = clock_steady_ms() + STOP_MS;
+    signal_all(supervisor, false, SIGTERM);
+}
+
+static void
+go_on_stopping(struct supervisor *supervisor)
+{
+    if (supervisor->phase == PHASE_STOPPING_PROCESSES && !any_runs(supervisor, false)) {
+        supervisor->phase = PHASE_STOPPING_BROKER;
+        supervisor->kill_ms = clock_steady_ms() + STOP_MS;
+        signal_all(supervisor, true, SIGTERM);
+    }
+    if (supervisor->phase == PHASE_STOPPING_BROKER && !any_runs(supervisor, true)) {
+        supervisor->phase = PHASE_STOPPED;
+    } else if (clock_steady_ms() >= supervisor->kill_ms) {
+        signal_all(supervisor, supervisor->phase == PHASE_STOPPING_BROKER, SIGKILL);
+        supervisor->kill_ms = INT64_MAX;
+    }
+}
+
+/* ---- what happens to children ---- */
+
+/* How status, of waitpid, reads in the log. */
+static void
+describe_end(int status, char *text, size_t size)
+{
+    if (WIFSIGNALED(status))
+        snprintf(text, size, "was killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(text, size, "ended with status %d", WEXITSTATUS(status));
+}
+
+/* Arrange for the next start of a child that ended while it should run. */
+static void
+plan_restart(struct child *child, const char *end, pid_t pid, int64_t now_ms)
+{
+    if (child->ready && now_ms - child->started_ms >= SHORT_LIFE_MS)
+        child->due_ms = now_ms;
+    else
+        put_off(child, now_ms);
+    log_warning("%s, pid %d, %s; starting it again in %d ms", child->program->name, (int)pid, end,
+                (int)(child->due_ms - now_ms));
+}
+
+static void
+take_end(struct supervisor *supervisor, struct child *child, int status)
+{
+    char end[64];
+    pid_t pid = child->pid;
+    child->pid = 0;
+    describe_end(status, end, sizeof end);
+    if (supervisor->phase != PHASE_RUNNING) {
+        log_info("%s, pid %d, %s", child->program->name, (int)pid, end);
+        remove_pid_file(supervisor, child);
+    } else if (WIFEXITED(status) && WEXITSTATUS(status) == COMMAND_CONFIGURATION && !child->was_ready) {
+        log_error("%s, pid %d, finds its configuration wrong; %s/log/%s.log says why", child->program->name, (int)pid,
+                  supervisor->dir, child->program->name);
+        remove_pid_file(supervisor, child);
+        begin_stop(supervisor, COMMAND_CONFIGURATION);
+    } else {
+        plan_restart(child, end, pid, clock_steady_ms());
+    }
+}
+
+static struct child *
+find_child(struct supervisor *supervisor, pid_t pid)
+{
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        if (supervisor->children[i].pid == pid)
+            return &supervisor->children[i];
+    }
+    return NULL;
+}
+
+/* Signals of one kind merge, so one SIGCHLD may stand for many; and as the first process of a container we are also
+ * given orphans, which are none of ours. */
+static void
+reap(struct supervisor *supervisor)
+{
+    pid_t pid;
+    int status;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct child *child = find_child(supervisor, pid);
+        if (child != NULL)
+            take_end(supervisor, child, status);
+    }
+}
+
+static void
+take_signals(struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+    bool ended = false;
+    while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            ended = true;
+        else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            begin_stop(supervisor, COMMAND_DONE);
+    }
+    /* Last: Control-C reaches the children too, and their end is no accident then. */
+    if (ended)
+        reap(supervisor);
+}
+
+/* Whether the datagram has the line READY=1. */
+static bool
+says_ready(const char *text, size_t len)
+{
+    struct span rest = span_at(text, len);
+    while (rest.len > 0) {
+        const char *end = memchr(rest.at, '\n', rest.len);
+        size_t line = end == NULL ? rest.len : (size_t)(end - rest.at);
+        if (span_is(span_at(rest.at, line), "READY=1"))
+            return true;
+        size_t step = end == NULL ? line : line + 1;
+        rest = span_at(rest.at + step, rest.len - step);
+    }
+    return false;
+}
+
+/* Take one datagram. The kernel says who sent it, so that nobody can speak for another. false when there is none. */
+static bool
+take_notification(struct supervisor *supervisor)
+{
+    char text[512];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))]; /* no room for file descriptors: those are dropped */
+    } control;
+    struct iovec part = {text, sizeof text};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    ssize_t len = recvmsg(supervisor->notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (len < 0)
+        return errno == EINTR;
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_CREDENTIALS)
+        return true;
+    struct ucred sender;
+    memcpy(&sender, CMSG_DATA(header), sizeof sender);
+    struct child *child = sender.pid > 0 ? find_child(supervisor, sender.pid) : NULL;
+    if (child != NULL && !is_broker(child) && says_ready(text, (size_t)len))
+        become_ready(child);
+    return true;
+}
+
+/* ---- the loop ---- */
+
+/* When the loop has to look again though nothing happens, in ms from now; -1 never. */
+static int
+wait_ms(const struct supervisor *supervisor)
+{
+    int64_t now_ms = clock_steady_ms();
+    int64_t next_ms = supervisor->phase == PHASE_RUNNING ? INT64_MAX : supervisor->kill_ms;
+    for (unsigned i = 0; i < supervisor->count && supervisor->phase == PHASE_RUNNING; i++) {
+        const struct child *child = &supervisor->children[i];
+        int64_t at_ms = INT64_MAX;
+        if (child->pid == 0 && (is_broker(child) || broker_was_ready(supervisor)))
+            at_ms = child->due_ms;
+        else if (child->pid != 0 && !child->ready && is_broker(child))
+            at_ms = now_ms + PROBE_MS;
+        else if (child->pid != 0 && !child->ready && !child->slow)
+            at_ms = child->started_ms + SLOW_START_MS;
+        if (at_ms < next_ms)
+            next_ms = at_ms;
+    }
+    if (next_ms == INT64_MAX)
+        return -1;
+    return next_ms <= now_ms ? 0 : (int)(next_ms - now_ms);
+}
+
+static void
+run(struct supervisor *supervisor)
+{
+    struct pollfd polled[] = {{supervisor->signal_fd, POLLIN, 0}, {supervisor->notify_fd, POLLIN, 0}};
+    while (supervisor->phase != PHASE_STOPPED) {
+        if (supervisor->phase == PHASE_RUNNING) {
+            start_due(supervisor);
+            look_for_ready(supervisor);
+            if (!supervisor->announced)
+                announce(supervisor);
+        } else {
+            go_on_stopping(supervisor);
+        }
+        if (supervisor->phase == PHASE_STOPPED)
+            break;
+        poll(polled, 2, wait_ms(supervisor));
+        /* Before the signals: one that said it is ready and then died was ready. */
+        while (take_notification(supervisor))
+            continue;
+        take_signals(supervisor);
+    }
+}
+
+static int
+open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP); /* taken and ignored: there is nothing to read again */
+    signal(SIGPIPE, SIG_IGN); /* whoever waited for "ready" may be gone */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* A socket under a name that the kernel chooses in the abstract namespace: no path that is too long or left behind.
+ * Its name, with @ for the NUL, goes to name. The descriptor, or -1. */
+static int
+open_notify(char *name, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof address.sun_family;
+    int on = 1;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (const struct sockaddr *)&address, len) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+        goto fail;
+    len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        goto fail;
+    int name_len = (int)(len - offsetof(struct sockaddr_un, sun_path)) - 1;
+    snprintf(name, size, "@%.*s", name_len, address.sun_path + 1);
+    return fd;
+
+fail:
+    close(fd);
+    return -1;
+}
+
+int
+supervise_run(const struct supervise_program *programs, unsigned count, const char *dir)
+{
+    struct supervisor supervisor = {.dir = dir, .count = count, .exit_code = COMMAND_FAILED};
+    if (count > SUPERVISE_PROGRAMS_MAX)
+        log_panic("%u programs to supervise, but room for %d", count, SUPERVISE_PROGRAMS_MAX);
+    for (unsigned i = 0; i < count; i++)
+        supervisor.children[i] = (struct child){.program = &programs[i], .delay_ms = DELAY_FIRST_MS};
+    supervisor.signal_fd = open_signals();
+    supervisor.notify_fd = open_notify(supervisor.notify_socket, sizeof supervisor.notify_socket);
+    if (supervisor.signal_fd < 0 || supervisor.notify_fd < 0)
+        log_fatal("signals or notifications can't be taken: %s", strerror(errno));
+    run(&supervisor);
+    close(supervisor.signal_fd);
+    close(supervisor.notify_fd);
+    return supervisor.exit_code;
+}

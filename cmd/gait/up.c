@@ -1,0 +1,376 @@
+/*
+ * gait up: the whole pipeline in the foreground. This file says what is run, with which arguments and in which folder;
+ * supervise.c keeps it running.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/broker.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "streams/catalog.h"
+
+#include "commands.h"
+#include "private_broker.h"
+#include "supervise.h"
+
+/* Path, -c, --dir, -h, -p, -u, -P, --cafile, --cert, --key with their values, and the NULL. */
+#define ARGUMENTS_MAX 20
+
+/* How long the processes of a killed `gait up` may take to stop before the next one gives up. */
+#define REMAINS_MS 10000
+#define REMAINS_POLL_MS 10
+
+static const char help[] =
+    "usage: gait up [-c FILE] [--dir DIR] [--port PORT | --broker HOST:PORT]\n\n"
+    "Run all processes in the foreground, on a broker of their own on 127.0.0.1 unless --broker names one, and start\n"
+    "those again that end. Prints \"ready\" on a line of its own when all take records. SIGTERM and SIGINT stop.\n\n"
+    "  -c, --config FILE    configuration of all processes\n"
+    "      --dir DIR        keep everything below DIR: state/, lake/, log/, pid/, broker/ (default: [gait] dir)\n"
+    BROKER_OPTIONS_HELP
+    "      --help           print this\n\n"
+    "Without --broker, --port is the port of the broker that is started (default: [mqtt] port, or 1883).\n"
+    "Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage, 78 wrong configuration.\n";
+
+struct up {
+    const char *config_path; /* NULL: defaults */
+    const char *dir_option;
+    struct broker broker;
+    bool own_broker;
+    struct config *config;
+    char dir[PATH_MAX];     /* absolute */
+    char bin_dir[PATH_MAX]; /* where this program lies, and the processes beside it */
+    int lock;
+    int remains_lock;
+    struct buffer broker_saved;
+    char *arguments[SUPERVISE_PROGRAMS_MAX][ARGUMENTS_MAX]; /* copies */
+    struct supervise_program programs[SUPERVISE_PROGRAMS_MAX];
+    unsigned count;
+};
+
+/* ---- options and configuration ---- */
+
+static int
+refuse_usage(const char *wrong)
+{
+    if (wrong != NULL)
+        fprintf(stderr, "gait up: %s\n", wrong);
+    fputs(help, stderr);
+    return COMMAND_USAGE;
+}
+
+/* -1 to go on, or the exit code. */
+static int
+take_options(struct up *up, int argc, char **argv)
+{
+    enum { OPTION_DIR = BROKER_OPTION_END, OPTION_HELP };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"dir", required_argument, NULL, OPTION_DIR},
+        {"help", no_argument, NULL, OPTION_HELP}, BROKER_LONG_OPTIONS,
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "c:" BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
+        int taken = broker_option(&up->broker, option, optarg);
+        if (taken < 0)
+            return COMMAND_USAGE;
+        if (taken > 0)
+            continue;
+        switch (option) {
+        case 'c':
+            up->config_path = optarg;
+            break;
+        case OPTION_DIR:
+            up->dir_option = optarg;
+            break;
+        case OPTION_HELP:
+            fputs(help, stdout);
+            return COMMAND_DONE;
+        default:
+            return refuse_usage(NULL);
+        }
+    }
+    up->own_broker = up->broker.host == NULL;
+    const struct broker *broker = &up->broker;
+    bool identity = broker->username || broker->password || broker->cafile || broker->cert || broker->key;
+    if (optind != argc)
+        return refuse_usage("it takes no arguments");
+    if (up->own_broker && identity)
+        return refuse_usage("who we are to the broker matters only with --broker");
+    return -1;
+}
+
+/* What holds only for a broker of our own. -1 to go on, or the exit code. */
+static int
+settle_own_broker(struct up *up)
+{
+    if (config_text(up->config, "mqtt", "cafile")[0] != '\0') {
+        fprintf(stderr, "%s: [mqtt] cafile: a broker of our own speaks no TLS; leave it out, or name one with --broker\n",
+                up->config_path);
+        return COMMAND_CONFIGURATION;
+    }
+    if (strcmp(config_text(up->config, "mqtt", "host"), "127.0.0.1") != 0)
+        log_warning("[mqtt] host is not used: without --broker the processes use a broker of our own");
+    if (up->broker.port == 0)
+        up->broker.port = (int)config_int(up->config, "mqtt", "port");
+    broker_defaults(&up->broker);
+    return -1;
+}
+
+/* -1 to go on, or the exit code. */
+static int
+take_configuration(struct up *up)
+{
+    up->config = command_config(up->config_path);
+    if (up->config == NULL)
+        return COMMAND_CONFIGURATION;
+    log_open("up", (enum log_level)config_int(up->config, "gait", "log"));
+    if (up->own_broker) {
+        int code = settle_own_broker(up);
+        if (code >= 0)
+            return code;
+    }
+    return -1;
+}
+
+/* ---- the folder ---- */
+
+/* Make the folder and those in it. 0, or -1 with a line in the log. */
+static int
+make_dirs(struct up *up)
+{
+    static const char *const below[] = {"", "/state", "/lake", "/log", "/pid", "/broker"};
+    const char *dir = up->dir_option != NULL ? up->dir_option : config_text(up->config, "gait", "dir");
+    struct buffer path = {NULL, 0, 0};
+    int result = 0;
+    for (size_t i = 0; i < sizeof below / sizeof below[0] && result == 0; i++) {
+        buffer_clear(&path);
+        buffer_printf(&path, "%s%s", dir, below[i]);
+        result = file_make_dirs(buffer_text(&path));
+    }
+    if (result == 0 && realpath(dir, up->dir) == NULL)
+        result = -1;
+    if (result != 0)
+        log_error("folder %s can't be made: %s", buffer_text(&path), strerror(errno));
+    buffer_free(&path);
+    return result;
+}
+
+/* Open the lock file name in the folder. flags may be O_CLOEXEC. The descriptor, or -1 with a line in the log. */
+static int
+open_lock(const struct up *up, const char *name, int flags)
+{
+    struct buffer path = {NULL, 0, 0};
+    buffer_printf(&path, "%s/%s", up->dir, name);
+    int fd = open(buffer_text(&path), O_RDWR | O_CREAT | flags, 0600);
+    if (fd < 0)
+        log_error("%s can't be opened: %s", buffer_text(&path), strerror(errno));
+    buffer_free(&path);
+    return fd;
+}
+
+/* Wait until nobody holds remains_lock. 0, or -1 with a line in the log. */
+static int
+wait_for_remains(struct up *up)
+{
+    int64_t end_ms = clock_steady_ms() + REMAINS_MS;
+    bool told = false;
+    while (flock(up->remains_lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || clock_steady_ms() >= end_ms) {
+            log_error("processes of a killed `gait up` are still working in %s: %s/pid says which", up->dir, up->dir);
+            return -1;
+        }
+        if (!told)
+            log_info("waiting for the processes of a killed `gait up` to stop");
+        told = true;
+        poll(NULL, 0, REMAINS_POLL_MS);
+    }
+    return 0;
+}
+
+/* One `gait up` a folder. Two locks, because a killed one leaves processes that stop a moment later: `lock` is ours
+ * alone, `lock.processes` is inherited by all we start and is free when the last of them is gone. 0, or -1 with a line
+ * in the log. */
+static int
+lock_dir(struct up *up)
+{
+    up->lock = open_lock(up, "lock", O_CLOEXEC);
+    if (up->lock < 0)
+        return -1;
+    if (flock(up->lock, LOCK_EX | LOCK_NB) != 0) {
+        log_error("another `gait up` works in %s; stop it, or use another folder with --dir", up->dir);
+        return -1;
+    }
+    up->remains_lock = open_lock(up, "lock.processes", 0);
+    return up->remains_lock < 0 ? -1 : wait_for_remains(up);
+}
+
+/* ---- what is run ---- */
+
+/* Append a copy of text to the arguments. */
+static void
+add_argument(char **arguments, const char *text)
+{
+    unsigned count = 0;
+    while (arguments[count] != NULL)
+        count++;
+    if (count + 1 >= ARGUMENTS_MAX)
+        log_panic("no room for the argument %s", text);
+    arguments[count] = strdup(text);
+    if (arguments[count] == NULL)
+        log_fatal("out of memory");
+}
+
+/* Append option and value to the arguments, if there is a value. */
+static void
+add_option(char **arguments, const char *option, const char *value)
+{
+    if (value == NULL)
+        return;
+    add_argument(arguments, option);
+    add_argument(arguments, value);
+}
+
+/* The next program, with its path as the only argument so far; add_option goes on with what is returned. */
+static char **
+add_program(struct up *up, const char *name, const char *path, int port)
+{
+    if (up->count == SUPERVISE_PROGRAMS_MAX)
+        log_panic("too many programs");
+    char **arguments = up->arguments[up->count];
+    add_argument(arguments, path);
+    up->programs[up->count] = (struct supervise_program){.name = name, .argv = arguments, .port = port};
+    up->count++;
+    return arguments;
+}
+
+static int
+add_own_broker(struct up *up)
+{
+    struct buffer path = {NULL, 0, 0};
+    struct buffer conf = {NULL, 0, 0};
+    int result = -1;
+    buffer_printf(&up->broker_saved, "%s/broker/%s", up->dir, PRIVATE_BROKER_SAVED);
+    if (private_broker_find(&path) == 0 && private_broker_check_port(up->broker.port) == 0 &&
+        private_broker_configure(up->dir, up->broker.port, &conf) == 0) {
+        char **arguments = add_program(up, "broker", buffer_text(&path), up->broker.port);
+        add_option(arguments, "-c", buffer_text(&conf));
+        up->programs[up->count - 1].spent_file = buffer_text(&up->broker_saved);
+        result = 0;
+    }
+    buffer_free(&path);
+    buffer_free(&conf);
+    return result;
+}
+
+static void
+add_process_options(const struct up *up, char **arguments)
+{
+    const struct broker *broker = &up->broker;
+    char port[12];
+    snprintf(port, sizeof port, "%d", broker->port);
+    add_option(arguments, "-c", up->config_path);
+    add_option(arguments, "--dir", up->dir);
+    add_option(arguments, "-h", broker->host);
+    add_option(arguments, "-p", broker->port == 0 ? NULL : port); /* not given: the configuration says it */
+    add_option(arguments, "-u", broker->username);
+    add_option(arguments, "-P", broker->password);
+    add_option(arguments, "--cafile", broker->cafile);
+    add_option(arguments, "--cert", broker->cert);
+    add_option(arguments, "--key", broker->key);
+}
+
+static int
+add_process(struct up *up, const char *name)
+{
+    struct buffer path = {NULL, 0, 0};
+    buffer_printf(&path, "%s/%s", up->bin_dir, name);
+    int result = access(buffer_text(&path), X_OK);
+    if (result != 0)
+        log_error("%s can't be run: %s", buffer_text(&path), strerror(errno));
+    else
+        add_process_options(up, add_program(up, name, buffer_text(&path), 0));
+    buffer_free(&path);
+    return result;
+}
+
+static int
+find_bin_dir(struct up *up)
+{
+    ssize_t len = readlink("/proc/self/exe", up->bin_dir, sizeof up->bin_dir - 1);
+    if (len < 0) {
+        log_error("/proc/self/exe can't be read: %s", strerror(errno));
+        return -1;
+    }
+    up->bin_dir[len] = '\0';
+    *strrchr(up->bin_dir, '/') = '\0';
+    return 0;
+}
+
+static int
+add_programs(struct up *up)
+{
+    if (find_bin_dir(up) != 0 || (up->own_broker && add_own_broker(up) != 0))
+        return -1;
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
+        const char *name = catalog_streams[i]->name;
+        bool wanted = strcmp(name, "lake") != 0 || config_int(up->config, "lake", "enabled") != 0;
+        if (wanted && add_process(up, name) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- the command ---- */
+
+static int
+run(struct up *up)
+{
+    if (make_dirs(up) != 0 || lock_dir(up) != 0 || add_programs(up) != 0)
+        return COMMAND_FAILED;
+    if (up->own_broker)
+        log_info("folder %s, own broker on port %d of 127.0.0.1", up->dir, up->broker.port);
+    else
+        log_info("folder %s, broker of others on %s", up->dir, up->broker.host);
+    return supervise_run(up->programs, up->count, up->dir);
+}
+
+static void
+release(struct up *up)
+{
+    for (unsigned i = 0; i < up->count; i++) {
+        for (unsigned j = 0; up->arguments[i][j] != NULL; j++)
+            free(up->arguments[i][j]);
+    }
+    buffer_free(&up->broker_saved);
+    config_free(up->config);
+    if (up->lock >= 0)
+        close(up->lock);
+    if (up->remains_lock >= 0)
+        close(up->remains_lock);
+}
+
+int
+command_up(int argc, char **argv)
+{
+    struct up up = {.lock = -1, .remains_lock = -1};
+    log_open("up", LOG_INFO);
+    int code = take_options(&up, argc, argv);
+    if (code < 0)
+        code = take_configuration(&up);
+    if (code < 0)
+        code = run(&up);
+    release(&up);
+    return code;
+}

@@ -1,0 +1,665 @@
+#include "base/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/span.h"
+
+/* Largest file: every key with a long value and a page of comments each is a tenth of it. */
+#define FILE_BYTES_MAX (1024 * 1024)
+
+/* Longest name in a CONFIG_NAMES value: names become topic levels and keys of the store. */
+#define NAME_BYTES_MAX 64
+
+/* Longest line, without its end: what libinih takes, less CR, LF and NUL. */
+#define LINE_BYTES_MAX (INI_MAX_LINE - 3)
+
+/* A key in one section: the rows of "*" are here once for each process. */
+struct value {
+    const struct config_key *key;
+    const char *section;
+    char *text;     /* as it was written */
+    int64_t number; /* what it means; 0 for texts and names */
+    unsigned line;  /* of the file being read, where it was set; 0 not yet */
+};
+
+struct config {
+    const struct config_table *table;
+    struct value *values;
+    unsigned count;
+};
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static const struct unit duration_units[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {"d", 24 * 60 * 60 * 1000}, {NULL, 0},
+};
+
+static const struct unit size_units[] = {
+    {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0},
+};
+
+/* ---- what a value means: these return NULL, or what is wrong with it ---- */
+
+/* The digits that text begins with, and a sign before them; *end is what follows. */
+static const char *
+parse_digits(const char *text, int64_t *number, const char **end)
+{
+    if (text[0] != '-' && (text[0] < '0' || text[0] > '9'))
+        return "is not a number";
+    char *rest;
+    errno = 0;
+    long long parsed = strtoll(text, &rest, 10);
+    if (rest == text)
+        return "is not a number";
+    if (errno == ERANGE)
+        return "is out of all bounds";
+    *number = parsed;
+    *end = rest;
+    return NULL;
+}
+
+static const char *
+parse_integer(const char *text, int64_t *number)
+{
+    const char *rest;
+    const char *wrong = parse_digits(text, number, &rest);
+    if (wrong == NULL && *rest != '\0')
+        wrong = "is not a number";
+    return wrong;
+}
+
+static const char *
+parse_with_unit(const char *text, const struct unit *units, int64_t *number)
+{
+    const char *rest;
+    const char *wrong = parse_digits(text, number, &rest);
+    if (wrong != NULL)
+        return wrong;
+    if (*rest == '\0')
+        return *number == 0 ? NULL : "has no unit";
+    for (; units->name != NULL; units++) {
+        if (strcmp(rest, units->name) == 0)
+            return __builtin_mul_overflow(*number, units->factor, number) ? "is out of all bounds" : NULL;
+    }
+    return "has an unknown unit";
+}
+
+static const char *
+parse_word(const char *text, const char *const *words, int64_t *number)
+{
+    for (unsigned i = 0; words[i] != NULL; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *number = i;
+            return NULL;
+        }
+    }
+    return "is none of the words";
+}
+
+/* Cut the next name off list, without the blanks around it. false when list is used up. */
+static bool
+next_name(const char **list, struct span *name)
+{
+    if (*list == NULL)
+        return false;
+    const char *start = *list + strspn(*list, " \t");
+    const char *comma = strchr(start, ',');
+    size_t len = comma == NULL ? strlen(start) : (size_t)(comma - start);
+    while (len > 0 && (start[len - 1] == ' ' || start[len - 1] == '\t'))
+        len--;
+    *name = span_at(start, len);
+    *list = comma == NULL ? NULL : comma + 1;
+    return true;
+}
+
+static const char *
+parse_names(const char *text)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    struct span name;
+    if (text[strspn(text, " \t")] == '\0')
+        return NULL;
+    while (next_name(&text, &name)) {
+        if (name.len == 0)
+            return "has an empty name";
+        if (name.len > NAME_BYTES_MAX)
+            return "has a name that is too long";
+        if (strspn(name.at, allowed) < name.len)
+            return "has a name with a character that is not allowed";
+    }
+    return NULL;
+}
+
+static const char *
+parse_value(const struct config_key *key, const char *text, int64_t *number)
+{
+    static const char *const switch_words[] = {"off", "on", NULL};
+    *number = 0;
+    switch (key->type) {
+    case CONFIG_INTEGER:
+        return parse_integer(text, number);
+    case CONFIG_DURATION:
+        return parse_with_unit(text, duration_units, number);
+    case CONFIG_SIZE:
+        return parse_with_unit(text, size_units, number);
+    case CONFIG_CHOICE:
+        return parse_word(text, key->choices, number);
+    case CONFIG_SWITCH:
+        return parse_word(text, switch_words, number);
+    case CONFIG_TEXT:
+        return NULL;
+    case CONFIG_NAMES:
+        return parse_names(text);
+    }
+    log_panic("configuration key %s has no type", key->name);
+}
+
+/* What bound says as a number. */
+static int64_t
+parse_bound(const struct config_key *key, const char *bound)
+{
+    int64_t number;
+    if (parse_value(key, bound, &number) != NULL)
+        log_panic("configuration key %s: its own bound %s can't be read", key->name, bound);
+    return number;
+}
+
+static const char *
+parse_within_bounds(const struct config_key *key, const char *text, int64_t *number)
+{
+    const char *wrong = parse_value(key, text, number);
+    if (wrong != NULL)
+        return wrong;
+    if (key->least != NULL && *number < parse_bound(key, key->least))
+        return "is too small";
+    if (key->most != NULL && *number > parse_bound(key, key->most))
+        return "is too large";
+    return NULL;
+}
+
+/* ---- what is allowed, in words ---- */
+
+static void
+add_bounds(struct buffer *out, const struct config_key *key)
+{
+    if (key->least != NULL && key->most != NULL)
+        buffer_printf(out, " from %s to %s", key->least, key->most);
+    else if (key->least != NULL)
+        buffer_printf(out, " of at least %s", key->least);
+    else if (key->most != NULL)
+        buffer_printf(out, " of at most %s", key->most);
+}
+
+static void
+add_words(struct buffer *out, const char *const *words)
+{
+    for (unsigned i = 0; words[i] != NULL; i++) {
+        if (i > 0)
+            buffer_add_text(out, words[i + 1] == NULL ? " or " : ", ");
+        buffer_add_text(out, words[i]);
+    }
+}
+
+static void
+add_allowed(struct buffer *out, const struct config_key *key)
+{
+    switch (key->type) {
+    case CONFIG_INTEGER:
+        buffer_add_text(out, "an integer");
+        add_bounds(out, key);
+        break;
+    case CONFIG_DURATION:
+        buffer_add_text(out, "a duration");
+        add_bounds(out, key);
+        buffer_add_text(out, ", with ms, s, m, h or d behind the number");
+        break;
+    case CONFIG_SIZE:
+        buffer_add_text(out, "a size");
+        add_bounds(out, key);
+        buffer_add_text(out, ", with B, KiB, MiB or GiB behind the number");
+        break;
+    case CONFIG_CHOICE:
+        add_words(out, key->choices);
+        break;
+    case CONFIG_SWITCH:
+        buffer_add_text(out, "on or off");
+        break;
+    case CONFIG_TEXT:
+        buffer_add_text(out, "any text");
+        break;
+    case CONFIG_NAMES:
+        buffer_printf(out, "names of A-Z, a-z, 0-9, _ and -, at most %d characters each, with commas between them",
+                      NAME_BYTES_MAX);
+        break;
+    }
+}
+
+/* The names of the sections that exist, each once. */
+static void
+add_sections(struct buffer *out, const struct config *config)
+{
+    const char *last = "";
+    for (unsigned i = 0; i < config->count; i++) {
+        const char *section = config->values[i].section;
+        bool seen = false;
+        for (unsigned j = 0; j < i && !seen; j++)
+            seen = strcmp(config->values[j].section, section) == 0;
+        if (!seen)
+            buffer_printf(out, "%s[%s]", last, section);
+        last = ", ";
+    }
+}
+
+static void
+add_keys(struct buffer *out, const struct config *config, const char *section)
+{
+    const char *between = "";
+    for (unsigned i = 0; i < config->count; i++) {
+        if (strcmp(config->values[i].section, section) != 0)
+            continue;
+        buffer_printf(out, "%s%s", between, config->values[i].key->name);
+        between = ", ";
+    }
+}
+
+/* ---- the values ---- */
+
+static bool
+has_section(const struct config *config, struct span section)
+{
+    for (unsigned i = 0; i < config->count; i++) {
+        if (span_is(section, config->values[i].section))
+            return true;
+    }
+    return false;
+}
+
+static struct value *
+find_value(const struct config *config, const char *section, const char *key)
+{
+    for (unsigned i = 0; i < config->count; i++) {
+        struct value *value = &config->values[i];
+        if (strcmp(value->section, section) == 0 && strcmp(value->key->name, key) == 0)
+            return value;
+    }
+    return NULL;
+}
+
+/* The value for our own code, which names only keys that exist. */
+static const struct value *
+know_value(const struct config *config, const char *section, const char *key)
+{
+    const struct value *value = find_value(config, section, key);
+    if (value == NULL)
+        log_panic("no configuration key [%s] %s", section, key);
+    return value;
+}
+
+static void
+keep_text(struct value *value, const char *text)
+{
+    char *copy = strdup(text);
+    if (copy == NULL)
+        log_fatal("out of memory");
+    free(value->text);
+    value->text = copy;
+}
+
+static void
+add_value(struct config *config, const struct config_key *key, const char *section)
+{
+    struct value *value = &config->values[config->count];
+    const char *preset = key->preset == NULL ? "" : key->preset;
+    if (find_value(config, section, key->name) != NULL)
+        log_panic("configuration key [%s] %s is in the table twice", section, key->name);
+    if (parse_within_bounds(key, preset, &value->number) != NULL)
+        log_panic("configuration key [%s] %s: its own default can't be read", section, key->name);
+    value->key = key;
+    value->section = section;
+    keep_text(value, preset);
+    config->count++;
+}
+
+struct config *
+config_new(const struct config_table *table)
+{
+    unsigned processes = 0;
+    while (table->processes[processes] != NULL)
+        processes++;
+    struct config *config = calloc(1, sizeof *config);
+    if (config == NULL)
+        log_fatal("out of memory");
+    config->table = table;
+    config->values = calloc((size_t)table->count * (processes + 1), sizeof *config->values);
+    if (config->values == NULL)
+        log_fatal("out of memory");
+
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct config_key *key = &table->keys[i];
+        if (strcmp(key->section, "*") != 0)
+            add_value(config, key, key->section);
+        for (unsigned j = 0; j < processes && strcmp(key->section, "*") == 0; j++)
+            add_value(config, key, table->processes[j]);
+    }
+    return config;
+}
+
+void
+config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    for (unsigned i = 0; i < config->count; i++)
+        free(config->values[i].text);
+    free(config->values);
+    free(config);
+}
+
+static int
+set_value(struct value *value, const char *text, const char *where, struct buffer *errors)
+{
+    int64_t number;
+    const char *wrong = parse_within_bounds(value->key, text, &number);
+    if (wrong != NULL) {
+        /* Texts, and with them passwords, are never wrong and so never printed. */
+        buffer_printf(errors, "%s: [%s] %s: '%s' %s; allowed is ", where, value->section, value->key->name, text,
+                      wrong);
+        add_allowed(errors, value->key);
+        buffer_add_byte(errors, '\n');
+        return -1;
+    }
+    keep_text(value, text);
+    value->number = number;
+    return 0;
+}
+
+int
+config_set(struct config *config, const char *section, const char *key, const char *value, const char *where,
+           struct buffer *errors)
+{
+    struct value *found = find_value(config, section, key);
+    if (found != NULL)
+        return set_value(found, value, where, errors);
+
+    buffer_printf(errors, "%s: [%s] %s: ", where, section, key);
+    if (has_section(config, span_of(section))) {
+        buffer_add_text(errors, "unknown key; allowed are ");
+        add_keys(errors, config, section);
+    } else {
+        buffer_add_text(errors, "unknown section; allowed are ");
+        add_sections(errors, config);
+    }
+    buffer_add_byte(errors, '\n');
+    return -1;
+}
+
+int64_t
+config_int(const struct config *config, const char *section, const char *key)
+{
+    const struct value *value = know_value(config, section, key);
+    if (value->key->type == CONFIG_TEXT || value->key->type == CONFIG_NAMES)
+        log_panic("configuration key [%s] %s is no number", section, key);
+    return value->number;
+}
+
+const char *
+config_text(const struct config *config, const char *section, const char *key)
+{
+    return know_value(config, section, key)->text;
+}
+
+bool
+config_has_name(const struct config *config, const char *section, const char *key, const char *name)
+{
+    const struct value *value = know_value(config, section, key);
+    if (value->key->type != CONFIG_NAMES)
+        log_panic("configuration key [%s] %s is no list of names", section, key);
+    const char *list = value->text;
+    struct span each;
+    while (next_name(&list, &each)) {
+        if (each.len > 0 && span_is(each, name))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * ---- the file ----
+ *
+ * libinih splits sections, keys and values, but it guesses where it could complain: it cuts lines of 200 bytes and more
+ * in two, takes indented lines for more of the value above, ends values at " ;", ignores what follows "[section]", stops
+ * at a NUL and reports only the first broken line. And as distributions build it, it does not tell the handler the line.
+ * So it reads through read_line, which counts lines and lets pass only those that have one meaning.
+ */
+
+struct reading {
+    struct config *config;
+    const char *path;
+    struct buffer *errors;
+    const char *at; /* the next line */
+    const char *end;
+    unsigned line; /* number of the line that libinih works on */
+    bool failed;
+    enum { SECTION_NONE, SECTION_WRONG, SECTION_KNOWN } section; /* what the line stands in */
+};
+
+/* A fault of the line as such. It never shows the line: that may hold a password. */
+static bool
+refuse_line(struct reading *reading, const char *wrong)
+{
+    buffer_printf(reading->errors, "%s:%u: %s\n", reading->path, reading->line, wrong);
+    reading->failed = true;
+    return false;
+}
+
+static bool
+refuse_length(struct reading *reading, size_t len)
+{
+    buffer_printf(reading->errors, "%s:%u: line of %zu bytes; allowed are %d\n", reading->path, reading->line, len,
+                  LINE_BYTES_MAX);
+    reading->failed = true;
+    return false;
+}
+
+static bool
+check_section(struct reading *reading, struct span line)
+{
+    const char *end = memchr(line.at, ']', line.len);
+    if (end != line.at + line.len - 1)
+        return refuse_line(reading, "broken section; allowed is [section] and nothing else on the line");
+    if (has_section(reading->config, span_at(line.at + 1, line.len - 2))) {
+        reading->section = SECTION_KNOWN;
+        return true;
+    }
+    buffer_printf(reading->errors, "%s:%u: %.*s: unknown section; allowed are ", reading->path, reading->line,
+                  (int)line.len, line.at);
+    add_sections(reading->errors, reading->config);
+    buffer_add_byte(reading->errors, '\n');
+    reading->failed = true;
+    return false;
+}
+
+static bool
+is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+/* What, if anything, libinih would silently misread in line. */
+static const char *
+find_misreading(struct span line)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        unsigned char byte = (unsigned char)line.at[i];
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+            return "control character; allowed are printable ones and tabs";
+        if (i > 0 && is_blank(line.at[i - 1]) && (byte == ';' || byte == '#'))
+            return "comment or value?; allowed are comments on lines of their own, and ; or # in a value only without "
+                   "a blank before it";
+    }
+    return NULL;
+}
+
+/* Whether libinih shall see line, which has no blanks around it. */
+static bool
+check_line(struct reading *reading, struct span line)
+{
+    if (line.len == 0 || line.at[0] == '#' || line.at[0] == ';')
+        return false;
+    bool is_section = line.at[0] == '[';
+    if (is_section)
+        reading->section = SECTION_WRONG; /* the keys below it must not count to the section before */
+    if (line.len > LINE_BYTES_MAX)
+        return refuse_length(reading, line.len);
+    const char *misreading = find_misreading(line);
+    if (misreading != NULL)
+        return refuse_line(reading, misreading);
+    if (is_section)
+        return check_section(reading, line);
+    if (memchr(line.at, '=', line.len) == NULL && memchr(line.at, ':', line.len) == NULL)
+        return refuse_line(reading, "not understood; allowed are [section], key = value and comments (# or ;); a value "
+                                    "ends with its line");
+    if (reading->section == SECTION_NONE)
+        return refuse_line(reading, "key before the first section; allowed is [section] above it");
+    return reading->section == SECTION_KNOWN;
+}
+
+/* Cut the next line off, without its end and without the blanks around it. */
+static struct span
+take_line(struct reading *reading)
+{
+    const char *start = reading->at;
+    const char *end = memchr(start, '\n', (size_t)(reading->end - start));
+    if (end == NULL)
+        end = reading->end;
+    reading->at = end == reading->end ? end : end + 1;
+    reading->line++;
+    if (end > start && end[-1] == '\r')
+        end--;
+    while (start < end && is_blank(*start))
+        start++;
+    while (end > start && is_blank(end[-1]))
+        end--;
+    return span_at(start, (size_t)(end - start));
+}
+
+/* fgets for libinih: a line that it shall not see becomes an empty one, so that it counts lines as we do. */
+static char *
+read_line(char *line, int size, void *stream)
+{
+    struct reading *reading = stream;
+    if (reading->at == reading->end)
+        return NULL;
+    if (size < LINE_BYTES_MAX + 3)
+        log_fatal("this libinih takes lines of %d bytes only, its header says %d", size, INI_MAX_LINE);
+    struct span taken = take_line(reading);
+    if (!check_line(reading, taken))
+        taken.len = 0;
+    memcpy(line, taken.at, taken.len);
+    line[taken.len] = '\n';
+    line[taken.len + 1] = '\0';
+    return line;
+}
+
+/* Called by libinih for each key; 1 because it shall go on in any case. */
+static int
+take_key(void *user, const char *section, const char *key, const char *text)
+{
+    struct reading *reading = user;
+    struct value *value = find_value(reading->config, section, key);
+    struct buffer where = {NULL, 0, 0};
+    buffer_printf(&where, "%s:%u", reading->path, reading->line);
+    if (value != NULL && value->line != 0) {
+        buffer_printf(reading->errors, "%s: [%s] %s: already set by line %u; allowed is once\n", buffer_text(&where),
+                      section, key, value->line);
+        reading->failed = true;
+    } else if (config_set(reading->config, section, key, text, buffer_text(&where), reading->errors) != 0) {
+        reading->failed = true;
+    }
+    if (value != NULL && value->line == 0)
+        value->line = reading->line;
+    buffer_free(&where);
+    return 1;
+}
+
+static int
+parse_content(struct config *config, const char *path, struct span content, struct buffer *errors)
+{
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    struct reading reading = {.config = config, .path = path, .errors = errors};
+    reading.at = content.at;
+    reading.end = content.at + content.len;
+    if (content.len >= 3 && memcmp(content.at, byte_order_mark, 3) == 0)
+        reading.at += 3;
+    for (unsigned i = 0; i < config->count; i++)
+        config->values[i].line = 0;
+    int line = ini_parse_stream(read_line, &reading, take_key, &reading);
+    if (line != 0 && !reading.failed) {
+        reading.line = line > 0 ? (unsigned)line : reading.line;
+        refuse_line(&reading, "not understood by libinih");
+    }
+    return reading.failed ? -1 : 0;
+}
+
+int
+config_read(struct config *config, const char *path, struct buffer *errors)
+{
+    struct buffer content = {NULL, 0, 0};
+    int result = -1;
+    if (file_read(path, &content) != 0)
+        buffer_printf(errors, "%s: can't be read: %s\n", path, strerror(errno));
+    else if (content.len > FILE_BYTES_MAX)
+        buffer_printf(errors, "%s: has %zu bytes; allowed are %d\n", path, content.len, FILE_BYTES_MAX);
+    else
+        result = parse_content(config, path, buffer_span(&content), errors);
+    buffer_free(&content);
+    return result;
+}
+
+/* ---- the table, for people ---- */
+
+static void
+print_markdown(const struct config_key *key, const char *allowed, FILE *out)
+{
+    const char *preset = key->preset == NULL ? "" : key->preset;
+    const char *mark = preset[0] == '\0' ? "" : "`";
+    fprintf(out, "| `[%s]` | `%s` | %s%s%s | %s | %s |\n", key->section, key->name, mark, preset, mark, allowed,
+            key->prose);
+}
+
+static void
+print_text(const struct config_table *table, unsigned row, const char *allowed, FILE *out)
+{
+    const struct config_key *key = &table->keys[row];
+    if (row == 0 || strcmp(table->keys[row - 1].section, key->section) != 0) {
+        fprintf(out, "%s[%s]", row == 0 ? "" : "\n", key->section);
+        fputs(strcmp(key->section, "*") == 0 ? " (the section of every process)\n" : "\n", out);
+    }
+    fprintf(out, "  %s =%s%s\n      %s\n      Allowed: %s.\n", key->name, key->preset == NULL ? "" : " ",
+            key->preset == NULL ? "" : key->preset, key->prose, allowed);
+}
+
+void
+config_print_keys(const struct config_table *table, FILE *out, bool markdown)
+{
+    struct buffer allowed = {NULL, 0, 0};
+    if (markdown)
+        fputs("| section | key | default | allowed | what it does |\n| --- | --- | --- | --- | --- |\n", out);
+    for (unsigned i = 0; i < table->count; i++) {
+        buffer_clear(&allowed);
+        add_allowed(&allowed, &table->keys[i]);
+        if (markdown)
+            print_markdown(&table->keys[i], buffer_text(&allowed), out);
+        else
+            print_text(table, i, buffer_text(&allowed), out);
+    }
+    buffer_free(&allowed);
+}

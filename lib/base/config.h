@@ -1,0 +1,71 @@
+/*
+ * config: one INI file for all programs, checked against one table of keys. The only user of libinih.
+ *
+ * Nothing in the file is guessed at: an unknown section or key, a value out of bounds or a missing unit is an error with
+ * file, line, key and what is allowed.
+ */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buffer.h"
+
+enum config_type {
+    CONFIG_INTEGER,  /* decimal */
+    CONFIG_DURATION, /* with a unit: ms, s, m, h, d; held in ms. "0" needs none */
+    CONFIG_SIZE,     /* with a unit: B, KiB, MiB, GiB; held in bytes. "0" needs none */
+    CONFIG_CHOICE,   /* one of the words in choices; held as its index */
+    CONFIG_SWITCH,   /* on or off; held as 1 or 0 */
+    CONFIG_TEXT,     /* any text */
+    CONFIG_NAMES     /* names of [A-Za-z0-9_-]{1,64}, separated by commas; may be empty */
+};
+
+/* One key: a row of the table. section may be "*": the key exists in every section that config_processes names. */
+struct config_key {
+    const char *section;
+    const char *name;
+    enum config_type type;
+    const char *preset;         /* the default, as one would write it in the file; NULL: empty text */
+    const char *least;          /* bounds, as one would write them in the file; NULL: none */
+    const char *most;
+    const char *const *choices; /* CONFIG_CHOICE: words, ended by NULL */
+    const char *prose;          /* what it does, one sentence */
+};
+
+struct config_table {
+    const struct config_key *keys;
+    unsigned count;
+    const char *const *processes; /* sections that "*" stands for, ended by NULL */
+};
+
+struct config;
+
+/* Everything at its default. table must outlive it. Free with config_free. */
+struct config *config_new(const struct config_table *table);
+
+/* Read the file at path over what config holds. Every fault is one line in errors: "FILE:LINE: [section] key: what is
+ * wrong; what is allowed". 0, or -1 when there was one (or the file can't be read). */
+int config_read(struct config *config, const char *path, struct buffer *errors);
+
+/* Set one key as if the file had said so; where names the origin for the message (an option). 0, or -1 with errors. */
+int config_set(struct config *config, const char *section, const char *key, const char *value, const char *where,
+               struct buffer *errors);
+
+/* The value of a key that must be in the table (else it is our bug: panic). Numbers, ms, bytes, choice index, switch. */
+int64_t config_int(const struct config *config, const char *section, const char *key);
+
+/* The value as text; "" when not set. Valid as long as config lives and the key is not set again. */
+const char *config_text(const struct config *config, const char *section, const char *key);
+
+/* Whether name is among the names of a CONFIG_NAMES key. */
+bool config_has_name(const struct config *config, const char *section, const char *key, const char *name);
+
+/* Print the table as text, or as rows of a Markdown table. */
+void config_print_keys(const struct config_table *table, FILE *out, bool markdown);
+
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,167 @@
+#include "base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/log.h"
+
+_Static_assert(HASH_ID_BYTES == crypto_generichash_BYTES_MIN, "BLAKE2b gives 16 bytes at least");
+_Static_assert(HASH_KEY_BYTES == crypto_generichash_KEYBYTES, "BLAKE2b's usual key");
+_Static_assert(sizeof(uint64_t) == crypto_shorthash_BYTES, "SipHash gives 64 bits");
+
+void
+hash_init(void)
+{
+    if (sodium_init() < 0)
+        log_fatal("libsodium can't start");
+}
+
+void
+hash_random(void *bytes, size_t len)
+{
+    randombytes_buf(bytes, len);
+}
+
+struct hash_id
+hash_id(const struct hash_key *key, const struct span *parts, unsigned count)
+{
+    struct hash_id id;
+    unsigned char length[8];
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, key->bytes, sizeof key->bytes, sizeof id.bytes);
+    for (unsigned i = 0; i < count; i++) {
+        bytes_put_u64(length, parts[i].len);
+        crypto_generichash_update(&state, length, sizeof length);
+        crypto_generichash_update(&state, (const unsigned char *)parts[i].at, parts[i].len);
+    }
+    crypto_generichash_final(&state, id.bytes, sizeof id.bytes);
+    return id;
+}
+
+uint64_t
+hash_64(const struct hash_key *key, const struct span *parts, unsigned count)
+{
+    struct hash_id id = hash_id(key, parts, count);
+    return bytes_get_u64(id.bytes);
+}
+
+void
+hash_hex(const struct hash_id *id, char *hex)
+{
+    sodium_bin2hex(hex, HASH_ID_HEX_SIZE, id->bytes, sizeof id->bytes);
+}
+
+uint64_t
+hash_checksum(struct span bytes)
+{
+    /* Part of the inbox format: another key makes every file written before look rotten. */
+    static const unsigned char key[crypto_shorthash_KEYBYTES] = "gait's checksum";
+    unsigned char sum[crypto_shorthash_BYTES];
+    crypto_shorthash(sum, (const unsigned char *)bytes.at, bytes.len, key);
+    return bytes_get_u64(sum);
+}
+
+/* Read the key from the open file fd. 0, or -1 with a line in the log. */
+static int
+read_key(int fd, const char *path, struct hash_key *key)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        log_error("key file %s: %s", path, strerror(errno));
+        return -1;
+    }
+    if (!S_ISREG(info.st_mode) || info.st_size != HASH_KEY_BYTES) {
+        log_error("key file %s is not a file of exactly %d bytes", path, HASH_KEY_BYTES);
+        return -1;
+    }
+    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        log_error("key file %s has mode %04o, but only its owner may have any right to it: mode 0400 or 0600", path,
+                  (unsigned)(info.st_mode & 07777));
+        return -1;
+    }
+    if (file_read_at(fd, key->bytes, sizeof key->bytes, 0) != HASH_KEY_BYTES) {
+        log_error("key file %s can't be read", path);
+        return -1;
+    }
+    return 0;
+}
+
+/* Fill the new file fd with a random key. 0, or -1 with errno. */
+static int
+fill_key(int fd)
+{
+    struct hash_key key;
+    hash_random(key.bytes, sizeof key.bytes);
+    int result = -1;
+    if (file_write_at(fd, key.bytes, sizeof key.bytes, 0) == 0 && fchmod(fd, 0400) == 0 && fsync(fd) == 0)
+        result = 0;
+    sodium_memzero(&key, sizeof key);
+    return result;
+}
+
+/* Make the folder entry of path durable: a key that is lost in a power cut would rename every person. */
+static int
+sync_parent(const char *path)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    if (len >= sizeof dir) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(dir, path, len);
+    dir[len] = '\0';
+    return file_sync_dir(slash == NULL ? "." : len == 0 ? "/" : dir);
+}
+
+/* Make the file at path with a random key, unless it is there by now. link, unlike rename, never replaces a file: of
+ * two processes one makes it and both read that one's key. 0, or -1 with a line in the log. */
+static int
+make_key(const char *path)
+{
+    char temporary[PATH_MAX];
+    int len = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+    int fd = -1;
+    int result = -1;
+    errno = ENAMETOOLONG;
+    if (len > 0 && (size_t)len < sizeof temporary)
+        fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd >= 0 && fill_key(fd) == 0 && (link(temporary, path) == 0 || errno == EEXIST) && sync_parent(path) == 0)
+        result = 0;
+    if (result != 0)
+        log_error("key file %s can't be made: %s", path, strerror(errno));
+    if (fd >= 0) {
+        unlink(temporary);
+        close(fd);
+    }
+    return result;
+}
+
+int
+hash_key_file(const char *path, struct hash_key *key)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us before read_key refuses it */
+    if (fd < 0 && errno == ENOENT) {
+        if (make_key(path) != 0)
+            return -1;
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    }
+    if (fd < 0) {
+        log_error("key file %s: %s", path, strerror(errno));
+        return -1;
+    }
+    int result = read_key(fd, path, key);
+    close(fd);
+    return result;
+}

@@ -1,0 +1,47 @@
+/*
+ * hash: fingerprints, pseudonyms and checksums. The only user of libsodium.
+ */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <stdint.h>
+
+#include "base/span.h"
+
+#define HASH_KEY_BYTES 32
+#define HASH_ID_BYTES 16
+#define HASH_ID_HEX_SIZE (2 * HASH_ID_BYTES + 1)
+
+/* A secret that makes hashes useless to whoever does not have it. */
+struct hash_key {
+    unsigned char bytes[HASH_KEY_BYTES];
+};
+
+/* A 128-bit keyed hash: stands for a person or a serial number where the thing itself must not stand. */
+struct hash_id {
+    unsigned char bytes[HASH_ID_BYTES];
+};
+
+/* Start libsodium; call once before anything else here. Fatal if it can't. */
+void hash_init(void);
+
+/* len random bytes to bytes. */
+void hash_random(void *bytes, size_t len);
+
+/* Keyed BLAKE2b-128 over the count parts, each preceded by its length so that no two lists of parts collide. */
+struct hash_id hash_id(const struct hash_key *key, const struct span *parts, unsigned count);
+
+/* The first 64 bits of hash_id. */
+uint64_t hash_64(const struct hash_key *key, const struct span *parts, unsigned count);
+
+/* id in lower case hex with a NUL; hex has HASH_ID_HEX_SIZE bytes. */
+void hash_hex(const struct hash_id *id, char *hex);
+
+/* SipHash-2-4 of bytes under a fixed key: finds torn and rotten bytes, keeps nobody out. */
+uint64_t hash_checksum(struct span bytes);
+
+/* Read the key in the file at path, or make the file (mode 0400, its folder must exist) with a random one if there is
+ * none; of two processes that make it at once both get the same key. 0, or -1 with a line in the log. */
+int hash_key_file(const char *path, struct hash_key *key);
+
+#endif

@@ -1,0 +1,132 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Longest line; what is longer is cut. Below PIPE_BUF (4096), so that lines of several processes that share a pipe
+ * never run into each other. */
+#define LINE_BYTES_MAX 2048
+
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+
+static const char *program = "gait";
+static enum log_level level_max = LOG_INFO;
+
+void
+log_open(const char *name, enum log_level level)
+{
+    program = name;
+    level_max = level;
+}
+
+/* "2026-11-24T08:15:02.123Z" and so on up to the text; returns the length. */
+static size_t
+write_prefix(char *line, size_t size, enum log_level level)
+{
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t len = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &utc);
+    int more = snprintf(line + len, size - len, ".%03ldZ %s %s: ", now.tv_nsec / 1000000, level_names[level], program);
+    if (more < 0)
+        return len;
+    len += (size_t)more;
+    return len < size ? len : size - 1;
+}
+
+/* Whatever ended up in the text, one event is one line. */
+static void
+blank_controls(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            text[i] = ' ';
+    }
+}
+
+static void write_line(enum log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
+static void
+write_line(enum log_level level, const char *format, va_list args)
+{
+    char line[LINE_BYTES_MAX];
+    size_t room = sizeof line - 1; /* one for the line end */
+    size_t start = write_prefix(line, room, level);
+    int more = vsnprintf(line + start, room - start, format, args);
+    size_t len = start + (more < 0 ? 0 : (size_t)more);
+    if (len > room - 1)
+        len = room - 1; /* vsnprintf has cut it there */
+    blank_controls(line + start, len - start);
+    line[len++] = '\n';
+    /* One write: lines of several threads and processes don't mix. There is nobody to tell if it fails. */
+    ssize_t written = write(STDERR_FILENO, line, len);
+    (void)written;
+}
+
+void
+log_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line(LOG_ERROR, format, args);
+    va_end(args);
+}
+
+void
+log_warning(const char *format, ...)
+{
+    if (level_max < LOG_WARNING)
+        return;
+    va_list args;
+    va_start(args, format);
+    write_line(LOG_WARNING, format, args);
+    va_end(args);
+}
+
+void
+log_info(const char *format, ...)
+{
+    if (level_max < LOG_INFO)
+        return;
+    va_list args;
+    va_start(args, format);
+    write_line(LOG_INFO, format, args);
+    va_end(args);
+}
+
+void
+log_debug(const char *format, ...)
+{
+    if (level_max < LOG_DEBUG)
+        return;
+    va_list args;
+    va_start(args, format);
+    write_line(LOG_DEBUG, format, args);
+    va_end(args);
+}
+
+void
+log_fatal(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line(LOG_ERROR, format, args);
+    va_end(args);
+    /* Not exit: its handlers would run while other threads still work, and may be what brought us here. */
+    _exit(EXIT_FAILURE);
+}
+
+void
+log_panic(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line(LOG_ERROR, format, args);
+    va_end(args);
+    abort();
+}

@@ -1,0 +1,24 @@
+/*
+ * log: one line an event on standard error: time, level, program, text. No personal data ever goes in: callers name
+ * processes, topics, keys of the configuration, positions and reason codes, never values of records.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+/* Name the program in every line from now on and drop lines above level. name must stay valid. */
+void log_open(const char *name, enum log_level level);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The operator's problem (no memory, no permission): log and exit with status 1. */
+_Noreturn void log_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Our own bug: log and abort. */
+_Noreturn void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * wire: what the skeleton and the tools need of a message transport, and no more. lib/mqtt implements it over Paho; the
+ * tests implement it in memory; a second wire (Kafka) would be a third.
+ *
+ * A wire is one connection under one client name. It does not reconnect by itself: after a `down` the owner calls
+ * connect again, and after each `up` it subscribes again.
+ */
+#ifndef BASE_WIRE_H
+#define BASE_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+/* How far a message goes: at most once, or acknowledged by the other side (at least once). */
+enum wire_delivery { WIRE_AT_MOST_ONCE = 0, WIRE_AT_LEAST_ONCE = 1 };
+
+/* A message, in or out. What is absent has len 0, or is 0. Received: valid only during the call that brings it. */
+struct wire_message {
+    struct span topic; /* outgoing: must have a NUL behind it */
+    struct span payload;
+    struct span response_topic; /* where the sender wants an answer; outgoing: must have a NUL behind it */
+    struct span correlation;    /* opaque bytes of the sender's, to be given back with the answer */
+    uint64_t epoch;             /* links: which life of the producer's store, never 0 there */
+    uint64_t sequence;          /* links: position in that store's outbox, from 1 */
+    bool retained;              /* outgoing: the broker keeps it; incoming: it was kept, this is not news */
+    enum wire_delivery delivery;
+    unsigned expiry_s; /* outgoing: the broker may forget it after this; 0 never */
+};
+
+/* What a wire tells its owner. Calls come from threads of the wire's own, one at a time for one wire; they must not
+ * call into the wire, must not wait for anybody who does, and should be short: nothing else arrives meanwhile. */
+struct wire_events {
+    void *context;
+
+    /* Connected. session_kept: the other side still knows our subscriptions and what waits for us. */
+    void (*up)(void *context, bool session_kept);
+
+    /* All topics of one subscribe call are subscribed (ok), or refused (reason says why). */
+    void (*subscribed)(void *context, bool ok, const char *reason);
+
+    /* The connection is lost, or connect failed; reason is for the log. */
+    void (*down)(void *context, const char *reason);
+
+    /* A message. When the call returns, an at-least-once message is acknowledged: whoever can't keep it must not return. */
+    void (*message)(void *context, const struct wire_message *message);
+
+    /* The message that publish sent with this token is acknowledged by the other side. */
+    void (*delivered)(void *context, uint64_t token);
+};
+
+/* How to connect. Strings must outlive the wire. */
+struct wire_options {
+    const char *client_name;      /* one connection a name; a second one puts the first out */
+    unsigned session_s;           /* how long the other side remembers us when we are away; 0: start clean every time */
+    unsigned receive_max;         /* unacknowledged messages toward us; 0: the library's default */
+    unsigned message_bytes_max;   /* larger ones are not sent to us; 0: no limit */
+    unsigned keep_alive_s;        /* 0: 20 s */
+    const char *will_topic;       /* retained message the broker publishes when we vanish; NULL none */
+    const char *will_text;
+};
+
+struct wire {
+    const struct wire_calls *calls;
+};
+
+struct wire_calls {
+    /* Begin to connect; `up` or `down` follows. 0, or -1 when it can't even be tried (no `down` follows). */
+    int (*connect)(struct wire *wire);
+
+    /* Subscribe count topic filters; `subscribed` follows once. 0, or -1 when not connected. */
+    int (*subscribe)(struct wire *wire, const char *const *filters, unsigned count, enum wire_delivery delivery);
+
+    /* Send a message; its bytes are copied. With token not 0, `delivered` follows when the other side has it.
+     * 0, or -1 when not connected: then it is not sent at all. */
+    int (*publish)(struct wire *wire, const struct wire_message *message, uint64_t token);
+
+    /* Say good-bye and close the connection, keeping the session; no will is sent. Waits until what was published is
+     * written, at most timeout_ms. No `down` follows. May be followed by connect. */
+    void (*disconnect)(struct wire *wire, int timeout_ms);
+
+    /* Disconnect if need be and free the wire; no event comes after it returns. NULL is fine. */
+    void (*free)(struct wire *wire);
+};
+
+#endif

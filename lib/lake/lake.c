@@ -1,0 +1,296 @@
+#include "lake/lake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#define DATE_SIZE 11 /* YYYY-MM-DD and NUL */
+#define PATH_SIZE 4400
+
+/*
+ * The file that a table's records go to now.
+ *
+ * Table layout "parts": key = the table's path; value = date (10 bytes), number u32 BE, bytes u64 BE: the part up to where
+ * it is committed.
+ */
+struct part {
+    char date[DATE_SIZE]; /* "": there was none yet */
+    uint32_t number;
+    uint64_t bytes;
+};
+
+#define PART_BYTES 22
+
+struct lake_table {
+    const char *path;
+    bool rows;
+    struct part part;
+    int fd; /* of the part; −1 not open */
+    struct buffer waiting; /* lines of this transaction */
+    bool changed;
+};
+
+struct lake {
+    struct store *store;
+    int parts;
+    struct lake_parameters parameters;
+    struct lake_table tables[OPERATOR_INPUTS_MAX];
+};
+
+static void
+lake_close(void *state)
+{
+    struct lake *lake = state;
+
+    if (lake == NULL)
+        return;
+    for (unsigned i = 0; i < lake->parameters.table_count; i++) {
+        if (lake->tables[i].fd >= 0)
+            close(lake->tables[i].fd);
+        buffer_free(&lake->tables[i].waiting);
+    }
+    free(lake);
+}
+
+static int
+lake_open(const void *parameters, struct store *store, void **state)
+{
+    struct lake *lake = calloc(1, sizeof *lake);
+
+    if (lake == NULL)
+        log_fatal("out of memory");
+    lake->store = store;
+    lake->parameters = *(const struct lake_parameters *)parameters;
+    for (unsigned i = 0; i < lake->parameters.table_count; i++) {
+        lake->tables[i].path = lake->parameters.tables[i].path;
+        lake->tables[i].rows = lake->parameters.tables[i].rows;
+        lake->tables[i].fd = -1;
+    }
+    lake->parts = store_table(store, "parts");
+    if (lake->parts < 0) {
+        lake_close(lake);
+        return -1;
+    }
+    *state = lake;
+    return 0;
+}
+
+/* Parts in the store. */
+
+static int
+get_part(struct lake *lake, struct lake_table *table)
+{
+    struct span value;
+    int rc = store_get(lake->store, lake->parts, span_of(table->path), &value);
+
+    table->part = (struct part){0};
+    if (rc != 1)
+        return rc;
+    if (value.len != PART_BYTES)
+        log_panic("lake: a part of %zu bytes", value.len);
+    memcpy(table->part.date, value.at, DATE_SIZE - 1);
+    table->part.number = bytes_get_u32(value.at + 10);
+    table->part.bytes = bytes_get_u64(value.at + 14);
+    return 0;
+}
+
+static int
+put_part(struct lake *lake, const struct lake_table *table)
+{
+    char value[PART_BYTES];
+
+    memcpy(value, table->part.date, DATE_SIZE - 1);
+    bytes_put_u32(value + 10, table->part.number);
+    bytes_put_u64(value + 14, table->part.bytes);
+    return store_put(lake->store, lake->parts, span_of(table->path), span_at(value, sizeof value));
+}
+
+/* Parts on the disk. */
+
+static int
+failed(const char *what, const char *path)
+{
+    log_error("lake: can't %s %s: %s", what, path, strerror(errno));
+    return -1;
+}
+
+static void
+dir_of(const struct lake *lake, const struct lake_table *table, const char *date, char *path)
+{
+    snprintf(path, PATH_SIZE, "%s/%s/date=%s", lake->parameters.dir, table->path, date);
+}
+
+static void
+path_of(const struct lake *lake, const struct lake_table *table, char *path)
+{
+    dir_of(lake, table, table->part.date, path);
+    size_t len = strlen(path);
+    snprintf(path + len, PATH_SIZE - len, "/part-%08" PRIu32 ".ndjson", table->part.number);
+}
+
+/* Remove what a transaction that never committed had begun: parts behind the committed one, in name order. */
+static int
+remove_newer(const struct lake *lake, const struct lake_table *table)
+{
+    char pattern[PATH_SIZE];
+    char committed[PATH_SIZE] = "";
+    glob_t found;
+    int rc = 0;
+
+    dir_of(lake, table, "*", pattern);
+    strncat(pattern, "/part-*.ndjson", sizeof pattern - strlen(pattern) - 1);
+    if (table->part.date[0] != '\0')
+        path_of(lake, table, committed);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return 0; /* there is none */
+    for (size_t i = 0; i < found.gl_pathc && rc == 0; i++) {
+        if (strcmp(found.gl_pathv[i], committed) > 0 && unlink(found.gl_pathv[i]) != 0)
+            rc = failed("remove", found.gl_pathv[i]);
+    }
+    globfree(&found);
+    return rc;
+}
+
+/* Open the committed part and cut it back to what is committed of it. */
+static int
+recover_part(struct lake *lake, struct lake_table *table)
+{
+    char path[PATH_SIZE];
+
+    if (table->fd >= 0)
+        close(table->fd);
+    table->fd = -1;
+    buffer_clear(&table->waiting);
+    table->changed = false;
+    if (get_part(lake, table) != 0 || remove_newer(lake, table) != 0)
+        return -1;
+    if (table->part.date[0] == '\0')
+        return 0;
+    path_of(lake, table, path);
+    if ((table->fd = open(path, O_WRONLY | O_CLOEXEC)) < 0) {
+        if (errno != ENOENT)
+            return failed("open", path);
+        /* Its reader has moved it away, which is his right: go on with the next one. */
+        table->part.bytes = (uint64_t)lake->parameters.part_bytes;
+        return 0;
+    }
+    return ftruncate(table->fd, (off_t)table->part.bytes) == 0 ? 0 : failed("cut back", path);
+}
+
+static int
+lake_load(void *state)
+{
+    struct lake *lake = state;
+
+    for (unsigned i = 0; i < lake->parameters.table_count; i++) {
+        if (recover_part(lake, &lake->tables[i]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void
+date_of(int64_t now_ms, char *date)
+{
+    time_t seconds = (time_t)(now_ms / 1000);
+    struct tm utc;
+
+    gmtime_r(&seconds, &utc);
+    strftime(date, DATE_SIZE, "%Y-%m-%d", &utc);
+}
+
+/* Begin a new part of date. */
+static int
+begin_part(struct lake *lake, struct lake_table *table, const char *date)
+{
+    char path[PATH_SIZE];
+
+    dir_of(lake, table, date, path);
+    if (file_make_dirs(path) != 0)
+        return failed("make", path);
+    table->part.number = strcmp(table->part.date, date) == 0 ? table->part.number + 1 : 1;
+    memcpy(table->part.date, date, DATE_SIZE);
+    table->part.bytes = 0;
+    if (table->fd >= 0)
+        close(table->fd);
+    char file[PATH_SIZE];
+    path_of(lake, table, file);
+    table->fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (table->fd < 0)
+        return failed("make", file);
+    return file_sync_dir(path) == 0 ? 0 : failed("sync", path);
+}
+
+/* Write and sync what the transaction has for table. */
+static int
+flush_table(struct lake *lake, struct lake_table *table, const char *date)
+{
+    char path[PATH_SIZE];
+
+    if (table->waiting.len == 0)
+        return 0;
+    /* A clock that went back must not make an older part the newest. */
+    bool new_day = strcmp(table->part.date, date) < 0;
+    if ((new_day || table->part.bytes >= (uint64_t)lake->parameters.part_bytes) &&
+        begin_part(lake, table, new_day ? date : table->part.date) != 0)
+        return -1;
+    if (file_write_at(table->fd, table->waiting.data, table->waiting.len, table->part.bytes) != 0 ||
+        fdatasync(table->fd) != 0) {
+        path_of(lake, table, path);
+        return failed("write", path);
+    }
+    table->part.bytes += table->waiting.len;
+    buffer_clear(&table->waiting);
+    return put_part(lake, table);
+}
+
+static int
+lake_flush(void *state, int64_t now_ms)
+{
+    struct lake *lake = state;
+    char date[DATE_SIZE];
+
+    date_of(now_ms, date);
+    for (unsigned i = 0; i < lake->parameters.table_count; i++) {
+        if (flush_table(lake, &lake->tables[i], date) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static enum verdict
+lake_take(void *state, const struct arrival *arrival)
+{
+    struct lake *lake = state;
+    struct lake_table *table = &lake->tables[arrival->input];
+    struct span line = arrival->record->body;
+
+    if (table->rows) {
+        buffer_add_text(&table->waiting, "{\"row\":");
+        buffer_add_json_string(&table->waiting, arrival->row);
+        buffer_add_byte(&table->waiting, ',');
+        line = span_at(line.at + 1, line.len - 1); /* its '{' is written already; no row is without members */
+    }
+    buffer_add_span(&table->waiting, line);
+    buffer_add_byte(&table->waiting, '\n');
+    return VERDICT_PASSED;
+}
+
+const struct operator lake_operator = {
+    .name = "lake",
+    .open = lake_open,
+    .close = lake_close,
+    .load = lake_load,
+    .take = lake_take,
+    .flush = lake_flush,
+};

@@ -1,0 +1,28 @@
+/*
+ * lake: writes what it is given to files, each record exactly once:
+ *
+ *   DIR/<zone>/<table>/date=YYYY-MM-DD/part-NNNNNNNN.ndjson     (date: of writing, UTC)
+ *
+ * That is the layout Athena, Trino, Spark and DuckDB read as it is. Up to where each file is good stands in the store, in
+ * the transaction that holds the link positions: the file's bytes are synced first, and after a crash it is cut back.
+ *
+ * It is an operator like the others, only that its output is files. A table's records carry one field more, "row".
+ */
+#ifndef LAKE_LAKE_H
+#define LAKE_LAKE_H
+
+#include "operator/operator.h"
+
+struct lake_parameters {
+    char dir[4096];       /* the lake's folder */
+    int64_t part_bytes;   /* a part that has reached this is closed */
+    unsigned table_count; /* inputs, in the order of the stream's */
+    struct {
+        const char *path; /* "trusted/customer" */
+        bool rows;        /* it is a table: records get their row */
+    } tables[OPERATOR_INPUTS_MAX];
+};
+
+extern const struct operator lake_operator;
+
+#endif

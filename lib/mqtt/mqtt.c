@@ -1,0 +1,812 @@
+#include "mqtt/mqtt.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <MQTTAsync.h>
+
+#include "base/log.h"
+
+/*
+ * What to know about Paho 1.3.12 before changing anything here:
+ *
+ * - All clients of a process share one sending thread, one receiving thread and one mutex. Every callback runs with that
+ *   mutex held, so callbacks of one wire never overlap, and our own lock may be taken inside a callback but must never
+ *   be held across a call into Paho.
+ * - PUBACK is sent when messageArrived returns, whatever it returns.
+ * - A connection ends in one of four ways: connect's onFailure5, connectionLost, disconnected (the broker said so; then
+ *   connectionLost does not follow), and sometimes two of them. `state` makes one `down` of them.
+ * - What was queued or unacknowledged when a connection broke may be sent again by Paho on the next one, subscriptions
+ *   included; their answers are told apart by the connection's number.
+ * - It goes to sleep with work at hand: for 1 s when more messages are unacknowledged than the broker allows, because a
+ *   PUBACK does not wake the sending thread, and for 100 ms when the socket's buffer is full. So it is given no more at a
+ *   time than goes through; the rest waits in our own queue, which every PUBACK moves on. (Measured with 32 KiB messages
+ *   and mosquitto's limit of 20: 247 messages/s with 256 in Paho's hands, 16,000 with 16.)
+ */
+
+#define KEEP_ALIVE_S 20     /* a dead peer is noticed within 1.5 times this */
+#define CONNECT_TIMEOUT_S 5 /* Paho looks at it every 3 s only */
+#define IN_FLIGHT_MAX 65535 /* packet identifiers there are; the broker's Receive Maximum lowers it */
+#define IN_FLIGHT_BYTES_MAX (192 * 1024) /* fits in a socket buffer of Linux's default wmem_max, with its overhead */
+#define SEND_BUFFER_BYTES (512 * 1024)   /* asked for; the kernel gives what wmem_max allows */
+#define PROPERTIES_MAX (64 * 1024)    /* topic and properties, beside the payload, in the largest packet */
+#define PAYLOAD_MAX (256 * 1024 * 1024 - PROPERTIES_MAX) /* MQTT: 256 MiB a packet */
+#define FILTERS_MAX 64 /* of one subscribe call: bounds an array on the stack; there are 8 inputs at most */
+
+enum state { IDLE, CONNECTING, UP };
+
+struct mqtt {
+    struct wire wire;
+    MQTTAsync handle; /* NULL after disconnect */
+    char *uri;
+    struct broker broker;
+    const struct wire_options *options;
+    struct wire_events events;
+
+    pthread_mutex_t lock; /* for what follows */
+    pthread_cond_t settled;
+    enum state state;
+    uint64_t connection; /* number of the newest attempt to connect */
+    unsigned unsettled;  /* publishes in Paho's hands that neither succeeded nor failed yet */
+    unsigned in_flight;  /* those of them that need an acknowledgement, */
+    unsigned in_flight_max;
+    size_t in_flight_bytes;     /* and their size */
+    struct parcel *queue_first; /* publishes that wait for room in flight, in order */
+    struct parcel **queue_end;
+    bool sending;               /* somebody is about to call MQTTAsync_send: others queue up behind */
+
+    bool refusal_logged; /* on this connection: one line is enough. For callbacks only, so it needs no lock */
+};
+
+/* What a publish or subscribe needs when it is answered. Freed by the answer; there always is one, at the latest a failure
+ * out of MQTTAsync_destroy. */
+struct request {
+    struct mqtt *mqtt;
+    uint64_t token;
+    uint64_t connection;
+    size_t bytes; /* of a publish that counts as in flight; else 0 */
+};
+
+/* A publish that waits in our queue, with a copy of what the message points at. */
+struct parcel {
+    struct parcel *next;
+    struct wire_message message;
+    uint64_t token;
+    char bytes[];
+};
+
+/* Paho's structures point at what they only read without const. */
+static char *
+unconst(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+static struct mqtt *
+mqtt_of(struct wire *wire)
+{
+    return (struct mqtt *)wire; /* its first member */
+}
+
+static enum state
+change_state(struct mqtt *mqtt, enum state state)
+{
+    pthread_mutex_lock(&mqtt->lock);
+    enum state before = mqtt->state;
+    mqtt->state = state;
+    pthread_cond_broadcast(&mqtt->settled);
+    pthread_mutex_unlock(&mqtt->lock);
+    return before;
+}
+
+/*
+ * Connecting and losing the connection.
+ */
+
+static void
+drop_queue(struct mqtt *mqtt)
+{
+    pthread_mutex_lock(&mqtt->lock);
+    struct parcel *parcel = mqtt->queue_first;
+    mqtt->queue_first = NULL;
+    mqtt->queue_end = &mqtt->queue_first;
+    pthread_mutex_unlock(&mqtt->lock);
+    while (parcel != NULL) {
+        struct parcel *next = parcel->next;
+        free(parcel);
+        parcel = next;
+    }
+}
+
+static void
+go_down(struct mqtt *mqtt, const char *reason)
+{
+    enum state before = change_state(mqtt, IDLE); /* first: from here on nothing is queued */
+    drop_queue(mqtt);
+    if (before != IDLE)
+        mqtt->events.down(mqtt->events.context, reason);
+}
+
+/* Why the broker or Paho failed something. Codes from 128 are the broker's. Not MQTTAsync_strerror: it allocates. */
+static const char *
+failure_text(int code, enum MQTTReasonCodes reason, const char *message)
+{
+    if (reason == MQTTREASONCODE_SUCCESS && code >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+        reason = (enum MQTTReasonCodes)code;
+    if (reason >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
+        const char *text = MQTTReasonCode_toString(reason);
+        return text != NULL ? text : "refused with an unknown reason code";
+    }
+    return message != NULL ? message : "no connection";
+}
+
+static void
+tune_socket(int fd)
+{
+    int on = 1;
+    int wanted = SEND_BUFFER_BYTES;
+    int given = 0;
+    socklen_t len = sizeof given;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
+        return; /* no TCP socket */
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &given, &len) == 0 && given < wanted)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
+}
+
+/* Paho sets no TCP_NODELAY and does not give out its socket: so every TCP socket of the process is tuned. A consumer that
+ * answers a message sends PUBACK and then PUBLISH; without TCP_NODELAY the second waits for the peer's delayed
+ * acknowledgement of the first (measured: 50 ms a round trip instead of 0.13 ms). Without /proc we are only slower. */
+static void
+tune_sockets(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (dir == NULL)
+        return;
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (entry->d_name[0] != '.')
+            tune_socket(atoi(entry->d_name));
+    }
+    closedir(dir);
+}
+
+/* One less than the broker's Receive Maximum: Paho holds back a subscription, too, at the full number. */
+static unsigned
+in_flight_max(MQTTProperties *connack)
+{
+    unsigned max = IN_FLIGHT_MAX;
+    if (MQTTProperties_hasProperty(connack, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM))
+        max = (unsigned)MQTTProperties_getNumericValue(connack, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM);
+    return max > 1 ? max - 1 : 1;
+}
+
+static void
+on_connect_success(void *context, MQTTAsync_successData5 *response)
+{
+    struct mqtt *mqtt = context;
+    tune_sockets();
+    mqtt->refusal_logged = false;
+    pthread_mutex_lock(&mqtt->lock);
+    mqtt->in_flight_max = in_flight_max(&response->properties);
+    pthread_mutex_unlock(&mqtt->lock);
+    if (change_state(mqtt, UP) == CONNECTING)
+        mqtt->events.up(mqtt->events.context, response->alt.connect.sessionPresent != 0);
+}
+
+static void
+on_connect_failure(void *context, MQTTAsync_failureData5 *response)
+{
+    go_down(context, failure_text(response->code, response->reasonCode, response->message));
+}
+
+static void
+on_connection_lost(void *context, char *cause)
+{
+    go_down(context, cause != NULL ? cause : "connection lost");
+}
+
+static void
+on_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes reason)
+{
+    (void)properties;
+    go_down(context, reason == MQTTREASONCODE_SUCCESS ? "the broker closed the connection"
+                                                      : failure_text(0, reason, "the broker closed the connection"));
+}
+
+/*
+ * Messages in.
+ */
+
+static struct span
+span_of_string(const MQTTLenString *string)
+{
+    return span_at(string->data, string->len > 0 ? (size_t)string->len : 0);
+}
+
+/* 16 hex digits of lower case; 0 for anything else. */
+static uint64_t
+parse_epoch(struct span text)
+{
+    if (text.len != 16)
+        return 0;
+    uint64_t epoch = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (c >= '0' && c <= '9')
+            epoch = epoch << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            epoch = epoch << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            return 0;
+    }
+    return epoch;
+}
+
+/* A decimal number without sign or leading zero that fits; 0 for anything else. */
+static uint64_t
+parse_sequence(struct span text)
+{
+    if (text.len == 0 || text.len > 20 || text.at[0] == '0')
+        return 0;
+    uint64_t sequence = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (c < '0' || c > '9')
+            return 0;
+        if (__builtin_mul_overflow(sequence, 10, &sequence) ||
+            __builtin_add_overflow(sequence, (uint64_t)(c - '0'), &sequence))
+            return 0;
+    }
+    return sequence;
+}
+
+/* Anyone may publish, so what is malformed counts as absent. */
+static void
+read_properties(const MQTTProperties *properties, struct wire_message *message)
+{
+    for (int i = 0; i < properties->count; i++) {
+        const MQTTProperty *property = &properties->array[i];
+        struct span data = {NULL, 0};
+        switch (property->identifier) {
+        case MQTTPROPERTY_CODE_RESPONSE_TOPIC:
+            message->response_topic = span_of_string(&property->value.data);
+            break;
+        case MQTTPROPERTY_CODE_CORRELATION_DATA:
+            message->correlation = span_of_string(&property->value.data);
+            break;
+        case MQTTPROPERTY_CODE_USER_PROPERTY:
+            data = span_of_string(&property->value.data);
+            if (span_is(data, "epoch"))
+                message->epoch = parse_epoch(span_of_string(&property->value.value));
+            else if (span_is(data, "sequence"))
+                message->sequence = parse_sequence(span_of_string(&property->value.value));
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static int
+on_message(void *context, char *topic, int topic_len, MQTTAsync_message *received)
+{
+    struct mqtt *mqtt = context;
+    struct wire_message message = {
+        .topic = {topic, topic_len > 0 ? (size_t)topic_len : strlen(topic)},
+        .payload = {received->payload, received->payloadlen > 0 ? (size_t)received->payloadlen : 0},
+        .retained = received->retained != 0,
+        .delivery = received->qos > 0 ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE,
+    };
+    read_properties(&received->properties, &message);
+    mqtt->events.message(mqtt->events.context, &message);
+    MQTTAsync_freeMessage(&received);
+    MQTTAsync_free(topic);
+    return 1;
+}
+
+/*
+ * The calls.
+ */
+
+static int
+make_handle(struct mqtt *mqtt)
+{
+    MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer5;
+    create.sendWhileDisconnected = 0;
+    create.restoreMessages = 0;
+    create.maxBufferedMessages = INT_MAX; /* owners bound what they have under way */
+    int rc = MQTTAsync_createWithOptions(&mqtt->handle, mqtt->uri, mqtt->options->client_name,
+                                         MQTTCLIENT_PERSISTENCE_NONE, NULL, &create);
+    if (rc == MQTTASYNC_SUCCESS)
+        rc = MQTTAsync_setCallbacks(mqtt->handle, mqtt, on_connection_lost, on_message, NULL);
+    if (rc == MQTTASYNC_SUCCESS)
+        rc = MQTTAsync_setDisconnected(mqtt->handle, mqtt, on_disconnected);
+    if (rc != MQTTASYNC_SUCCESS)
+        log_error("mqtt: the library refuses client %s: error %d", mqtt->options->client_name, rc);
+    return rc == MQTTASYNC_SUCCESS ? 0 : -1;
+}
+
+static void
+add_number(MQTTProperties *properties, enum MQTTPropertyCodes code, unsigned value)
+{
+    MQTTProperty property = {.identifier = code};
+    if (code == MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
+        property.value.integer2 = (unsigned short)(value > USHRT_MAX ? USHRT_MAX : value);
+    else
+        property.value.integer4 = value;
+    MQTTProperties_add(properties, &property);
+}
+
+static void
+add_connect_properties(const struct wire_options *options, MQTTProperties *properties)
+{
+    add_number(properties, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, options->session_s);
+    if (options->receive_max != 0)
+        add_number(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, options->receive_max);
+    if (options->message_bytes_max != 0)
+        add_number(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, options->message_bytes_max + PROPERTIES_MAX);
+}
+
+static int
+begin_connect(struct mqtt *mqtt)
+{
+    MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer5;
+    MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
+    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
+    MQTTProperties properties = MQTTProperties_initializer;
+    const struct wire_options *options = mqtt->options;
+
+    add_connect_properties(options, &properties);
+    connect.connectProperties = &properties;
+    connect.cleanstart = options->session_s == 0;
+    connect.keepAliveInterval = options->keep_alive_s != 0 ? (int)options->keep_alive_s : KEEP_ALIVE_S;
+    connect.connectTimeout = CONNECT_TIMEOUT_S;
+    connect.maxInflight = IN_FLIGHT_MAX;
+    connect.username = mqtt->broker.username;
+    connect.password = mqtt->broker.password;
+    if (options->will_topic != NULL) {
+        will.topicName = options->will_topic;
+        will.message = options->will_text;
+        will.retained = 1;
+        will.qos = 1;
+        connect.will = &will;
+    }
+    if (mqtt->broker.cafile != NULL) {
+        tls.trustStore = mqtt->broker.cafile;
+        tls.keyStore = mqtt->broker.cert;
+        tls.privateKey = mqtt->broker.key;
+        tls.verify = 1; /* the host's name too, not only the chain */
+        tls.disableDefaultTrustStore = 1;
+        connect.ssl = &tls;
+    }
+    connect.context = mqtt;
+    connect.onSuccess5 = on_connect_success;
+    connect.onFailure5 = on_connect_failure;
+    int rc = MQTTAsync_connect(mqtt->handle, &connect);
+    MQTTProperties_free(&properties);
+    return rc == MQTTASYNC_SUCCESS ? 0 : -1;
+}
+
+static int
+mqtt_connect(struct wire *wire)
+{
+    struct mqtt *mqtt = mqtt_of(wire);
+    if (mqtt->handle == NULL && make_handle(mqtt) != 0)
+        return -1;
+    /* MQTTAsync_connect changes the client before it takes Paho's mutex. `down` comes in the middle of Paho's work on the
+     * old connection; this call takes the mutex, and so waits until that work is done. */
+    MQTTAsync_isConnected(mqtt->handle);
+
+    pthread_mutex_lock(&mqtt->lock);
+    bool idle = mqtt->state == IDLE;
+    if (idle) {
+        mqtt->state = CONNECTING;
+        mqtt->connection++;
+    }
+    pthread_mutex_unlock(&mqtt->lock);
+    if (!idle)
+        return -1;
+    if (begin_connect(mqtt) != 0) {
+        change_state(mqtt, IDLE);
+        return -1;
+    }
+    return 0;
+}
+
+static struct request *
+new_request(struct mqtt *mqtt)
+{
+    struct request *request = malloc(sizeof *request);
+    if (request == NULL)
+        log_fatal("out of memory");
+    pthread_mutex_lock(&mqtt->lock);
+    *request = (struct request){.mqtt = mqtt, .connection = mqtt->connection};
+    pthread_mutex_unlock(&mqtt->lock);
+    return request;
+}
+
+/* Tell the owner about a subscription, unless it was one of an earlier connection. */
+static void
+answer_subscribe(struct request *request, bool ok, const char *reason)
+{
+    struct mqtt *mqtt = request->mqtt;
+    pthread_mutex_lock(&mqtt->lock);
+    bool current = mqtt->state == UP && request->connection == mqtt->connection;
+    pthread_mutex_unlock(&mqtt->lock);
+    free(request);
+    if (current)
+        mqtt->events.subscribed(mqtt->events.context, ok, reason);
+}
+
+static void
+on_subscribe_success(void *context, MQTTAsync_successData5 *response)
+{
+    const char *refusal = NULL;
+    /* With more than one topic Paho calls a refusal success, too. */
+    if (response->alt.sub.reasonCodeCount > 1) {
+        for (int i = 0; i < response->alt.sub.reasonCodeCount; i++) {
+            enum MQTTReasonCodes code = response->alt.sub.reasonCodes[i];
+            if (code >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+                refusal = failure_text(0, code, NULL);
+        }
+    }
+    answer_subscribe(context, refusal == NULL, refusal != NULL ? refusal : "");
+}
+
+static void
+on_subscribe_failure(void *context, MQTTAsync_failureData5 *response)
+{
+    struct request *request = context;
+    if (response->reasonCode < MQTTREASONCODE_UNSPECIFIED_ERROR) {
+        free(request); /* not the broker's answer: the connection broke, and `down` says so */
+        return;
+    }
+    answer_subscribe(request, false, failure_text(0, response->reasonCode, NULL));
+}
+
+static int
+mqtt_subscribe(struct wire *wire, const char *const *filters, unsigned count, enum wire_delivery delivery)
+{
+    struct mqtt *mqtt = mqtt_of(wire);
+    char *topics[FILTERS_MAX];
+    int qos[FILTERS_MAX];
+    if (count == 0 || count > FILTERS_MAX)
+        log_panic("mqtt: %u filters in one subscription", count);
+    if (mqtt->handle == NULL)
+        return -1;
+    for (unsigned i = 0; i < count; i++) {
+        topics[i] = unconst(filters[i]);
+        qos[i] = delivery == WIRE_AT_LEAST_ONCE ? 1 : 0;
+    }
+    MQTTAsync_responseOptions answer = MQTTAsync_responseOptions_initializer;
+    answer.onSuccess5 = on_subscribe_success;
+    answer.onFailure5 = on_subscribe_failure;
+    answer.context = new_request(mqtt);
+    if (MQTTAsync_subscribeMany(mqtt->handle, (int)count, topics, qos, &answer) != MQTTASYNC_SUCCESS) {
+        free(answer.context);
+        return -1;
+    }
+    return 0;
+}
+
+/*
+ * Messages out.
+ */
+
+static void
+add_bytes(MQTTProperties *properties, enum MQTTPropertyCodes code, struct span bytes)
+{
+    MQTTProperty property = {.identifier = code};
+    property.value.data = (MQTTLenString){(int)bytes.len, unconst(bytes.at)};
+    MQTTProperties_add(properties, &property);
+}
+
+static void
+add_user_property(MQTTProperties *properties, const char *name, const char *value)
+{
+    MQTTProperty property = {.identifier = MQTTPROPERTY_CODE_USER_PROPERTY};
+    property.value.data = (MQTTLenString){(int)strlen(name), unconst(name)};
+    property.value.value = (MQTTLenString){(int)strlen(value), unconst(value)};
+    MQTTProperties_add(properties, &property);
+}
+
+static void
+add_message_properties(const struct wire_message *message, MQTTProperties *properties)
+{
+    char number[24];
+    if (message->response_topic.len != 0)
+        add_bytes(properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC, message->response_topic);
+    if (message->correlation.len != 0)
+        add_bytes(properties, MQTTPROPERTY_CODE_CORRELATION_DATA, message->correlation);
+    if (message->expiry_s != 0)
+        add_number(properties, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL, message->expiry_s);
+    if (message->epoch != 0) {
+        snprintf(number, sizeof number, "%016" PRIx64, message->epoch);
+        add_user_property(properties, "epoch", number);
+    }
+    if (message->sequence != 0) {
+        snprintf(number, sizeof number, "%" PRIu64, message->sequence);
+        add_user_property(properties, "sequence", number);
+    }
+}
+
+static void move_queue(struct mqtt *mqtt);
+
+static void
+settle_publish(struct request *request, bool delivered)
+{
+    struct mqtt *mqtt = request->mqtt;
+    uint64_t token = request->token;
+    pthread_mutex_lock(&mqtt->lock);
+    mqtt->unsettled--;
+    if (request->bytes != 0) {
+        mqtt->in_flight--;
+        mqtt->in_flight_bytes -= request->bytes;
+    }
+    pthread_cond_broadcast(&mqtt->settled);
+    pthread_mutex_unlock(&mqtt->lock);
+    free(request);
+    if (delivered && token != 0)
+        mqtt->events.delivered(mqtt->events.context, token);
+}
+
+static void
+on_publish_success(void *context, MQTTAsync_successData5 *response)
+{
+    (void)response;
+    struct mqtt *mqtt = ((struct request *)context)->mqtt;
+    settle_publish(context, true);
+    move_queue(mqtt);
+}
+
+static void
+on_publish_failure(void *context, MQTTAsync_failureData5 *response)
+{
+    struct mqtt *mqtt = ((struct request *)context)->mqtt;
+    bool refused = response->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
+    if (refused && !mqtt->refusal_logged) {
+        mqtt->refusal_logged = true;
+        log_warning("mqtt: the broker refused a message: %s", failure_text(0, response->reasonCode, NULL));
+    }
+    settle_publish(context, false);
+    if (refused) /* and the connection lives on */
+        move_queue(mqtt);
+}
+
+/* Hand a message to Paho, after begin_send has counted it. */
+static int
+send_now(struct mqtt *mqtt, const struct wire_message *message, struct request *request)
+{
+    MQTTAsync_responseOptions answer = MQTTAsync_responseOptions_initializer;
+    add_message_properties(message, &answer.properties);
+    answer.onSuccess5 = on_publish_success;
+    answer.onFailure5 = on_publish_failure;
+    answer.context = request;
+    int rc = MQTTAsync_send(mqtt->handle, message->topic.at, (int)message->payload.len,
+                            message->payload.len != 0 ? message->payload.at : "",
+                            message->delivery == WIRE_AT_LEAST_ONCE ? 1 : 0, message->retained ? 1 : 0, &answer);
+    MQTTProperties_free(&answer.properties);
+    if (rc != MQTTASYNC_SUCCESS)
+        settle_publish(request, false);
+    pthread_mutex_lock(&mqtt->lock);
+    mqtt->sending = false;
+    pthread_mutex_unlock(&mqtt->lock);
+    return rc == MQTTASYNC_SUCCESS ? 0 : -1;
+}
+
+/* What counts against IN_FLIGHT_BYTES_MAX; never 0. */
+static size_t
+weight(const struct wire_message *message)
+{
+    return message->payload.len + message->topic.len + 1;
+}
+
+/* With the lock held: whether the message may go to Paho now. One that is too large alone goes alone. */
+static bool
+has_room(const struct mqtt *mqtt, const struct wire_message *message)
+{
+    if (mqtt->sending)
+        return false;
+    if (message->delivery == WIRE_AT_MOST_ONCE || mqtt->in_flight == 0)
+        return true;
+    return mqtt->in_flight < mqtt->in_flight_max &&
+           mqtt->in_flight_bytes + weight(message) <= IN_FLIGHT_BYTES_MAX;
+}
+
+/* With the lock held: count message as given to Paho, keep others from overtaking it; send_now must follow. */
+static void
+begin_send(struct mqtt *mqtt, const struct wire_message *message, uint64_t token, struct request *request)
+{
+    *request = (struct request){.mqtt = mqtt, .token = token, .connection = mqtt->connection};
+    mqtt->sending = true;
+    mqtt->unsettled++;
+    if (message->delivery == WIRE_AT_LEAST_ONCE) {
+        request->bytes = weight(message);
+        mqtt->in_flight++;
+        mqtt->in_flight_bytes += request->bytes;
+    }
+}
+
+/* Hand over what waits and has room now. By whoever made room, or kept others from using it. */
+static void
+move_queue(struct mqtt *mqtt)
+{
+    for (;;) {
+        struct request *request = NULL;
+        pthread_mutex_lock(&mqtt->lock);
+        struct parcel *parcel = mqtt->queue_first;
+        if (parcel != NULL && mqtt->state == UP && has_room(mqtt, &parcel->message)) {
+            mqtt->queue_first = parcel->next;
+            if (mqtt->queue_first == NULL)
+                mqtt->queue_end = &mqtt->queue_first;
+            request = malloc(sizeof *request);
+            if (request == NULL)
+                log_fatal("out of memory");
+            begin_send(mqtt, &parcel->message, parcel->token, request);
+        }
+        pthread_mutex_unlock(&mqtt->lock);
+        if (request == NULL)
+            return;
+        /* It fails when the connection has just broken; then `down` follows, and tells the owner what it needs to know. */
+        (void)send_now(mqtt, &parcel->message, request);
+        free(parcel);
+    }
+}
+
+static struct span
+copy_span(struct span span, char **to)
+{
+    if (span.len == 0)
+        return (struct span){NULL, 0};
+    struct span copy = {*to, span.len};
+    memcpy(*to, span.at, span.len);
+    (*to)[span.len] = '\0';
+    *to += span.len + 1;
+    return copy;
+}
+
+static struct parcel *
+make_parcel(const struct wire_message *message, uint64_t token)
+{
+    size_t bytes = message->topic.len + message->payload.len + message->response_topic.len +
+                   message->correlation.len + 4; /* a NUL behind each */
+    struct parcel *parcel = malloc(sizeof *parcel + bytes);
+    if (parcel == NULL)
+        log_fatal("out of memory");
+    char *to = parcel->bytes;
+    parcel->next = NULL;
+    parcel->token = token;
+    parcel->message = *message;
+    parcel->message.topic = copy_span(message->topic, &to);
+    parcel->message.payload = copy_span(message->payload, &to);
+    parcel->message.response_topic = copy_span(message->response_topic, &to);
+    parcel->message.correlation = copy_span(message->correlation, &to);
+    return parcel;
+}
+
+static int
+mqtt_publish(struct wire *wire, const struct wire_message *message, uint64_t token)
+{
+    struct mqtt *mqtt = mqtt_of(wire);
+    if (message->payload.len > PAYLOAD_MAX)
+        log_panic("mqtt: a payload of %zu bytes", message->payload.len);
+    struct request *request = malloc(sizeof *request);
+    if (request == NULL)
+        log_fatal("out of memory");
+    pthread_mutex_lock(&mqtt->lock);
+    bool up = mqtt->state == UP;
+    bool now = up && mqtt->queue_first == NULL && has_room(mqtt, message);
+    if (now) {
+        begin_send(mqtt, message, token, request);
+    } else if (up) {
+        struct parcel *parcel = make_parcel(message, token);
+        *mqtt->queue_end = parcel;
+        mqtt->queue_end = &parcel->next;
+    }
+    pthread_mutex_unlock(&mqtt->lock);
+    if (!now) {
+        free(request);
+        return up ? 0 : -1;
+    }
+    int rc = send_now(mqtt, message, request);
+    move_queue(mqtt); /* an acknowledgement may have come while we kept the others waiting */
+    return rc;
+}
+
+static void
+wait_until_settled(struct mqtt *mqtt, int timeout_ms)
+{
+    struct timespec deadline;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += timeout_ms / 1000;
+    deadline.tv_nsec += timeout_ms % 1000 * 1000000L;
+    if (deadline.tv_nsec >= 1000000000L) {
+        deadline.tv_nsec -= 1000000000L;
+        deadline.tv_sec++;
+    }
+    pthread_mutex_lock(&mqtt->lock);
+    while (mqtt->state == UP && (mqtt->unsettled != 0 || mqtt->queue_first != NULL)) {
+        if (pthread_cond_timedwait(&mqtt->settled, &mqtt->lock, &deadline) == ETIMEDOUT)
+            break;
+    }
+    pthread_mutex_unlock(&mqtt->lock);
+}
+
+/* MQTTAsync_disconnect does nothing while connecting, cuts off a packet that is half written and so lets the broker send
+ * our will, and waits in Paho's queue behind what can't be sent. MQTTAsync_destroy closes at once in every state, with a
+ * DISCONNECT if one can be sent, and is left with nothing to do when everything is settled. */
+static void
+mqtt_disconnect(struct wire *wire, int timeout_ms)
+{
+    struct mqtt *mqtt = mqtt_of(wire);
+    if (mqtt->handle == NULL)
+        return;
+    wait_until_settled(mqtt, timeout_ms);
+    change_state(mqtt, IDLE);
+    drop_queue(mqtt);
+    MQTTAsync_destroy(&mqtt->handle);
+    mqtt->handle = NULL;
+}
+
+static void
+mqtt_free(struct wire *wire)
+{
+    if (wire == NULL)
+        return;
+    struct mqtt *mqtt = mqtt_of(wire);
+    mqtt_disconnect(wire, 0);
+    pthread_mutex_destroy(&mqtt->lock);
+    pthread_cond_destroy(&mqtt->settled);
+    free(mqtt->uri);
+    free(mqtt);
+}
+
+static const struct wire_calls calls = {mqtt_connect, mqtt_subscribe, mqtt_publish, mqtt_disconnect, mqtt_free};
+
+/* "tcp://host:port"; TLS is ssl://, an IPv6 address stands in brackets. To be freed. */
+static char *
+make_uri(const struct broker *broker)
+{
+    bool bare_ipv6 = strchr(broker->host, ':') != NULL && broker->host[0] != '[';
+    char *uri = NULL;
+    int len = asprintf(&uri, "%s://%s%s%s:%d", broker->cafile != NULL ? "ssl" : "tcp", bare_ipv6 ? "[" : "",
+                       broker->host, bare_ipv6 ? "]" : "", broker->port);
+    if (len < 0)
+        log_fatal("out of memory");
+    return uri;
+}
+
+struct wire *
+mqtt_wire(const struct broker *broker, const struct wire_options *options, const struct wire_events *events)
+{
+    pthread_condattr_t monotonic;
+    struct mqtt *mqtt = calloc(1, sizeof *mqtt);
+    if (mqtt == NULL)
+        log_fatal("out of memory");
+    mqtt->wire.calls = &calls;
+    mqtt->broker = *broker;
+    broker_defaults(&mqtt->broker);
+    mqtt->uri = make_uri(&mqtt->broker);
+    mqtt->options = options;
+    mqtt->events = *events;
+    mqtt->queue_end = &mqtt->queue_first;
+    pthread_mutex_init(&mqtt->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&mqtt->settled, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (make_handle(mqtt) != 0) {
+        mqtt_free(&mqtt->wire);
+        return NULL;
+    }
+    return &mqtt->wire;
+}

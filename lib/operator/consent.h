@@ -1,0 +1,58 @@
+/*
+ * consent: which persons (or serial numbers) have opened the gate, from the rows of a customer table.
+ *
+ * A person is known by a hash_id of the e-mail or serial number and may have several rows; one open row opens the gate.
+ * Where every row is withdrawn the gate is closed; where there is no row nothing is known yet, and one waits.
+ *
+ * Table layouts:
+ *   NAME_rows     key = row name; value = person (HASH_ID_BYTES)
+ *   NAME_persons  key = person, row name; value = consent since as_of_ms i64 BE, 0 for withdrawn
+ */
+#ifndef OPERATOR_CONSENT_H
+#define OPERATOR_CONSENT_H
+
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "store/store.h"
+
+/* Longest name of a row. Ours have 32; a limit, so that keys fit on the stack. */
+#define CONSENT_ROW_BYTES_MAX 64
+
+enum consent_state { CONSENT_UNKNOWN, CONSENT_CLOSED, CONSENT_OPEN };
+
+/* What is known of a person; from_ms is the earliest consent date among the open rows. */
+struct consent_answer {
+    enum consent_state state;
+    int64_t from_ms;
+};
+
+/* Power of two. Readings come in runs and rounds of the same few hundred persons. */
+#define CONSENT_CACHE_SLOTS 1024
+
+struct consent {
+    struct store *store;
+    int rows;
+    int persons;
+    struct {
+        struct hash_id person;
+        struct consent_answer answer;
+        bool used;
+    } cache[CONSENT_CACHE_SLOTS];
+};
+
+/* Tables are called name_rows and name_persons as given. 0 or −1. */
+int consent_open(struct consent *consent, struct store *store, const char *rows, const char *persons);
+
+/* Forget the cache, as after an aborted transaction. */
+void consent_load(struct consent *consent);
+
+/* Row now belongs to person and consents since as_of_ms (> 0), or is withdrawn (0). person NULL: whoever it belonged to
+ * before (withdrawn markers name nobody). 1 with *changed the person, 0 if the row is not known, −1. */
+int consent_apply(struct consent *consent, struct span row, const struct hash_id *person, int64_t as_of_ms,
+                  struct hash_id *changed);
+
+/* What is known of person. 0 or −1. */
+int consent_ask(struct consent *consent, const struct hash_id *person, struct consent_answer *answer);
+
+#endif

@@ -1,0 +1,230 @@
+#include "operator/gate.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "operator/consent.h"
+#include "operator/secret.h"
+#include "operator/seen.h"
+#include "operator/waiting.h"
+
+_Static_assert(SEEN_KEY_BYTES == WAITING_TIE_BYTES, "a reading waits under the key it is recognised by");
+
+struct gate {
+    struct gate_parameters parameters;
+    struct hash_key key;
+    struct seen seen;
+    struct consent consent;
+    struct waiting waiting;
+};
+
+static void
+gate_close(void *state)
+{
+    struct gate *gate = state;
+
+    if (gate == NULL)
+        return;
+    seen_free(&gate->seen);
+    waiting_free(&gate->waiting);
+    free(gate);
+}
+
+static int
+gate_open(const void *parameters, struct store *store, void **state)
+{
+    static const struct waiting_names names = {"waiting", "waiting_wakes", "waiting_agenda", "waiting_size"};
+    struct gate *gate = calloc(1, sizeof *gate);
+
+    if (gate == NULL)
+        log_fatal("out of memory");
+    gate->parameters = *(const struct gate_parameters *)parameters;
+    if (secret_open(store, &gate->key) != 0 ||
+        seen_open(&gate->seen, store, &gate->key, gate->parameters.hold_ms) != 0 ||
+        consent_open(&gate->consent, store, "consent_rows", "consent_persons") != 0 ||
+        waiting_open(&gate->waiting, store, &names) != 0) {
+        gate_close(gate);
+        return -1;
+    }
+    *state = gate;
+    return 0;
+}
+
+static int
+gate_load(void *state)
+{
+    struct gate *gate = state;
+
+    consent_load(&gate->consent);
+    return seen_load(&gate->seen) != 0 || waiting_load(&gate->waiting) != 0 ? -1 : 0;
+}
+
+static struct hash_id
+person_of(const struct gate *gate, const struct record *record)
+{
+    return hash_id(&gate->key, gate->parameters.key == GATE_BY_EMAIL ? &record->email : &record->serial_number, 1);
+}
+
+/* The rule: what is known of its person decides on a reading. */
+static enum verdict
+decide(const struct gate *gate, const struct consent_answer *answer, int64_t time_ms)
+{
+    if (answer->state == CONSENT_CLOSED)
+        return VERDICT_REFUSED;
+    if (answer->state == CONSENT_OPEN && (!gate->parameters.as_of || time_ms >= answer->from_ms))
+        return VERDICT_PASSED;
+    return VERDICT_WAITING;
+}
+
+static enum verdict
+refuse(const struct arrival *arrival, enum reason reason)
+{
+    arrival->output->refuse(arrival->output, GATE_STREAM, reason, arrival->record->body);
+    return VERDICT_REFUSED;
+}
+
+static enum verdict
+hold(struct gate *gate, const struct arrival *arrival, const struct hash_id *person, const char *tie)
+{
+    const struct span body = arrival->record->body;
+
+    if (gate->parameters.hold_ms == 0)
+        return refuse(arrival, REASON_NO_CONSENT);
+    if (waiting_bytes_with(&gate->waiting, body.len) > (uint64_t)gate->parameters.hold_bytes)
+        return refuse(arrival, REASON_HOLD_FULL);
+    if (waiting_enter(&gate->waiting, person, tie, arrival->now_ms, body) != 0)
+        return VERDICT_ERROR;
+    return VERDICT_WAITING;
+}
+
+static enum verdict
+take_reading(struct gate *gate, const struct arrival *arrival)
+{
+    char tie[SEEN_KEY_BYTES];
+    struct consent_answer answer;
+
+    int rc = seen_add(&gate->seen, arrival->record, tie);
+    if (rc != 1)
+        return rc == 0 ? VERDICT_DUPLICATE : VERDICT_ERROR;
+    const struct hash_id person = person_of(gate, arrival->record);
+    if (consent_ask(&gate->consent, &person, &answer) != 0)
+        return VERDICT_ERROR;
+    switch (decide(gate, &answer, arrival->record->time_ms)) {
+    case VERDICT_PASSED:
+        arrival->output->emit(arrival->output, arrival->record->body);
+        return VERDICT_PASSED;
+    case VERDICT_REFUSED:
+        return refuse(arrival, REASON_NO_CONSENT);
+    default:
+        return hold(gate, arrival, &person, tie);
+    }
+}
+
+static enum verdict
+take_row(struct gate *gate, const struct arrival *arrival)
+{
+    const struct record *record = arrival->record;
+    struct hash_id person;
+    int rc;
+
+    if (record->withdrawn_ms != 0) {
+        rc = consent_apply(&gate->consent, arrival->row, NULL, 0, &person);
+    } else {
+        const struct hash_id owner = person_of(gate, record);
+        rc = consent_apply(&gate->consent, arrival->row, &owner, record->research_as_of_ms, &person);
+    }
+    if (rc < 0 || (rc == 1 && waiting_wake(&gate->waiting, &person) != 0))
+        return VERDICT_ERROR;
+    return VERDICT_PASSED;
+}
+
+static enum verdict
+gate_take(void *state, const struct arrival *arrival)
+{
+    return arrival->input == GATE_STREAM ? take_reading(state, arrival) : take_row(state, arrival);
+}
+
+struct work {
+    struct gate *gate;
+    struct output *output;
+};
+
+static enum waiting_answer
+ask(void *context, const struct waiting_record *record)
+{
+    struct work *work = context;
+    struct consent_answer answer;
+
+    if (consent_ask(&work->gate->consent, &record->person, &answer) != 0)
+        return WAITING_ERROR;
+    enum verdict verdict = decide(work->gate, &answer, record->time_ms);
+    if (verdict == VERDICT_WAITING)
+        return WAITING_STAY;
+    if (verdict == VERDICT_PASSED)
+        work->output->emit(work->output, record->body);
+    else
+        work->output->refuse(work->output, GATE_STREAM, REASON_NO_CONSENT, record->body);
+    work->output->move(work->output, GATE_STREAM, VERDICT_WAITING, verdict);
+    return WAITING_GO;
+}
+
+static int
+expire(void *context, const struct waiting_record *record)
+{
+    struct work *work = context;
+
+    work->output->refuse(work->output, GATE_STREAM, REASON_EXPIRED, record->body);
+    work->output->move(work->output, GATE_STREAM, VERDICT_WAITING, VERDICT_REFUSED);
+    return 0;
+}
+
+static int
+gate_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
+{
+    struct gate *gate = state;
+    struct work work = {gate, output};
+
+    int done = waiting_work(&gate->waiting, budget, now_ms - gate->parameters.hold_ms, &work, ask, expire);
+    if (done < 0 || (unsigned)done >= budget)
+        return done;
+    int more = seen_work(&gate->seen, now_ms, budget - (unsigned)done);
+    return more < 0 ? -1 : done + more;
+}
+
+static int
+gate_flush(void *state, int64_t now_ms)
+{
+    struct gate *gate = state;
+    return seen_flush(&gate->seen, now_ms) != 0 || waiting_flush(&gate->waiting, now_ms) != 0 ? -1 : 0;
+}
+
+static int64_t
+gate_due_ms(void *state)
+{
+    struct gate *gate = state;
+    int64_t waiting_ms = waiting_due_ms(&gate->waiting, gate->parameters.hold_ms);
+    int64_t seen_ms = seen_due_ms(&gate->seen);
+
+    return waiting_ms < seen_ms ? waiting_ms : seen_ms;
+}
+
+static unsigned
+gate_gauges(void *state, struct gauge *gauges)
+{
+    struct gate *gate = state;
+
+    gauges[0] = (struct gauge){"waiting_bytes", (int64_t)gate->waiting.bytes};
+    return 1;
+}
+
+const struct operator gate_operator = {
+    .name = "gate",
+    .open = gate_open,
+    .close = gate_close,
+    .load = gate_load,
+    .take = gate_take,
+    .work = gate_work,
+    .flush = gate_flush,
+    .due_ms = gate_due_ms,
+    .gauges = gate_gauges,
+};

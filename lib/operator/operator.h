@@ -1,0 +1,97 @@
+/*
+ * operator: what a job does with a record, as pure decisions over a store. No broker, no clock, no thread: time comes in
+ * as an argument, results go out through calls, so that an operator can be tested, simulated and replayed.
+ *
+ * The four operators are filter (filter to table), gate (stream semi-join table, with waiting), presence (table semi-join
+ * stream) and join (interval join of two streams). A stream in streams/ is one of them and its parameters.
+ */
+#ifndef OPERATOR_OPERATOR_H
+#define OPERATOR_OPERATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/span.h"
+#include "record/record.h"
+#include "store/store.h"
+
+#define OPERATOR_INPUTS_MAX 8
+
+/* What became of a record that was taken in. The counts of each input balance at every commit:
+ * taken = passed + waiting + refused + duplicate + stale + invalid. Numbers stand in the store: add at the end. */
+enum verdict {
+    VERDICT_ERROR = -1, /* the store failed: the transaction must be aborted; counts nothing */
+    VERDICT_PASSED = 0,
+    VERDICT_WAITING,
+    VERDICT_REFUSED, /* output->refuse was called with the reason */
+    VERDICT_DUPLICATE,
+    VERDICT_STALE,
+    VERDICT_INVALID, /* never from an operator: it did not decode */
+    VERDICT_COUNT
+};
+
+/* Where an operator's results go; valid during one call. */
+struct output {
+    /* A record for the output stream: its members without braces. */
+    void (*emit)(struct output *output, struct span body);
+    /* A row of the output table, body as above. Replaces the row of this name. */
+    void (*emit_row)(struct output *output, struct span row, struct span body);
+    /* Report a refusal: of the record at hand, or of one that waited. Does not count. body is the record's, and goes
+     * nowhere unless the operator of the process asked for refused payloads. */
+    void (*refuse)(struct output *output, unsigned input, enum reason reason, struct span body);
+    /* Count that a record of input that was counted as from is now to (WAITING to PASSED or REFUSED). */
+    void (*move)(struct output *output, unsigned input, enum verdict from, enum verdict to);
+};
+
+/* One record on its way in. */
+struct arrival {
+    unsigned input; /* index in the stream's inputs */
+    const struct record *record;
+    struct span row; /* table inputs: the row's name; else empty */
+    int64_t now_ms;  /* arrival time: for hold and retain */
+    struct output *output;
+};
+
+/* A number that an operator wants shown in the metrics. */
+struct gauge {
+    const char *name;
+    int64_t value;
+};
+#define OPERATOR_GAUGES_MAX 8
+
+/* work, flush, due_ms and gauges may be NULL: nothing to do, nothing due, nothing to show. */
+struct operator {
+    const char *name;
+
+    /* Make the operator from the parameters that the stream gives (a struct of the operator's own, copied), with its
+     * tables in store. *state is its memory. 0 or −1 with a line in the log. */
+    int (*open)(const void *parameters, struct store *store, void **state);
+    void (*close)(void *state);
+
+    /* Read what is kept in memory from the store: after open and after an aborted transaction, inside a new one. 0, −1. */
+    int (*load)(void *state);
+
+    /* Decide on one record, in the transaction at hand. */
+    enum verdict (*take)(void *state, const struct arrival *arrival);
+
+    /* Do at most budget steps of what is due (expiry, releases): how many were done, −1 on error. Fewer than budget
+     * means that nothing is due any more at now_ms. */
+    int (*work)(void *state, int64_t now_ms, unsigned budget, struct output *output);
+
+    /* Last call before the commit: write what was gathered in memory. 0 or −1. */
+    int (*flush)(void *state, int64_t now_ms);
+
+    /* When work is due next, from memory; INT64_MAX for never, 0 for at once. Between transactions. */
+    int64_t (*due_ms)(void *state);
+
+    /* What is worth showing: fills gauges, returns how many (at most OPERATOR_GAUGES_MAX). Between transactions. */
+    unsigned (*gauges)(void *state, struct gauge *gauges);
+
+    /* Tables only: give rows out again from those after row `after` (empty: from the first), in row order, until visit
+     * returns false; inside a snapshot. For a broker that forgot its retained messages. NULL for streams. 0 or −1. */
+    int (*rows)(void *state, struct span after, bool (*visit)(void *context, struct span row, struct span body),
+                void *context);
+};
+
+#endif

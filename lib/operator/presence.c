@@ -1,0 +1,256 @@
+#include "operator/presence.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "operator/consent.h"
+#include "operator/secret.h"
+
+/*
+ * Table layouts:
+ *   rows       key = row name; value = state u8, person (HASH_ID_BYTES), body (withdrawn: the marker)
+ *   waiting    key = person, row name; no value: the row waits for a reading of person
+ *   seen       key = person; no value: a reading of person has been seen
+ */
+enum row_state { ROW_WAITING = 'w', ROW_PUBLISHED = 'p', ROW_WITHDRAWN = 'x' };
+
+#define ROW_HEAD_BYTES (1 + HASH_ID_BYTES)
+
+struct presence {
+    struct store *store;
+    struct hash_key key;
+    int rows, waiting, seen;
+    struct hash_id last_seen; /* readings come in runs: whose the last one was, already seen for sure */
+    bool last_seen_set;
+    struct buffer value;
+    struct buffer marker;
+};
+
+static void
+presence_close(void *state)
+{
+    struct presence *presence = state;
+
+    if (presence == NULL)
+        return;
+    buffer_free(&presence->value);
+    buffer_free(&presence->marker);
+    free(presence);
+}
+
+static int
+presence_open(const void *parameters, struct store *store, void **state)
+{
+    struct presence *presence = calloc(1, sizeof *presence);
+
+    (void)parameters;
+    if (presence == NULL)
+        log_fatal("out of memory");
+    presence->store = store;
+    presence->rows = store_table(store, "rows");
+    presence->waiting = store_table(store, "waiting");
+    presence->seen = store_table(store, "seen");
+    if (presence->rows < 0 || presence->waiting < 0 || presence->seen < 0 ||
+        secret_open(store, &presence->key) != 0) {
+        presence_close(presence);
+        return -1;
+    }
+    *state = presence;
+    return 0;
+}
+
+static int
+presence_load(void *state)
+{
+    struct presence *presence = state;
+
+    presence->last_seen_set = false;
+    return 0;
+}
+
+static size_t
+waiting_key(const struct hash_id *person, struct span row, char *key)
+{
+    if (row.len == 0 || row.len > CONSENT_ROW_BYTES_MAX)
+        log_panic("presence: a row name of %zu bytes", row.len);
+    memcpy(key, person->bytes, HASH_ID_BYTES);
+    memcpy(key + HASH_ID_BYTES, row.at, row.len);
+    return HASH_ID_BYTES + row.len;
+}
+
+static int
+put_row(struct presence *presence, struct span row, enum row_state row_state, const struct hash_id *person,
+        struct span body)
+{
+    buffer_clear(&presence->value);
+    buffer_add_byte(&presence->value, (char)row_state);
+    buffer_add(&presence->value, person->bytes, HASH_ID_BYTES);
+    buffer_add_span(&presence->value, body);
+    return store_put(presence->store, presence->rows, row, buffer_span(&presence->value));
+}
+
+/* The row was waiting and is no more, for what the verdict says. */
+static int
+stop_waiting(struct presence *presence, struct span row, const struct hash_id *person, enum verdict verdict,
+             struct output *output)
+{
+    char key[HASH_ID_BYTES + CONSENT_ROW_BYTES_MAX];
+    size_t len = waiting_key(person, row, key);
+
+    output->move(output, PRESENCE_TABLE, VERDICT_WAITING, verdict);
+    return store_delete(presence->store, presence->waiting, span_at(key, len)) < 0 ? -1 : 0;
+}
+
+/* What is known of a row before it changes: 1, 0, −1. */
+static int
+known_row(struct presence *presence, struct span row, enum row_state *row_state, struct hash_id *person)
+{
+    struct span value;
+    int rc = store_get(presence->store, presence->rows, row, &value);
+
+    if (rc != 1)
+        return rc;
+    if (value.len < ROW_HEAD_BYTES)
+        log_panic("presence: a row of %zu bytes", value.len);
+    *row_state = (enum row_state)value.at[0];
+    memcpy(person->bytes, value.at + 1, HASH_ID_BYTES);
+    return 1;
+}
+
+/* A withdrawal goes on even for a row that was never published: whoever is downstream may have heard of the person. */
+static enum verdict
+take_withdrawn(struct presence *presence, const struct arrival *arrival, struct hash_id *person)
+{
+    buffer_clear(&presence->marker);
+    record_encode_withdrawn(arrival->record->withdrawn_ms, &presence->marker);
+    if (put_row(presence, arrival->row, ROW_WITHDRAWN, person, buffer_span(&presence->marker)) != 0)
+        return VERDICT_ERROR;
+    arrival->output->emit_row(arrival->output, arrival->row, buffer_span(&presence->marker));
+    return VERDICT_PASSED;
+}
+
+static enum verdict
+take_open(struct presence *presence, const struct arrival *arrival, const struct hash_id *person)
+{
+    char key[HASH_ID_BYTES + CONSENT_ROW_BYTES_MAX];
+    struct span nothing;
+    int rc = store_get(presence->store, presence->seen, span_at(person->bytes, HASH_ID_BYTES), &nothing);
+
+    if (rc < 0 ||
+        put_row(presence, arrival->row, rc == 1 ? ROW_PUBLISHED : ROW_WAITING, person, arrival->record->body) != 0)
+        return VERDICT_ERROR;
+    if (rc == 1) {
+        arrival->output->emit_row(arrival->output, arrival->row, arrival->record->body);
+        return VERDICT_PASSED;
+    }
+    size_t len = waiting_key(person, arrival->row, key);
+    if (store_put(presence->store, presence->waiting, span_at(key, len), (struct span){0}) != 0)
+        return VERDICT_ERROR;
+    return VERDICT_WAITING;
+}
+
+static enum verdict
+take_row(struct presence *presence, const struct arrival *arrival)
+{
+    const bool withdrawn = arrival->record->withdrawn_ms != 0;
+    enum row_state row_state = ROW_WITHDRAWN;
+    struct hash_id person = {{0}};
+    int rc = known_row(presence, arrival->row, &row_state, &person);
+
+    if (rc < 0)
+        return VERDICT_ERROR;
+    if (rc == 1 && row_state == ROW_WAITING) {
+        enum verdict verdict = withdrawn ? VERDICT_REFUSED : VERDICT_STALE;
+        if (withdrawn)
+            arrival->output->refuse(arrival->output, PRESENCE_TABLE, REASON_NO_CONSENT, arrival->record->body);
+        if (stop_waiting(presence, arrival->row, &person, verdict, arrival->output) != 0)
+            return VERDICT_ERROR;
+    }
+    if (withdrawn)
+        return take_withdrawn(presence, arrival, &person);
+    person = hash_id(&presence->key, &arrival->record->email, 1);
+    return take_open(presence, arrival, &person);
+}
+
+/* Publish a row that waited for person. */
+static int
+publish(struct presence *presence, struct span row, const struct hash_id *person, struct output *output)
+{
+    struct span value;
+    struct buffer body = {0};
+    int rc = store_get(presence->store, presence->rows, row, &value);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        log_panic("presence: a row waits that is not there");
+    buffer_add(&body, value.at + ROW_HEAD_BYTES, value.len - ROW_HEAD_BYTES);
+    rc = put_row(presence, row, ROW_PUBLISHED, person, buffer_span(&body));
+    if (rc == 0) {
+        output->emit_row(output, row, buffer_span(&body));
+        rc = stop_waiting(presence, row, person, VERDICT_PASSED, output);
+    }
+    buffer_free(&body);
+    return rc;
+}
+
+static enum verdict
+take_reading(struct presence *presence, const struct arrival *arrival)
+{
+    const struct hash_id person = hash_id(&presence->key, &arrival->record->email, 1);
+    const struct span prefix = span_at(person.bytes, HASH_ID_BYTES);
+    struct store_item item;
+
+    if (presence->last_seen_set && memcmp(&presence->last_seen, &person, sizeof person) == 0)
+        return VERDICT_PASSED;
+    int rc = store_put_new(presence->store, presence->seen, prefix, (struct span){0});
+    if (rc < 0)
+        return VERDICT_ERROR;
+    while (rc == 1 && (rc = store_seek(presence->store, presence->waiting, prefix, &item)) == 1 &&
+           memcmp(item.key.at, prefix.at, prefix.len) == 0) {
+        char row[CONSENT_ROW_BYTES_MAX];
+        size_t len = item.key.len - HASH_ID_BYTES;
+        memcpy(row, item.key.at + HASH_ID_BYTES, len);
+        if (publish(presence, span_at(row, len), &person, arrival->output) != 0)
+            return VERDICT_ERROR;
+    }
+    if (rc < 0)
+        return VERDICT_ERROR;
+    presence->last_seen = person;
+    presence->last_seen_set = true;
+    return VERDICT_PASSED;
+}
+
+static enum verdict
+presence_take(void *state, const struct arrival *arrival)
+{
+    return arrival->input == PRESENCE_TABLE ? take_row(state, arrival) : take_reading(state, arrival);
+}
+
+static int
+presence_rows(void *state, struct span after, bool (*visit)(void *context, struct span row, struct span body),
+              void *context)
+{
+    struct presence *presence = state;
+    struct store_item item;
+    int rc = store_seek(presence->store, presence->rows, after, &item);
+
+    if (rc == 1 && span_equal(item.key, after))
+        rc = store_next(presence->store, presence->rows, &item);
+    for (; rc == 1; rc = store_next(presence->store, presence->rows, &item)) {
+        struct span body = span_at(item.value.at + ROW_HEAD_BYTES, item.value.len - ROW_HEAD_BYTES);
+        if (item.value.at[0] != ROW_WAITING && !visit(context, item.key, body))
+            return 0;
+    }
+    return rc;
+}
+
+const struct operator presence_operator = {
+    .name = "presence",
+    .open = presence_open,
+    .close = presence_close,
+    .load = presence_load,
+    .take = presence_take,
+    .rows = presence_rows,
+};

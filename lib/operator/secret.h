@@ -1,0 +1,14 @@
+/*
+ * secret: the random key of one store. Fingerprints in it are keyed with it, so that a stolen state file does not tell
+ * whose readings it holds, and nobody can make two records collide on purpose.
+ */
+#ifndef OPERATOR_SECRET_H
+#define OPERATOR_SECRET_H
+
+#include "base/hash.h"
+#include "store/store.h"
+
+/* Read the store's key, or make it the first time; between transactions. 0 or −1. */
+int secret_open(struct store *store, struct hash_key *key);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * record: the three kinds of record that come in, as the operators see them.
+ *
+ * Decoding is strict and keeps what is needed to decide (keys, times, fingerprint) and what goes out again (body), as
+ * it came in: numbers and strings are passed on as text, so nothing is rounded on the way.
+ */
+#ifndef RECORD_RECORD_H
+#define RECORD_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/span.h"
+#include "record/json.h"
+#include "record/reason.h"
+
+enum record_kind {
+    RECORD_CUSTOMER,
+    RECORD_ACCELEROMETER,
+    RECORD_STEP_TRAINER,
+    RECORD_LINE /* anything, not looked into: only body is set */
+};
+
+/* Limits on what is taken in; times between 0 and now_ms + ahead_ms. */
+struct record_limits {
+    struct json_limits json;
+    unsigned payload_bytes_max;
+    int64_t ahead_ms;
+};
+
+/*
+ * A decoded record. Spans point into the text it was decoded from or into the decoder: valid until the next decode.
+ *
+ * body is the record's members in a fixed order without the braces, numbers and strings as they came:
+ *   customer        "customerName":…,"email":…,"phone":…,"birthDay":…,"serialNumber":…,"registrationDate":…,
+ *                   "lastUpdateDate":… and those of shareWithResearchAsOfDate, shareWithPublicAsOfDate,
+ *                   shareWithFriendsAsOfDate that were there and not null, in this order
+ *   accelerometer   "user":…,"timestamp":…,"x":…,"y":…,"z":…     (timeStamp is accepted for timestamp, not both)
+ *   step trainer    "sensorReadingTime":…,"serialNumber":…,"distanceFromObject":…
+ * Members with other names are dropped. Two records are duplicates if they are equal field by field (strings by their
+ * characters, numbers by value, null like absent): equal `identity` bytes.
+ */
+struct record {
+    enum record_kind kind;
+    struct span email;           /* customer, accelerometer (user): characters, escapes resolved */
+    struct span serial_number;   /* customer, step trainer */
+    int64_t time_ms;             /* lastUpdateDate, timestamp, sensorReadingTime */
+    int64_t research_as_of_ms;   /* customer: shareWithResearchAsOfDate, 0 if it does not share */
+    int64_t withdrawn_ms;        /* customer on a link: a withdrawn marker's time, and nothing else is set. Else 0 */
+    struct span body;            /* see above */
+    struct span identity;        /* canonical bytes of all fields; empty for withdrawn markers and lines */
+};
+
+/* Memory that decoding reuses from record to record. */
+struct record_decoder;
+
+/* limits is copied. Free with record_decoder_free. */
+struct record_decoder *record_decoder_new(enum record_kind kind, const struct record_limits *limits);
+void record_decoder_free(struct record_decoder *decoder);
+
+/* Whether times are checked against the clock and which extras are allowed: what comes from outside, or over a link
+ * from one of our own processes, which checked it already (times may then lie anywhere; withdrawn markers are
+ * allowed). */
+enum record_source { RECORD_FROM_LANDING, RECORD_FROM_LINK };
+
+/* Decode the one object that fills text but for white space; RECORD_LINE: text, whatever it is. REASON_NONE and
+ * *record, or why it is refused. */
+enum reason record_decode(struct record_decoder *decoder, struct span text, enum record_source source, int64_t now_ms,
+                          struct record *record);
+
+/*
+ * A payload is one object, an array of objects, or objects one after another (NDJSON, with or without line ends, CRLF
+ * too; a BOM before the first is skipped). record_next finds and decodes one after the other; a bad record ends where
+ * the next one can be told to begin, so that its neighbours are not harmed.
+ */
+enum record_place {
+    RECORD_AT_START,
+    RECORD_BETWEEN,       /* objects one after another: before one or behind one */
+    RECORD_FIRST_ELEMENT, /* in an array: behind its '[' */
+    RECORD_AFTER_ELEMENT,
+    RECORD_AFTER_COMMA,
+    RECORD_AFTER_ARRAY,
+    RECORD_AT_END
+};
+
+struct record_cursor {
+    struct span payload;
+    size_t at; /* where the next record is looked for */
+    enum record_place place;
+};
+
+/* Start on payload. */
+struct record_cursor record_cursor(struct span payload);
+
+/* The next record. 1 and either *reason REASON_NONE and *record, or *reason says why this one is refused; 0 at the end.
+ * Always advances. An empty payload is one refused record (REASON_BAD_JSON), one over payload_bytes_max is one too
+ * (REASON_TOO_LARGE). So is what can't be a record (REASON_BAD_JSON): each run of text between objects, each element of
+ * an array that is no object or is not there, a missing ']', and everything behind an array. An array without elements
+ * is no record. For RECORD_LINE: every line that is not empty, as body, without blanks before it and its line end. */
+int record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
+                struct record *record, enum reason *reason);
+
+/* What stands in an accelerometer record's body behind the member "user" and its comma. */
+struct span record_body_behind_user(const struct record *record);
+
+/* The body of a withdrawn marker. Time 0 becomes 1, because withdrawn_ms 0 says that a record is none. */
+void record_encode_withdrawn(int64_t withdrawn_ms, struct buffer *body);
+
+/* What a kind's fields are called and made of, in body order: for tools that make records from other formats. */
+enum record_field_type { RECORD_FIELD_TEXT, RECORD_FIELD_TIME_MS, RECORD_FIELD_NUMBER };
+
+/* What a field is to a decision: the member of struct record that it sets. */
+enum record_role {
+    RECORD_ROLE_NONE,
+    RECORD_ROLE_EMAIL,         /* must not be empty */
+    RECORD_ROLE_SERIAL_NUMBER, /* must not be empty */
+    RECORD_ROLE_TIME,
+    RECORD_ROLE_RESEARCH_AS_OF
+};
+
+struct record_field {
+    const char *name;
+    enum record_field_type type;
+    bool required;
+    enum record_role role;
+    const char *alias; /* another name that is accepted for it, or NULL; both at once are REASON_BAD_JSON */
+};
+
+/* The fields of kind (not RECORD_LINE); *count of them. */
+const struct record_field *record_fields(enum record_kind kind, unsigned *count);
+
+/* The name of the kind as in topics: "customer", "accelerometer", "step_trainer". */
+const char *record_kind_name(enum record_kind kind);
+
+#endif

@@ -1,0 +1,245 @@
+/*
+ * arrive: what the wires' threads do with what comes in. They leave it where the loop finds it, and return.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "run/process_state.h"
+
+/* The rest of topic behind prefix, if it begins with that. */
+static bool
+begins_with(struct span topic, const char *prefix, struct span *rest)
+{
+    size_t len = strlen(prefix);
+
+    if (topic.len < len || memcmp(topic.at, prefix, len) != 0)
+        return false;
+    *rest = span_at(topic.at + len, topic.len - len);
+    return true;
+}
+
+/* Whether topic matches filter, whose only wildcards are a last level + or #. *level is what that stands for. */
+static bool
+matches(struct span topic, const char *filter, struct span *level)
+{
+    size_t len = strlen(filter);
+
+    *level = (struct span){0};
+    if (len < 2 || filter[len - 2] != '/' || strchr("+#", filter[len - 1]) == NULL)
+        return span_is(topic, filter);
+    if (filter[len - 1] == '#' && span_equal(topic, span_at(filter, len - 2)))
+        return true;
+    if (topic.len <= len - 1 || memcmp(topic.at, filter, len - 1) != 0)
+        return false;
+    *level = span_at(topic.at + len - 1, topic.len - (len - 1));
+    return filter[len - 1] == '#' || memchr(level->at, '/', level->len) == NULL;
+}
+
+/* Whether we may publish to a topic that somebody else names: a real topic, and none that speaks for gait. */
+static bool
+may_answer(const struct process *process, struct span topic, const char *kind)
+{
+    const char *prefix = config_text(process->options.config, "mqtt", "prefix");
+    struct span rest;
+
+    if (topic.len == 0 || topic.at[0] == '$' || memchr(topic.at, '\0', topic.len) != NULL ||
+        memchr(topic.at, '+', topic.len) != NULL || memchr(topic.at, '#', topic.len) != NULL)
+        return false;
+    if (!begins_with(topic, prefix, &rest) || (rest.len > 0 && rest.at[0] != '/'))
+        return true;
+    return begins_with(rest, kind, &rest);
+}
+
+static void
+keep_ask(struct process *process, const struct wire_message *message)
+{
+    if (!may_answer(process, message->response_topic, "/answer/"))
+        return;
+    uint64_t position = process->inbox != NULL ? inbox_end(process->inbox) : 0;
+    pthread_mutex_lock(&process->lock);
+    if (process->arrived.ask_count < ASKS_MAX) {
+        struct ask *ask = &process->arrived.asks[process->arrived.ask_count++];
+        *ask = (struct ask){.topic = strndup(message->response_topic.at, message->response_topic.len)};
+        if (ask->topic == NULL)
+            log_fatal("out of memory");
+        ask->inbox_position = position;
+        buffer_add_span(&ask->correlation, message->correlation);
+    }
+    pthread_mutex_unlock(&process->lock);
+}
+
+static void
+keep_report(struct process *process, struct span name, const struct wire_message *message)
+{
+    struct report report = {0};
+    struct arrived *arrived = &process->arrived;
+
+    if (span_is(name, "sync")) {
+        pthread_mutex_lock(&process->lock);
+        arrived->synced = true;
+        pthread_mutex_unlock(&process->lock);
+        return;
+    }
+    if (name.len >= sizeof report.name || link_read_report(message->payload, &report.position, &report.rewind) != 0)
+        return;
+    memcpy(report.name, name.at, name.len);
+    pthread_mutex_lock(&process->lock);
+    if (span_is(name, "kept")) {
+        arrived->kept_heard = true;
+        arrived->kept = report.position;
+    } else if (arrived->report_count < REPORTS_MAX) {
+        arrived->reports[arrived->report_count++] = report;
+    }
+    pthread_mutex_unlock(&process->lock);
+}
+
+static void
+message_on_links(void *context, const struct wire_message *message)
+{
+    struct process *process = context;
+    struct span level;
+
+    if (span_is(message->topic, process->topics.ask)) {
+        keep_ask(process, message);
+    } else if (matches(message->topic, process->topics.reports, &level)) {
+        keep_report(process, level, message);
+    } else {
+        for (unsigned i = 0; i < process->stream->input_count; i++) {
+            if (process->topics.links[i] == NULL || !matches(message->topic, process->topics.links[i], &level))
+                continue;
+            if (message->retained) /* an old copy out of order; the link brings it in its turn */
+                return;
+            pthread_mutex_lock(&process->lock);
+            link_receive(&process->links[i], message, level, process->options.steady_ms());
+            pthread_mutex_unlock(&process->lock);
+        }
+    }
+    process_wake(process);
+}
+
+static void
+message_on_landing(void *context, const struct wire_message *message)
+{
+    struct process *process = context;
+    struct span level;
+
+    if (span_is(message->topic, process->topics.ask)) {
+        keep_ask(process, message);
+        process_wake(process);
+        return;
+    }
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        if (process->topics.landing[i] == NULL || !matches(message->topic, process->topics.landing[i], &level))
+            continue;
+        struct inbox_entry entry = {.input = i, .payload = message->payload};
+        if (entry.payload.len > process->payload_bytes_max) /* enough of it to be refused as too large */
+            entry.payload.len = process->payload_bytes_max + 1;
+        if (may_answer(process, message->response_topic, "/receipt/")) {
+            entry.response_topic = message->response_topic;
+            entry.correlation = message->correlation;
+        }
+        if (inbox_append(process->inbox, &entry) != 0) {
+            /* The spare file was to prevent this. Returning would acknowledge what is not kept, and waiting would stop
+             * every connection of this process: the only honest way out is the one that crashes take too. */
+            log_error("inbox: can't keep a message: %s; ending without acknowledging it", strerror(errno));
+            _exit(1);
+        }
+    }
+    process_wake(process);
+}
+
+static void
+up_on_links(void *context, bool session_kept)
+{
+    struct process *process = context;
+
+    (void)session_kept;
+    port_hear_up(&process->link_port);
+    process_wake(process);
+}
+
+static void
+up_on_landing(void *context, bool session_kept)
+{
+    struct process *process = context;
+
+    (void)session_kept;
+    port_hear_up(&process->landing_port);
+    process_wake(process);
+}
+
+static void
+subscribed_on_links(void *context, bool ok, const char *reason)
+{
+    struct process *process = context;
+
+    port_hear_subscribed(&process->link_port, ok, reason);
+    process_wake(process);
+}
+
+static void
+subscribed_on_landing(void *context, bool ok, const char *reason)
+{
+    struct process *process = context;
+
+    port_hear_subscribed(&process->landing_port, ok, reason);
+    process_wake(process);
+}
+
+static void
+down_on_links(void *context, const char *reason)
+{
+    struct process *process = context;
+
+    port_hear_down(&process->link_port, reason);
+    process_wake(process);
+}
+
+static void
+down_on_landing(void *context, const char *reason)
+{
+    struct process *process = context;
+
+    port_hear_down(&process->landing_port, reason);
+    process_wake(process);
+}
+
+static void
+delivered_on_links(void *context, uint64_t token)
+{
+    struct process *process = context;
+    struct arrived *arrived = &process->arrived;
+
+    pthread_mutex_lock(&process->lock);
+    if (token == TOKEN_REFILL)
+        arrived->refill_delivered = true;
+    else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_OUTPUT && token > arrived->delivered_output)
+        arrived->delivered_output = token;
+    else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_REJECTED && token > arrived->delivered_rejected)
+        arrived->delivered_rejected = token;
+    pthread_mutex_unlock(&process->lock);
+    process_wake(process);
+}
+
+static void
+delivered_on_landing(void *context, uint64_t token)
+{
+    (void)context;
+    (void)token;
+}
+
+struct wire_events
+arrive_on_links(struct process *process)
+{
+    return (struct wire_events){process,       up_on_links,      subscribed_on_links,
+                                down_on_links, message_on_links, delivered_on_links};
+}
+
+struct wire_events
+arrive_on_landing(struct process *process)
+{
+    return (struct wire_events){process,         up_on_landing,      subscribed_on_landing,
+                                down_on_landing, message_on_landing, delivered_on_landing};
+}

@@ -1,0 +1,454 @@
+#include "run/inbox.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+#define PREFIX_BYTES 12 /* length and checksum */
+#define HEAD_BYTES 5    /* input and the two lengths */
+#define NAME_SIZE 17    /* 16 hex digits and NUL */
+#define SPARE "spare"
+
+/* Small, because two of them are always allocated; large enough for two of the largest entries. */
+#define FILE_BYTES_MIN (4u << 20)
+
+/* Read this much at once: several messages a system call. */
+#define READ_BYTES (256u << 10)
+
+/* Most files one inbox may have: bounds the list below. */
+#define FILES_MAX 4096
+
+struct inbox {
+    char *dir; /* for the log */
+    int dir_fd;
+    uint64_t file_bytes;
+    uint64_t bytes_max;
+
+    pthread_mutex_t lock; /* for what follows */
+    uint64_t files[FILES_MAX]; /* where each begins, ascending; the last one is appended to */
+    unsigned file_count;
+    uint64_t end;
+    uint64_t released;
+    int append_fd;
+    bool spare;
+    struct buffer entry; /* being appended */
+
+    /* Reading: one thread only. */
+    int read_fd;
+    uint64_t read_file;  /* where the open file begins */
+    struct buffer ahead; /* bytes read at ahead_at */
+    uint64_t ahead_at;
+};
+
+static void
+name_of(uint64_t begin, char *name)
+{
+    snprintf(name, NAME_SIZE, "%016" PRIx64, begin);
+}
+
+/* Of the entry at at; length is what stands in its first four bytes. */
+static uint64_t
+checksum_of(const char *at, size_t length)
+{
+    return hash_checksum(span_at(at + PREFIX_BYTES, length)) ^ length;
+}
+
+/* How many bytes the entry at the start of bytes takes, if it is whole and right; else 0. */
+static size_t
+whole_entry(struct span bytes)
+{
+    if (bytes.len < PREFIX_BYTES)
+        return 0;
+    size_t length = bytes_get_u32(bytes.at);
+    if (length < HEAD_BYTES || length > bytes.len - PREFIX_BYTES)
+        return 0;
+    return checksum_of(bytes.at, length) == bytes_get_u64(bytes.at + 4) ? PREFIX_BYTES + length : 0;
+}
+
+static int
+make_spare(struct inbox *inbox)
+{
+    int fd = openat(inbox->dir_fd, SPARE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return -1;
+    int rc = posix_fallocate(fd, 0, (off_t)inbox->file_bytes);
+    close(fd);
+    if (rc != 0) {
+        unlinkat(inbox->dir_fd, SPARE, 0);
+        errno = rc;
+        return -1;
+    }
+    inbox->spare = true;
+    return 0;
+}
+
+/* Go on in a new file that begins at begin. */
+static int
+begin_file(struct inbox *inbox, uint64_t begin)
+{
+    char name[NAME_SIZE];
+
+    if (inbox->file_count == FILES_MAX || (!inbox->spare && make_spare(inbox) != 0))
+        return -1;
+    name_of(begin, name);
+    if (renameat(inbox->dir_fd, SPARE, inbox->dir_fd, name) != 0)
+        return -1;
+    inbox->spare = false;
+    int fd = openat(inbox->dir_fd, name, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (inbox->append_fd >= 0)
+        close(inbox->append_fd);
+    inbox->append_fd = fd;
+    inbox->files[inbox->file_count++] = begin;
+    inbox->end = begin;
+    return 0;
+}
+
+static int
+ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int
+list_files(struct inbox *inbox)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(inbox->dir);
+
+    if (dir == NULL)
+        return -1;
+    while ((entry = readdir(dir)) != NULL) {
+        char *end;
+        if (strcmp(entry->d_name, SPARE) == 0)
+            inbox->spare = true;
+        if (strlen(entry->d_name) != NAME_SIZE - 1)
+            continue;
+        uint64_t begin = strtoull(entry->d_name, &end, 16);
+        if (*end != '\0')
+            continue;
+        if (inbox->file_count == FILES_MAX)
+            log_fatal("inbox: more than %d files in %s", FILES_MAX, inbox->dir);
+        inbox->files[inbox->file_count++] = begin;
+    }
+    closedir(dir);
+    qsort(inbox->files, inbox->file_count, sizeof inbox->files[0], ascending);
+    return 0;
+}
+
+/* A spare that was being made when the process died may be short. */
+static void
+check_spare(struct inbox *inbox)
+{
+    struct stat status;
+
+    if (inbox->spare && (fstatat(inbox->dir_fd, SPARE, &status, 0) != 0 ||
+                         (uint64_t)status.st_size != inbox->file_bytes)) {
+        unlinkat(inbox->dir_fd, SPARE, 0);
+        inbox->spare = false;
+    }
+}
+
+/* Find the end of the last file: behind its last whole entry. What stands behind is cut off. */
+static int
+find_end(struct inbox *inbox)
+{
+    const uint64_t begin = inbox->files[inbox->file_count - 1];
+    char name[NAME_SIZE];
+    struct buffer content = {0};
+    struct stat status;
+    size_t length;
+    size_t at = 0;
+
+    name_of(begin, name);
+    if ((inbox->append_fd = openat(inbox->dir_fd, name, O_RDWR | O_CLOEXEC)) < 0 ||
+        fstat(inbox->append_fd, &status) != 0)
+        return -1;
+    const size_t size = (size_t)status.st_size;
+    ssize_t got = file_read_at(inbox->append_fd, buffer_reserve(&content, size), size, 0);
+    if (got < 0)
+        return -1;
+    while ((length = whole_entry(span_at(content.data + at, (size_t)got - at))) > 0)
+        at += length;
+    inbox->end = begin + at;
+    buffer_free(&content);
+    /* Cut, then allocate again: whatever stood there must not look like an entry to the next recovery. */
+    if (ftruncate(inbox->append_fd, (off_t)at) != 0)
+        return -1;
+    errno = posix_fallocate(inbox->append_fd, 0, (off_t)inbox->file_bytes);
+    return errno == 0 ? 0 : -1;
+}
+
+struct inbox *
+inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max)
+{
+    const uint64_t largest = PREFIX_BYTES + HEAD_BYTES + 2 * (uint64_t)INBOX_FIELD_BYTES_MAX + payload_bytes_max;
+    struct inbox *inbox = calloc(1, sizeof *inbox);
+
+    if (inbox == NULL)
+        log_fatal("out of memory");
+    pthread_mutex_init(&inbox->lock, NULL);
+    inbox->dir_fd = inbox->append_fd = inbox->read_fd = -1;
+    inbox->file_bytes = 2 * largest > FILE_BYTES_MIN ? 2 * largest : FILE_BYTES_MIN;
+    inbox->bytes_max = bytes_max;
+    if ((inbox->dir = strdup(dir)) == NULL)
+        log_fatal("out of memory");
+    if (file_make_dirs(dir) != 0 || (inbox->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+        list_files(inbox) != 0)
+        goto fail;
+    check_spare(inbox);
+    if (inbox->file_count > 0 && inbox->files[0] > position) {
+        log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?", dir,
+                  position);
+        inbox_close(inbox);
+        return NULL;
+    }
+    if (inbox->file_count > 0 && find_end(inbox) != 0)
+        goto fail;
+    /* After a power cut the files may have lost what was worked and committed: go on behind it. */
+    if ((inbox->file_count == 0 || inbox->end < position) && begin_file(inbox, position) != 0)
+        goto fail;
+    inbox_release(inbox, position);
+    return inbox;
+fail:
+    log_error("inbox: %s: %s", dir, strerror(errno));
+    inbox_close(inbox);
+    return NULL;
+}
+
+static void
+encode_entry(const struct inbox_entry *entry, struct buffer *bytes)
+{
+    char head[HEAD_BYTES];
+    size_t length = HEAD_BYTES + entry->response_topic.len + entry->correlation.len + entry->payload.len;
+
+    head[0] = (char)entry->input;
+    head[1] = (char)(entry->response_topic.len >> 8);
+    head[2] = (char)entry->response_topic.len;
+    head[3] = (char)(entry->correlation.len >> 8);
+    head[4] = (char)entry->correlation.len;
+    buffer_clear(bytes);
+    buffer_reserve(bytes, PREFIX_BYTES + length);
+    bytes->len = PREFIX_BYTES;
+    buffer_add(bytes, head, sizeof head);
+    buffer_add_span(bytes, entry->response_topic);
+    buffer_add_span(bytes, entry->correlation);
+    buffer_add_span(bytes, entry->payload);
+    bytes_put_u32(bytes->data, (uint32_t)length);
+    bytes_put_u64(bytes->data + 4, checksum_of(bytes->data, length));
+}
+
+/* The entry in the whole_entry bytes at at. */
+static struct inbox_entry
+decode_entry(const char *at, size_t whole)
+{
+    const unsigned char *head = (const unsigned char *)at + PREFIX_BYTES;
+    const char *rest = at + PREFIX_BYTES + HEAD_BYTES;
+    size_t response_bytes = (size_t)head[1] << 8 | head[2];
+    size_t correlation_bytes = (size_t)head[3] << 8 | head[4];
+    size_t payload_bytes = whole - PREFIX_BYTES - HEAD_BYTES - response_bytes - correlation_bytes;
+
+    return (struct inbox_entry){
+        .input = head[0],
+        .response_topic = span_at(rest, response_bytes),
+        .correlation = span_at(rest + response_bytes, correlation_bytes),
+        .payload = span_at(rest + response_bytes + correlation_bytes, payload_bytes),
+    };
+}
+
+int
+inbox_append(struct inbox *inbox, const struct inbox_entry *entry)
+{
+    int rc = -1;
+
+    if (entry->response_topic.len > INBOX_FIELD_BYTES_MAX || entry->correlation.len > INBOX_FIELD_BYTES_MAX)
+        log_panic("inbox: a field of more than %d bytes", INBOX_FIELD_BYTES_MAX);
+    pthread_mutex_lock(&inbox->lock);
+    encode_entry(entry, &inbox->entry);
+    uint64_t begin = inbox->files[inbox->file_count - 1];
+    if (inbox->end + inbox->entry.len > begin + inbox->file_bytes) {
+        if (inbox->entry.len > inbox->file_bytes || begin_file(inbox, inbox->end) != 0)
+            goto done;
+        begin = inbox->end;
+    }
+    if (file_write_at(inbox->append_fd, inbox->entry.data, inbox->entry.len, inbox->end - begin) != 0)
+        goto done;
+    inbox->end += inbox->entry.len;
+    rc = 0;
+done:
+    pthread_mutex_unlock(&inbox->lock);
+    return rc;
+}
+
+/* The file that position is in: where it begins and where the next one does. */
+static uint64_t
+file_of(struct inbox *inbox, uint64_t position, uint64_t *next)
+{
+    unsigned i = inbox->file_count - 1;
+
+    while (i > 0 && inbox->files[i] > position)
+        i--;
+    *next = i + 1 < inbox->file_count ? inbox->files[i + 1] : inbox->end;
+    return inbox->files[i];
+}
+
+static int
+read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
+{
+    char name[NAME_SIZE];
+
+    if (inbox->read_fd < 0 || inbox->read_file != file) {
+        if (inbox->read_fd >= 0)
+            close(inbox->read_fd);
+        name_of(file, name);
+        inbox->read_fd = openat(inbox->dir_fd, name, O_RDONLY | O_CLOEXEC);
+        inbox->read_file = file;
+    }
+    buffer_clear(&inbox->ahead);
+    inbox->ahead_at = position;
+    ssize_t got = inbox->read_fd < 0
+                      ? -1
+                      : file_read_at(inbox->read_fd, buffer_reserve(&inbox->ahead, want), want, position - file);
+    if (got < 0) {
+        log_error("inbox: can't read %s at %" PRIu64 ": %s", inbox->dir, position, strerror(errno));
+        return -1;
+    }
+    inbox->ahead.len = (size_t)got;
+    return 0;
+}
+
+/* What is read ahead at position, as far as it goes. */
+static struct span
+ahead_from(const struct inbox *inbox, uint64_t position)
+{
+    if (position < inbox->ahead_at || position >= inbox->ahead_at + inbox->ahead.len)
+        return (struct span){0};
+    size_t skip = (size_t)(position - inbox->ahead_at);
+    return span_at(inbox->ahead.data + skip, inbox->ahead.len - skip);
+}
+
+/* The whole entry at position, of a file with there more bytes in it: len 0 if it is damaged. −1 with a line in the log if
+ * it can't be read. */
+static int
+entry_at(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t there, struct span *entry)
+{
+    size_t want = READ_BYTES;
+
+    *entry = ahead_from(inbox, position);
+    for (;;) {
+        size_t whole = entry->len < PREFIX_BYTES ? SIZE_MAX : PREFIX_BYTES + (size_t)bytes_get_u32(entry->at);
+        if (whole <= entry->len || entry->len == there)
+            break;
+        if (whole != SIZE_MAX && whole > want)
+            want = whole;
+        if (want > there)
+            want = (size_t)there;
+        if (read_ahead(inbox, file, position, want) != 0)
+            return -1;
+        if (inbox->ahead.len < want) /* shorter than it was made: damaged */
+            break;
+        *entry = ahead_from(inbox, position);
+    }
+    entry->len = whole_entry(*entry);
+    return 0;
+}
+
+int
+inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry)
+{
+    struct span bytes;
+    uint64_t next;
+
+    for (;;) {
+        pthread_mutex_lock(&inbox->lock);
+        const uint64_t end = inbox->end;
+        const uint64_t file = file_of(inbox, *position, &next);
+        pthread_mutex_unlock(&inbox->lock);
+        if (*position >= end)
+            return 0;
+        if (entry_at(inbox, file, *position, next - *position, &bytes) != 0)
+            return -1;
+        if (bytes.len > 0)
+            break;
+        if (next == end) {
+            log_error("inbox: %s: the entry at %" PRIu64 " is damaged", inbox->dir, *position);
+            return -1;
+        }
+        /* Only a power cut leaves a damaged file with a whole one behind it: this much had no receipt and is gone. */
+        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64, inbox->dir, *position, next);
+        *position = next;
+    }
+    *entry = decode_entry(bytes.at, bytes.len);
+    *position += bytes.len;
+    return 1;
+}
+
+void
+inbox_release(struct inbox *inbox, uint64_t position)
+{
+    char name[NAME_SIZE];
+    unsigned gone = 0;
+
+    pthread_mutex_lock(&inbox->lock);
+    inbox->released = position;
+    /* The last one stays: it is appended to. */
+    while (gone + 1 < inbox->file_count && inbox->files[gone + 1] <= position) {
+        name_of(inbox->files[gone++], name);
+        if (unlinkat(inbox->dir_fd, name, 0) != 0)
+            log_warning("inbox: can't remove %s/%s: %s", inbox->dir, name, strerror(errno));
+    }
+    inbox->file_count -= gone;
+    memmove(inbox->files, inbox->files + gone, inbox->file_count * sizeof inbox->files[0]);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+bool
+inbox_has_room(struct inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->lock);
+    bool room = (inbox->spare || make_spare(inbox) == 0) && inbox->end - inbox->released < inbox->bytes_max;
+    pthread_mutex_unlock(&inbox->lock);
+    return room;
+}
+
+uint64_t
+inbox_end(struct inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->lock);
+    uint64_t end = inbox->end;
+    pthread_mutex_unlock(&inbox->lock);
+    return end;
+}
+
+void
+inbox_close(struct inbox *inbox)
+{
+    if (inbox == NULL)
+        return;
+    const int fds[] = {inbox->dir_fd, inbox->append_fd, inbox->read_fd};
+    for (unsigned i = 0; i < 3; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    pthread_mutex_destroy(&inbox->lock);
+    buffer_free(&inbox->entry);
+    buffer_free(&inbox->ahead);
+    free(inbox->dir);
+    free(inbox);
+}

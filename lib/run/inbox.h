@@ -1,0 +1,62 @@
+/*
+ * inbox: landing messages that are taken but not worked yet, in append-only files. A message is in the file before it is
+ * acknowledged to the broker, so the death of this process loses none. It is not synced: a message survives a power cut
+ * once it is worked and committed, and that is what a receipt says.
+ *
+ * Positions are byte offsets counted through all files ever; a file is called by the position it begins at (16 hex
+ * digits) and is allocated in full when it is made, so that appending to it can't run out of disk. There is always one
+ * spare file ready; when none can be made, intake stops while there is still room for what is under way.
+ *
+ * Entry layout:
+ *   length u32 BE       of what follows the checksum, never 0
+ *   checksum u64 BE     hash_checksum of what follows, xor length
+ *   input u8            index in the stream's inputs
+ *   response_bytes u16 BE, correlation_bytes u16 BE
+ *   response topic, correlation, payload
+ * Behind the last entry stand zeros. Reading stops at the first entry that is not whole: it was torn by a crash, and the
+ * broker, which has no acknowledgement for it, sends it again.
+ *
+ * One thread appends, another one does all the rest.
+ */
+#ifndef RUN_INBOX_H
+#define RUN_INBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+struct inbox;
+
+struct inbox_entry {
+    unsigned input;
+    struct span response_topic; /* at most INBOX_FIELD_BYTES_MAX */
+    struct span correlation;
+    struct span payload;
+};
+
+#define INBOX_FIELD_BYTES_MAX 65535
+
+/* Open the inbox in folder dir (made if need be) at position, the first entry that is not worked yet. Refuses new
+ * messages (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with a line in the log. */
+struct inbox *inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max);
+
+/* Append entry. 0, or −1: it is not kept, and must not be acknowledged. */
+int inbox_append(struct inbox *inbox, const struct inbox_entry *entry);
+
+/* The entry at *position, which moves behind it. Spans are valid until the next call. 1, 0 there is none yet, −1 with a
+ * line in the log. */
+int inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry);
+
+/* Everything before position is worked and committed: give the files up. */
+void inbox_release(struct inbox *inbox, uint64_t position);
+
+/* Make the spare file if it is missing. Whether there is room to go on taking messages in. */
+bool inbox_has_room(struct inbox *inbox);
+
+/* Where the next entry will stand. */
+uint64_t inbox_end(struct inbox *inbox);
+
+void inbox_close(struct inbox *inbox);
+
+#endif

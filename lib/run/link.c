@@ -1,0 +1,135 @@
+#include "run/link.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "record/json.h"
+
+/* What was in flight when we asked for a rewind keeps coming for a while; asking again for each would be answered. */
+#define REWIND_AGAIN_MS 200
+
+void
+link_free(struct link *link)
+{
+    while (link->first != NULL) {
+        struct link_message *message = link->first;
+        link->first = message->next;
+        free(message);
+    }
+    link->last = NULL;
+}
+
+void
+link_begin(struct link *link, struct link_position committed)
+{
+    *link = (struct link){.committed = committed, .queued = committed};
+    link_hello(link);
+}
+
+void
+link_hello(struct link *link)
+{
+    link->rewind = link->report = true;
+}
+
+static void
+push(struct link *link, const struct wire_message *message, struct span row)
+{
+    size_t len = row.len + message->payload.len;
+    struct link_message *new = malloc(sizeof *new + len);
+
+    if (new == NULL)
+        log_fatal("out of memory");
+    if (row.len > 0)
+        memcpy(new->bytes, row.at, row.len);
+    if (message->payload.len > 0)
+        memcpy(new->bytes + row.len, message->payload.at, message->payload.len);
+    new->next = NULL;
+    new->position = (struct link_position){message->epoch, message->sequence};
+    new->row = span_at(new->bytes, row.len);
+    new->payload = span_at(new->bytes + row.len, message->payload.len);
+    if (link->last != NULL)
+        link->last->next = new;
+    else
+        link->first = new;
+    link->last = new;
+    link->message_count++;
+    link->bytes += len;
+    link->queued = new->position;
+}
+
+void
+link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms)
+{
+    struct link_position at = link->queued;
+
+    if (message->epoch == 0 || message->sequence == 0)
+        return; /* a table row that refills the broker, or a stranger */
+    if (message->epoch != at.epoch)
+        at = (struct link_position){message->epoch, 0}; /* the producer's store begins anew */
+    if (message->sequence <= at.applied) {
+        link->report = true; /* it does not know that we have it */
+        return;
+    }
+    if (message->sequence != at.applied + 1 || link->message_count == LINK_MESSAGES_MAX ||
+        link->bytes > LINK_BYTES_MAX) {
+        if (steady_ms - link->asked_ms >= REWIND_AGAIN_MS)
+            link->rewind = link->report = true;
+        return;
+    }
+    push(link, message, row);
+}
+
+void
+link_commit(struct link *link, struct link_position position)
+{
+    while (link->first != NULL) {
+        struct link_message *message = link->first;
+        bool last = message->position.epoch == position.epoch && message->position.applied == position.applied;
+        link->first = message->next;
+        link->message_count--;
+        link->bytes -= message->row.len + message->payload.len;
+        free(message);
+        if (last)
+            break;
+    }
+    if (link->first == NULL)
+        link->last = NULL;
+    link->committed = position;
+    link->report = true;
+}
+
+void
+link_report(struct link *link, int64_t steady_ms, struct buffer *text)
+{
+    buffer_clear(text);
+    buffer_printf(text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":%d}", link->committed.epoch,
+                  link->committed.applied, link->rewind);
+    if (link->rewind)
+        link->asked_ms = steady_ms;
+    link->rewind = link->report = false;
+}
+
+int
+link_read_report(struct span text, struct link_position *position, bool *rewind)
+{
+    const struct json_limits limits = {.depth_max = 2, .string_bytes_max = 64};
+    struct json *json = json_parse(text, &limits);
+    char *end;
+    int rc = -1;
+
+    if (json == NULL)
+        return -1;
+    const char *epoch = json_text_at(json, "epoch", "");
+    int64_t applied = json_int_at(json, "applied", -1);
+    int64_t wants = json_int_at(json, "rewind", -1);
+    position->epoch = strtoull(epoch, &end, 16);
+    if (strlen(epoch) == 16 && *end == '\0' && applied >= 0 && wants >= 0) {
+        position->applied = (uint64_t)applied;
+        *rewind = wants != 0;
+        rc = 0;
+    }
+    json_free(json);
+    return rc;
+}

@@ -1,0 +1,71 @@
+/*
+ * link: the consuming end of a link. Messages are taken in strictly by sequence number, whatever the wire loses, repeats
+ * or reorders, and wait in memory until they are worked: the producer keeps them until we report that they are applied.
+ *
+ * A report is one retained message at <prefix>/link/<producer>/<consumer>:
+ *   {"epoch":"<16 hex digits>","applied":N,"rewind":0|1}
+ */
+#ifndef RUN_LINK_H
+#define RUN_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/wire.h"
+
+/* Messages and bytes that may wait; a producer that goes further than its window allows is cut off and rewound later. */
+#define LINK_MESSAGES_MAX 4096
+#define LINK_BYTES_MAX (256u << 20)
+
+/* What is durable of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
+struct link_position {
+    uint64_t epoch;
+    uint64_t applied;
+};
+
+struct link_message;
+
+struct link {
+    struct link_position committed; /* as in the store */
+    struct link_position queued;    /* up to and with the newest message in the queue */
+    struct link_message *first;
+    struct link_message *last;
+    unsigned message_count;
+    uint64_t bytes;
+    bool rewind; /* a message is missing: say so in the next report */
+    bool report; /* a report is wanted */
+    int64_t asked_ms; /* when a rewind was last asked for; steady clock */
+};
+
+/* A message in the queue. */
+struct link_message {
+    struct link_message *next;
+    struct link_position position; /* what is applied when this one is */
+    struct span row;               /* tables: the row's name */
+    struct span payload;
+    char bytes[];                  /* both of them */
+};
+
+/* Begin at what the store says is committed, with an empty queue. Free with link_free. */
+void link_begin(struct link *link, struct link_position committed);
+
+/* The connection is new: report, and ask for what was missed. */
+void link_hello(struct link *link);
+
+/* A message of the producer arrived; row is empty or the row's name. Queues it if it is the next one. May be called while
+ * another thread reads messages that were in the queue before. */
+void link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
+
+/* The messages up to and with position are applied and committed: free them. */
+void link_commit(struct link *link, struct link_position position);
+
+/* Text of the report to send now; clears report and rewind. */
+void link_report(struct link *link, int64_t steady_ms, struct buffer *text);
+
+/* Read a report: 0, or −1 if it is none. */
+int link_read_report(struct span text, struct link_position *position, bool *rewind);
+
+void link_free(struct link *link);
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * metrics: what a process shows of itself, one JSON object. The fields are described in the README.
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "run/process_state.h"
+
+static void
+add_text(struct buffer *text, const char *name, const char *value)
+{
+    buffer_printf(text, "\"%s\":", name);
+    buffer_add_json_string(text, span_of(value));
+}
+
+static void
+add_number(struct buffer *text, const char *name, uint64_t value)
+{
+    buffer_printf(text, ",\"%s\":%" PRIu64, name, value);
+}
+
+static void
+add_inputs(struct process *process, struct buffer *text)
+{
+    buffer_add_text(text, ",\"inputs\":[");
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const struct stream_input *input = &process->stream->inputs[i];
+        buffer_add_text(text, i > 0 ? ",{" : "{");
+        add_text(text, "name", input->name);
+        buffer_add_byte(text, ',');
+        add_text(text, "from", input->from != NULL ? input->from->name : "landing");
+        if (input->from != NULL) {
+            buffer_printf(text, ",\"epoch\":\"%016" PRIx64 "\"", process->links[i].committed.epoch);
+            add_number(text, "applied", process->links[i].committed.applied);
+        }
+        add_number(text, "taken", process->ledger.inputs[i].taken);
+        for (unsigned v = 0; v < VERDICT_COUNT; v++)
+            add_number(text, ledger_word((enum verdict)v), process->ledger.inputs[i].verdicts[v]);
+        buffer_add_byte(text, '}');
+    }
+    buffer_add_byte(text, ']');
+}
+
+static void
+add_output(struct process *process, struct buffer *text)
+{
+    const struct publisher *publisher = &process->output_publisher;
+
+    if (process->stream->topic == NULL)
+        return;
+    buffer_add_text(text, ",\"output\":{");
+    add_text(text, "topic", process->stream->topic);
+    buffer_printf(text, ",\"epoch\":\"%016" PRIx64 "\"", process->epoch);
+    add_number(text, "last", process->output.last.sequence);
+    add_number(text, "trimmed", process->output.trimmed.sequence);
+    add_number(text, "bytes", outbox_bytes(&process->output));
+    buffer_add_text(text, ",\"consumers\":[");
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        buffer_add_text(text, i > 0 ? ",{" : "{");
+        add_text(text, "name", publisher->consumers[i].name);
+        add_number(text, "applied", publisher->consumers[i].applied);
+        buffer_add_byte(text, '}');
+    }
+    buffer_add_text(text, "]}");
+}
+
+static void
+add_reasons(struct process *process, struct buffer *text)
+{
+    const char *comma = "";
+
+    buffer_add_text(text, ",\"reasons\":{");
+    for (unsigned r = REASON_NONE + 1; r < REASON_COUNT; r++) {
+        if (process->ledger.reasons[r] == 0)
+            continue;
+        buffer_printf(text, "%s\"%s\":%" PRIu64, comma, reason_word((enum reason)r), process->ledger.reasons[r]);
+        comma = ",";
+    }
+    buffer_add_byte(text, '}');
+}
+
+static void
+add_gauges(struct process *process, struct buffer *text)
+{
+    struct gauge gauges[OPERATOR_GAUGES_MAX];
+    const struct operator *operator = process->stream->operator;
+    unsigned count = operator->gauges != NULL ? operator->gauges(process->operator_state, gauges) : 0;
+
+    buffer_add_text(text, ",\"gauges\":{");
+    for (unsigned i = 0; i < count; i++)
+        buffer_printf(text, "%s\"%s\":%" PRId64, i > 0 ? "," : "", gauges[i].name, gauges[i].value);
+    buffer_add_byte(text, '}');
+}
+
+const char *
+why_stopped(const struct process *process)
+{
+    static const char *const words[] = {
+        [WHY_NOT_STOPPED] = "",
+        [WHY_DISK_FULL] = "disk full",
+        [WHY_STORE_BROKEN] = "state damaged or unreadable, see the log",
+        [WHY_INBOX_FULL] = "inbox full, or no disk for it",
+        [WHY_OUTBOX_FULL] = "outbox full: a registered consumer is behind or away",
+        [WHY_BROKER_AWAY] = "no connection to the broker",
+    };
+    return words[process->why];
+}
+
+void
+metrics_write(struct process *process, struct buffer *text)
+{
+    const struct operator *operator = process->stream->operator;
+    int64_t due_ms = operator->due_ms != NULL ? operator->due_ms(process->operator_state) : INT64_MAX;
+
+    buffer_add_byte(text, '{');
+    add_text(text, "process", process->stream->name);
+    buffer_add_byte(text, ',');
+    add_text(text, "version", GAIT_VERSION);
+    add_number(text, "pid", (uint64_t)getpid());
+    buffer_add_byte(text, ',');
+    add_text(text, "state", process->why == WHY_NOT_STOPPED ? "running" : "stopped");
+    buffer_add_byte(text, ',');
+    add_text(text, "why", why_stopped(process));
+    add_inputs(process, text);
+    add_output(process, text);
+    add_reasons(process, text);
+    add_gauges(process, text);
+    add_number(text, "rejected_waiting", process->rejected.last.sequence - process->rejected.trimmed.sequence);
+    add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
+    add_number(text, "due", due_ms <= 0);
+    buffer_add_byte(text, '}');
+}

@@ -1,0 +1,121 @@
+#include "run/outbox.h"
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+#define KEY_BYTES 8
+#define HEAD_BYTES 32
+#define MESSAGE_HEAD_BYTES 9
+
+int
+outbox_open(struct outbox *outbox, struct store *store, const char *name)
+{
+    *outbox = (struct outbox){.store = store};
+    outbox->table = store_table(store, name);
+    return outbox->table < 0 ? -1 : 0;
+}
+
+int
+outbox_load(struct outbox *outbox)
+{
+    const char key[KEY_BYTES] = {0};
+    struct span head;
+    int rc = store_get(outbox->store, outbox->table, span_at(key, sizeof key), &head);
+
+    if (rc < 0)
+        return -1;
+    outbox->last = outbox->trimmed = (struct outbox_mark){0};
+    outbox->changed = false;
+    if (rc == 0)
+        return 0;
+    if (head.len != HEAD_BYTES)
+        log_panic("outbox: a head of %zu bytes", head.len);
+    outbox->last = (struct outbox_mark){bytes_get_u64(head.at), bytes_get_u64(head.at + 8)};
+    outbox->trimmed = (struct outbox_mark){bytes_get_u64(head.at + 16), bytes_get_u64(head.at + 24)};
+    return 0;
+}
+
+int
+outbox_flush(struct outbox *outbox)
+{
+    const char key[KEY_BYTES] = {0};
+    char head[HEAD_BYTES];
+
+    if (!outbox->changed)
+        return 0;
+    bytes_put_u64(head, outbox->last.sequence);
+    bytes_put_u64(head + 8, outbox->last.end);
+    bytes_put_u64(head + 16, outbox->trimmed.sequence);
+    bytes_put_u64(head + 24, outbox->trimmed.end);
+    outbox->changed = false;
+    return store_put(outbox->store, outbox->table, span_at(key, sizeof key), span_at(head, sizeof head));
+}
+
+int
+outbox_append(struct outbox *outbox, struct span row, struct span payload)
+{
+    const size_t len = MESSAGE_HEAD_BYTES + row.len + payload.len;
+    char key[KEY_BYTES];
+    char *at;
+
+    if (row.len > OUTBOX_ROW_BYTES_MAX)
+        log_panic("outbox: a row name of %zu bytes", row.len);
+    bytes_put_u64(key, outbox->last.sequence + 1);
+    if (store_put_room(outbox->store, outbox->table, span_at(key, sizeof key), len, &at) != 0)
+        return -1;
+    outbox->last.sequence++;
+    outbox->last.end += len;
+    outbox->changed = true;
+    bytes_put_u64(at, outbox->last.end);
+    at[8] = (char)row.len;
+    if (row.len > 0)
+        memcpy(at + MESSAGE_HEAD_BYTES, row.at, row.len);
+    memcpy(at + MESSAGE_HEAD_BYTES + row.len, payload.at, payload.len);
+    return 0;
+}
+
+static struct outbox_message
+decode(const struct store_item *item)
+{
+    struct outbox_message message = {.mark = {bytes_get_u64(item->key.at), bytes_get_u64(item->value.at)}};
+    size_t row_bytes = (unsigned char)item->value.at[8];
+
+    message.row = span_at(item->value.at + MESSAGE_HEAD_BYTES, row_bytes);
+    message.payload = span_at(item->value.at + MESSAGE_HEAD_BYTES + row_bytes,
+                              item->value.len - MESSAGE_HEAD_BYTES - row_bytes);
+    return message;
+}
+
+int
+outbox_read(struct outbox *outbox, uint64_t sequence, struct outbox_message *message)
+{
+    char key[KEY_BYTES];
+    struct store_item item;
+
+    bytes_put_u64(key, sequence > 0 ? sequence : 1);
+    int rc = store_seek(outbox->store, outbox->table, span_at(key, sizeof key), &item);
+    if (rc == 1)
+        *message = decode(&item);
+    return rc;
+}
+
+int
+outbox_trim(struct outbox *outbox, uint64_t sequence, unsigned budget)
+{
+    struct outbox_message message;
+    unsigned done = 0;
+
+    while (done < budget && outbox->trimmed.sequence < sequence) {
+        int rc = outbox_read(outbox, outbox->trimmed.sequence + 1, &message);
+        if (rc < 0)
+            return -1;
+        if (rc == 0 || message.mark.sequence != outbox->trimmed.sequence + 1)
+            log_panic("outbox: message %llu is missing", (unsigned long long)outbox->trimmed.sequence + 1);
+        outbox->trimmed = message.mark;
+        outbox->changed = true;
+        if (store_delete_here(outbox->store, outbox->table) != 0)
+            return -1;
+        done++;
+    }
+    return (int)done;
+}

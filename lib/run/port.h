@@ -1,0 +1,50 @@
+/*
+ * port: one connection of a process, kept up: it connects, subscribes, and tries again when something breaks.
+ *
+ * The wire's threads report through port_events; the loop calls port_step and is told when the port has become usable.
+ */
+#ifndef RUN_PORT_H
+#define RUN_PORT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/wire.h"
+
+#define PORT_FILTERS_MAX 16
+
+enum port_state { PORT_DOWN, PORT_CONNECTING, PORT_SUBSCRIBING, PORT_READY };
+
+struct port {
+    const char *name; /* for the log */
+    struct wire *wire;
+    const char *filters[PORT_FILTERS_MAX];
+    unsigned filter_count;
+    enum wire_delivery delivery;
+    bool wanted; /* keep it up; else keep it down */
+
+    /* The loop's. */
+    enum port_state state;
+    int64_t retry_ms;
+    int64_t retry_wait_ms;
+    bool complained;
+
+    /* Told by the wire's threads, under lock. */
+    pthread_mutex_t *lock;
+    bool heard_up, heard_subscribed, heard_refused, heard_down;
+    char reason[160];
+};
+
+/* What the wire reports; to be called with the lock not held. */
+void port_hear_up(struct port *port);
+void port_hear_subscribed(struct port *port, bool ok, const char *reason);
+void port_hear_down(struct port *port, const char *reason);
+
+/* Do what is to be done now. 1 if the port has become ready in this call, else 0. */
+int port_step(struct port *port, int64_t steady_ms);
+
+/* When port_step has something to do by itself: steady clock, INT64_MAX for never. */
+int64_t port_due_ms(const struct port *port);
+
+#endif

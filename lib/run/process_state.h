@@ -1,0 +1,199 @@
+/*
+ * process_state: the inside of a process, shared by the files of the skeleton (process.c, batch.c, arrive.c, refill.c,
+ * metrics.c) and nobody else.
+ */
+#ifndef RUN_PROCESS_STATE_H
+#define RUN_PROCESS_STATE_H
+
+#include <pthread.h>
+
+#include "base/buffer.h"
+#include "record/record.h"
+#include "run/inbox.h"
+#include "run/ledger.h"
+#include "run/link.h"
+#include "run/outbox.h"
+#include "run/port.h"
+#include "run/process.h"
+#include "run/publisher.h"
+#include "store/store.h"
+
+/* Bounds one transaction: its memory, and how long a reading waits for the commit it is in. */
+#define BATCH_RECORDS_MAX 8192
+#define BATCH_PAYLOAD_BYTES_MAX (2u << 20)
+
+/* Steps of expiry and release in one transaction. */
+#define BATCH_WORK_MAX 1000
+
+/* Questions and reports that may wait to be looked at; more are dropped, and come again. */
+#define ASKS_MAX 64
+#define REPORTS_MAX 256
+
+/* What tells tokens apart: the upper byte. */
+#define TOKEN_OUTPUT (UINT64_C(1) << 56)
+#define TOKEN_REJECTED (UINT64_C(2) << 56)
+#define TOKEN_REFILL (UINT64_C(3) << 56)
+
+/* Topics of this process, with the prefix. */
+struct topics {
+    char *landing[OPERATOR_INPUTS_MAX];      /* filter: …/landing/<x>/# */
+    char *links[OPERATOR_INPUTS_MAX];        /* filter: the producer's topic, of a table with "/+" behind it */
+    char *reports;                           /* filter: …/link/<self>/+ */
+    char *report_to[OPERATOR_INPUTS_MAX];    /* …/link/<producer>/<self> */
+    char *sync;                              /* …/link/<self>/sync */
+    char *kept;                              /* …/link/<self>/kept */
+    char *ask;                               /* …/ask */
+    char *output;                            /* NULL if there is none */
+    char *rejected;
+    char *status;
+    char *metrics;
+};
+
+/* An answer to a publisher, once the batch is committed. Offsets into receipts.bytes. */
+struct receipt {
+    size_t topic_at, topic_len;
+    size_t correlation_at, correlation_len;
+    uint64_t taken, duplicate, invalid;
+};
+
+struct receipts {
+    struct buffer bytes;
+    struct receipt *list;
+    unsigned count, capacity;
+};
+
+/* Somebody asks for the metrics. */
+struct ask {
+    char *topic;
+    struct buffer correlation;
+    uint64_t inbox_position; /* answered when the inbox is worked up to here */
+};
+
+/* A consumer's report, as it arrived. */
+struct report {
+    char name[64];
+    struct link_position position;
+    bool rewind;
+};
+
+/* What the wires' threads have left for the loop; under process->lock. */
+struct arrived {
+    struct ask asks[ASKS_MAX];
+    unsigned ask_count;
+    struct report reports[REPORTS_MAX];
+    unsigned report_count;
+    bool synced;                 /* our own message came back: everything retained has come before it */
+    bool kept_heard;             /* the broker's copy of …/kept came */
+    struct link_position kept;
+    uint64_t delivered_output;   /* newest token acknowledged */
+    uint64_t delivered_rejected;
+    bool refill_delivered;
+};
+
+/* Rows of a table being given to a broker that forgot its retained messages. */
+struct refill {
+    bool active;
+    bool done; /* just finished: the broker is to be told up to where its copy goes */
+    bool waiting;          /* for the broker to acknowledge the last chunk */
+    struct buffer after;   /* row name of the last one sent */
+    struct buffer topic;
+    struct buffer payload;
+    unsigned sent;         /* in this chunk */
+    bool failed;
+};
+
+/* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
+enum why_stopped { WHY_NOT_STOPPED, WHY_DISK_FULL, WHY_STORE_BROKEN, WHY_INBOX_FULL, WHY_OUTBOX_FULL, WHY_BROKER_AWAY };
+
+struct process {
+    struct process_options options;
+    const struct stream *stream;
+    struct topics topics;
+    char *dir; /* of this process's state */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool woken;
+    struct arrived arrived;
+
+    struct store *store;
+    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger" */
+    uint64_t epoch;
+    bool loaded; /* what is kept in memory agrees with the store */
+    void *operator_state;
+    struct ledger ledger;
+    struct record_decoder *decoders[OPERATOR_INPUTS_MAX];
+
+    struct inbox *inbox; /* NULL without a landing input */
+    uint64_t inbox_position;
+    struct link links[OPERATOR_INPUTS_MAX];
+
+    struct outbox output;
+    struct outbox rejected;
+    struct publisher output_publisher;
+    struct publisher rejected_publisher;
+
+    struct wire_options link_options;
+    struct wire_options landing_options;
+    char *link_client;
+    char *landing_client;
+    struct port link_port;
+    struct port landing_port;
+    bool synced; /* link_port is ready and everything retained has come */
+    bool ready;
+
+    /* The batch at work. */
+    struct output calls; /* what operators are given */
+    struct buffer output_message;
+    struct buffer rejected_message;
+    bool output_failed;
+    struct receipts receipts;
+    int64_t now_ms;
+    int64_t message_bytes;
+    size_t payload_bytes_max;
+    uint64_t outbox_bytes_max;
+    bool rejected_payload;
+
+    enum why_stopped why;
+    int64_t stalled_until_ms;
+    struct refill refill;
+    struct ask asks[ASKS_MAX];
+    unsigned ask_count;
+    struct buffer scratch;
+    struct buffer metrics;
+    struct buffer metrics_sent;
+    int64_t metrics_ms; /* when they may be sent again; steady clock */
+    int64_t trim_ms;    /* when the outboxes are trimmed even if nothing else is to be committed */
+    int lock_fd;
+    char *consumer_names; /* of the configuration; publishers point into it */
+};
+
+/* batch.c: work what has arrived in one transaction. 1 something was worked, 0 there was nothing, −1 it failed (state in
+ * memory is stale then, and process->loaded false). */
+int batch_work(struct process *process, int64_t wall_ms, bool intake);
+
+/* Whether batch_work would find anything. */
+bool batch_waits(struct process *process, int64_t wall_ms, bool intake);
+
+/* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
+int batch_load(struct process *process);
+
+/* Publish the receipts of the batch that was committed. */
+void batch_send_receipts(struct process *process);
+
+/* arrive.c: events for the two ports' wires. */
+struct wire_events arrive_on_links(struct process *process);
+struct wire_events arrive_on_landing(struct process *process);
+
+/* refill.c: begin, or go on, giving rows to a broker that forgot them. In no transaction. */
+void refill_begin(struct process *process);
+void refill_step(struct process *process);
+void refill_free(struct process *process);
+
+/* metrics.c: append the metrics as one JSON object. */
+void metrics_write(struct process *process, struct buffer *text);
+
+/* The words for why nothing is taken in; "" if it is. */
+const char *why_stopped(const struct process *process);
+
+#endif

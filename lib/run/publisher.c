@@ -1,0 +1,204 @@
+#include "run/publisher.h"
+
+#include "base/log.h"
+
+/* Messages in flight, besides the window of bytes: below the 1000 messages at which a broker with default settings begins
+ * to drop for a slow consumer. */
+#define FLIGHT_MESSAGES_MAX 512
+
+/* A lost message shows when the next one comes. For the last one nothing does, so it is sent again after a while. */
+#define PROBE_MIN_MS 1000
+#define PROBE_MAX_MS 30000
+
+void
+publisher_init(struct publisher *publisher)
+{
+    publisher->confirmed = publisher->outbox->trimmed;
+    publisher->delivered = publisher->outbox->trimmed.sequence;
+    for (unsigned i = 0; i < publisher->consumer_count; i++)
+        publisher->consumers[i].applied = publisher->outbox->trimmed.sequence;
+    publisher_restart(publisher);
+}
+
+void
+publisher_add(struct publisher *publisher, const char *name)
+{
+    if (publisher->consumer_count == PUBLISHER_CONSUMERS_MAX)
+        log_fatal("%s: more than %d registered consumers", publisher->topic, PUBLISHER_CONSUMERS_MAX);
+    publisher->consumers[publisher->consumer_count++] = (struct publisher_consumer){.name = name};
+}
+
+uint64_t
+publisher_confirmed(const struct publisher *publisher)
+{
+    uint64_t least = UINT64_MAX;
+
+    if (publisher->consumer_count == 0)
+        return publisher->delivered;
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        if (publisher->consumers[i].applied < least)
+            least = publisher->consumers[i].applied;
+    }
+    return least;
+}
+
+void
+publisher_rewind(struct publisher *publisher, uint64_t next)
+{
+    if (next <= publisher->outbox->trimmed.sequence)
+        next = publisher->outbox->trimmed.sequence + 1;
+    if (next < publisher->next)
+        publisher->next = next;
+}
+
+void
+publisher_restart(struct publisher *publisher)
+{
+    publisher->next = publisher_confirmed(publisher) + 1;
+    publisher->sent = publisher->confirmed;
+    publisher->probe_wait_ms = PROBE_MIN_MS;
+    publisher->probe_ms = INT64_MAX;
+}
+
+void
+publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind)
+{
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        struct publisher_consumer *consumer = &publisher->consumers[i];
+        if (!span_is(name, consumer->name))
+            continue;
+        if (epoch != publisher->epoch || applied > publisher->outbox->last.sequence)
+            applied = 0; /* it knows another life of this store: for it everything is new */
+        if (rewind && applied < publisher->outbox->trimmed.sequence)
+            log_error("%s: %s has lost its state: it needs what follows %llu, and only what follows %llu is left",
+                      publisher->topic, consumer->name, (unsigned long long)applied,
+                      (unsigned long long)publisher->outbox->trimmed.sequence);
+        if (applied > consumer->applied)
+            consumer->applied = applied;
+        if (rewind)
+            publisher_rewind(publisher, applied + 1);
+        publisher->probe_wait_ms = PROBE_MIN_MS;
+        publisher->probe_ms = INT64_MAX;
+    }
+    if (publisher->next <= publisher_confirmed(publisher))
+        publisher->next = publisher_confirmed(publisher) + 1;
+}
+
+void
+publisher_delivered(struct publisher *publisher, uint64_t token)
+{
+    if (token >> 56 != publisher->token >> 56)
+        return;
+    token &= PUBLISHER_TOKEN_MASK;
+    /* Acknowledgements come in the order of sending, so this one covers all before it. */
+    if (token > publisher->delivered && token <= publisher->outbox->last.sequence)
+        publisher->delivered = token;
+}
+
+/* Find where `confirmed` stands in bytes. */
+static int
+look_up_confirmed(struct publisher *publisher)
+{
+    struct outbox_message message;
+    uint64_t confirmed = publisher_confirmed(publisher);
+
+    if (confirmed <= publisher->outbox->trimmed.sequence) {
+        publisher->confirmed = publisher->outbox->trimmed;
+        return 0;
+    }
+    if (confirmed == publisher->confirmed.sequence)
+        return 0;
+    if (outbox_read(publisher->outbox, confirmed, &message) != 1)
+        return -1;
+    publisher->confirmed = message.mark;
+    return 0;
+}
+
+static int
+send_message(struct publisher *publisher, const struct outbox_message *message, struct wire *wire)
+{
+    struct wire_message out = {
+        .topic = span_of(publisher->topic),
+        .payload = message->payload,
+        .epoch = publisher->epoch,
+        .sequence = message->mark.sequence,
+        .retained = publisher->table,
+        .delivery = WIRE_AT_LEAST_ONCE,
+    };
+    uint64_t token = publisher->consumer_count == 0 ? publisher->token | message->mark.sequence : 0;
+
+    if (publisher->table) {
+        buffer_clear(&publisher->row_topic);
+        buffer_add_text(&publisher->row_topic, publisher->topic);
+        buffer_add_byte(&publisher->row_topic, '/');
+        buffer_add_span(&publisher->row_topic, message->row);
+        out.topic = span_at(buffer_text(&publisher->row_topic), publisher->row_topic.len);
+    }
+    return wire->calls->publish(wire, &out, token);
+}
+
+static bool
+window_open(const struct publisher *publisher)
+{
+    return publisher->sent.sequence <= publisher->confirmed.sequence ||
+           (publisher->sent.end - publisher->confirmed.end < publisher->window_bytes &&
+            publisher->sent.sequence - publisher->confirmed.sequence < FLIGHT_MESSAGES_MAX);
+}
+
+bool
+publisher_ready(const struct publisher *publisher, int64_t steady_ms)
+{
+    if (publisher->next > publisher->outbox->last.sequence)
+        return steady_ms >= publisher->probe_ms;
+    return window_open(publisher) || publisher_confirmed(publisher) != publisher->confirmed.sequence ||
+           steady_ms >= publisher->probe_ms;
+}
+
+/* Nothing was heard of the last message: send it once more. Whoever missed some then sees the gap. */
+static int
+probe(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
+{
+    struct outbox_message message;
+
+    publisher->probe_wait_ms = publisher->probe_wait_ms * 2 < PROBE_MAX_MS ? publisher->probe_wait_ms * 2 : PROBE_MAX_MS;
+    publisher->probe_ms = steady_ms + publisher->probe_wait_ms;
+    if (outbox_read(publisher->outbox, publisher->sent.sequence, &message) != 1)
+        return -1;
+    return send_message(publisher, &message, wire);
+}
+
+int
+publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
+{
+    struct outbox_message message;
+    int sent = 0;
+
+    if (look_up_confirmed(publisher) != 0)
+        return -1;
+    if (publisher->next <= publisher->confirmed.sequence)
+        publisher->next = publisher->confirmed.sequence + 1;
+    /* Rewound: what follows is in flight again, and what was ahead of it does not count any more. */
+    if (publisher->sent.sequence >= publisher->next || publisher->sent.sequence < publisher->confirmed.sequence)
+        publisher->sent = publisher->confirmed;
+    while (publisher->next <= publisher->outbox->last.sequence && window_open(publisher)) {
+        if (outbox_read(publisher->outbox, publisher->next, &message) != 1 ||
+            send_message(publisher, &message, wire) != 0)
+            return -1;
+        publisher->sent = message.mark;
+        publisher->next = message.mark.sequence + 1;
+        sent++;
+    }
+    if (publisher->sent.sequence <= publisher->confirmed.sequence || publisher->consumer_count == 0)
+        publisher->probe_ms = INT64_MAX;
+    else if (sent > 0 || publisher->probe_ms == INT64_MAX)
+        publisher->probe_ms = steady_ms + publisher->probe_wait_ms;
+    else if (steady_ms >= publisher->probe_ms && probe(publisher, wire, steady_ms) != 0)
+        return -1;
+    return sent;
+}
+
+void
+publisher_free(struct publisher *publisher)
+{
+    buffer_free(&publisher->row_topic);
+}

@@ -1,0 +1,83 @@
+/*
+ * refill: a table's rows are retained messages, and a broker can forget those. It is then given all of them again, in
+ * chunks, each after it acknowledged the one before. They carry no sequence number, so links pass over them.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "run/process_state.h"
+
+#define CHUNK_ROWS 200
+
+void
+refill_begin(struct process *process)
+{
+    struct refill *refill = &process->refill;
+
+    buffer_clear(&refill->after);
+    refill->active = process->stream->operator->rows != NULL;
+    refill->waiting = refill->done = false;
+}
+
+static bool
+send_row(void *context, struct span row, struct span body)
+{
+    struct process *process = context;
+    struct refill *refill = &process->refill;
+
+    buffer_clear(&refill->topic);
+    buffer_add_text(&refill->topic, process->topics.output);
+    buffer_add_byte(&refill->topic, '/');
+    buffer_add_span(&refill->topic, row);
+    buffer_clear(&refill->payload);
+    buffer_add_byte(&refill->payload, '{');
+    buffer_add_span(&refill->payload, body);
+    buffer_add_byte(&refill->payload, '}');
+    const bool last = ++refill->sent == CHUNK_ROWS;
+    const struct wire_message message = {
+        .topic = span_at(buffer_text(&refill->topic), refill->topic.len),
+        .payload = buffer_span(&refill->payload),
+        .retained = true,
+        .delivery = WIRE_AT_LEAST_ONCE,
+    };
+    struct wire *wire = process->link_port.wire;
+    if (wire->calls->publish(wire, &message, last ? TOKEN_REFILL : 0) != 0) {
+        refill->failed = true; /* the connection broke: it begins anew with the next one */
+        return false;
+    }
+    buffer_clear(&refill->after);
+    buffer_add_span(&refill->after, row);
+    return !last;
+}
+
+void
+refill_step(struct process *process)
+{
+    struct refill *refill = &process->refill;
+
+    if (!refill->active || process->link_port.state != PORT_READY)
+        return;
+    pthread_mutex_lock(&process->lock);
+    if (process->arrived.refill_delivered)
+        refill->waiting = process->arrived.refill_delivered = false;
+    pthread_mutex_unlock(&process->lock);
+    if (refill->waiting || store_snapshot(process->store) != 0)
+        return;
+    refill->sent = 0;
+    refill->failed = false;
+    int rc = process->stream->operator->rows(process->operator_state, buffer_span(&refill->after), send_row, process);
+    store_snapshot_end(process->store);
+    refill->waiting = refill->sent == CHUNK_ROWS;
+    if (rc != 0 || refill->failed || refill->sent < CHUNK_ROWS) {
+        refill->active = false;
+        refill->done = rc == 0 && !refill->failed;
+    }
+}
+
+void
+refill_free(struct process *process)
+{
+    buffer_free(&process->refill.after);
+    buffer_free(&process->refill.topic);
+    buffer_free(&process->refill.payload);
+}

@@ -1,0 +1,36 @@
+/*
+ * stream: the declaration of one job, made in streams/: what comes in, which operator decides, what goes out.
+ */
+#ifndef RUN_STREAM_H
+#define RUN_STREAM_H
+
+#include "base/config.h"
+#include "operator/operator.h"
+
+enum stream_kind {
+    STREAM_LOG,  /* one topic, messages of one or more records */
+    STREAM_TABLE /* one retained topic a row */
+};
+
+/* An input: from outside (landing), or the output of another stream. */
+struct stream_input {
+    const char *name;           /* in metrics: "customer", "accelerometer", … */
+    const char *landing;        /* topic filter below the prefix without its "/#"; NULL for a link */
+    const struct stream *from;  /* the producer; NULL for landing */
+    enum record_kind record;
+};
+
+struct stream {
+    const char *name;   /* of the process: "accelerometer-trusted" */
+    const char *topic;  /* of the output, below the prefix: "trusted/accelerometer"; NULL if there is none */
+    enum stream_kind kind;
+    struct stream_input inputs[OPERATOR_INPUTS_MAX];
+    unsigned input_count;
+    const struct operator *operator;
+
+    /* Parameters of the operator from the configuration, in memory to be freed with free; the operator copies them.
+     * dir is the folder for everything (--dir). NULL with a line in the log. */
+    void *(*parameters)(const struct config *config, const char *dir);
+};
+
+#endif

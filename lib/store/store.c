@@ -1,0 +1,382 @@
+#include "store/store.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/log.h"
+
+struct table {
+    const char *name;
+    MDB_dbi dbi;
+    MDB_cursor *cursor; /* of the transaction at hand; NULL until it is used */
+};
+
+struct store {
+    MDB_env *env;
+    MDB_txn *txn;      /* the write transaction or the snapshot, whichever is open */
+    MDB_txn *snapshot; /* reset between uses, so that it costs no allocation */
+    bool reading;      /* txn is the snapshot */
+    bool map_too_small;
+    enum store_fault fault;
+    struct table tables[STORE_TABLES_MAX];
+    int table_count;
+};
+
+/* One place for LMDB's errors: what they mean for the caller, and a line in the log. Always -1. */
+static int
+failed(struct store *store, const char *what, int rc)
+{
+    switch (rc) {
+    case MDB_MAP_FULL:
+        store->map_too_small = true;
+        store->fault = STORE_FULL;
+        return -1;
+    case ENOSPC:
+    case EDQUOT:
+        store->fault = STORE_FULL;
+        break;
+    default:
+        store->fault = STORE_BROKEN;
+    }
+    log_error("store: %s: %s", what, mdb_strerror(rc));
+    return -1;
+}
+
+struct store *
+store_open(const char *dir, uint64_t map_bytes)
+{
+    struct store *store = calloc(1, sizeof *store);
+    int dead_readers;
+    int rc;
+
+    if (store == NULL)
+        log_fatal("out of memory");
+    if (file_make_dirs(dir) != 0) {
+        log_error("store: can't make folder %s: %s", dir, strerror(errno));
+        goto fail;
+    }
+    if ((rc = mdb_env_create(&store->env)) != 0 || (rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) != 0 ||
+        (rc = mdb_env_set_mapsize(store->env, map_bytes)) != 0 ||
+        /* NOTLS: a snapshot belongs to the store, not to the thread that happens to take it. No other flag: in tests of
+         * power cuts NOSYNC left corrupt files, the default never did. */
+        (rc = mdb_env_open(store->env, dir, MDB_NOTLS, 0600)) != 0 ||
+        /* A killed process leaves its reader slot behind, which would keep pages from being used again. */
+        (rc = mdb_reader_check(store->env, &dead_readers)) != 0) {
+        log_error("store: can't open %s: %s", dir, mdb_strerror(rc));
+        goto fail;
+    }
+    return store;
+fail:
+    store_close(store);
+    return NULL;
+}
+
+int
+store_table(struct store *store, const char *name)
+{
+    MDB_txn *txn = NULL;
+    int rc;
+
+    for (int i = 0; i < store->table_count; i++) {
+        if (strcmp(store->tables[i].name, name) == 0)
+            return i;
+    }
+    if (store->table_count == STORE_TABLES_MAX)
+        log_panic("store: more than %d tables", STORE_TABLES_MAX);
+    struct table *table = &store->tables[store->table_count];
+    if ((rc = mdb_txn_begin(store->env, NULL, 0, &txn)) != 0)
+        return failed(store, name, rc);
+    if ((rc = mdb_dbi_open(txn, name, MDB_CREATE, &table->dbi)) != 0) {
+        mdb_txn_abort(txn);
+        return failed(store, name, rc);
+    }
+    if ((rc = mdb_txn_commit(txn)) != 0)
+        return failed(store, name, rc);
+    table->name = name;
+    return store->table_count++;
+}
+
+void
+store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    if (store->reading)
+        store_snapshot_end(store);
+    store_abort(store);
+    if (store->snapshot != NULL)
+        mdb_txn_abort(store->snapshot);
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    free(store);
+}
+
+enum store_fault
+store_fault(const struct store *store)
+{
+    return store->fault;
+}
+
+/* Cursors of a write transaction end with it; those of a snapshot are ours to close. */
+static void
+forget_cursors(struct store *store)
+{
+    for (int i = 0; i < store->table_count; i++) {
+        if (store->tables[i].cursor != NULL && store->reading)
+            mdb_cursor_close(store->tables[i].cursor);
+        store->tables[i].cursor = NULL;
+    }
+}
+
+/* Only without a transaction: LMDB forbids it otherwise. */
+static void
+grow_map(struct store *store)
+{
+    MDB_envinfo info;
+    int rc;
+
+    if (!store->map_too_small)
+        return;
+    store->map_too_small = false;
+    if ((rc = mdb_env_info(store->env, &info)) != 0 ||
+        (rc = mdb_env_set_mapsize(store->env, info.me_mapsize * 2)) != 0) {
+        failed(store, "can't grow the map", rc);
+        return;
+    }
+    log_info("store: map grown to %zu MiB", info.me_mapsize * 2 >> 20);
+}
+
+int
+store_begin(struct store *store)
+{
+    if (store->txn != NULL)
+        log_panic("store: begin inside a transaction");
+    grow_map(store);
+    store->fault = STORE_FINE;
+    int rc = mdb_txn_begin(store->env, NULL, 0, &store->txn);
+    if (rc != 0) {
+        store->txn = NULL;
+        return failed(store, "begin", rc);
+    }
+    return 0;
+}
+
+int
+store_commit(struct store *store)
+{
+    if (store->txn == NULL || store->reading)
+        log_panic("store: commit outside a transaction");
+    if (store->fault != STORE_FINE) {
+        store_abort(store);
+        return -1;
+    }
+    int rc = mdb_txn_commit(store->txn);
+    store->txn = NULL;
+    forget_cursors(store);
+    return rc == 0 ? 0 : failed(store, "commit", rc);
+}
+
+void
+store_abort(struct store *store)
+{
+    if (store->txn == NULL || store->reading)
+        return;
+    mdb_txn_abort(store->txn);
+    store->txn = NULL;
+    forget_cursors(store);
+}
+
+int
+store_snapshot(struct store *store)
+{
+    int rc;
+
+    if (store->txn != NULL)
+        log_panic("store: snapshot inside a transaction");
+    grow_map(store);
+    if (store->snapshot == NULL)
+        rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->snapshot);
+    else
+        rc = mdb_txn_renew(store->snapshot);
+    if (rc != 0)
+        return failed(store, "snapshot", rc);
+    store->txn = store->snapshot;
+    store->reading = true;
+    return 0;
+}
+
+void
+store_snapshot_end(struct store *store)
+{
+    if (!store->reading)
+        log_panic("store: no snapshot to end");
+    forget_cursors(store);
+    mdb_txn_reset(store->snapshot);
+    store->txn = NULL;
+    store->reading = false;
+}
+
+static struct table *
+table_of(struct store *store, int table)
+{
+    if (store->txn == NULL || table < 0 || table >= store->table_count)
+        log_panic("store: table %d used outside a transaction", table);
+    return &store->tables[table];
+}
+
+/* The table's cursor in the transaction at hand; NULL on error. Puts and deletes go through it because LMDB then first
+ * tries the page it stands on: keys that come in order find their place without a descent. */
+static MDB_cursor *
+cursor_of(struct store *store, int number)
+{
+    struct table *table = table_of(store, number);
+
+    if (table->cursor == NULL) {
+        int rc = mdb_cursor_open(store->txn, table->dbi, &table->cursor);
+        if (rc != 0) {
+            table->cursor = NULL;
+            failed(store, table->name, rc);
+        }
+    }
+    return table->cursor;
+}
+
+/* LMDB takes pointers to non-const memory, which it does not write to. */
+static MDB_val
+val_of(struct span span)
+{
+    union {
+        const char *in;
+        void *out;
+    } address = {.in = span.at};
+    return (MDB_val){span.len, address.out};
+}
+
+static int
+found(struct store *store, int table, int rc)
+{
+    if (rc == 0)
+        return 1;
+    return rc == MDB_NOTFOUND ? 0 : failed(store, store->tables[table].name, rc);
+}
+
+int
+store_get(struct store *store, int table, struct span key, struct span *value)
+{
+    MDB_val k = val_of(key);
+    MDB_val v = {0, NULL};
+    int rc = mdb_get(store->txn, table_of(store, table)->dbi, &k, &v);
+
+    *value = span_at(v.mv_data, v.mv_size);
+    return found(store, table, rc);
+}
+
+static int
+put(struct store *store, int table, struct span key, MDB_val *value, unsigned flags)
+{
+    MDB_cursor *cursor = cursor_of(store, table);
+    MDB_val k = val_of(key);
+
+    if (cursor == NULL)
+        return -1;
+    int rc = mdb_cursor_put(cursor, &k, value, flags);
+    if (rc == MDB_KEYEXIST)
+        return 0;
+    return rc == 0 ? 1 : failed(store, store->tables[table].name, rc);
+}
+
+int
+store_put(struct store *store, int table, struct span key, struct span value)
+{
+    MDB_val v = val_of(value);
+    return put(store, table, key, &v, 0) == 1 ? 0 : -1;
+}
+
+int
+store_put_new(struct store *store, int table, struct span key, struct span value)
+{
+    MDB_val v = val_of(value);
+    return put(store, table, key, &v, MDB_NOOVERWRITE);
+}
+
+int
+store_put_room(struct store *store, int table, struct span key, size_t len, char **room)
+{
+    MDB_val v = {len, NULL};
+
+    if (put(store, table, key, &v, MDB_RESERVE) != 1)
+        return -1;
+    *room = v.mv_data;
+    return 0;
+}
+
+int
+store_delete(struct store *store, int table, struct span key)
+{
+    MDB_cursor *cursor = cursor_of(store, table);
+    MDB_val k = val_of(key);
+
+    if (cursor == NULL)
+        return -1;
+    int rc = found(store, table, mdb_cursor_get(cursor, &k, NULL, MDB_SET));
+    if (rc != 1)
+        return rc;
+    return store_delete_here(store, table) == 0 ? 1 : -1;
+}
+
+static int
+move(struct store *store, int table, struct span key, struct store_item *item, MDB_cursor_op op)
+{
+    MDB_cursor *cursor = cursor_of(store, table);
+    MDB_val k = val_of(key);
+    MDB_val v = {0, NULL};
+
+    if (cursor == NULL)
+        return -1;
+    int rc = found(store, table, mdb_cursor_get(cursor, &k, &v, op));
+    if (rc == 1)
+        *item = (struct store_item){span_at(k.mv_data, k.mv_size), span_at(v.mv_data, v.mv_size)};
+    return rc;
+}
+
+int
+store_seek(struct store *store, int table, struct span key, struct store_item *item)
+{
+    if (key.len == 0) /* LMDB refuses an empty key; below all of them is the first */
+        return move(store, table, key, item, MDB_FIRST);
+    return move(store, table, key, item, MDB_SET_RANGE);
+}
+
+int
+store_next(struct store *store, int table, struct store_item *item)
+{
+    return move(store, table, (struct span){0}, item, MDB_NEXT);
+}
+
+int
+store_last(struct store *store, int table, struct store_item *item)
+{
+    return move(store, table, (struct span){0}, item, MDB_LAST);
+}
+
+int
+store_delete_here(struct store *store, int table)
+{
+    MDB_cursor *cursor = cursor_of(store, table);
+
+    if (cursor == NULL)
+        return -1;
+    int rc = mdb_cursor_del(cursor, 0);
+    return rc == 0 ? 0 : failed(store, store->tables[table].name, rc);
+}
+
+int64_t
+store_count(struct store *store, int table)
+{
+    MDB_stat stat;
+    int rc = mdb_stat(store->txn, table_of(store, table)->dbi, &stat);
+
+    return rc == 0 ? (int64_t)stat.ms_entries : failed(store, store->tables[table].name, rc);
+}

@@ -1,0 +1,99 @@
+/*
+ * store: one process's durable state, an LMDB environment with named tables. The only user of lmdb.h, and the one place
+ * that knows LMDB's recoverable errors.
+ *
+ * There is one write transaction at a time, begun by store_begin; gets, puts and cursors below work in it. Between
+ * transactions store_snapshot gives a read-only view. A commit returns when the data is on the disk (fdatasync).
+ *
+ * After any call has returned -1 the write transaction can only be aborted; store_fault then says whether waiting may
+ * help. Values that are given out point into the map or the transaction's memory: valid until the next put, delete,
+ * commit or abort.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+/* Longest key (LMDB's own limit is 511). */
+#define STORE_KEY_BYTES_MAX 500
+
+/* Most tables of one store. */
+#define STORE_TABLES_MAX 32
+
+struct store;
+
+/* An entry that a cursor stands on. */
+struct store_item {
+    struct span key;
+    struct span value;
+};
+
+enum store_fault {
+    STORE_FINE,  /* nothing went wrong */
+    STORE_FULL,  /* no room on the disk: abort, wait, try again */
+    STORE_BROKEN /* input/output error or corrupt file: only an operator can help */
+};
+
+/* Open the store in folder dir, made if need be (0700, files 0600), with a map of map_bytes (sparse, address space only).
+ * NULL with a line in the log. Free with store_close. */
+struct store *store_open(const char *dir, uint64_t map_bytes);
+
+/* Open the named table, made if need be; only between transactions, before the first one. Returns its number for the
+ * calls below, or -1 with a line in the log. name must stay valid. Asking again for a name gives the same number. */
+int store_table(struct store *store, const char *name);
+
+void store_close(struct store *store);
+
+/* Begin the write transaction. 0 or -1. */
+int store_begin(struct store *store);
+
+/* Make all of it durable, or none (then -1, and the transaction is gone). Grows the map and returns -1 with STORE_FULL if
+ * only the map was too small: the next try has room. */
+int store_commit(struct store *store);
+
+/* Forget the write transaction, if there is one. */
+void store_abort(struct store *store);
+
+/* What the last failure was. */
+enum store_fault store_fault(const struct store *store);
+
+/* Look key up: 1 and *value, 0, −1. */
+int store_get(struct store *store, int table, struct span key, struct span *value);
+
+/* Put, in place of what is there. Keys that come in order cost a fraction of random ones. 0 or −1. */
+int store_put(struct store *store, int table, struct span key, struct span value);
+
+/* Put only if key is absent: 1 done, 0 it is there, −1. */
+int store_put_new(struct store *store, int table, struct span key, struct span value);
+
+/* Put len bytes that the caller fills in before the next call: *room points to them. 0 or −1. */
+int store_put_room(struct store *store, int table, struct span key, size_t len, char **room);
+
+/* Delete key: 1 done, 0 it was absent, −1. */
+int store_delete(struct store *store, int table, struct span key);
+
+/* Stand on the first entry whose key is not below key: 1 and *item, 0 there is none, −1. Each table has one cursor, which
+ * every other call on that table but store_get may move. */
+int store_seek(struct store *store, int table, struct span key, struct store_item *item);
+
+/* The entry after the one last given out for this table by store_seek or store_next: 1, 0, −1. */
+int store_next(struct store *store, int table, struct store_item *item);
+
+/* The last entry: 1, 0, −1. */
+int store_last(struct store *store, int table, struct store_item *item);
+
+/* Delete the entry that store_seek or store_next stands on; store_next then gives the one behind it. 0 or −1. */
+int store_delete_here(struct store *store, int table);
+
+/* Look at the committed state between transactions: afterwards get, seek and next read from it. 0 or −1. End it with
+ * store_snapshot_end before the next wait and before store_begin (a forgotten reader makes the file grow). */
+int store_snapshot(struct store *store);
+void store_snapshot_end(struct store *store);
+
+/* Entries in the table, in the transaction or snapshot at hand; −1 on error. */
+int64_t store_count(struct store *store, int table);
+
+#endif

@@ -1,0 +1,113 @@
+#include "streams/catalog.h"
+
+#include <string.h>
+
+#include "streams/streams.h"
+
+const struct stream *const catalog_streams[] = {
+    &customer_trusted,         &accelerometer_trusted, &customer_curated, &step_trainer_trusted,
+    &machine_learning_curated, &lake,                  NULL,
+};
+
+static const char *const processes[] = {
+    "customer-trusted",         "accelerometer-trusted", "customer-curated", "step-trainer-trusted",
+    "machine-learning-curated", "lake",                  NULL,
+};
+
+static const char *const consent_words[] = {"any", "as_of", NULL};
+static const char *const match_words[] = {"time", "customer", NULL};
+static const char *const subject_words[] = {"pseudonym", "email", "none", NULL};
+static const char *const log_words[] = {"error", "warning", "info", "debug", NULL};
+
+static const struct config_key keys[] = {
+    /* section, name, type, preset, least, most, choices, prose */
+    {"gait", "dir", CONFIG_TEXT, "/var/lib/gait", NULL, NULL, NULL,
+     "Folder for state, lake and logs; --dir says otherwise."},
+    {"gait", "log", CONFIG_CHOICE, "info", NULL, NULL, log_words, "Least important lines that are logged."},
+
+    {"mqtt", "host", CONFIG_TEXT, "127.0.0.1", NULL, NULL, NULL, "The broker's host."},
+    {"mqtt", "port", CONFIG_INTEGER, "0", "0", "65535", NULL, "The broker's port; 0 is 1883, or 8883 with cafile."},
+    {"mqtt", "prefix", CONFIG_TEXT, "gait", NULL, NULL, NULL, "First level or levels of every topic."},
+    {"mqtt", "username", CONFIG_TEXT, NULL, NULL, NULL, NULL, "User name for the broker."},
+    {"mqtt", "password", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Password for the broker."},
+    {"mqtt", "cafile", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Speak TLS and trust the certificates in this file."},
+    {"mqtt", "cert", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Our certificate, for brokers that ask for one."},
+    {"mqtt", "key", CONFIG_TEXT, NULL, NULL, NULL, NULL, "The private key of cert."},
+    {"mqtt", "session", CONFIG_DURATION, "7d", "1m", "365d", NULL,
+     "How long the broker keeps landing messages for a process that is away."},
+
+    {"limits", "payload", CONFIG_SIZE, "1MiB", "1KiB", "16MiB", NULL, "Largest payload that is taken in."},
+    {"limits", "depth", CONFIG_INTEGER, "16", "1", "64", NULL, "Deepest nesting of a JSON record."},
+    {"limits", "string", CONFIG_SIZE, "1KiB", "16B", "64KiB", NULL, "Longest string in a record."},
+    {"limits", "ahead", CONFIG_DURATION, "24h", "0", "3650d", NULL, "How far in the future a record's time may lie."},
+
+    {"*", "enabled", CONFIG_SWITCH, "on", NULL, NULL, NULL,
+     "Whether there is this process: off means that `gait up` does not start it and nobody waits for it."},
+    {"*", "outbox_bytes", CONFIG_SIZE, "1GiB", "1MiB", "1024GiB", NULL,
+     "What may wait for a registered consumer; intake stops when it is full."},
+    {"*", "inbox_bytes", CONFIG_SIZE, "256MiB", "16MiB", "1024GiB", NULL,
+     "What may wait to be worked; intake stops when it is full."},
+    {"*", "link_bytes", CONFIG_SIZE, "1MiB", "64KiB", "64MiB", NULL,
+     "How far a process publishes ahead of its slowest registered consumer."},
+    {"*", "message_bytes", CONFIG_SIZE, "32KiB", "1KiB", "1MiB", NULL, "Output messages are filled up to this size."},
+    {"*", "map", CONFIG_SIZE, "64GiB", "16MiB", "8192GiB", NULL,
+     "Address space kept for the state file; grows by itself, takes no disk."},
+    {"*", "consumers", CONFIG_NAMES, NULL, NULL, NULL, NULL,
+     "More registered consumers of the output, besides gait's own; each holds the outbox until it reports progress."},
+    {"*", "rejected_payload", CONFIG_SWITCH, "off", NULL, NULL, NULL,
+     "Put the refused record itself into the rejected topic (personal data)."},
+
+    {"customer-trusted", "pseudonym_key", CONFIG_TEXT, NULL, NULL, NULL, NULL,
+     "File with the key of the row names; made if absent; default DIR/pseudonym.key."},
+    {"customer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long a repeated record is recognised."},
+
+    {"accelerometer-trusted", "consent", CONFIG_CHOICE, "any", NULL, NULL, consent_words,
+     "any: all readings of a consenting customer; as_of: those since the date of consent."},
+    {"accelerometer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
+     "How long a reading waits for its customer and a repeated one is recognised; 0 keeps neither."},
+    {"accelerometer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
+     "What may wait; readings that would exceed it are refused."},
+
+    {"step-trainer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
+     "How long a reading waits for its customer and a repeated one is recognised; 0 keeps neither."},
+    {"step-trainer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
+     "What may wait; readings that would exceed it are refused."},
+
+    {"machine-learning-curated", "match", CONFIG_CHOICE, "time", NULL, NULL, match_words,
+     "time: readings pair by time alone; customer: both must belong to the same customer."},
+    {"machine-learning-curated", "window", CONFIG_DURATION, "0ms", "0", "1d", NULL,
+     "Largest difference of the two times of a pair."},
+    {"machine-learning-curated", "retain", CONFIG_DURATION, "24h", "1s", "365d", NULL,
+     "How long after its arrival a reading may still find a partner."},
+    {"machine-learning-curated", "subject", CONFIG_CHOICE, "pseudonym", NULL, NULL, subject_words,
+     "What stands for the e-mail address in the output."},
+    {"machine-learning-curated", "pseudonym_key", CONFIG_TEXT, NULL, NULL, NULL, NULL,
+     "File with the key of the pseudonyms; made if absent; default DIR/pseudonym.key."},
+
+    {"lake", "part_bytes", CONFIG_SIZE, "128MiB", "4KiB", "16GiB", NULL, "A part file that has reached this is closed."},
+};
+
+const struct config_table catalog_config = {keys, sizeof keys / sizeof keys[0], processes};
+
+const struct stream *
+catalog_find(const char *name)
+{
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
+        if (strcmp(catalog_streams[i]->name, name) == 0)
+            return catalog_streams[i];
+    }
+    return NULL;
+}
+
+const struct stream *
+catalog_landing(const char *table)
+{
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
+        const struct stream_input *inputs = catalog_streams[i]->inputs;
+        for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
+            if (inputs[j].landing != NULL && strcmp(record_kind_name(inputs[j].record), table) == 0)
+                return catalog_streams[i];
+        }
+    }
+    return NULL;
+}

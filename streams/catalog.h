@@ -1,0 +1,21 @@
+/*
+ * catalog: every stream there is, and every key of the configuration.
+ */
+#ifndef STREAMS_CATALOG_H
+#define STREAMS_CATALOG_H
+
+#include "run/stream.h"
+
+/* All streams, producers before their consumers, ended by NULL. */
+extern const struct stream *const catalog_streams[];
+
+/* The table of all configuration keys. */
+extern const struct config_table catalog_config;
+
+/* The stream called name, or NULL. */
+const struct stream *catalog_find(const char *name);
+
+/* The stream that takes landing records of table ("customer", "accelerometer", "step_trainer"), or NULL. */
+const struct stream *catalog_landing(const char *table);
+
+#endif

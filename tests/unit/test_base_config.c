@@ -1,0 +1,423 @@
+/* config: each value is right, or an error says where and what is allowed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/file.h"
+
+static const char *const colours[] = {"red", "green", "blue", NULL};
+static const char *const processes[] = {"one", "two", NULL};
+static const struct config_key keys[] = {
+    {"net", "host", CONFIG_TEXT, "localhost", NULL, NULL, NULL, "Where."},
+    {"net", "port", CONFIG_INTEGER, "1883", "1", "65535", NULL, "Which."},
+    {"net", "password", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Secret."},
+    {"net", "offset", CONFIG_INTEGER, "-5", "-10", NULL, NULL, "May be negative."},
+    {"*", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long."},
+    {"*", "room", CONFIG_SIZE, "1MiB", "1KiB", "1024GiB", NULL, "How much."},
+    {"*", "friends", CONFIG_NAMES, NULL, NULL, NULL, NULL, "Who."},
+    {"two", "colour", CONFIG_CHOICE, "green", NULL, NULL, colours, "What it looks like."},
+    {"two", "loud", CONFIG_SWITCH, "off", NULL, NULL, NULL, "Whether it can be heard."},
+};
+static const struct config_table table = {keys, sizeof keys / sizeof keys[0], processes};
+
+static char path[] = "/tmp/gait-config-XXXXXX";
+static struct config *config;
+static struct buffer errors;
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    memcpy(path + sizeof path - 7, "XXXXXX", 6);
+    int fd = mkstemp(path);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    config = config_new(&table);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    config_free(config);
+    config = NULL;
+    buffer_free(&errors);
+    return unlink(path);
+}
+
+static int
+read_bytes(struct span bytes)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_at(fd, bytes.at, bytes.len, 0), 0);
+    close(fd);
+    buffer_clear(&errors);
+    return config_read(config, path, &errors);
+}
+
+static void
+accept(const char *text)
+{
+    int result = read_bytes(span_of(text));
+    if (result != 0)
+        print_error("%s", buffer_text(&errors));
+    assert_int_equal(result, 0);
+    assert_int_equal(errors.len, 0);
+}
+
+/* Reading text fails with exactly these lines, each of which has the path before it. */
+static void
+refuse(const char *text, const char *expected)
+{
+    struct buffer lines = {NULL, 0, 0};
+    while (*expected != '\0') {
+        size_t len = strcspn(expected, "\n") + 1;
+        buffer_printf(&lines, "%s:%.*s", path, (int)len, expected);
+        expected += len;
+    }
+    assert_int_equal(read_bytes(span_of(text)), -1);
+    assert_string_equal(buffer_text(&errors), buffer_text(&lines));
+    buffer_free(&lines);
+}
+
+static void
+everything_has_its_default(void **state)
+{
+    (void)state;
+    accept("");
+    assert_string_equal(config_text(config, "net", "host"), "localhost");
+    assert_string_equal(config_text(config, "net", "password"), "");
+    assert_int_equal(config_int(config, "net", "port"), 1883);
+    assert_int_equal(config_int(config, "net", "offset"), -5);
+    assert_int_equal(config_int(config, "one", "hold"), 86400000);
+    assert_int_equal(config_int(config, "two", "room"), 1048576);
+    assert_int_equal(config_int(config, "two", "colour"), 1);
+    assert_int_equal(config_int(config, "two", "loud"), 0);
+    assert_false(config_has_name(config, "one", "friends", ""));
+}
+
+static void
+every_type_is_read(void **state)
+{
+    (void)state;
+    accept("\xEF\xBB\xBF# comment\r\n"
+           "[net]\n"
+           "host = a;b#c=d:e\n"
+           "  port=65535\r\n"
+           "\toffset : -10\n"
+           "; another\n"
+           "\n"
+           "[two]\n"
+           "hold = 1500ms\n"
+           "room = 2GiB\n"
+           "colour = blue\n"
+           "loud = on\n"
+           "friends = a, B-2 ,c_3\n"
+           "[one]\n"
+           "hold = 0\n"
+           "room = 1024B");
+    assert_string_equal(config_text(config, "net", "host"), "a;b#c=d:e");
+    assert_int_equal(config_int(config, "net", "port"), 65535);
+    assert_int_equal(config_int(config, "net", "offset"), -10);
+    assert_int_equal(config_int(config, "two", "hold"), 1500);
+    assert_int_equal(config_int(config, "two", "room"), INT64_C(2) << 30);
+    assert_int_equal(config_int(config, "two", "colour"), 2);
+    assert_string_equal(config_text(config, "two", "colour"), "blue");
+    assert_int_equal(config_int(config, "two", "loud"), 1);
+    assert_int_equal(config_int(config, "one", "hold"), 0);
+    assert_int_equal(config_int(config, "one", "room"), 1024);
+    assert_true(config_has_name(config, "two", "friends", "a"));
+    assert_true(config_has_name(config, "two", "friends", "B-2"));
+    assert_true(config_has_name(config, "two", "friends", "c_3"));
+    assert_false(config_has_name(config, "two", "friends", "c"));
+    assert_false(config_has_name(config, "one", "friends", "a"));
+}
+
+static void
+every_unit_has_its_factor(void **state)
+{
+    (void)state;
+    const struct {
+        const char *key;
+        const char *value;
+        int64_t number;
+    } cases[] = {
+        {"hold", "7ms", 7},           {"hold", "7s", 7000},         {"hold", "7m", 420000},
+        {"hold", "7h", 25200000},     {"hold", "365d", 31536000000}, {"hold", "0d", 0},
+        {"room", "5000B", 5000},      {"room", "7KiB", 7168},       {"room", "7MiB", 7340032},
+        {"room", "1024GiB", INT64_C(1) << 40},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(config_set(config, "one", cases[i].key, cases[i].value, "test", &errors), 0);
+        assert_true(config_int(config, "one", cases[i].key) == cases[i].number);
+    }
+}
+
+static void
+what_is_no_value_is_refused_with_what_is_allowed(void **state)
+{
+    (void)state;
+    refuse("[net]\nport = 0\n", "2: [net] port: '0' is too small; allowed is an integer from 1 to 65535\n");
+    refuse("[net]\nport = 65536\n", "2: [net] port: '65536' is too large; allowed is an integer from 1 to 65535\n");
+    refuse("[net]\nport =\n", "2: [net] port: '' is not a number; allowed is an integer from 1 to 65535\n");
+    refuse("[net]\nport = 0x10\n", "2: [net] port: '0x10' is not a number; allowed is an integer from 1 to 65535\n");
+    refuse("[net]\nport = 18 83\n", "2: [net] port: '18 83' is not a number; allowed is an integer from 1 to 65535\n");
+    refuse("[net]\noffset = -11\n", "2: [net] offset: '-11' is too small; allowed is an integer of at least -10\n");
+    refuse("[net]\noffset = +1\n", "2: [net] offset: '+1' is not a number; allowed is an integer of at least -10\n");
+    refuse("[net]\noffset = 9223372036854775808\n",
+           "2: [net] offset: '9223372036854775808' is out of all bounds; allowed is an integer of at least -10\n");
+    refuse("[two]\ncolour = Red\n", "2: [two] colour: 'Red' is none of the words; allowed is red, green or blue\n");
+    refuse("[two]\nloud = yes\n", "2: [two] loud: 'yes' is none of the words; allowed is on or off\n");
+}
+
+static void
+quantities_need_a_unit_that_exists(void **state)
+{
+    (void)state;
+#define DURATION "; allowed is a duration from 0 to 365d, with ms, s, m, h or d behind the number\n"
+#define SIZE "; allowed is a size from 1KiB to 1024GiB, with B, KiB, MiB or GiB behind the number\n"
+    refuse("[one]\nhold = 24\n", "2: [one] hold: '24' has no unit" DURATION);
+    refuse("[one]\nhold = 24H\n", "2: [one] hold: '24H' has an unknown unit" DURATION);
+    refuse("[one]\nhold = 1.5h\n", "2: [one] hold: '1.5h' has an unknown unit" DURATION);
+    refuse("[one]\nhold = h\n", "2: [one] hold: 'h' is not a number" DURATION);
+    refuse("[one]\nhold = -1s\n", "2: [one] hold: '-1s' is too small" DURATION);
+    refuse("[one]\nhold = 366d\n", "2: [one] hold: '366d' is too large" DURATION);
+    refuse("[one]\nhold = 9223372036854775807d\n",
+           "2: [one] hold: '9223372036854775807d' is out of all bounds" DURATION);
+    refuse("[one]\nroom = 0\n", "2: [one] room: '0' is too small" SIZE);
+    refuse("[one]\nroom = 1MB\n", "2: [one] room: '1MB' has an unknown unit" SIZE);
+    refuse("[one]\nroom = 1024\n", "2: [one] room: '1024' has no unit" SIZE);
+}
+
+static void
+names_are_checked(void **state)
+{
+    (void)state;
+#define NAMES "; allowed is names of A-Z, a-z, 0-9, _ and -, at most 64 characters each, with commas between them\n"
+    struct buffer text = {NULL, 0, 0};
+    refuse("[one]\nfriends = a,,b\n", "2: [one] friends: 'a,,b' has an empty name" NAMES);
+    refuse("[one]\nfriends = a,\n", "2: [one] friends: 'a,' has an empty name" NAMES);
+    refuse("[one]\nfriends = a b\n",
+           "2: [one] friends: 'a b' has a name with a character that is not allowed" NAMES);
+    refuse("[one]\nfriends = a/#\n", "2: [one] friends: 'a/#' has a name with a character that is not allowed" NAMES);
+    buffer_printf(&text, "[one]\nfriends = %064d\n", 1);
+    accept(buffer_text(&text));
+    buffer_clear(&text);
+    buffer_printf(&text, "[one]\nfriends = %065d\n", 1);
+    assert_int_equal(read_bytes(buffer_span(&text)), -1);
+    assert_non_null(strstr(buffer_text(&errors), "has a name that is too long"));
+    buffer_free(&text);
+    accept("[one]\nfriends =\n");
+}
+
+static void
+unknown_keys_and_sections_are_refused_with_the_known_ones(void **state)
+{
+    (void)state;
+    refuse("[net]\nhots = a\n[one]\ncolour = red\n",
+           "2: [net] hots: unknown key; allowed are host, port, password, offset\n"
+           "4: [one] colour: unknown key; allowed are hold, room, friends\n");
+    refuse("[nat]\nhost = a\nport = 1\n[two]\nloud = 1\n",
+           "1: [nat]: unknown section; allowed are [net], [one], [two]\n"
+           "5: [two] loud: '1' is none of the words; allowed is on or off\n");
+    refuse("[*]\nhold = 1s\n", "1: [*]: unknown section; allowed are [net], [one], [two]\n");
+    refuse("[]\n[ net ]\n", "1: []: unknown section; allowed are [net], [one], [two]\n"
+                            "2: [ net ]: unknown section; allowed are [net], [one], [two]\n");
+    refuse("host = a\n[net]\n", "1: key before the first section; allowed is [section] above it\n");
+    assert_string_equal(config_text(config, "net", "host"), "localhost");
+}
+
+static void
+a_key_may_stand_once(void **state)
+{
+    (void)state;
+    refuse("[net]\nport = 1\nport = 2\n[two]\n[net]\nport = 1\n",
+           "3: [net] port: already set by line 2; allowed is once\n"
+           "6: [net] port: already set by line 2; allowed is once\n");
+    assert_int_equal(config_int(config, "net", "port"), 1);
+    /* The next file sets it again, and each process has its own. */
+    accept("[net]\nport = 3\n[one]\nhold = 1s\n[two]\nhold = 2s\n[net]\nhost = a\n");
+    assert_int_equal(config_int(config, "net", "port"), 3);
+    assert_int_equal(config_int(config, "one", "hold"), 1000);
+    assert_int_equal(config_int(config, "two", "hold"), 2000);
+}
+
+static void
+broken_lines_are_refused_each_and_not_shown(void **state)
+{
+    (void)state;
+#define BROKEN                                                                                                         \
+    "not understood; allowed are [section], key = value and comments (# or ;); a value ends with its line\n"
+#define SECTION "broken section; allowed is [section] and nothing else on the line\n"
+    refuse("[net]\nsecret\n[net\nport = 0\n[net] port = 1\nport = 0\n",
+           "2: " BROKEN "3: " SECTION "5: " SECTION);
+    assert_int_equal(config_int(config, "net", "port"), 1883);
+}
+
+static void
+an_indented_line_does_not_continue_a_value(void **state)
+{
+    (void)state;
+    /* libinih by itself would make host "b" */
+    refuse("[net]\nhost = a\n  b\n", "3: " BROKEN);
+    refuse("[net]\nhost = a\n  b = c\n", "3: [net] b: unknown key; allowed are host, port, password, offset\n");
+    assert_string_equal(config_text(config, "net", "host"), "a");
+}
+
+static void
+a_comment_behind_a_value_is_refused(void **state)
+{
+    (void)state;
+#define COMMENT                                                                                                        \
+    "comment or value?; allowed are comments on lines of their own, and ; or # in a value only without a blank before "   \
+    "it\n"
+    /* libinih by itself would cut the first and keep all of the second */
+    refuse("[net]\nhost = a ; local\nhost = a # local\npassword = \t;x\n[two] ; second\n",
+           "2: " COMMENT "3: " COMMENT "4: " COMMENT "5: " COMMENT);
+    accept("[net]\nhost=;x\n");
+    assert_string_equal(config_text(config, "net", "host"), ";x");
+}
+
+static void
+a_line_is_taken_whole_or_refused(void **state)
+{
+    (void)state;
+    struct buffer text = {NULL, 0, 0};
+    char host[192];
+    memset(host, 'h', sizeof host);
+    host[192 - 1] = '\0';
+    buffer_printf(&text, "[net]\n# %0500d\nhost =%s\nport = 7\n", 1, host);
+    accept(buffer_text(&text));
+    assert_string_equal(config_text(config, "net", "host"), host);
+    assert_int_equal(config_int(config, "net", "port"), 7);
+    buffer_clear(&text);
+    buffer_printf(&text, "[net]\nhost = %s\nport = 0\n[%0300d]\nport = 9\n", host, 1);
+    refuse(buffer_text(&text), "2: line of 198 bytes; allowed are 197\n"
+                               "3: [net] port: '0' is too small; allowed is an integer from 1 to 65535\n"
+                               "4: line of 302 bytes; allowed are 197\n");
+    buffer_free(&text);
+}
+
+static void
+control_characters_are_refused(void **state)
+{
+    (void)state;
+    const char nul[] = "[net]\nhost = a\0b\nport = 7\n";
+    assert_int_equal(read_bytes(span_at(nul, sizeof nul - 1)), -1);
+    assert_non_null(strstr(buffer_text(&errors), ":2: control character; allowed are"));
+    refuse("[net]\nhost = a\x1b[2J\n", "2: control character; allowed are printable ones and tabs\n");
+    refuse("[net]\rhost = a\r", "1: control character; allowed are printable ones and tabs\n");
+    assert_string_equal(config_text(config, "net", "host"), "localhost");
+}
+
+static void
+a_password_is_never_shown(void **state)
+{
+    (void)state;
+    assert_int_equal(read_bytes(span_of("[net]\npassword = hunter2\npassword = hunter2\npasword = hunter2\n"
+                                        "password = hunter2 #\n hunter2\n[nat]\npassword = hunter2\n")),
+                     -1);
+    assert_null(strstr(buffer_text(&errors), "hunter2"));
+    assert_string_equal(config_text(config, "net", "password"), "hunter2");
+}
+
+static void
+a_file_that_can_not_be_read_is_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(config_read(config, "/nonexistent/gait.conf", &errors), -1);
+    assert_string_equal(buffer_text(&errors), "/nonexistent/gait.conf: can't be read: No such file or directory\n");
+    buffer_clear(&errors);
+    char *big = malloc(1024 * 1024 + 1);
+    assert_non_null(big);
+    memset(big, '\n', 1024 * 1024 + 1);
+    assert_int_equal(read_bytes(span_at(big, 1024 * 1024)), 0);
+    assert_int_equal(read_bytes(span_at(big, 1024 * 1024 + 1)), -1);
+    assert_non_null(strstr(buffer_text(&errors), "has 1048577 bytes; allowed are 1048576"));
+    free(big);
+}
+
+static void
+options_are_checked_like_the_file(void **state)
+{
+    (void)state;
+    accept("[net]\nport = 5\n");
+    assert_int_equal(config_set(config, "net", "port", "6", "--port", &errors), 0);
+    assert_int_equal(config_int(config, "net", "port"), 6);
+    assert_int_equal(config_set(config, "net", "port", "x", "--port", &errors), -1);
+    assert_int_equal(config_set(config, "net", "prt", "1", "--port", &errors), -1);
+    assert_int_equal(config_set(config, "nat", "port", "1", "--port", &errors), -1);
+    assert_string_equal(buffer_text(&errors),
+                        "--port: [net] port: 'x' is not a number; allowed is an integer from 1 to 65535\n"
+                        "--port: [net] prt: unknown key; allowed are host, port, password, offset\n"
+                        "--port: [nat] port: unknown section; allowed are [net], [one], [two]\n");
+    assert_int_equal(config_int(config, "net", "port"), 6);
+}
+
+/* Read what is printed into a string to be freed. */
+static char *
+print_keys(bool markdown)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    config_print_keys(&table, out, markdown);
+    fclose(out);
+    return text;
+}
+
+static void
+the_table_is_printed_for_people(void **state)
+{
+    (void)state;
+    char *text = print_keys(false);
+    assert_non_null(strstr(text, "[net]\n  host = localhost\n      Where.\n      Allowed: any text.\n"));
+    assert_non_null(strstr(text, "\n[*] (the section of every process)\n  hold = 24h\n"));
+    assert_non_null(strstr(text, "\n[two]\n  colour = green\n      What it looks like.\n"
+                                 "      Allowed: red, green or blue.\n"));
+    free(text);
+    text = print_keys(true);
+    assert_non_null(strstr(text, "\n| `[net]` | `password` |  | any text | Secret. |\n"));
+    assert_non_null(strstr(text, "\n| `[net]` | `port` | `1883` | an integer from 1 to 65535 | Which. |\n"));
+    free(text);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(everything_has_its_default),
+        TEST(every_type_is_read),
+        TEST(every_unit_has_its_factor),
+        TEST(what_is_no_value_is_refused_with_what_is_allowed),
+        TEST(quantities_need_a_unit_that_exists),
+        TEST(names_are_checked),
+        TEST(unknown_keys_and_sections_are_refused_with_the_known_ones),
+        TEST(a_key_may_stand_once),
+        TEST(broken_lines_are_refused_each_and_not_shown),
+        TEST(an_indented_line_does_not_continue_a_value),
+        TEST(a_comment_behind_a_value_is_refused),
+        TEST(a_line_is_taken_whole_or_refused),
+        TEST(control_characters_are_refused),
+        TEST(a_password_is_never_shown),
+        TEST(a_file_that_can_not_be_read_is_an_error),
+        TEST(options_are_checked_like_the_file),
+        TEST(the_table_is_printed_for_people),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

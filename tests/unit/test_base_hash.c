@@ -1,0 +1,235 @@
+/* hash: values that other programs can compute too, and one key for all processes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/hash.h"
+
+static char dir[32];
+static char path[64];
+
+static int
+make_dir(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/gait-hash-XXXXXX");
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/key", dir);
+    return 0;
+}
+
+static int
+remove_dir(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(dir);
+}
+
+/* The key 00 01 02 … 1f. */
+static struct hash_key
+test_key(void)
+{
+    struct hash_key key;
+    for (unsigned i = 0; i < sizeof key.bytes; i++)
+        key.bytes[i] = (unsigned char)i;
+    return key;
+}
+
+static void
+an_id_is_keyed_blake2b_of_lengths_and_parts(void **state)
+{
+    (void)state;
+    /* From Python's hashlib.blake2b(b"\0\0\0\0\0\0\0\3abc" + b"\0\0\0\0\0\0\0\1d", key=bytes(range(32)),
+     * digest_size=16). */
+    struct hash_key key = test_key();
+    const struct span parts[] = {span_of("abc"), span_of("d")};
+    struct hash_id id = hash_id(&key, parts, 2);
+    char hex[HASH_ID_HEX_SIZE];
+    hash_hex(&id, hex);
+    assert_string_equal(hex, "2eba066c0764de0bec08eb5c960445bf");
+    assert_true(hash_64(&key, parts, 2) == bytes_get_u64(id.bytes));
+    char start[17];
+    snprintf(start, sizeof start, "%016llx", (unsigned long long)hash_64(&key, parts, 2));
+    assert_memory_equal(start, hex, 16);
+}
+
+static void
+no_two_lists_of_parts_collide(void **state)
+{
+    (void)state;
+    struct hash_key key = test_key();
+    const struct span lists[][3] = {
+        {span_of("ab"), span_of("c"), span_of("")}, {span_of("a"), span_of("bc"), span_of("")},
+        {span_of("abc"), span_of(""), span_of("")}, {span_of(""), span_of(""), span_of("abc")},
+        {span_of(""), span_of("abc"), {NULL, 0}},
+    };
+    struct hash_id ids[5];
+    for (unsigned i = 0; i < 5; i++) {
+        ids[i] = hash_id(&key, lists[i], 3);
+        for (unsigned j = 0; j < i; j++)
+            assert_memory_not_equal(ids[i].bytes, ids[j].bytes, HASH_ID_BYTES);
+    }
+    struct hash_id two = hash_id(&key, lists[0], 2);
+    assert_memory_not_equal(two.bytes, ids[0].bytes, HASH_ID_BYTES);
+}
+
+static void
+another_key_gives_another_id(void **state)
+{
+    (void)state;
+    struct hash_key key = test_key();
+    struct span part = span_of("abc");
+    struct hash_id one = hash_id(&key, &part, 1);
+    key.bytes[31] ^= 1;
+    struct hash_id other = hash_id(&key, &part, 1);
+    assert_memory_not_equal(one.bytes, other.bytes, HASH_ID_BYTES);
+}
+
+static void
+the_checksum_is_siphash_and_stays_what_it_is(void **state)
+{
+    (void)state;
+    /* SipHash-2-4 under the key "gait's checksum\0", from an implementation of the paper; as files hold it. */
+    assert_true(hash_checksum(span_of("")) == UINT64_C(0x92f57d8f4ac5991e));
+    assert_true(hash_checksum(span_of("inbox entry")) == UINT64_C(0x0544dd47224dbdfa));
+}
+
+static void
+a_missing_key_file_is_made_and_read_again(void **state)
+{
+    (void)state;
+    struct hash_key first;
+    struct hash_key second;
+    struct stat info;
+    assert_int_equal(hash_key_file(path, &first), 0);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0400);
+    assert_int_equal(info.st_size, HASH_KEY_BYTES);
+    assert_int_equal(info.st_nlink, 1);
+    assert_int_equal(hash_key_file(path, &second), 0);
+    assert_memory_equal(first.bytes, second.bytes, HASH_KEY_BYTES);
+}
+
+static void *
+read_key_in_thread(void *key)
+{
+    return hash_key_file(path, key) == 0 ? key : NULL;
+}
+
+static void
+all_who_make_a_key_file_at_once_get_the_same_key(void **state)
+{
+    (void)state;
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+    struct hash_key keys[THREADS];
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_key_in_thread, &keys[i]), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        void *result;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_non_null(result);
+        assert_memory_equal(keys[i].bytes, keys[0].bytes, HASH_KEY_BYTES);
+    }
+}
+
+static void
+write_file(const char *bytes, size_t len, mode_t mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_at(fd, bytes, len, 0), 0);
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+static void
+a_key_file_of_another_size_is_refused(void **state)
+{
+    (void)state;
+    struct hash_key key;
+    const char bytes[HASH_KEY_BYTES + 1] = "x";
+    const size_t sizes[] = {0, HASH_KEY_BYTES - 1, HASH_KEY_BYTES + 1};
+    for (unsigned i = 0; i < 3; i++) {
+        write_file(bytes, sizes[i], 0600);
+        assert_int_equal(hash_key_file(path, &key), -1);
+        unlink(path);
+    }
+}
+
+static void
+a_key_file_that_others_may_read_is_refused(void **state)
+{
+    (void)state;
+    struct hash_key key;
+    const char bytes[HASH_KEY_BYTES] = "x";
+    const mode_t modes[] = {0440, 0604, 0644, 0620};
+    for (unsigned i = 0; i < 4; i++) {
+        write_file(bytes, sizeof bytes, modes[i]);
+        assert_int_equal(hash_key_file(path, &key), -1);
+        unlink(path);
+    }
+    write_file(bytes, sizeof bytes, 0600);
+    assert_int_equal(hash_key_file(path, &key), 0);
+    assert_memory_equal(key.bytes, bytes, sizeof bytes);
+}
+
+static void
+a_fifo_or_folder_as_key_file_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct hash_key key;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(hash_key_file(path, &key), -1);
+    assert_int_equal(hash_key_file(dir, &key), -1);
+}
+
+static void
+a_key_file_in_a_missing_folder_is_refused(void **state)
+{
+    (void)state;
+    struct hash_key key;
+    char missing[96];
+    snprintf(missing, sizeof missing, "%s/none/key", dir);
+    assert_int_equal(hash_key_file(missing, &key), -1);
+}
+
+static int
+start(void **state)
+{
+    (void)state;
+    hash_init();
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_id_is_keyed_blake2b_of_lengths_and_parts),
+        cmocka_unit_test(no_two_lists_of_parts_collide),
+        cmocka_unit_test(another_key_gives_another_id),
+        cmocka_unit_test(the_checksum_is_siphash_and_stays_what_it_is),
+        cmocka_unit_test_setup_teardown(a_missing_key_file_is_made_and_read_again, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(all_who_make_a_key_file_at_once_get_the_same_key, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_key_file_of_another_size_is_refused, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_key_file_that_others_may_read_is_refused, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_fifo_or_folder_as_key_file_is_refused_at_once, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_key_file_in_a_missing_folder_is_refused, make_dir, remove_dir),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}

@@ -1,0 +1,259 @@
+/* log and notify: what reaches the reader. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/notify.h"
+
+static char text[8192];
+
+/* Run call in a process of its own with standard error read into text; returns its wait status. */
+static int
+capture(void (*call)(void))
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        dup2(ends[1], STDERR_FILENO);
+        call();
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t len = 0;
+    ssize_t got;
+    while ((got = read(ends[0], text + len, sizeof text - 1 - len)) > 0)
+        len += (size_t)got;
+    text[len] = '\0';
+    close(ends[0]);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void
+expect_match(const char *pattern)
+{
+    regex_t regex;
+    assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
+    int result = regexec(&regex, text, 0, NULL, 0);
+    regfree(&regex);
+    if (result != 0)
+        print_error("'%s' does not match %s\n", text, pattern);
+    assert_int_equal(result, 0);
+}
+
+#define TIME "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"
+
+static void
+log_every_level(void)
+{
+    log_open("test", LOG_INFO);
+    log_error("one %d", 1);
+    log_warning("two");
+    log_info("three");
+    log_debug("four");
+}
+
+static void
+a_line_has_time_level_program_and_text(void **state)
+{
+    (void)state;
+    assert_int_equal(capture(log_every_level), 0);
+    expect_match("^" TIME " error test: one 1\n" TIME " warning test: two\n" TIME " info test: three\n$");
+}
+
+static void
+log_only_errors(void)
+{
+    log_open("test", LOG_ERROR);
+    log_warning("two");
+    log_info("three");
+    log_error("one");
+}
+
+static void
+less_important_lines_are_dropped(void **state)
+{
+    (void)state;
+    assert_int_equal(capture(log_only_errors), 0);
+    expect_match("^" TIME " error test: one\n$");
+}
+
+static void
+log_line_ends(void)
+{
+    log_open("test", LOG_INFO);
+    log_info("a\nb\r\x1b[2J\x7f");
+}
+
+static void
+an_event_stays_one_line_whatever_is_in_it(void **state)
+{
+    (void)state;
+    assert_int_equal(capture(log_line_ends), 0);
+    expect_match("^" TIME " info test: a b  \\[2J \n$");
+}
+
+static void
+log_long_lines(void)
+{
+    log_open("test", LOG_INFO);
+    log_info("%05000d", 0);
+    log_info("next");
+}
+
+static void
+a_long_line_is_cut_and_ended(void **state)
+{
+    (void)state;
+    assert_int_equal(capture(log_long_lines), 0);
+    expect_match("^" TIME " info test: 0+\n" TIME " info test: next\n$");
+    assert_int_equal(strcspn(text, "\n"), 2047 - 1);
+}
+
+static void
+call_fatal(void)
+{
+    log_open("test", LOG_ERROR);
+    log_fatal("no %s", "room");
+}
+
+static void
+fatal_exits_with_1(void **state)
+{
+    (void)state;
+    int status = capture(call_fatal);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    expect_match("^" TIME " error test: no room\n$");
+}
+
+static void
+call_panic(void)
+{
+    log_open("test", LOG_ERROR);
+    log_panic("our fault");
+}
+
+static void
+panic_aborts(void **state)
+{
+    (void)state;
+    int status = capture(call_panic);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    expect_match("^" TIME " error test: our fault\n");
+}
+
+/* A datagram socket bound to the len bytes of address. */
+static int
+bind_socket(const struct sockaddr_un *address, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)address, len), 0);
+    return fd;
+}
+
+static void
+expect_ready(int fd)
+{
+    char message[64];
+    notify_ready();
+    assert_int_equal(recv(fd, message, sizeof message, 0), 7);
+    assert_memory_equal(message, "READY=1", 7);
+    close(fd);
+}
+
+static void
+readiness_is_told_on_an_abstract_socket(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof address;
+    int fd = bind_socket(&address, sizeof address.sun_family); /* the kernel chooses a name */
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    char name[sizeof address.sun_path + 1];
+    snprintf(name, sizeof name, "@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
+    setenv("NOTIFY_SOCKET", name, 1);
+    expect_ready(fd);
+}
+
+static void
+readiness_is_told_on_a_socket_with_a_path(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/gait-notify-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", dir);
+    int fd = bind_socket(&address, sizeof address);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    expect_ready(fd);
+    unlink(address.sun_path);
+    rmdir(dir);
+}
+
+static void
+nobody_to_tell_is_no_error(void **state)
+{
+    (void)state;
+    char endless[500];
+    memset(endless, 'x', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    const char *const names[] = {"", "/", "@", "/nonexistent/socket", "@gait-nobody-is-here", endless};
+    unsetenv("NOTIFY_SOCKET");
+    notify_ready();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        setenv("NOTIFY_SOCKET", names[i], 1);
+        notify_ready();
+    }
+}
+
+static void
+clocks_go_forward(void **state)
+{
+    (void)state;
+    int64_t first = clock_steady_ms();
+    assert_true(clock_steady_ms() >= first);
+    assert_true(clock_wall_ms() > INT64_C(1700000000000)); /* of 2023: ms, and not s or µs */
+    assert_true(clock_wall_ms() < INT64_C(17000000000000));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_has_time_level_program_and_text),
+        cmocka_unit_test(less_important_lines_are_dropped),
+        cmocka_unit_test(an_event_stays_one_line_whatever_is_in_it),
+        cmocka_unit_test(a_long_line_is_cut_and_ended),
+        cmocka_unit_test(fatal_exits_with_1),
+        cmocka_unit_test(panic_aborts),
+        cmocka_unit_test(readiness_is_told_on_an_abstract_socket),
+        cmocka_unit_test(readiness_is_told_on_a_socket_with_a_path),
+        cmocka_unit_test(nobody_to_tell_is_no_error),
+        cmocka_unit_test(clocks_go_forward),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,489 @@
+/* The wire against a real broker. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "mqtt/mqtt.h"
+#include "private_broker.h"
+
+#define LIMIT_S 15 /* for any one thing to happen; Paho alone may take 8 s to give up connecting */
+
+/* What the wire told us, and the last message. */
+struct watcher {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int up;
+    int down;
+    int subscribed;
+    int messages;
+    int delivered;
+    bool session_kept;
+    bool subscribed_ok;
+    uint64_t token;
+    char reason[128];
+    char topic[128];
+    char payload[64];
+    char response_topic[64];
+    struct wire_message last; /* only what is no span */
+    uint64_t correlation;
+    size_t payload_bytes;
+    uint64_t first_out_of_order; /* a sequence that did not follow the one before it */
+};
+
+struct seat {
+    struct watcher watcher;
+    struct wire_options options;
+    struct wire *wire;
+};
+
+static struct private_broker private_broker;
+static struct broker broker;
+
+static void
+copy(char *to, size_t size, struct span from)
+{
+    snprintf(to, size, "%.*s", (int)from.len, from.at != NULL ? from.at : "");
+}
+
+static void
+on_up(void *context, bool session_kept)
+{
+    struct watcher *watcher = context;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->up++;
+    watcher->session_kept = session_kept;
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static void
+on_subscribed(void *context, bool ok, const char *reason)
+{
+    struct watcher *watcher = context;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->subscribed++;
+    watcher->subscribed_ok = ok;
+    copy(watcher->reason, sizeof watcher->reason, span_of(reason));
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static void
+on_down(void *context, const char *reason)
+{
+    struct watcher *watcher = context;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->down++;
+    copy(watcher->reason, sizeof watcher->reason, span_of(reason));
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static void
+on_message(void *context, const struct wire_message *message)
+{
+    struct watcher *watcher = context;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->messages++;
+    if (message->sequence != 0 && message->sequence != watcher->last.sequence + 1 && watcher->first_out_of_order == 0)
+        watcher->first_out_of_order = message->sequence;
+    watcher->last = *message;
+    copy(watcher->topic, sizeof watcher->topic, message->topic);
+    copy(watcher->payload, sizeof watcher->payload, message->payload);
+    copy(watcher->response_topic, sizeof watcher->response_topic, message->response_topic);
+    watcher->correlation = message->correlation.len == 8 ? bytes_get_u64(message->correlation.at) : 0;
+    watcher->payload_bytes = message->payload.len;
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static void
+on_delivered(void *context, uint64_t token)
+{
+    struct watcher *watcher = context;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->delivered++;
+    watcher->token = token;
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+/* Wait until *count is at least wanted, LIMIT_S at most. */
+static bool
+reached(struct watcher *watcher, const int *count, int wanted)
+{
+    struct timespec deadline;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += LIMIT_S;
+    pthread_mutex_lock(&watcher->lock);
+    while (*count < wanted) {
+        if (pthread_cond_timedwait(&watcher->changed, &watcher->lock, &deadline) != 0)
+            break;
+    }
+    bool ok = *count >= wanted;
+    pthread_mutex_unlock(&watcher->lock);
+    return ok;
+}
+
+static struct seat *
+sit(const char *name, unsigned session_s)
+{
+    struct seat *seat = calloc(1, sizeof *seat);
+    struct wire_events events = {&seat->watcher, on_up, on_subscribed, on_down, on_message, on_delivered};
+    pthread_mutex_init(&seat->watcher.lock, NULL);
+    pthread_cond_init(&seat->watcher.changed, NULL);
+    seat->options = (struct wire_options){.client_name = name, .session_s = session_s, .receive_max = 100,
+                                          .message_bytes_max = 1024 * 1024};
+    seat->wire = mqtt_wire(&broker, &seat->options, &events);
+    assert_non_null(seat->wire);
+    return seat;
+}
+
+static void
+leave(struct seat *seat)
+{
+    seat->wire->calls->free(seat->wire);
+    pthread_mutex_destroy(&seat->watcher.lock);
+    pthread_cond_destroy(&seat->watcher.changed);
+    free(seat);
+}
+
+static void
+go_up(struct seat *seat)
+{
+    int before = seat->watcher.up;
+    assert_int_equal(seat->wire->calls->connect(seat->wire), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.up, before + 1));
+}
+
+static void
+subscribe(struct seat *seat, const char *filter, enum wire_delivery delivery)
+{
+    const char *filters[] = {filter, "test/other/#"};
+    int before = seat->watcher.subscribed;
+    assert_int_equal(seat->wire->calls->subscribe(seat->wire, filters, 2, delivery), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.subscribed, before + 1));
+    assert_true(seat->watcher.subscribed_ok);
+}
+
+static int
+publish(struct seat *seat, const char *topic, const char *payload, uint64_t token)
+{
+    struct wire_message message = {.topic = span_of(topic), .payload = span_of(payload),
+                                   .delivery = WIRE_AT_LEAST_ONCE};
+    return seat->wire->calls->publish(seat->wire, &message, token);
+}
+
+static void
+test_message_arrives_with_all_its_properties(void **state)
+{
+    (void)state;
+    char correlation[8];
+    bytes_put_u64(correlation, 0x0102030405060708);
+    struct seat *seat = sit("properties", 0);
+    go_up(seat);
+    assert_false(seat->watcher.session_kept);
+    subscribe(seat, "test/properties/+", WIRE_AT_LEAST_ONCE);
+    struct wire_message message = {
+        .topic = span_of("test/properties/a"),
+        .payload = span_of("hello"),
+        .response_topic = span_of("test/answer"),
+        .correlation = {correlation, sizeof correlation},
+        .epoch = 0xfedcba9876543210,
+        .sequence = UINT64_MAX,
+        .delivery = WIRE_AT_LEAST_ONCE,
+        .expiry_s = 60,
+    };
+    assert_int_equal(seat->wire->calls->publish(seat->wire, &message, 77), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 1));
+    assert_true(reached(&seat->watcher, &seat->watcher.delivered, 1));
+    assert_int_equal(seat->watcher.token, 77);
+    assert_string_equal(seat->watcher.topic, "test/properties/a");
+    assert_string_equal(seat->watcher.payload, "hello");
+    assert_string_equal(seat->watcher.response_topic, "test/answer");
+    assert_true(seat->watcher.correlation == 0x0102030405060708);
+    assert_true(seat->watcher.last.epoch == 0xfedcba9876543210);
+    assert_true(seat->watcher.last.sequence == UINT64_MAX);
+    assert_false(seat->watcher.last.retained);
+    assert_int_equal(seat->watcher.last.delivery, WIRE_AT_LEAST_ONCE);
+    leave(seat);
+}
+
+static void
+test_plain_message_has_no_properties(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("plain", 0);
+    go_up(seat);
+    subscribe(seat, "test/plain", WIRE_AT_MOST_ONCE);
+    assert_int_equal(publish(seat, "test/plain", "", 0), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 1));
+    assert_int_equal(seat->watcher.payload_bytes, 0);
+    assert_string_equal(seat->watcher.response_topic, "");
+    assert_int_equal(seat->watcher.last.epoch, 0);
+    assert_int_equal(seat->watcher.last.sequence, 0);
+    assert_int_equal(seat->watcher.last.correlation.len, 0);
+    assert_int_equal(seat->watcher.last.delivery, WIRE_AT_MOST_ONCE);
+    leave(seat);
+}
+
+static void
+test_kept_message_is_told_from_news(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("retained", 0);
+    struct wire_message message = {.topic = span_of("test/retained"), .payload = span_of("row"), .retained = true,
+                                   .delivery = WIRE_AT_LEAST_ONCE};
+    go_up(seat);
+    assert_int_equal(seat->wire->calls->publish(seat->wire, &message, 1), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.delivered, 1));
+    subscribe(seat, "test/retained", WIRE_AT_LEAST_ONCE);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 1));
+    assert_true(seat->watcher.last.retained);
+    assert_int_equal(seat->wire->calls->publish(seat->wire, &message, 2), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 2));
+    assert_false(seat->watcher.last.retained);
+    leave(seat);
+}
+
+/* Paho sleeps for a second whenever it holds more messages than the broker's Receive Maximum (20 here). */
+static void
+test_more_messages_than_broker_allows_in_flight_go_through_in_order_and_fast(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    static char payload[8192];
+    struct seat *seat = sit("many", 0);
+    memset(payload, 'x', sizeof payload);
+    go_up(seat);
+    subscribe(seat, "test/many", WIRE_AT_MOST_ONCE);
+    for (int i = 1; i <= COUNT; i++) {
+        struct wire_message message = {.topic = span_of("test/many"), .payload = {payload, sizeof payload},
+                                       .epoch = 1, .sequence = (uint64_t)i, .delivery = WIRE_AT_LEAST_ONCE};
+        assert_int_equal(seat->wire->calls->publish(seat->wire, &message, (uint64_t)i), 0);
+    }
+    assert_true(reached(&seat->watcher, &seat->watcher.delivered, COUNT)); /* LIMIT_S is far below COUNT / 20 seconds */
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, COUNT));
+    assert_int_equal(seat->watcher.token, COUNT);
+    assert_int_equal(seat->watcher.first_out_of_order, 0);
+    leave(seat);
+}
+
+static void
+test_dead_broker_is_one_down_and_connect_works_again(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("outage", 60);
+    go_up(seat);
+    subscribe(seat, "test/outage", WIRE_AT_LEAST_ONCE);
+    private_broker_kill(&private_broker);
+    assert_true(reached(&seat->watcher, &seat->watcher.down, 1));
+    assert_int_equal(publish(seat, "test/outage", "lost", 1), -1);
+    assert_int_equal(seat->wire->calls->connect(seat->wire), 0); /* refused */
+    assert_true(reached(&seat->watcher, &seat->watcher.down, 2));
+    private_broker_start(&private_broker);
+    go_up(seat);
+    assert_int_equal(seat->watcher.down, 2);
+    assert_false(seat->watcher.session_kept);
+    subscribe(seat, "test/outage", WIRE_AT_LEAST_ONCE);
+    assert_int_equal(publish(seat, "test/outage", "kept", 2), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 1));
+    assert_string_equal(seat->watcher.payload, "kept");
+    leave(seat);
+}
+
+static void
+test_refused_connection_is_one_down(void **state)
+{
+    (void)state;
+    struct broker nowhere = {.host = "127.0.0.1", .port = 0};
+    close(private_broker_socket(&nowhere.port, false));
+    struct broker kept = broker;
+    broker = nowhere;
+    struct seat *seat = sit("nowhere", 0);
+    broker = kept;
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(seat->wire->calls->connect(seat->wire), 0);
+        assert_true(reached(&seat->watcher, &seat->watcher.down, i));
+    }
+    assert_int_equal(seat->watcher.up, 0);
+    assert_int_equal(publish(seat, "test/nowhere", "x", 1), -1);
+    leave(seat);
+}
+
+static void
+test_session_keeps_messages_while_we_are_away(void **state)
+{
+    (void)state;
+    struct seat *away = sit("away", 3600);
+    struct seat *sender = sit("sender", 0);
+    go_up(away);
+    go_up(sender);
+    subscribe(away, "test/away", WIRE_AT_LEAST_ONCE);
+    away->wire->calls->disconnect(away->wire, 1000);
+    assert_int_equal(publish(away, "test/away", "x", 1), -1);
+    for (int i = 1; i <= 30; i++)
+        assert_int_equal(publish(sender, "test/away", "waiting", (uint64_t)i), 0);
+    assert_true(reached(&sender->watcher, &sender->watcher.delivered, 30));
+    go_up(away);
+    assert_true(away->watcher.session_kept);
+    assert_true(reached(&away->watcher, &away->watcher.messages, 30));
+    assert_int_equal(away->watcher.down, 0);
+    leave(away);
+    leave(sender);
+}
+
+static void
+test_disconnect_waits_until_everything_is_sent(void **state)
+{
+    (void)state;
+    struct seat *sender = sit("goodbye", 0);
+    struct seat *reader = sit("reader", 0);
+    go_up(sender);
+    go_up(reader);
+    subscribe(reader, "test/goodbye", WIRE_AT_LEAST_ONCE);
+    for (int i = 1; i <= 200; i++)
+        assert_int_equal(publish(sender, "test/goodbye", "x", (uint64_t)i), 0);
+    sender->wire->calls->disconnect(sender->wire, LIMIT_S * 1000);
+    assert_int_equal(sender->watcher.delivered, 200);
+    assert_true(reached(&reader->watcher, &reader->watcher.messages, 200));
+    assert_int_equal(sender->watcher.down, 0);
+    leave(sender);
+    leave(reader);
+}
+
+/* The broker hangs: it takes the TCP connection and answers nothing. */
+static void
+test_disconnect_ends_an_attempt_to_connect(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("hung", 0);
+    kill(private_broker.pid, SIGSTOP);
+    assert_int_equal(seat->wire->calls->connect(seat->wire), 0);
+    assert_int_equal(seat->wire->calls->connect(seat->wire), -1);
+    seat->wire->calls->disconnect(seat->wire, 100);
+    kill(private_broker.pid, SIGCONT);
+    go_up(seat);
+    assert_int_equal(seat->watcher.up, 1);
+    assert_int_equal(seat->watcher.down, 0);
+    leave(seat);
+}
+
+/* Finds leaks and late events under the sanitizers. */
+static void
+test_free_with_messages_outstanding(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("outstanding", 60);
+    go_up(seat);
+    kill(private_broker.pid, SIGSTOP);
+    const char *filters[] = {"test/outstanding"};
+    assert_int_equal(seat->wire->calls->subscribe(seat->wire, filters, 1, WIRE_AT_LEAST_ONCE), 0);
+    for (int i = 1; i <= 500; i++)
+        assert_int_equal(publish(seat, "test/outstanding", "x", (uint64_t)i), 0);
+    seat->wire->calls->disconnect(seat->wire, 50);
+    assert_int_equal(seat->watcher.delivered, 0);
+    assert_int_equal(seat->watcher.down, 0);
+    leave(seat);
+    kill(private_broker.pid, SIGCONT);
+}
+
+static void
+test_second_connection_under_the_name_puts_the_first_out(void **state)
+{
+    (void)state;
+    struct seat *first = sit("twin", 60);
+    struct seat *second = sit("twin", 60);
+    go_up(first);
+    go_up(second);
+    assert_true(reached(&first->watcher, &first->watcher.down, 1));
+    assert_int_equal(second->watcher.down, 0);
+    leave(first);
+    leave(second);
+}
+
+/* The other half of the next test, in a process of its own: connect, then die without a word. */
+static int
+vanish(int port)
+{
+    broker.port = port;
+    struct seat *seat = sit("vanisher", 0);
+    seat->options.will_topic = "test/will";
+    seat->options.will_text = "offline";
+    go_up(seat);
+    raise(SIGKILL);
+    return 1;
+}
+
+static void
+test_will_is_published_when_a_process_is_killed(void **state)
+{
+    (void)state;
+    char port[16];
+    struct seat *seat = sit("mourner", 0);
+    go_up(seat);
+    subscribe(seat, "test/will", WIRE_AT_LEAST_ONCE);
+    snprintf(port, sizeof port, "%d", broker.port);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/proc/self/exe", "test_mqtt_wire", port, (char *)NULL);
+        _exit(127);
+    }
+    waitpid(pid, NULL, 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 1));
+    assert_string_equal(seat->watcher.payload, "offline");
+    leave(seat);
+}
+
+static void
+test_no_will_after_disconnect(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("polite", 0);
+    struct seat *reader = sit("will-reader", 0);
+    seat->options.will_topic = "test/polite";
+    seat->options.will_text = "offline";
+    go_up(reader);
+    subscribe(reader, "test/polite", WIRE_AT_LEAST_ONCE);
+    go_up(seat);
+    seat->wire->calls->disconnect(seat->wire, 1000);
+    go_up(seat);
+    assert_int_equal(publish(seat, "test/polite", "second life", 1), 0);
+    assert_true(reached(&reader->watcher, &reader->watcher.messages, 1));
+    assert_string_equal(reader->watcher.payload, "second life"); /* a will would have come before it */
+    leave(seat);
+    leave(reader);
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_message_arrives_with_all_its_properties),
+        cmocka_unit_test(test_plain_message_has_no_properties),
+        cmocka_unit_test(test_kept_message_is_told_from_news),
+        cmocka_unit_test(test_more_messages_than_broker_allows_in_flight_go_through_in_order_and_fast),
+        cmocka_unit_test(test_refused_connection_is_one_down),
+        cmocka_unit_test(test_session_keeps_messages_while_we_are_away),
+        cmocka_unit_test(test_disconnect_waits_until_everything_is_sent),
+        cmocka_unit_test(test_disconnect_ends_an_attempt_to_connect),
+        cmocka_unit_test(test_free_with_messages_outstanding),
+        cmocka_unit_test(test_second_connection_under_the_name_puts_the_first_out),
+        cmocka_unit_test(test_will_is_published_when_a_process_is_killed),
+        cmocka_unit_test(test_no_will_after_disconnect),
+        cmocka_unit_test(test_dead_broker_is_one_down_and_connect_works_again),
+    };
+    broker.host = "127.0.0.1";
+    if (argc == 2)
+        return vanish(atoi(argv[1]));
+    private_broker_start(&private_broker);
+    broker.port = private_broker.port;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    private_broker_remove(&private_broker);
+    return failed;
+}

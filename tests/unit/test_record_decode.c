@@ -1,0 +1,690 @@
+/*
+ * What the three kinds of record must hold, what goes out of them, and how payloads of several records are taken apart.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "record/record.h"
+
+#define NOW_MS INT64_C(1700000000000)
+#define AHEAD_MS INT64_C(1000)
+#define PAYLOAD_MAX 4096
+
+static const struct record_limits limits = {
+    .json = {.depth_max = 4, .string_bytes_max = 64}, .payload_bytes_max = PAYLOAD_MAX, .ahead_ms = AHEAD_MS};
+
+#define CUSTOMER                                                                                                       \
+    "\"customerName\":\"Ann\",\"email\":\"ann@example.org\",\"phone\":\"1\","                                        \
+    "\"birthDay\":\"1990-01-01\",\"serialNumber\":\"s-1\",\"registrationDate\":5,\"lastUpdateDate\":7"
+#define ACCELEROMETER "\"user\":\"ann@example.org\",\"timestamp\":7,\"x\":1.0,\"y\":-0.5,\"z\":2e1"
+#define STEP_TRAINER "\"sensorReadingTime\":7,\"serialNumber\":\"s-1\",\"distanceFromObject\":218"
+
+static const char *const bodies[] = {CUSTOMER, ACCELEROMETER, STEP_TRAINER};
+
+/*
+ * One record.
+ */
+
+/* A decoder of kind and its last record. */
+struct decoded {
+    struct record_decoder *decoder;
+    struct record record;
+    enum reason reason;
+    char *text;
+};
+
+/* Decode a copy of text that has nothing behind it. End with decoded_free. */
+static struct decoded
+decode_from(enum record_kind kind, const char *text, enum record_source source)
+{
+    struct decoded decoded = {.decoder = record_decoder_new(kind, &limits)};
+    size_t len = strlen(text);
+    decoded.text = malloc(len > 0 ? len : 1);
+    assert_non_null(decoded.text);
+    memcpy(decoded.text, text, len);
+    decoded.reason = record_decode(decoded.decoder, span_at(decoded.text, len), source, NOW_MS, &decoded.record);
+    return decoded;
+}
+
+static void
+decoded_free(struct decoded *decoded)
+{
+    record_decoder_free(decoded->decoder);
+    free(decoded->text);
+}
+
+static void
+assert_span(struct span span, const char *expected)
+{
+    if (!span_is(span, expected))
+        fail_msg("'%.*s' is not '%s'", (int)span.len, span.at, expected);
+}
+
+static void
+test_customer(void **state)
+{
+    (void)state;
+    struct decoded d = decode_from(RECORD_CUSTOMER, "{" CUSTOMER ",\"shareWithResearchAsOfDate\":6}",
+                                   RECORD_FROM_LANDING);
+    assert_int_equal(d.reason, REASON_NONE);
+    assert_span(d.record.email, "ann@example.org");
+    assert_span(d.record.serial_number, "s-1");
+    assert_int_equal(d.record.time_ms, 7);
+    assert_int_equal(d.record.research_as_of_ms, 6);
+    assert_int_equal(d.record.withdrawn_ms, 0);
+    assert_span(d.record.body, CUSTOMER ",\"shareWithResearchAsOfDate\":6");
+    decoded_free(&d);
+}
+
+static void
+test_accelerometer(void **state)
+{
+    (void)state;
+    struct decoded d = decode_from(RECORD_ACCELEROMETER, "{" ACCELEROMETER "}", RECORD_FROM_LANDING);
+    assert_int_equal(d.reason, REASON_NONE);
+    assert_int_equal(d.record.kind, RECORD_ACCELEROMETER);
+    assert_span(d.record.email, "ann@example.org");
+    assert_int_equal(d.record.serial_number.len, 0);
+    assert_int_equal(d.record.time_ms, 7);
+    assert_span(d.record.body, ACCELEROMETER);
+    decoded_free(&d);
+}
+
+static void
+test_step_trainer(void **state)
+{
+    (void)state;
+    struct decoded d = decode_from(RECORD_STEP_TRAINER, " {" STEP_TRAINER "}\r\n", RECORD_FROM_LANDING);
+    assert_int_equal(d.reason, REASON_NONE);
+    assert_int_equal(d.record.email.len, 0);
+    assert_span(d.record.serial_number, "s-1");
+    assert_int_equal(d.record.time_ms, 7);
+    assert_span(d.record.body, STEP_TRAINER);
+    decoded_free(&d);
+}
+
+/* What goes out is in a fixed order, without what is unknown, as it came in. */
+static const struct {
+    enum record_kind kind;
+    const char *text;
+    const char *body;
+} out[] = {
+    {RECORD_ACCELEROMETER,
+     "{ \"z\" : 2e1 , \"more\":{\"user\":[\"}\"]}, \"y\":-0.5,\"x\":1.0, \"timestamp\":7,\"user\":\"ann@example.org\"}",
+     ACCELEROMETER},
+    {RECORD_ACCELEROMETER,
+     "{\"user\":\"a\\u0040b\\n\",\"timeStamp\":7,\"x\":-0.10,\"y\":1E+2,\"z\":12345678901234567890}",
+     "\"user\":\"a\\u0040b\\n\",\"timestamp\":7,\"x\":-0.10,\"y\":1E+2,\"z\":12345678901234567890"},
+    {RECORD_ACCELEROMETER, "{\"\\u0075ser\":\"a\",\"time\\u0053tamp\":7,\"x\":1,\"y\":2,\"\\u007a\":3}",
+     "\"user\":\"a\",\"timestamp\":7,\"x\":1,\"y\":2,\"z\":3"},
+    {RECORD_ACCELEROMETER, "{" ACCELEROMETER ",\"Timestamp\":8,\"TIMESTAMP\":9,\"User\":\"b\"}", ACCELEROMETER},
+    {RECORD_CUSTOMER,
+     "{\"shareWithFriendsAsOfDate\":3,\"shareWithPublicAsOfDate\":null,\"shareWithResearchAsOfDate\":0," CUSTOMER "}",
+     CUSTOMER ",\"shareWithResearchAsOfDate\":0,\"shareWithFriendsAsOfDate\":3"},
+    {RECORD_CUSTOMER, "{" CUSTOMER ",\"withdrawn\":3}", CUSTOMER},
+    {RECORD_STEP_TRAINER, "{" STEP_TRAINER ",\"serialnumber\":1}", STEP_TRAINER},
+    {RECORD_LINE, "{\"any\":thing", "{\"any\":thing"},
+};
+
+static void
+test_bodies_go_out_as_they_came(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof out / sizeof out[0]; i++) {
+        struct decoded d = decode_from(out[i].kind, out[i].text, RECORD_FROM_LANDING);
+        assert_int_equal(d.reason, REASON_NONE);
+        assert_span(d.record.body, out[i].body);
+        decoded_free(&d);
+    }
+}
+
+#define READING(user, timestamp, x) "{\"user\":" user ",\"timestamp\":" timestamp ",\"x\":" x ",\"y\":1,\"z\":1}"
+#define LONG_64 "0123456789012345678901234567890123456789012345678901234567890123"
+
+static const struct {
+    const char *text;
+    enum reason landing;
+    enum reason link;
+} readings[] = {
+    {READING("\"a\"", "0", "1"), REASON_NONE, REASON_NONE},
+    {READING("\"a\"", "1700000001000", "1"), REASON_NONE, REASON_NONE},
+    {READING("\"a\"", "1700000001001", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "-1", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "9007199254740993", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "9223372036854775807", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "9223372036854775808", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "-9223372036854775808", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "-9223372036854775809", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "1.5", "1"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"a\"", "1.0", "1"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"a\"", "1e3", "1"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"a\"", "\"1\"", "1"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"a\"", "true", "1"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"a\"", "null", "1"), REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {READING("\"\"", "1", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("null", "1", "1"), REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {READING("1", "1", "1"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("[\"a\"]", "1", "1"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"" LONG_64 "\"", "1", "1"), REASON_NONE, REASON_NONE},
+    {READING("\"" LONG_64 "4\"", "1", "1"), REASON_TOO_LARGE, REASON_TOO_LARGE},
+    {READING("\"a\\u0000b\"", "1", "1"), REASON_BAD_JSON, REASON_BAD_JSON},
+    {READING("\"\xc0\x80\"", "1", "1"), REASON_BAD_JSON, REASON_BAD_JSON},
+    {READING("\"a\"", "1", "1e308"), REASON_NONE, REASON_NONE},
+    {READING("\"a\"", "1", "1e999"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "1", "-1e999"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "1", "1" LONG_64), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "1", "0." LONG_64), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "1", "\"1\""), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"a\"", "1", "{}"), REASON_BAD_TYPE, REASON_BAD_TYPE},
+    {READING("\"a\"", "1", "null"), REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {READING("\"a\"", "1", "1e999999999999999999"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {"{\"User\":\"a\",\"timestamp\":1,\"x\":1,\"y\":1,\"z\":1}", REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {"{\"user\":\"a\",\"TimeStamp\":1,\"x\":1,\"y\":1,\"z\":1}", REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {"{\"user\":\"a\",\"timestamp\":1,\"x\":1,\"y\":1}", REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {"{\"user\":\"a\",\"timestamp\":1,\"timeStamp\":1,\"x\":1,\"y\":1,\"z\":1}", REASON_BAD_JSON, REASON_BAD_JSON},
+    {"{\"user\":\"a\",\"timeStamp\":null,\"x\":1,\"timestamp\":1,\"y\":1,\"z\":1}", REASON_BAD_JSON, REASON_BAD_JSON},
+    {"{\"user\":\"a\",\"user\":\"b\",\"timestamp\":1,\"x\":1,\"y\":1,\"z\":1}", REASON_BAD_JSON, REASON_BAD_JSON},
+    {"{\"user\":\"a\",\"timestamp\":1,\"x\":1,\"y\":1,\"z\":1,\"m\":{\"n\":1,\"n\":1}}", REASON_BAD_JSON,
+     REASON_BAD_JSON},
+    {"{\"user\":\"a\",\"timestamp\":1,\"x\":1,\"y\":1,\"z\":1,\"m\":[[[[]]]]}", REASON_BAD_JSON, REASON_BAD_JSON},
+    {READING("\"a\"", "1", "1") "x", REASON_BAD_JSON, REASON_BAD_JSON},
+    {READING("\"a\"", "1", "1") READING("\"a\"", "1", "1"), REASON_BAD_JSON, REASON_BAD_JSON},
+    {"{\"withdrawn\":1}", REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {"{}", REASON_MISSING_FIELD, REASON_MISSING_FIELD},
+    {"[]", REASON_BAD_JSON, REASON_BAD_JSON},
+    {" ", REASON_BAD_JSON, REASON_BAD_JSON},
+    {"", REASON_BAD_JSON, REASON_BAD_JSON},
+};
+
+static void
+test_readings_are_checked(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof readings / sizeof readings[0]; i++) {
+        struct decoded landing = decode_from(RECORD_ACCELEROMETER, readings[i].text, RECORD_FROM_LANDING);
+        struct decoded link = decode_from(RECORD_ACCELEROMETER, readings[i].text, RECORD_FROM_LINK);
+        if (landing.reason != readings[i].landing || link.reason != readings[i].link)
+            fail_msg("%s: %s, over a link %s", readings[i].text, reason_word(landing.reason),
+                     reason_word(link.reason));
+        decoded_free(&landing);
+        decoded_free(&link);
+    }
+}
+
+/* Write the body of kind with the field at index left out, or its value replaced. */
+static void
+write_without(enum record_kind kind, unsigned index, const char *value, struct buffer *text)
+{
+    unsigned count;
+    const struct record_field *fields = record_fields(kind, &count);
+    buffer_clear(text);
+    buffer_add_byte(text, '{');
+    for (unsigned i = 0; i < count; i++) {
+        if (i == index && value == NULL)
+            continue;
+        const char *preset = fields[i].type == RECORD_FIELD_TEXT ? "\"t\"" : "1";
+        buffer_printf(text, "%s\"%s\":%s", text->len > 1 ? "," : "", fields[i].name, i == index ? value : preset);
+    }
+    buffer_add_byte(text, '}');
+}
+
+static void
+test_every_field_of_every_kind_is_checked(void **state)
+{
+    (void)state;
+    struct buffer text = {0};
+    for (int kind = RECORD_CUSTOMER; kind <= RECORD_STEP_TRAINER; kind++) {
+        unsigned count;
+        const struct record_field *fields = record_fields((enum record_kind)kind, &count);
+        for (unsigned i = 0; i < count; i++) {
+            bool is_text = fields[i].type == RECORD_FIELD_TEXT;
+            bool key = fields[i].role == RECORD_ROLE_EMAIL || fields[i].role == RECORD_ROLE_SERIAL_NUMBER;
+            enum reason absent = fields[i].required ? REASON_MISSING_FIELD : REASON_NONE;
+            const struct {
+                const char *value;
+                enum reason reason;
+            } cases[] = {
+                {"1", is_text ? REASON_BAD_TYPE : REASON_NONE},
+                {"\"t\"", is_text ? REASON_NONE : REASON_BAD_TYPE},
+                {"\"\"", !is_text ? REASON_BAD_TYPE : key ? REASON_OUT_OF_RANGE : REASON_NONE},
+                {"1e999", fields[i].type == RECORD_FIELD_NUMBER ? REASON_OUT_OF_RANGE : REASON_BAD_TYPE},
+                {"1.5", fields[i].type == RECORD_FIELD_NUMBER ? REASON_NONE : REASON_BAD_TYPE},
+                {"{}", REASON_BAD_TYPE},
+                {"null", absent},
+                {NULL, absent},
+            };
+            for (size_t j = 0; j < sizeof cases / sizeof cases[0]; j++) {
+                write_without((enum record_kind)kind, i, cases[j].value, &text);
+                struct decoded d = decode_from((enum record_kind)kind, buffer_text(&text), RECORD_FROM_LANDING);
+                if (d.reason != cases[j].reason)
+                    fail_msg("%s: %s", buffer_text(&text), reason_word(d.reason));
+                decoded_free(&d);
+            }
+        }
+    }
+    buffer_free(&text);
+}
+
+static void
+test_escapes_are_resolved_in_keys(void **state)
+{
+    (void)state;
+    struct decoded d = decode_from(RECORD_ACCELEROMETER, READING("\"\\u0061\\/\\ud83d\\ude00\"", "1", "1"),
+                                   RECORD_FROM_LANDING);
+    assert_int_equal(d.reason, REASON_NONE);
+    assert_span(d.record.email, "a/\xf0\x9f\x98\x80");
+    decoded_free(&d);
+}
+
+static void
+test_withdrawn_markers(void **state)
+{
+    (void)state;
+    static const struct {
+        enum record_kind kind;
+        const char *text;
+        enum reason reason;
+    } cases[] = {
+        {RECORD_CUSTOMER, "{\"withdrawn\":123}", REASON_NONE},
+        {RECORD_CUSTOMER, "{ \"withdra\\u0077n\" : 123 }", REASON_NONE},
+        {RECORD_CUSTOMER, "{\"withdrawn\":0}", REASON_OUT_OF_RANGE},
+        {RECORD_CUSTOMER, "{\"withdrawn\":1.5}", REASON_BAD_TYPE},
+        {RECORD_CUSTOMER, "{\"withdrawn\":null}", REASON_MISSING_FIELD},
+        {RECORD_CUSTOMER, "{\"withdrawn\":123,\"more\":1}", REASON_MISSING_FIELD},
+        {RECORD_STEP_TRAINER, "{\"withdrawn\":123}", REASON_MISSING_FIELD},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct decoded d = decode_from(cases[i].kind, cases[i].text, RECORD_FROM_LINK);
+        assert_int_equal(d.reason, cases[i].reason);
+        if (d.reason == REASON_NONE) {
+            assert_int_equal(d.record.withdrawn_ms, 123);
+            assert_span(d.record.body, "\"withdrawn\":123");
+            assert_int_equal(d.record.identity.len, 0);
+        }
+        decoded_free(&d);
+    }
+    struct decoded landing = decode_from(RECORD_CUSTOMER, "{\"withdrawn\":123}", RECORD_FROM_LANDING);
+    assert_int_equal(landing.reason, REASON_MISSING_FIELD);
+    decoded_free(&landing);
+}
+
+static void
+test_encoded_withdrawn_markers_decode(void **state)
+{
+    (void)state;
+    static const int64_t times[][2] = {{1700000000000, 1700000000000}, {1, 1}, {0, 1}};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        struct buffer text = {0};
+        buffer_add_byte(&text, '{');
+        record_encode_withdrawn(times[i][0], &text);
+        buffer_add_byte(&text, '}');
+        struct decoded d = decode_from(RECORD_CUSTOMER, buffer_text(&text), RECORD_FROM_LINK);
+        assert_int_equal(d.reason, REASON_NONE);
+        assert_true(d.record.withdrawn_ms == times[i][1]);
+        decoded_free(&d);
+        buffer_free(&text);
+    }
+}
+
+/*
+ * Identity.
+ */
+
+static const struct {
+    enum record_kind kind;
+    bool equal;
+    const char *a;
+    const char *b;
+} pairs[] = {
+    {RECORD_ACCELEROMETER, true, READING("\"a\"", "1", "1"), READING("\"a\"", "1", "1")},
+    {RECORD_ACCELEROMETER, true, READING("\"a\"", "1", "1"), READING("\"\\u0061\"", "1", "1.0")},
+    {RECORD_ACCELEROMETER, true, READING("\"a\"", "0", "0"), READING("\"a\"", "-0", "-0.0")},
+    {RECORD_ACCELEROMETER, true, READING("\"a\"", "1", "100"), READING("\"a\"", "1", "1e2")},
+    {RECORD_ACCELEROMETER, true, READING("\"a\"", "1", "1"),
+     "{\"y\":1,\"z\":1,\"x\":1,\"timeStamp\":1,\"user\":\"a\",\"w\":2}"},
+    {RECORD_ACCELEROMETER, false, READING("\"a\"", "1", "1"), READING("\"b\"", "1", "1")},
+    {RECORD_ACCELEROMETER, false, READING("\"a\"", "1", "1"), READING("\"A\"", "1", "1")},
+    {RECORD_ACCELEROMETER, false, READING("\"a\"", "1", "1"), READING("\"a\"", "2", "1")},
+    {RECORD_ACCELEROMETER, false, READING("\"a\"", "1", "1"), READING("\"a\"", "1", "-1")},
+    {RECORD_ACCELEROMETER, false, READING("\"a\"", "1", "9007199254740992"), READING("\"a\"", "1", "9007199254740993")},
+    {RECORD_ACCELEROMETER, false, "{\"user\":\"a\",\"timestamp\":1,\"x\":11,\"y\":1,\"z\":1}",
+     "{\"user\":\"a\",\"timestamp\":1,\"x\":1,\"y\":11,\"z\":1}"},
+    {RECORD_CUSTOMER, true, "{" CUSTOMER "}", "{" CUSTOMER ",\"shareWithPublicAsOfDate\":null}"},
+    {RECORD_CUSTOMER, false, "{" CUSTOMER "}", "{" CUSTOMER ",\"shareWithPublicAsOfDate\":0}"},
+    {RECORD_CUSTOMER, false, "{" CUSTOMER ",\"shareWithFriendsAsOfDate\":1}",
+     "{" CUSTOMER ",\"shareWithPublicAsOfDate\":1}"},
+    {RECORD_CUSTOMER, false,
+     "{\"customerName\":\"ab\",\"email\":\"c\",\"phone\":\"\",\"birthDay\":\"\",\"serialNumber\":\"s\","
+     "\"registrationDate\":1,\"lastUpdateDate\":1}",
+     "{\"customerName\":\"a\",\"email\":\"bc\",\"phone\":\"\",\"birthDay\":\"\",\"serialNumber\":\"s\","
+     "\"registrationDate\":1,\"lastUpdateDate\":1}"},
+};
+
+static void
+test_equal_records_have_equal_identity(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        struct decoded a = decode_from(pairs[i].kind, pairs[i].a, RECORD_FROM_LANDING);
+        struct decoded b = decode_from(pairs[i].kind, pairs[i].b, RECORD_FROM_LANDING);
+        assert_int_equal(a.reason, REASON_NONE);
+        assert_int_equal(b.reason, REASON_NONE);
+        assert_true(a.record.identity.len > 0);
+        if (span_equal(a.record.identity, b.record.identity) != pairs[i].equal)
+            fail_msg("%s and %s", pairs[i].a, pairs[i].b);
+        decoded_free(&a);
+        decoded_free(&b);
+    }
+}
+
+/*
+ * Payloads of step trainer records. What comes out is written as words: the time of a record, or why it is refused.
+ */
+
+#define S(time) "{\"sensorReadingTime\":" time ",\"serialNumber\":\"s\",\"distanceFromObject\":1}"
+#define TEXT(literal) literal, sizeof(literal) - 1
+
+struct payload_case {
+    const char *name;
+    const char *payload;
+    size_t len;
+    const char *expected;
+};
+
+static const struct payload_case payloads[] = {
+    {"nothing", TEXT(""), "bad_json"},
+    {"white space", TEXT(" \r\n\t"), "bad_json"},
+    {"a BOM alone", TEXT("\xef\xbb\xbf"), "bad_json"},
+    {"half a BOM", TEXT("\xef\xbb" S("1")), "bad_json 1"},
+    {"a BOM in the middle", TEXT(S("1") "\n\xef\xbb\xbf" S("2")), "1 bad_json 2"},
+    {"one object", TEXT(S("1")), "1"},
+    {"one object and a line end", TEXT(S("1") "\n"), "1"},
+    {"a BOM", TEXT("\xef\xbb\xbf" S("1") "\n" S("2")), "1 2"},
+    {"a BOM and an array", TEXT("\xef\xbb\xbf[" S("1") "]"), "1"},
+    {"lines", TEXT(S("1") "\n" S("2") "\n" S("3") "\n"), "1 2 3"},
+    {"lines with CRLF", TEXT(S("1") "\r\n" S("2") "\r\n\r\n" S("3")), "1 2 3"},
+    {"objects without separator", TEXT(S("1") S("2") S("3")), "1 2 3"},
+    {"objects with blanks", TEXT(S("1") " \t" S("2")), "1 2"},
+    {"an object over several lines", TEXT("{\"sensorReadingTime\":1,\n\"serialNumber\":\"s\",\n"
+                                          "\"distanceFromObject\":1\n}\n" S("2")), "1 2"},
+
+    {"a record that lacks a field", TEXT(S("1") "\n{\"serialNumber\":\"s\"}\n" S("2")), "1 missing_field 2"},
+    {"a record of bad type on one line", TEXT(S("1") S("\"x\"") S("2")), "1 bad_type 2"},
+    {"a broken record between lines", TEXT(S("1") "\n{\"a\":}\n" S("2")), "1 bad_json 2"},
+    {"a broken record on one line with others", TEXT(S("1") "{\"a\":,\"b\":\"}{\"}" S("2")), "1 bad_json 2"},
+    {"a broken record with inner braces", TEXT("{\"a\":{\"b\":1,},\"c\":{}}" S("2")), "bad_json 2"},
+    {"a broken record that never balances", TEXT("{\"a\":{,}" S("1") "\n" S("2")), "bad_json 2"},
+    {"an odd quote", TEXT("{\"a\":\"b\"c\"}" S("1") "\n" S("2")), "bad_json 2"},
+    {"an escaped quote in a broken record", TEXT("{\"a\":01,\"b\":\"\\\"}\"}" S("2")), "bad_json 2"},
+    {"invalid UTF-8 in a string", TEXT("{\"a\":\"\xff\"}" S("2")), "bad_json 2"},
+    {"a NUL escape", TEXT("{\"a\":\"\\u0000\"}" S("2")), "bad_json 2"},
+    {"a raw NUL", TEXT("{\"a\":\"\0\"}" S("2")), "bad_json 2"},
+    {"too deep", TEXT("{\"a\":[[[[]]]]}" S("2")), "bad_json 2"},
+    {"a long string", TEXT("{\"a\":\"" LONG_64 "x\"}" S("2")), "too_large 2"},
+
+    {"cut in a string", TEXT("{\"sensorRead\n" S("2")), "bad_json 2"},
+    {"cut in a string, CRLF", TEXT("{\"sensorRead\r\n" S("2") "\r\n"), "bad_json 2"},
+    {"cut behind an escape", TEXT("{\"a\":\"\\\n" S("2")), "bad_json 2"},
+    {"cut behind an escape, then the end of a string", TEXT("{\"a\":\"\\\n\"}" S("2")), "bad_json bad_json 2"},
+    {"cut behind the brace", TEXT("{\n" S("2")), "bad_json 2"},
+    {"cut behind a name", TEXT("{\"a\"\n" S("2")), "bad_json 2"},
+    {"cut behind a colon", TEXT("{\"a\":\n" S("2")), "bad_json 2"},
+    {"cut behind a colon, with more lines", TEXT("{\"a\":\n" S("2") "\n" S("3") "\n"), "bad_json 2 3"},
+    {"cut behind a value", TEXT("{\"a\":1\n" S("2") "\n" S("3")), "bad_json 2 3"},
+    {"cut behind a comma", TEXT("{\"a\":1,\n" S("2")), "bad_json 2"},
+    {"cut in an array", TEXT("{\"a\":[1,\n" S("2") "\n" S("3") "\n"), "bad_json 2 3"},
+    {"cut in an array, then an indented line", TEXT("{\"a\":1,\n  " S("2") "\n"), "bad_json 2"},
+    {"cut twice", TEXT("{\"a\":\n{\"a\":\n" S("2") "\n"), "bad_json bad_json 2"},
+    {"cut at the end", TEXT(S("1") "\n{\"sensor"), "1 bad_json"},
+    {"cut at the end behind a line end", TEXT(S("1") "\n{\"a\":1\n  "), "1 bad_json"},
+    {"the rest of a cut line", TEXT("Time\":1,\"serialNumber\":\"s\"}\n" S("2")), "bad_json 2"},
+    {"a fault on a later line, before inner braces",
+     TEXT("{\n  \"a\": 1,\n  \"b\": x,\n  \"c\": [\n    {}\n  ]\n}\n" S("2")), "bad_json missing_field bad_json 2"},
+    {"a fault on a later line, behind inner braces", TEXT("{\n  \"a\": [\n    {}\n  ],\n  \"b\": x\n}\n" S("2")),
+     "bad_json 2"},
+    {"a fault on a later line without inner braces", TEXT("{\n  \"a\": x,\n  \"b\": 1\n}\n" S("2")), "bad_json 2"},
+
+    {"text between", TEXT(S("1") " garbage, 1 2 3\n" S("2")), "1 bad_json 2"},
+    {"text at the end", TEXT(S("1") "}]\n"), "1 bad_json"},
+    {"text alone", TEXT("hello"), "bad_json"},
+    {"a number alone", TEXT("1"), "bad_json"},
+    {"a comma between objects", TEXT(S("1") "," S("2")), "1 bad_json 2"},
+    {"a line that is an array", TEXT(S("1") "\n[" S("2") "]"), "1 bad_json 2 bad_json"},
+
+    {"an empty array", TEXT(" [ ] \n"), ""},
+    {"an array", TEXT("[" S("1") "," S("2") "]"), "1 2"},
+    {"an array over several lines", TEXT("[\r\n" S("1") " ,\r\n" S("2") "\r\n]\r\n"), "1 2"},
+    {"an array without commas", TEXT("[" S("1") "\n" S("2") S("3") "]"), "1 2 3"},
+    {"an array with bad neighbours", TEXT("[{\"a\":}," S("1") ",{},{\"a\":[1,}," S("2") ",{\"a\" 1}]"),
+     "bad_json 1 missing_field bad_json 2 bad_json"},
+    {"an array with elements of other types", TEXT("[1," S("1") ",\"],{\",null, [{},[1]] ," S("2") ",true]"),
+     "bad_json 1 bad_json bad_json bad_json 2 bad_json"},
+    {"an array with elements that are not there", TEXT("[," S("1") ",," S("2") ",]"), "bad_json 1 bad_json 2 bad_json"},
+    {"an array with a cut line", TEXT("[\n" S("1") ",\n{\"a\":\"\n" S("2") ",\n" S("3") "\n]"), "1 bad_json 2 3"},
+    {"an array cut behind a colon", TEXT("[\n" S("1") ",\n{\"a\":\n" S("2") ",\n" S("3") "\n]"), "1 bad_json 2 3"},
+    {"an indented array cut behind a colon",
+     TEXT("[\n  {\"a\":\n  " S("2") ",\n  " S("3") "\n]"), "bad_json 2 3"},
+    {"an array with its bracket missing", TEXT("[" S("1") "\n"), "1 bad_json"},
+    {"an array with its bracket missing behind a comma", TEXT("[" S("1") ","), "1 bad_json"},
+    {"a bracket alone", TEXT("["), "bad_json"},
+    {"an array cut in an escape", TEXT("[\"\\"), "bad_json bad_json"},
+    {"an array cut in a record", TEXT("[" S("1") ",{\"a\":1"), "1 bad_json bad_json"},
+    {"something behind an array", TEXT("[" S("1") "] x " S("2")), "1 bad_json"},
+    {"another array behind an array", TEXT("[" S("1") "]\n[" S("2") "]"), "1 bad_json"},
+    {"a brace too many in an array", TEXT("[" S("1") "}," S("2") "]"), "1 bad_json 2"},
+    {"an array in an array", TEXT("[[" S("1") "]]"), "bad_json"},
+    {"an open string in an array", TEXT("[\"a," S("1") "\n," S("2") "]"), "bad_json 2"},
+};
+
+static void
+add_word(struct buffer *words, const char *word)
+{
+    if (words->len > 0)
+        buffer_add_byte(words, ' ');
+    buffer_add_text(words, word);
+}
+
+/* Everything that comes out of payload, as words. Each step must advance. */
+static void
+read_payload(enum record_kind kind, struct span payload, struct buffer *words)
+{
+    struct record_decoder *decoder = record_decoder_new(kind, &limits);
+    struct record_cursor cursor = record_cursor(payload);
+    struct record_cursor before = cursor;
+    struct record record;
+    enum reason reason;
+    buffer_clear(words);
+    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason)) {
+        assert_true(cursor.at > before.at || cursor.place != before.place);
+        assert_true(cursor.at <= payload.len);
+        before = cursor;
+        struct buffer word = {0};
+        if (reason != REASON_NONE)
+            buffer_add_text(&word, reason_word(reason));
+        else if (kind == RECORD_LINE)
+            buffer_printf(&word, "<%.*s>", (int)record.body.len, record.body.at);
+        else
+            buffer_add_int(&word, record.time_ms);
+        add_word(words, buffer_text(&word));
+        buffer_free(&word);
+    }
+    assert_int_equal(record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason), 0);
+    record_decoder_free(decoder);
+}
+
+static void
+check_payload(enum record_kind kind, const struct payload_case *test)
+{
+    struct buffer words = {0};
+    char *copy = malloc(test->len > 0 ? test->len : 1);
+    assert_non_null(copy);
+    memcpy(copy, test->payload, test->len);
+    read_payload(kind, span_at(copy, test->len), &words);
+    if (strcmp(buffer_text(&words), test->expected) != 0)
+        fail_msg("%s: '%s' instead of '%s'", test->name, buffer_text(&words), test->expected);
+    free(copy);
+    buffer_free(&words);
+}
+
+static void
+test_payloads(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++)
+        check_payload(RECORD_STEP_TRAINER, &payloads[i]);
+}
+
+static void
+test_lines_are_not_looked_into(void **state)
+{
+    (void)state;
+    static const struct payload_case lines[] = {
+        {"nothing", TEXT(""), "bad_json"},
+        {"lines", TEXT("{a\n\n \r\n  b \r\n[c]\n"), "<{a> <b > <[c]>"},
+        {"no line end", TEXT("\xef\xbb\xbf[a"), "<[a>"},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        check_payload(RECORD_LINE, &lines[i]);
+}
+
+static void
+test_none_is_an_empty_payload(void **state)
+{
+    (void)state;
+    struct buffer words = {0};
+    read_payload(RECORD_CUSTOMER, (struct span){NULL, 0}, &words);
+    assert_string_equal(buffer_text(&words), "bad_json");
+    buffer_free(&words);
+}
+
+static void
+test_a_large_payload_is_one_refused_record(void **state)
+{
+    (void)state;
+    struct buffer payload = {0};
+    struct buffer words = {0};
+    buffer_add_text(&payload, S("1"));
+    while (payload.len < PAYLOAD_MAX)
+        buffer_add_byte(&payload, ' ');
+    for (int kind = RECORD_CUSTOMER; kind <= RECORD_LINE; kind++) {
+        read_payload((enum record_kind)kind, buffer_span(&payload), &words);
+        assert_string_not_equal(buffer_text(&words), "too_large");
+    }
+    buffer_add_byte(&payload, ' ');
+    for (int kind = RECORD_CUSTOMER; kind <= RECORD_LINE; kind++) {
+        read_payload((enum record_kind)kind, buffer_span(&payload), &words);
+        assert_string_equal(buffer_text(&words), "too_large");
+    }
+    buffer_free(&payload);
+    buffer_free(&words);
+}
+
+/* Cut a record at every byte: it must cost one refusal and none of its neighbours. */
+static void
+test_a_cut_record_harms_no_neighbour(void **state)
+{
+    (void)state;
+    static const char record[] = "{\"sensorReadingTime\":2,\"serialNumber\":\"\\u0041 \\\"b\","
+                                 "\"more\":{\"a\":[1,{\"b\":null}]},\"distanceFromObject\":-1.5e0}";
+    struct buffer payload = {0};
+    struct buffer words = {0};
+    for (size_t cut = 1; cut < sizeof record - 1; cut++) {
+        for (int crlf = 0; crlf <= 1; crlf++) {
+            const char *line_end = crlf ? "\r\n" : "\n";
+            buffer_clear(&payload);
+            buffer_add_text(&payload, S("1"));
+            buffer_add_text(&payload, line_end);
+            buffer_add(&payload, record, cut);
+            buffer_add_text(&payload, line_end);
+            buffer_add_text(&payload, S("3"));
+            buffer_add_text(&payload, line_end);
+            buffer_add_text(&payload, S("4"));
+            read_payload(RECORD_STEP_TRAINER, buffer_span(&payload), &words);
+            if (strcmp(buffer_text(&words), "1 bad_json 3 4") != 0)
+                fail_msg("cut at %zu: %s", cut, buffer_text(&words));
+        }
+    }
+    buffer_free(&payload);
+    buffer_free(&words);
+}
+
+/* Not a time limit: the work of a mebibyte of faults is far beyond any test's patience if it grows with the square. */
+static void
+test_many_faults_cost_no_more_than_their_bytes(void **state)
+{
+    (void)state;
+    static const char *const faults[] = {"{", "{}", "{x}", "{\"a\":\n", "[", ",", "{\"a\":[\n{}\n", "{\"", "\"", "x\n"};
+    enum { SIZE = 1 << 20 };
+    struct record_limits wide = limits;
+    wide.payload_bytes_max = 2 * SIZE;
+    struct record_decoder *decoder = record_decoder_new(RECORD_STEP_TRAINER, &wide);
+    for (size_t i = 0; i < 2 * (sizeof faults / sizeof faults[0]); i++) {
+        struct buffer payload = {0};
+        struct record record;
+        enum reason reason;
+        if (i % 2 == 1)
+            buffer_add_byte(&payload, '[');
+        while (payload.len < SIZE)
+            buffer_add_text(&payload, faults[i / 2]);
+        struct record_cursor cursor = record_cursor(buffer_span(&payload));
+        unsigned count = 0;
+        while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason)) {
+            assert_int_not_equal(reason, REASON_NONE);
+            count++;
+        }
+        assert_in_range(count, 1, SIZE);
+        buffer_free(&payload);
+    }
+    record_decoder_free(decoder);
+}
+
+static void
+test_names_of_kinds(void **state)
+{
+    (void)state;
+    assert_string_equal(record_kind_name(RECORD_CUSTOMER), "customer");
+    assert_string_equal(record_kind_name(RECORD_ACCELEROMETER), "accelerometer");
+    assert_string_equal(record_kind_name(RECORD_STEP_TRAINER), "step_trainer");
+    for (int kind = RECORD_CUSTOMER; kind <= RECORD_STEP_TRAINER; kind++) {
+        struct buffer text = {0};
+        buffer_printf(&text, "{%s}", bodies[kind]);
+        struct decoded d = decode_from((enum record_kind)kind, buffer_text(&text), RECORD_FROM_LANDING);
+        assert_int_equal(d.reason, REASON_NONE);
+        decoded_free(&d);
+        buffer_free(&text);
+    }
+    record_decoder_free(NULL);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_customer),
+        cmocka_unit_test(test_accelerometer),
+        cmocka_unit_test(test_step_trainer),
+        cmocka_unit_test(test_bodies_go_out_as_they_came),
+        cmocka_unit_test(test_readings_are_checked),
+        cmocka_unit_test(test_every_field_of_every_kind_is_checked),
+        cmocka_unit_test(test_escapes_are_resolved_in_keys),
+        cmocka_unit_test(test_withdrawn_markers),
+        cmocka_unit_test(test_encoded_withdrawn_markers_decode),
+        cmocka_unit_test(test_equal_records_have_equal_identity),
+        cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_lines_are_not_looked_into),
+        cmocka_unit_test(test_none_is_an_empty_payload),
+        cmocka_unit_test(test_a_large_payload_is_one_refused_record),
+        cmocka_unit_test(test_a_cut_record_harms_no_neighbour),
+        cmocka_unit_test(test_many_faults_cost_no_more_than_their_bytes),
+        cmocka_unit_test(test_names_of_kinds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
