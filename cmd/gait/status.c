@@ -55,7 +55,7 @@ state_of(const struct peer *peer)
 static void
 print_header(void)
 {
-    printf("%-25s %-9s %-14s", "PROCESS", "STATE", "INPUT");
+    printf("%-25s %-9s %-25s", "PROCESS", "STATE", "INPUT");
     for (unsigned i = 0; i < ANSWER_COUNTERS; i++)
         printf(" %9s", answer_counter_names[i]);
     printf(" %9s\n", "behind");
@@ -66,7 +66,7 @@ print_input(const struct peers *peers, const struct peer *peer, unsigned i)
 {
     const struct stream_input *declared = &peer->stream->inputs[i];
     const struct answer_input *input = &peer->answer.inputs[i];
-    printf("%-25s %-9s %-14s", i == 0 ? peer->stream->name : "", i == 0 ? state_of(peer) : "", declared->name);
+    printf("%-25s %-9s %-25s", i == 0 ? peer->stream->name : "", i == 0 ? state_of(peer) : "", declared->name);
     for (unsigned j = 0; j < ANSWER_COUNTERS; j++)
         printf(" %9" PRId64, input->counters[j]);
     if (declared->from != NULL)

@@ -296,15 +296,16 @@ done:
     return rc;
 }
 
-/* The file that position is in: where it begins and where the next one does. */
+/* The file that position is in: where it begins, where the next one does, and whether there is none. */
 static uint64_t
-file_of(struct inbox *inbox, uint64_t position, uint64_t *next)
+file_of(struct inbox *inbox, uint64_t position, uint64_t *next, bool *last)
 {
     unsigned i = inbox->file_count - 1;
 
     while (i > 0 && inbox->files[i] > position)
         i--;
-    *next = i + 1 < inbox->file_count ? inbox->files[i + 1] : inbox->end;
+    *last = i + 1 == inbox->file_count;
+    *next = *last ? inbox->end : inbox->files[i + 1];
     return inbox->files[i];
 }
 
@@ -361,9 +362,9 @@ entry_at(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t there, 
             want = (size_t)there;
         if (read_ahead(inbox, file, position, want) != 0)
             return -1;
-        if (inbox->ahead.len < want) /* shorter than it was made: damaged */
-            break;
         *entry = ahead_from(inbox, position);
+        if (entry->len < want) /* the file is shorter than it was made: what is whole before its end counts */
+            break;
     }
     entry->len = whole_entry(*entry);
     return 0;
@@ -374,11 +375,12 @@ inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry)
 {
     struct span bytes;
     uint64_t next;
+    bool last;
 
     for (;;) {
         pthread_mutex_lock(&inbox->lock);
         const uint64_t end = inbox->end;
-        const uint64_t file = file_of(inbox, *position, &next);
+        const uint64_t file = file_of(inbox, *position, &next, &last);
         pthread_mutex_unlock(&inbox->lock);
         if (*position >= end)
             return 0;
@@ -386,7 +388,7 @@ inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry)
             return -1;
         if (bytes.len > 0)
             break;
-        if (next == end) {
+        if (last) {
             log_error("inbox: %s: the entry at %" PRIu64 " is damaged", inbox->dir, *position);
             return -1;
         }
@@ -422,7 +424,8 @@ bool
 inbox_has_room(struct inbox *inbox)
 {
     pthread_mutex_lock(&inbox->lock);
-    bool room = (inbox->spare || make_spare(inbox) == 0) && inbox->end - inbox->released < inbox->bytes_max;
+    bool room = (inbox->spare || make_spare(inbox) == 0) && inbox->end - inbox->released < inbox->bytes_max &&
+                inbox->file_count + 1 < FILES_MAX; /* one for what is under way */
     pthread_mutex_unlock(&inbox->lock);
     return room;
 }

@@ -28,6 +28,9 @@ struct store {
 static int
 failed(struct store *store, const char *what, int rc)
 {
+    /* LMDB says this to whatever is asked of a transaction that has failed: what counts is why it did. */
+    if (rc == MDB_BAD_TXN && store->fault != STORE_FINE)
+        return -1;
     switch (rc) {
     case MDB_MAP_FULL:
         store->map_too_small = true;

@@ -12,9 +12,9 @@ listen "$work/rejected" -V 5 -t 'gait/rejected/#'
 customer eve@example.org trainer-5 1600000001000 1600000001000 | publish customer
 wait_until 30 "the customer" counter_is accelerometer-trusted customer taken 1
 
-# Publish standard input as one message and wait for its receipt.
+# Publish standard input as one message and wait for its receipt. (mosquitto_rr 2.0.11 sends nothing with -s or -f.)
 receipt() {
-    mosquitto_rr -V 5 -h 127.0.0.1 -p "$port" -q 1 -t gait/landing/accelerometer -e "test/receipt/$1" -W 30 -s
+    mosquitto_rr -V 5 -h 127.0.0.1 -p "$port" -q 1 -t gait/landing/accelerometer -e "gait/receipt/$1" -W 30 -m "$(cat)"
 }
 
 {

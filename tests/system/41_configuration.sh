@@ -21,7 +21,7 @@ port=$(free_port)
 printf '[accelerometer-trusted]\nconsent = any\nholdd = 1h\n' | configure
 wrong 3 "a key that does not exist"
 printf '[accelerometer]\nconsent = any\n' | configure
-wrong 2 "a section that does not exist"
+wrong 1 "a section that does not exist"
 printf '# a comment\n\n[accelerometer-trusted]\nconsent = maybe\n' | configure
 wrong 4 "a word that is not one of the choices"
 printf '[machine-learning-curated]\nwindow = 4\n' | configure

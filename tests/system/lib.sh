@@ -248,14 +248,16 @@ wait_idle() {
 listen() {
     local file=$1
     shift
+    : >"$file"
     stdbuf -oL mosquitto_sub -d -h 127.0.0.1 -p "$port" -q 1 -F '> %t %p' "$@" >"$file" 2>&1 &
     listener=$!
     wait_until 10 "a subscription" grep -q '^Subscribed' "$file"
 }
 
-# heard FILE PATTERN [COUNT]: FILE has COUNT (1) messages or more that match.
+# heard FILE PATTERN [COUNT]: FILE has COUNT (1) or more lines of messages that match: a message of several records has
+# its topic before the first.
 heard() {
-    [ "$(grep '^> ' "$1" | grep -cE -- "$2")" -ge "${3:-1}" ]
+    [ "$(grep -v -e '^Client ' -e '^Subscribed ' "$1" | grep -cE -- "$2")" -ge "${3:-1}" ]
 }
 
 # ask SQL: a value out of `gait status --json`, which the SQL finds in status.json.

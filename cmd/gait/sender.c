@@ -1,0 +1,581 @@
+#include "sender.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/wire.h"
+#include "mqtt/mqtt.h"
+#include "record/json.h"
+#include "streams/catalog.h"
+
+#include "interrupt.h"
+
+#define KINDS 3                         /* that land: the first ones of enum record_kind */
+#define LETTERS_MAX 128                 /* without receipt: enough that the process's batches can grow */
+#define LETTERS_BYTES_MAX (8 * 1024 * 1024) /* what a dead broker makes us hold */
+#define LETTER_BYTES_MAX (512 * 1024)   /* of one message: half of what a process takes by default */
+#define TICK_MS 100                     /* the longest wait between two looks at signals and the progress bar */
+#define RETRY_MS_MIN 20                 /* between attempts to connect, doubled up to */
+#define RETRY_MS_MAX 1000
+#define SILENCE_MS_MIN 10000            /* without a receipt before all is sent again, doubled up to */
+#define SILENCE_MS_MAX 300000           /* so that a process that is away for long does not find a queue full of repeats */
+#define RATE_CATCH_UP_MS 1000           /* after an outage the rate limit forgives no more than this */
+#define GOODBYE_MS 500
+
+enum link { LINK_DOWN, LINK_CONNECTING, LINK_UP, LINK_SUBSCRIBING, LINK_READY };
+
+/* A message that has no receipt yet. */
+struct letter {
+    enum record_kind kind;
+    unsigned records;
+    struct buffer payload; /* for our own thread only */
+    bool unsent;
+    bool receipted;
+};
+
+/* A message in the making. */
+struct draft {
+    struct buffer payload;
+    unsigned records;
+};
+
+struct topics {
+    char *landing;
+    char *status; /* of the process that takes the records */
+};
+
+struct sender {
+    struct sender_options options;
+    struct wire *wire;
+    struct wire_options wire_options;
+    char *name;
+    char *receipt_topic;
+    struct topics topics[KINDS];
+
+    struct draft drafts[KINDS];
+    uint64_t records;
+    uint64_t messages;
+    size_t letters_bytes; /* in all letters */
+    int64_t tick_ms;      /* when the next one is due */
+    int64_t rate_start_ms;
+    uint64_t rate_records; /* sent since then */
+    int64_t retry_at_ms;
+    int64_t retry_ms;
+    bool outage_told;
+    bool silence_told;
+
+    pthread_mutex_t lock; /* for what follows, and the letters' last two members */
+    pthread_cond_t changed;
+    uint64_t events; /* counts everything that is worth a look */
+    enum link link;
+    char down_reason[128];
+    /* Letters first … next − 1, each at its number modulo LETTERS_MAX. Numbers begin with 1. */
+    struct letter letters[LETTERS_MAX];
+    uint64_t first;
+    uint64_t next;
+    int64_t heard_ms; /* when the last receipt came, or the wait for one began */
+    int64_t silence_ms;
+    uint64_t receipted;
+    uint64_t duplicate;
+    uint64_t invalid;
+};
+
+static struct letter *
+letter_at(struct sender *sender, uint64_t number)
+{
+    return &sender->letters[number % LETTERS_MAX];
+}
+
+/*
+ * What the wire tells us, in its threads.
+ */
+
+static void
+change_link(struct sender *sender, enum link link, const char *reason)
+{
+    pthread_mutex_lock(&sender->lock);
+    sender->link = link;
+    snprintf(sender->down_reason, sizeof sender->down_reason, "%s", reason);
+    sender->events++;
+    pthread_cond_signal(&sender->changed);
+    pthread_mutex_unlock(&sender->lock);
+}
+
+static void
+on_up(void *context, bool session_kept)
+{
+    (void)session_kept; /* ours ends with the connection */
+    change_link(context, LINK_UP, "");
+}
+
+static void
+on_down(void *context, const char *reason)
+{
+    change_link(context, LINK_DOWN, reason);
+}
+
+/* With the lock held: everything of kinds [from, to) goes out again. */
+static void
+mark_unsent(struct sender *sender, unsigned from, unsigned to)
+{
+    for (uint64_t number = sender->first; number < sender->next; number++) {
+        struct letter *letter = letter_at(sender, number);
+        if (letter->kind >= from && letter->kind < to)
+            letter->unsent = true;
+    }
+}
+
+static void
+on_subscribed(void *context, bool ok, const char *reason)
+{
+    struct sender *sender = context;
+    if (!ok)
+        log_fatal("the broker refuses to let us read receipts: %s", reason);
+    pthread_mutex_lock(&sender->lock);
+    mark_unsent(sender, 0, KINDS);
+    sender->heard_ms = clock_steady_ms(); /* nothing could be heard while the connection was lost */
+    pthread_mutex_unlock(&sender->lock);
+    change_link(sender, LINK_READY, "");
+}
+
+static void
+on_receipt(struct sender *sender, const struct wire_message *message)
+{
+    static const struct json_limits limits = {.depth_max = 4, .string_bytes_max = 256};
+    if (message->correlation.len != 8)
+        return;
+    uint64_t number = bytes_get_u64(message->correlation.at);
+    struct json *receipt = json_parse(message->payload, &limits);
+    if (receipt == NULL)
+        return;
+    pthread_mutex_lock(&sender->lock);
+    if (number >= sender->first && number < sender->next && !letter_at(sender, number)->receipted) {
+        struct letter *letter = letter_at(sender, number);
+        letter->receipted = true;
+        sender->receipted += letter->records;
+        sender->duplicate += (uint64_t)json_int_at(receipt, "duplicate", 0);
+        sender->invalid += (uint64_t)json_int_at(receipt, "invalid", 0);
+        sender->heard_ms = clock_steady_ms();
+        sender->silence_ms = SILENCE_MS_MIN;
+        sender->events++;
+        pthread_cond_signal(&sender->changed);
+    }
+    pthread_mutex_unlock(&sender->lock);
+    json_free(receipt);
+}
+
+/* A process that has just started may have died between its commit and its receipts. */
+static void
+on_status(struct sender *sender, unsigned kind)
+{
+    pthread_mutex_lock(&sender->lock);
+    mark_unsent(sender, kind, kind + 1);
+    sender->events++;
+    pthread_cond_signal(&sender->changed);
+    pthread_mutex_unlock(&sender->lock);
+}
+
+static void
+on_message(void *context, const struct wire_message *message)
+{
+    struct sender *sender = context;
+    if (span_is(message->topic, sender->receipt_topic)) {
+        on_receipt(sender, message);
+        return;
+    }
+    if (message->retained || !span_is(message->payload, "online"))
+        return;
+    for (unsigned i = 0; i < KINDS; i++) {
+        if (span_is(message->topic, sender->topics[i].status))
+            on_status(sender, i);
+    }
+}
+
+static void
+on_delivered(void *context, uint64_t token)
+{
+    (void)context;
+    (void)token; /* the broker has it; only a receipt counts */
+}
+
+/*
+ * The work, in the caller's thread. Calls into the wire are made without the lock.
+ */
+
+static void
+connect_when_due(struct sender *sender)
+{
+    int64_t now_ms = clock_steady_ms();
+    if (now_ms < sender->retry_at_ms)
+        return;
+    if (!sender->outage_told && sender->retry_ms > RETRY_MS_MIN) { /* not for the first attempt */
+        char reason[sizeof sender->down_reason];
+        pthread_mutex_lock(&sender->lock);
+        memcpy(reason, sender->down_reason, sizeof reason);
+        pthread_mutex_unlock(&sender->lock);
+        fprintf(stderr, "gait %s: waiting for the broker (%s)\n", sender->options.command, reason);
+        sender->outage_told = true;
+    }
+    sender->retry_at_ms = now_ms + sender->retry_ms;
+    sender->retry_ms = sender->retry_ms * 2 < RETRY_MS_MAX ? sender->retry_ms * 2 : RETRY_MS_MAX;
+    change_link(sender, LINK_CONNECTING, "");
+    if (sender->wire->calls->connect(sender->wire) != 0)
+        change_link(sender, LINK_DOWN, "can't connect");
+}
+
+static void
+subscribe(struct sender *sender)
+{
+    const char *filters[1 + KINDS] = {sender->receipt_topic};
+    for (unsigned i = 0; i < KINDS; i++)
+        filters[1 + i] = sender->topics[i].status;
+    pthread_mutex_lock(&sender->lock);
+    bool still_up = sender->link == LINK_UP; /* else on_down was faster, and comes only once */
+    if (still_up)
+        sender->link = LINK_SUBSCRIBING;
+    pthread_mutex_unlock(&sender->lock);
+    /* If it fails, the connection has just been lost, and on_down says so. */
+    if (still_up)
+        (void)sender->wire->calls->subscribe(sender->wire, filters, 1 + KINDS, WIRE_AT_LEAST_ONCE);
+}
+
+/* Forget the letters that have their receipt, from the oldest on. */
+static void
+drop_receipted(struct sender *sender)
+{
+    pthread_mutex_lock(&sender->lock);
+    while (sender->first < sender->next && letter_at(sender, sender->first)->receipted) {
+        struct letter *letter = letter_at(sender, sender->first);
+        sender->letters_bytes -= letter->payload.len;
+        buffer_clear(&letter->payload);
+        sender->first++;
+    }
+    pthread_mutex_unlock(&sender->lock);
+}
+
+static void
+check_silence(struct sender *sender)
+{
+    int64_t now_ms = clock_steady_ms();
+    pthread_mutex_lock(&sender->lock);
+    bool silent = sender->first < sender->next && now_ms - sender->heard_ms >= sender->silence_ms;
+    enum record_kind kind = letter_at(sender, sender->first)->kind;
+    if (silent) {
+        mark_unsent(sender, 0, KINDS);
+        sender->heard_ms = now_ms;
+        sender->silence_ms = sender->silence_ms * 2 < SILENCE_MS_MAX ? sender->silence_ms * 2 : SILENCE_MS_MAX;
+    }
+    bool heard_since = sender->silence_ms == SILENCE_MS_MIN;
+    pthread_mutex_unlock(&sender->lock);
+    if (silent && !sender->silence_told)
+        fprintf(stderr, "gait %s: no receipts for %d s: does %s run?\n", sender->options.command,
+                SILENCE_MS_MIN / 1000, catalog_landing(record_kind_name(kind))->name);
+    sender->silence_told = !heard_since;
+}
+
+/* -1 when the connection is gone. */
+static int
+send_letter(struct sender *sender, uint64_t number)
+{
+    struct letter *letter = letter_at(sender, number);
+    char correlation[8];
+    bytes_put_u64(correlation, number);
+    struct wire_message message = {
+        .topic = span_of(sender->topics[letter->kind].landing),
+        .payload = buffer_span(&letter->payload),
+        .response_topic = span_of(sender->receipt_topic),
+        .correlation = {correlation, sizeof correlation},
+        .delivery = WIRE_AT_LEAST_ONCE,
+    };
+    return sender->wire->calls->publish(sender->wire, &message, 0);
+}
+
+static void
+send_unsent(struct sender *sender)
+{
+    for (uint64_t number = sender->first; number < sender->next; number++) {
+        struct letter *letter = letter_at(sender, number);
+        pthread_mutex_lock(&sender->lock);
+        bool send = sender->link == LINK_READY && letter->unsent && !letter->receipted;
+        letter->unsent = letter->unsent && !send;
+        pthread_mutex_unlock(&sender->lock);
+        /* If it fails, everything is marked again after the next connect. */
+        if (send && send_letter(sender, number) != 0)
+            return;
+    }
+}
+
+/* Do whatever can be done now without waiting. */
+static void
+work(struct sender *sender)
+{
+    drop_receipted(sender);
+    pthread_mutex_lock(&sender->lock);
+    enum link link = sender->link;
+    pthread_mutex_unlock(&sender->lock);
+    switch (link) {
+    case LINK_DOWN:
+        connect_when_due(sender);
+        break;
+    case LINK_UP:
+        subscribe(sender);
+        break;
+    case LINK_READY:
+        sender->outage_told = false;
+        sender->retry_ms = RETRY_MS_MIN;
+        check_silence(sender);
+        send_unsent(sender);
+        break;
+    default:
+        break;
+    }
+    int64_t now_ms = clock_steady_ms();
+    if (now_ms >= sender->tick_ms && sender->options.tick != NULL) {
+        sender->tick_ms = now_ms + TICK_MS;
+        sender->options.tick(sender->options.context);
+    }
+}
+
+/* Wait until something has happened since `events` was seen, or until_ms, a tick at most. */
+static void
+wait_for_event(struct sender *sender, uint64_t events, int64_t until_ms)
+{
+    int64_t limit_ms = clock_steady_ms() + TICK_MS;
+    if (until_ms > limit_ms)
+        until_ms = limit_ms;
+    struct timespec deadline = {until_ms / 1000, until_ms % 1000 * 1000000L};
+    pthread_mutex_lock(&sender->lock);
+    while (sender->events == events) {
+        if (pthread_cond_timedwait(&sender->changed, &sender->lock, &deadline) != 0)
+            break;
+    }
+    pthread_mutex_unlock(&sender->lock);
+}
+
+/* Work and wait until done says true, with `bytes` for it to look at. 0, or -1 when a signal came. */
+static int
+work_until(struct sender *sender, bool (*done)(const struct sender *sender, size_t bytes), size_t bytes)
+{
+    for (;;) {
+        pthread_mutex_lock(&sender->lock);
+        uint64_t events = sender->events;
+        bool down = sender->link == LINK_DOWN;
+        pthread_mutex_unlock(&sender->lock);
+        work(sender);
+        if (done(sender, bytes))
+            return 0;
+        if (interrupt_signal() != 0)
+            return -1;
+        wait_for_event(sender, events, down ? sender->retry_at_ms : INT64_MAX);
+    }
+}
+
+static bool
+has_room(const struct sender *sender, size_t bytes)
+{
+    return sender->next == sender->first ||
+           (sender->next - sender->first < LETTERS_MAX && sender->letters_bytes + bytes <= LETTERS_BYTES_MAX);
+}
+
+static bool
+has_all_receipts(const struct sender *sender, size_t bytes)
+{
+    (void)bytes;
+    return sender->next == sender->first;
+}
+
+/* When the next message may go. */
+static int64_t
+rate_due_ms(const struct sender *sender)
+{
+    if (sender->options.records_per_s == 0)
+        return 0;
+    return sender->rate_start_ms + (int64_t)sender->rate_records * 1000 / sender->options.records_per_s;
+}
+
+/* 0, or -1 when a signal came. */
+static int
+keep_rate(struct sender *sender, unsigned records)
+{
+    if (sender->options.records_per_s == 0)
+        return 0;
+    int64_t due_ms = rate_due_ms(sender);
+    for (int64_t now_ms = clock_steady_ms(); now_ms < due_ms; now_ms = clock_steady_ms()) {
+        pthread_mutex_lock(&sender->lock);
+        uint64_t events = sender->events;
+        pthread_mutex_unlock(&sender->lock);
+        work(sender);
+        if (interrupt_signal() != 0)
+            return -1;
+        wait_for_event(sender, events, due_ms);
+    }
+    if (clock_steady_ms() - due_ms > RATE_CATCH_UP_MS) { /* the first message, or one after an outage */
+        sender->rate_start_ms = clock_steady_ms();
+        sender->rate_records = 0;
+    }
+    sender->rate_records += records;
+    return 0;
+}
+
+/* Make a letter of the draft and send it. 0, or -1 when a signal came. */
+static int
+post(struct sender *sender, enum record_kind kind)
+{
+    struct draft *draft = &sender->drafts[kind];
+    if (draft->records == 0)
+        return 0;
+    if (keep_rate(sender, draft->records) != 0 || work_until(sender, has_room, draft->payload.len) != 0)
+        return -1;
+    pthread_mutex_lock(&sender->lock);
+    if (sender->first == sender->next)
+        sender->heard_ms = clock_steady_ms();
+    struct letter *letter = letter_at(sender, sender->next);
+    struct buffer empty = letter->payload; /* its memory serves the next draft */
+    letter->kind = kind;
+    letter->records = draft->records;
+    letter->payload = draft->payload;
+    letter->unsent = true;
+    letter->receipted = false;
+    sender->next++;
+    pthread_mutex_unlock(&sender->lock);
+    sender->letters_bytes += letter->payload.len;
+    sender->messages++;
+    *draft = (struct draft){empty, 0};
+    work(sender);
+    return 0;
+}
+
+/*
+ * The interface.
+ */
+
+static char *
+make_text(const char *a, const char *b, const char *c)
+{
+    char *text = NULL;
+    if (asprintf(&text, "%s%s%s", a, b, c) < 0)
+        log_fatal("out of memory");
+    return text;
+}
+
+static void
+make_names(struct sender *sender)
+{
+    uint32_t random;
+    char suffix[16];
+    const char *prefix = sender->options.prefix;
+    hash_init();
+    hash_random(&random, sizeof random);
+    snprintf(suffix, sizeof suffix, "-%08" PRIx32, random);
+    sender->name = make_text("gait-", sender->options.command, suffix);
+    sender->receipt_topic = make_text(prefix, "/receipt/", sender->name);
+    for (unsigned i = 0; i < KINDS; i++) {
+        const char *kind = record_kind_name((enum record_kind)i);
+        sender->topics[i].landing = make_text(prefix, "/landing/", kind);
+        sender->topics[i].status = make_text(prefix, "/status/", catalog_landing(kind)->name);
+    }
+}
+
+struct sender *
+sender_new(const struct sender_options *options)
+{
+    struct sender *sender = calloc(1, sizeof *sender);
+    pthread_condattr_t monotonic;
+    if (sender == NULL)
+        log_fatal("out of memory");
+    sender->options = *options;
+    make_names(sender);
+    sender->wire_options.client_name = sender->name;
+    sender->retry_ms = RETRY_MS_MIN;
+    sender->silence_ms = SILENCE_MS_MIN;
+    sender->first = sender->next = 1;
+    sender->rate_start_ms = INT64_MIN / 2; /* long ago: the first message starts the clock */
+    pthread_mutex_init(&sender->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&sender->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    const struct wire_events events = {sender, on_up, on_subscribed, on_down, on_message, on_delivered};
+    sender->wire = mqtt_wire(options->broker, &sender->wire_options, &events);
+    if (sender->wire == NULL) {
+        sender_free(sender);
+        return NULL;
+    }
+    return sender;
+}
+
+int
+sender_add(struct sender *sender, enum record_kind kind, struct span record)
+{
+    struct draft *draft = &sender->drafts[kind];
+    if (draft->payload.len != 0 && draft->payload.len + 1 + record.len > LETTER_BYTES_MAX && post(sender, kind) != 0)
+        return -1;
+    if (draft->payload.len != 0)
+        buffer_add_byte(&draft->payload, '\n');
+    buffer_add_span(&draft->payload, record);
+    draft->records++;
+    sender->records++;
+    return draft->records >= sender->options.batch_records ? post(sender, kind) : 0;
+}
+
+int
+sender_flush(struct sender *sender)
+{
+    for (unsigned i = 0; i < KINDS; i++) {
+        if (post(sender, (enum record_kind)i) != 0)
+            return -1;
+    }
+    work(sender);
+    return interrupt_signal() != 0 ? -1 : 0;
+}
+
+int
+sender_finish(struct sender *sender)
+{
+    return sender_flush(sender) == 0 ? work_until(sender, has_all_receipts, 0) : -1;
+}
+
+struct sender_totals
+sender_totals(struct sender *sender)
+{
+    struct sender_totals totals = {.records = sender->records, .messages = sender->messages};
+    pthread_mutex_lock(&sender->lock);
+    totals.receipted = sender->receipted;
+    totals.duplicate = sender->duplicate;
+    totals.invalid = sender->invalid;
+    pthread_mutex_unlock(&sender->lock);
+    return totals;
+}
+
+void
+sender_free(struct sender *sender)
+{
+    if (sender == NULL)
+        return;
+    if (sender->wire != NULL) {
+        sender->wire->calls->disconnect(sender->wire, GOODBYE_MS);
+        sender->wire->calls->free(sender->wire);
+    }
+    for (unsigned i = 0; i < LETTERS_MAX; i++)
+        buffer_free(&sender->letters[i].payload);
+    for (unsigned i = 0; i < KINDS; i++) {
+        buffer_free(&sender->drafts[i].payload);
+        free(sender->topics[i].landing);
+        free(sender->topics[i].status);
+    }
+    free(sender->receipt_topic);
+    free(sender->name);
+    pthread_mutex_destroy(&sender->lock);
+    pthread_cond_destroy(&sender->changed);
+    free(sender);
+}

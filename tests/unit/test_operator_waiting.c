@@ -1,0 +1,298 @@
+/*
+ * waiting: whoever waits is asked about after each wake, once a round, is turned out when the time is up, and counted in
+ * bytes all the while.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "operator/waiting.h"
+#include "operator_bench.h"
+
+#define RECORD_BYTES(body_bytes) (WAITING_KEY_BYTES + 8 + (body_bytes))
+
+static char dir[64];
+static struct store *store;
+static struct waiting waiting;
+
+static const struct waiting_names names = {"room", "wakes", "agenda", "size"};
+
+static void
+start(void)
+{
+    store = store_open(dir, BENCH_MAP_BYTES);
+    assert_non_null(store);
+    assert_int_equal(waiting_open(&waiting, store, &names), 0);
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(waiting_load(&waiting), 0);
+}
+
+static void
+stop(void)
+{
+    waiting_free(&waiting);
+    store_close(store);
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    bench_make_dir(dir);
+    start();
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    stop();
+    bench_remove_dir(dir);
+    return 0;
+}
+
+static struct hash_id
+person(unsigned number)
+{
+    struct hash_id id = {{0}};
+    id.bytes[15] = (unsigned char)number;
+    return id;
+}
+
+/* Record `number` of the person, whose body is one letter. */
+static void
+enter(unsigned owner, unsigned number, int64_t arrived_ms, char letter)
+{
+    const struct hash_id id = person(owner);
+    char tie[WAITING_TIE_BYTES];
+    bytes_put_u64(tie, number / 3); /* some at the same time */
+    bytes_put_u64(tie + 8, number);
+    assert_int_equal(waiting_enter(&waiting, &id, tie, arrived_ms, span_at(&letter, 1)), 0);
+}
+
+static void
+wake(unsigned owner)
+{
+    const struct hash_id id = person(owner);
+    assert_int_equal(waiting_wake(&waiting, &id), 0);
+}
+
+/* Who was asked about and expired: a letter each, capital ones expired. */
+static struct buffer asked;
+static const char *go; /* letters that go */
+
+static enum waiting_answer
+ask(void *context, const struct waiting_record *record)
+{
+    (void)context;
+    assert_int_equal(record->body.len, 1);
+    buffer_add_byte(&asked, record->body.at[0]);
+    return strchr(go, record->body.at[0]) != NULL ? WAITING_GO : WAITING_STAY;
+}
+
+static int
+expire(void *context, const struct waiting_record *record)
+{
+    (void)context;
+    buffer_add_byte(&asked, (char)(record->body.at[0] - 'a' + 'A'));
+    return 0;
+}
+
+/* Work until less than budget is done; what was asked and expired must be `expected`. */
+static void
+assert_work(unsigned budget, int64_t expired_ms, const char *going, const char *expected)
+{
+    int done;
+    buffer_clear(&asked);
+    go = going;
+    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    do {
+        done = waiting_work(&waiting, budget, expired_ms, NULL, ask, expire);
+        assert_true(done >= 0);
+    } while (done >= (int)budget);
+    assert_string_equal(buffer_text(&asked), expected);
+    buffer_free(&asked);
+}
+
+static void
+nobody_is_asked_about_before_a_wake(void **state)
+{
+    (void)state;
+    enter(1, 0, 0, 'a');
+    assert_work(10, -1, "a", "");
+    assert_int_equal(waiting_due_ms(&waiting, 50), 50);
+    wake(1);
+    assert_int_equal(waiting_due_ms(&waiting, 50), 0);
+    assert_work(10, -1, "a", "a");
+    wake(1); /* nobody is there */
+    assert_int_equal(waiting_due_ms(&waiting, 50), 50); /* the agenda does not know that it left */
+    assert_work(10, 0, "a", "");
+    assert_int_equal(waiting_due_ms(&waiting, 50), INT64_MAX);
+}
+
+/* Whatever the budget, everybody woken is asked about once, in order of time. */
+static void
+each_is_asked_about_once_a_wake(void **state)
+{
+    (void)state;
+    for (unsigned budget = 1; budget <= 9; budget++) {
+        enter(2, 5, 0, 'h');
+        enter(1, 4, 0, 'e');
+        enter(1, 0, 0, 'a');
+        enter(3, 0, 0, 'x');
+        enter(1, 2, 0, 'c');
+        enter(1, 1, 0, 'b');
+        enter(1, 3, 0, 'd');
+        enter(2, 4, 0, 'g');
+        wake(1);
+        wake(2);
+        wake(1);
+        assert_work(budget, -1, "", "abcdegh");
+        assert_work(budget, -1, "", "");
+        wake(2);
+        wake(1);
+        assert_work(budget, -1, "bdg", "abcdegh");
+        wake(1);
+        assert_work(budget, -1, "ace", "ace");
+        wake(2);
+        wake(3);
+        assert_work(budget, -1, "hx", "hx");
+        assert_int_equal(waiting.bytes, 0);
+        assert_int_equal(store_count(store, waiting.room), 0);
+        assert_int_equal(store_count(store, waiting.wakes), 0);
+    }
+}
+
+/* A change in the middle of a round concerns those who were asked about before it too. */
+static void
+a_wake_in_the_middle_begins_again(void **state)
+{
+    (void)state;
+    enter(1, 0, 0, 'a');
+    enter(1, 1, 0, 'b');
+    enter(1, 2, 0, 'c');
+    wake(1);
+    go = "";
+    assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2);
+    wake(1);
+    assert_work(2, -1, "abc", "abc");
+}
+
+static void
+who_comes_during_a_round_is_not_lost(void **state)
+{
+    (void)state;
+    for (unsigned number = 2; number < 8; number += 2)
+        enter(1, number, 0, (char)('a' + number));
+    wake(1);
+    go = "";
+    assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2); /* c and e */
+    enter(1, 3, 0, 'd'); /* behind: not in this round, so it must not be there when a wake is over */
+    enter(1, 5, 0, 'f'); /* ahead */
+    assert_work(2, -1, "", "fg");
+    wake(1);
+    assert_work(2, -1, "cdefg", "cdefg");
+}
+
+static void
+the_time_is_up_exactly_then(void **state)
+{
+    (void)state;
+    enter(1, 0, 0, 'a');
+    assert_int_equal(waiting_flush(&waiting, 100), 0);
+    enter(1, 1, 0, 'b');
+    assert_int_equal(waiting_flush(&waiting, 200), 0);
+    assert_work(10, 99, "", "");
+    assert_work(10, 100, "", "A");
+    assert_int_equal(waiting.bytes, RECORD_BYTES(1));
+    assert_work(10, 200, "", "B");
+    assert_int_equal(waiting.bytes, 0);
+}
+
+static void
+who_is_woken_in_time_goes_before_the_time_is_up(void **state)
+{
+    (void)state;
+    enter(1, 0, 0, 'a');
+    enter(1, 1, 0, 'b');
+    assert_int_equal(waiting_flush(&waiting, 100), 0);
+    wake(1);
+    assert_work(1, 100, "a", "abB");
+}
+
+/* Everything that a restart must find again: bytes, wakes and how far they are. */
+static void
+a_restart_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    for (unsigned number = 0; number < 5; number++)
+        enter(1, number, 0, (char)('a' + number));
+    wake(1);
+    go = "";
+    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2);
+    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    assert_int_equal(store_commit(store), 0);
+    stop();
+    buffer_free(&asked);
+    start();
+    assert_int_equal(waiting.bytes, 5 * RECORD_BYTES(1));
+    assert_int_equal(waiting_bytes_with(&waiting, 7), 5 * RECORD_BYTES(1) + RECORD_BYTES(7));
+    assert_int_equal(waiting_due_ms(&waiting, 0), 0);
+    assert_work(2, -1, "cd", "cde");
+    assert_int_equal(waiting.bytes, 3 * RECORD_BYTES(1));
+    assert_work(1, 0, "", "ABE");
+}
+
+static void
+an_abort_undoes_entries_wakes_and_releases(void **state)
+{
+    (void)state;
+    enter(1, 0, 0, 'a');
+    enter(1, 1, 0, 'b');
+    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    assert_int_equal(store_commit(store), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(store_begin(store), 0);
+        assert_int_equal(waiting_load(&waiting), 0);
+        assert_int_equal(waiting.bytes, 2 * RECORD_BYTES(1));
+        assert_int_equal(waiting_due_ms(&waiting, 9), 9);
+        enter(2, 2, 0, 'c');
+        wake(2);
+        wake(1);
+        assert_work(10, -1, "ac", "abc");
+        store_abort(store);
+    }
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(waiting_load(&waiting), 0);
+    assert_work(10, 0, "", "AB");
+}
+
+static int
+forget_asked(void **state)
+{
+    buffer_free(&asked);
+    return tear_down(state);
+}
+
+int
+main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, forget_asked)
+    const struct CMUnitTest tests[] = {
+        EACH(nobody_is_asked_about_before_a_wake),
+        EACH(each_is_asked_about_once_a_wake),
+        EACH(a_wake_in_the_middle_begins_again),
+        EACH(who_comes_during_a_round_is_not_lost),
+        EACH(the_time_is_up_exactly_then),
+        EACH(who_is_woken_in_time_goes_before_the_time_is_up),
+        EACH(a_restart_goes_on_where_it_was),
+        EACH(an_abort_undoes_entries_wakes_and_releases),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

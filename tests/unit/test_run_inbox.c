@@ -1,0 +1,796 @@
+/* inbox: what is acknowledged is kept, whatever is torn. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "run/inbox.h"
+#include "scratch_dir.h"
+
+#define PAYLOAD_MAX 4096
+#define ROOM (UINT64_C(1) << 40)
+#define FILE_BYTES (4u << 20) /* the smallest there is, which small payloads get */
+
+static char dir[SCRATCH_DIR_SIZE];
+
+static int
+make_dir(void **state)
+{
+    (void)state;
+    scratch_dir_make(dir);
+    return 0;
+}
+
+static int
+remove_dir(void **state)
+{
+    (void)state;
+    umount2(dir, MNT_DETACH); /* of a test that failed before it could */
+    scratch_dir_remove(dir);
+    return 0;
+}
+
+/* The file that begins at begin. */
+static const char *
+file_at(uint64_t begin)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%016" PRIx64, dir, begin);
+    return path;
+}
+
+static bool
+there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static void
+append(struct inbox *inbox, unsigned input, const char *payload)
+{
+    const struct inbox_entry entry = {.input = input, .payload = span_of(payload)};
+    assert_int_equal(inbox_append(inbox, &entry), 0);
+}
+
+/* The next entry is this one. */
+static void
+expect(struct inbox *inbox, uint64_t *position, unsigned input, const char *payload)
+{
+    struct inbox_entry entry;
+    assert_int_equal(inbox_read(inbox, position, &entry), 1);
+    assert_int_equal(entry.input, input);
+    assert_int_equal(entry.payload.len, strlen(payload));
+    assert_memory_equal(entry.payload.at, payload, entry.payload.len);
+}
+
+static void
+expect_end(struct inbox *inbox, uint64_t position)
+{
+    struct inbox_entry entry;
+    assert_int_equal(inbox_read(inbox, &position, &entry), 0);
+    assert_int_equal(position, inbox_end(inbox));
+}
+
+/* Entries of one size: of these, how many fit into a file does not have to be guessed. */
+static void
+numbered(unsigned number, size_t size, struct buffer *payload)
+{
+    buffer_clear(payload);
+    buffer_printf(payload, "%u:", number);
+    while (payload->len < size)
+        buffer_add_byte(payload, (char)('a' + (number + payload->len) % 26));
+    buffer_text(payload);
+}
+
+static void
+append_numbered(struct inbox *inbox, unsigned number, size_t size)
+{
+    struct buffer payload = {0};
+    numbered(number, size, &payload);
+    append(inbox, number % 256, payload.data);
+    buffer_free(&payload);
+}
+
+static void
+expect_numbered(struct inbox *inbox, uint64_t *position, unsigned number, size_t size)
+{
+    struct buffer payload = {0};
+    numbered(number, size, &payload);
+    expect(inbox, position, number % 256, payload.data);
+    buffer_free(&payload);
+}
+
+/* Overwrite len bytes of the file that begins at begin. */
+static void
+scribble(uint64_t begin, uint64_t at, const void *bytes, size_t len)
+{
+    int fd = open(file_at(begin), O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_at(fd, bytes, len, at), 0);
+    close(fd);
+}
+
+/* Standard error goes to a file from here until log_holds, which says whether text was in it. */
+static int log_kept = -1;
+
+static void
+keep_log(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s.log", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    log_kept = dup(STDERR_FILENO);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
+static bool
+log_holds(const char *text)
+{
+    char path[128];
+    struct buffer content = {0};
+    snprintf(path, sizeof path, "%s.log", dir);
+    dup2(log_kept, STDERR_FILENO);
+    close(log_kept);
+    assert_int_equal(file_read(path, &content), 0);
+    unlink(path);
+    bool holds = strstr(buffer_text(&content), text) != NULL;
+    buffer_free(&content);
+    return holds;
+}
+
+static void
+entries_come_back_whole_and_in_order(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    const struct inbox_entry first = {.input = 255,
+                                      .response_topic = span_of("answer/here"),
+                                      .correlation = span_at("\0\1\2", 3),
+                                      .payload = span_of("{}")};
+    struct inbox_entry entry;
+    uint64_t position = 0;
+
+    assert_non_null(inbox);
+    expect_end(inbox, 0);
+    assert_int_equal(inbox_append(inbox, &first), 0);
+    append(inbox, 0, "");
+    append(inbox, 1, "third");
+    assert_int_equal(inbox_read(inbox, &position, &entry), 1);
+    assert_int_equal(entry.input, 255);
+    assert_true(span_is(entry.response_topic, "answer/here"));
+    assert_true(span_equal(entry.correlation, first.correlation));
+    assert_true(span_is(entry.payload, "{}"));
+    expect(inbox, &position, 0, "");
+    expect(inbox, &position, 1, "third");
+    expect_end(inbox, position);
+    append(inbox, 2, "later");
+    expect(inbox, &position, 2, "later");
+    inbox_close(inbox);
+}
+
+static void
+fields_and_payloads_may_have_their_full_size(void **state)
+{
+    (void)state;
+    const size_t payload_bytes = 3u << 20;
+    char *bytes = malloc(payload_bytes);
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, payload_bytes);
+    struct inbox_entry entry;
+    uint64_t position = 0;
+
+    memset(bytes, 'x', payload_bytes);
+    const struct inbox_entry large = {.response_topic = {bytes, INBOX_FIELD_BYTES_MAX},
+                                      .correlation = {bytes, INBOX_FIELD_BYTES_MAX},
+                                      .payload = {bytes, payload_bytes}};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(inbox_append(inbox, &large), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(inbox_read(inbox, &position, &entry), 1);
+        assert_true(span_equal(entry.response_topic, large.response_topic));
+        assert_true(span_equal(entry.correlation, large.correlation));
+        assert_true(span_equal(entry.payload, large.payload));
+    }
+    expect_end(inbox, position);
+    inbox_close(inbox);
+    free(bytes);
+}
+
+static void
+an_entry_that_fits_in_no_file_is_not_kept(void **state)
+{
+    (void)state;
+    char *bytes = calloc(1, FILE_BYTES);
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    const struct inbox_entry large = {.payload = {bytes, FILE_BYTES}};
+    uint64_t position = 0;
+
+    assert_int_equal(inbox_append(inbox, &large), -1);
+    append(inbox, 1, "small");
+    expect(inbox, &position, 1, "small");
+    expect_end(inbox, position);
+    inbox_close(inbox);
+    free(bytes);
+}
+
+static void
+reading_goes_over_file_boundaries_and_release_gives_files_up(void **state)
+{
+    (void)state;
+    const size_t size = 100000; /* does not divide a file, nor what is read at once */
+    const unsigned count = 200;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    uint64_t position = 0;
+    uint64_t middle = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        append_numbered(inbox, i, size);
+    for (unsigned i = 0; i < count; i++) {
+        expect_numbered(inbox, &position, i, size);
+        if (i == count / 2)
+            middle = position;
+    }
+    expect_end(inbox, position);
+    assert_true(there(file_at(0)));
+    inbox_release(inbox, middle);
+    assert_false(there(file_at(0)));
+    position = middle;
+    for (unsigned i = count / 2 + 1; i < count; i++)
+        expect_numbered(inbox, &position, i, size);
+    inbox_close(inbox);
+
+    inbox = inbox_open(dir, middle, ROOM, size);
+    position = middle;
+    for (unsigned i = count / 2 + 1; i < count; i++)
+        expect_numbered(inbox, &position, i, size);
+    append_numbered(inbox, count, size);
+    expect_numbered(inbox, &position, count, size);
+    inbox_release(inbox, position);
+    inbox_close(inbox);
+
+    unsigned files = 0;
+    DIR *listing = opendir(dir);
+    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing))
+        files += entry->d_name[0] != '.' && strcmp(entry->d_name, "spare") != 0;
+    closedir(listing);
+    assert_int_equal(files, 1); /* the one that is appended to */
+}
+
+/* Tearing. */
+
+#define TORN_COUNT 3
+static const char *const torn_payloads[TORN_COUNT] = {"{\"first\":1}", "{\"secnd\":2}", "{\"third\":3}"};
+
+/* Before the entries that are torn there are others that must stay. */
+static uint64_t
+write_torn(uint64_t *ends, struct buffer *content)
+{
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+
+    append(inbox, 9, "a safe one");
+    const uint64_t begin = inbox_end(inbox);
+    for (unsigned i = 0; i < TORN_COUNT; i++) {
+        append(inbox, i, torn_payloads[i]);
+        ends[i] = inbox_end(inbox);
+    }
+    inbox_close(inbox);
+    assert_int_equal(file_read(file_at(0), content), 0);
+    return begin;
+}
+
+/* The file holds what content says; whole of the entries are good. Recover, go on, recover again. */
+static void
+recover(const struct buffer *content, size_t file_bytes, unsigned whole)
+{
+    int fd = open(file_at(0), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(file_write_at(fd, content->data, file_bytes, 0), 0);
+    close(fd);
+    for (int time = 0; time < 2; time++) {
+        struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+        uint64_t position = 0;
+        assert_non_null(inbox);
+        expect(inbox, &position, 9, "a safe one");
+        for (unsigned i = 0; i < whole; i++)
+            expect(inbox, &position, i, torn_payloads[i]);
+        if (time == 0) {
+            expect_end(inbox, position);
+            /* As long as the torn one: what stood behind that must not look like the next. */
+            append(inbox, 7, "{\"again\":4}");
+        }
+        expect(inbox, &position, 7, "{\"again\":4}");
+        expect_end(inbox, position);
+        inbox_close(inbox);
+    }
+}
+
+static unsigned
+whole_before(const uint64_t *ends, uint64_t at)
+{
+    unsigned whole = 0;
+    while (whole < TORN_COUNT && ends[whole] <= at)
+        whole++;
+    return whole;
+}
+
+static void
+a_tail_cut_at_any_byte_is_cut_back_to_whole_entries(void **state)
+{
+    (void)state;
+    uint64_t ends[TORN_COUNT];
+    struct buffer content = {0};
+    const uint64_t begin = write_torn(ends, &content);
+
+    for (uint64_t at = begin; at <= ends[TORN_COUNT - 1]; at++)
+        recover(&content, at, whole_before(ends, at));
+    buffer_free(&content);
+}
+
+static void
+a_tail_that_is_zero_from_any_byte_is_cut_back_to_whole_entries(void **state)
+{
+    (void)state;
+    uint64_t ends[TORN_COUNT];
+    struct buffer content = {0};
+    const uint64_t begin = write_torn(ends, &content);
+
+    for (uint64_t at = ends[TORN_COUNT - 1]; at > begin; at--) {
+        recover(&content, content.len, whole_before(ends, at));
+        content.data[at - 1] = 0;
+    }
+    buffer_free(&content);
+}
+
+static void
+a_tail_that_is_garbage_from_any_byte_is_cut_back_to_whole_entries(void **state)
+{
+    (void)state;
+    uint64_t ends[TORN_COUNT];
+    struct buffer content = {0};
+    const uint64_t begin = write_torn(ends, &content);
+
+    for (uint64_t at = ends[TORN_COUNT - 1]; at > begin; at--) {
+        content.data[at - 1] ^= (char)(1 + (at * 37) % 255);
+        recover(&content, content.len, whole_before(ends, at - 1));
+    }
+    buffer_free(&content);
+}
+
+static void
+one_wrong_bit_ends_the_inbox_though_whole_entries_follow(void **state)
+{
+    (void)state;
+    uint64_t ends[TORN_COUNT];
+    struct buffer content = {0};
+    const uint64_t begin = write_torn(ends, &content);
+
+    for (uint64_t at = begin; at < ends[TORN_COUNT - 1]; at++) {
+        const char bit = (char)(1 << at % 8);
+        content.data[at] ^= bit;
+        recover(&content, content.len, whole_before(ends, at));
+        content.data[at] ^= bit;
+    }
+    buffer_free(&content);
+}
+
+static void
+a_tear_in_the_first_entry_of_a_second_file_leaves_the_first_file_whole(void **state)
+{
+    (void)state;
+    const size_t size = 1u << 20;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    uint64_t ends[5];
+
+    for (unsigned i = 0; i < 4; i++) {
+        append_numbered(inbox, i, size);
+        ends[i] = inbox_end(inbox);
+    }
+    inbox_close(inbox);
+    assert_true(there(file_at(ends[2]))); /* three fit into one */
+    scribble(ends[2], 100, "torn", 4);
+    for (int time = 0; time < 2; time++) {
+        uint64_t position = 0;
+        inbox = inbox_open(dir, 0, ROOM, size);
+        for (unsigned i = 0; i < 3; i++)
+            expect_numbered(inbox, &position, i, size);
+        if (time == 0) {
+            expect_end(inbox, position);
+            append(inbox, 1, "again");
+        }
+        expect(inbox, &position, 1, "again");
+        expect_end(inbox, position);
+        inbox_close(inbox);
+    }
+}
+
+/* Power cuts. */
+
+static void
+a_spare_file_that_is_short_is_made_again(void **state)
+{
+    (void)state;
+    char spare[128];
+    struct stat status;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+
+    assert_true(inbox_has_room(inbox));
+    inbox_close(inbox);
+    snprintf(spare, sizeof spare, "%s/spare", dir);
+    assert_int_equal(stat(spare, &status), 0);
+    assert_int_equal(status.st_size, FILE_BYTES);
+    assert_int_equal(truncate(spare, 4096), 0);
+    inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    assert_true(inbox_has_room(inbox));
+    assert_int_equal(stat(spare, &status), 0);
+    assert_int_equal(status.st_size, FILE_BYTES);
+    assert_true(status.st_blocks * 512 >= (off_t)FILE_BYTES); /* allocated, not only long */
+    assert_int_equal(status.st_mode & 07777, 0600);
+    inbox_close(inbox);
+}
+
+static void
+a_position_beyond_what_a_power_cut_left_is_where_it_goes_on(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+
+    append(inbox, 0, "one");
+    append(inbox, 0, "two");
+    uint64_t end = inbox_end(inbox);
+    inbox_close(inbox);
+    scribble(0, 0, "\0\0\0\0", 4); /* it is all gone, but the state knows that it was worked */
+    for (int time = 0; time < 2; time++) {
+        uint64_t position = end;
+        inbox = inbox_open(dir, end, ROOM, PAYLOAD_MAX);
+        assert_non_null(inbox);
+        if (time == 0) {
+            expect_end(inbox, position);
+            append(inbox, 1, "three");
+        }
+        expect(inbox, &position, 1, "three");
+        expect_end(inbox, position);
+        inbox_close(inbox);
+    }
+    assert_false(there(file_at(0)));
+}
+
+static void
+a_state_older_than_the_inbox_is_refused(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(dir, 1000, ROOM, PAYLOAD_MAX);
+
+    append(inbox, 0, "one");
+    inbox_close(inbox);
+    keep_log();
+    inbox = inbox_open(dir, 999, ROOM, PAYLOAD_MAX);
+    assert_true(log_holds("nothing is left from 999 on"));
+    assert_null(inbox);
+}
+
+/* Three files of three entries each; the one in the middle begins at *second and ends at *third. */
+static void
+write_three_files(size_t size, uint64_t *second, uint64_t *third)
+{
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+
+    for (unsigned i = 0; i < 9; i++) {
+        if (i == 3)
+            *second = inbox_end(inbox);
+        if (i == 6)
+            *third = inbox_end(inbox);
+        append_numbered(inbox, i, size);
+    }
+    inbox_close(inbox);
+    assert_true(there(file_at(*second)));
+    assert_true(there(file_at(*third)));
+}
+
+static void
+a_damaged_file_is_skipped_with_a_line_in_the_log_if_a_whole_one_follows(void **state)
+{
+    (void)state;
+    const size_t size = 1u << 20;
+    uint64_t second;
+    uint64_t third;
+    uint64_t position = 0;
+    char lost[128];
+
+    write_three_files(size, &second, &third);
+    const uint64_t fifth = second + (third - second) / 3;
+    scribble(second, fifth - second + 20, "rot", 3);
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    for (unsigned i = 0; i < 4; i++)
+        expect_numbered(inbox, &position, i, size);
+    keep_log();
+    expect_numbered(inbox, &position, 6, size);
+    snprintf(lost, sizeof lost, "lost from %" PRIu64 " to %" PRIu64, fifth, third);
+    assert_true(log_holds(lost));
+    expect_numbered(inbox, &position, 7, size);
+    expect_numbered(inbox, &position, 8, size);
+    expect_end(inbox, position);
+    inbox_close(inbox);
+}
+
+static void
+what_is_whole_in_a_file_that_was_cut_short_is_read(void **state)
+{
+    (void)state;
+    const size_t size = 1u << 20;
+    uint64_t second;
+    uint64_t third;
+    uint64_t position = 0;
+
+    write_three_files(size, &second, &third);
+    const off_t entry_bytes = (off_t)((third - second) / 3);
+    assert_int_equal(truncate(file_at(second), entry_bytes + entry_bytes / 2), 0);
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    for (unsigned i = 0; i < 4; i++)
+        expect_numbered(inbox, &position, i, size);
+    keep_log();
+    expect_numbered(inbox, &position, 6, size);
+    assert_true(log_holds("lost from"));
+    inbox_close(inbox);
+}
+
+/* As above with entries of which many are read at once: the bytes ahead are those of the last whole read. */
+static void
+small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut(void **state)
+{
+    (void)state;
+    const size_t size = 1000;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    uint64_t position = 0;
+    unsigned count = 1;
+
+    append_numbered(inbox, 0, size);
+    const uint64_t entry_bytes = inbox_end(inbox);
+    while (inbox_end(inbox) < FILE_BYTES + entry_bytes)
+        append_numbered(inbox, count++, size);
+    inbox_close(inbox);
+    const unsigned left = 1700;
+    assert_int_equal(truncate(file_at(0), (off_t)(left * entry_bytes + entry_bytes / 2)), 0);
+    inbox = inbox_open(dir, 0, ROOM, size);
+    for (unsigned i = 0; i < left; i++)
+        expect_numbered(inbox, &position, i, size);
+    inbox_close(inbox);
+}
+
+static void
+a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything(void **state)
+{
+    (void)state;
+    const size_t size = 1u << 20;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    uint64_t position = 0;
+    uint64_t third;
+    uint64_t fourth;
+
+    for (unsigned i = 0; i < 2; i++)
+        append_numbered(inbox, i, size);
+    third = inbox_end(inbox);
+    append_numbered(inbox, 2, size);
+    fourth = inbox_end(inbox);
+    append_numbered(inbox, 3, size);
+    inbox_close(inbox);
+    scribble(0, third + 100, "rot", 3);
+    scribble(fourth, 100, "rot", 3);
+    inbox = inbox_open(dir, 0, ROOM, size);
+    for (unsigned i = 0; i < 2; i++)
+        expect_numbered(inbox, &position, i, size);
+    keep_log();
+    struct inbox_entry entry;
+    int rc = inbox_read(inbox, &position, &entry);
+    assert_true(log_holds("lost from"));
+    assert_int_equal(rc, 0);
+    append(inbox, 1, "goes on");
+    expect(inbox, &position, 1, "goes on");
+    inbox_close(inbox);
+}
+
+static void
+rot_in_the_file_that_is_appended_to_is_an_error(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox_entry entry;
+    uint64_t position = 0;
+
+    append(inbox, 0, "one");
+    append(inbox, 0, "two");
+    scribble(0, 14, "rot", 3);
+    keep_log();
+    assert_int_equal(inbox_read(inbox, &position, &entry), -1);
+    assert_true(log_holds("the entry at 0 is damaged"));
+    assert_int_equal(position, 0);
+    inbox_close(inbox);
+}
+
+/* Room. */
+
+static void
+there_is_no_room_beyond_bytes_max_until_something_is_released(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(dir, 0, 100, PAYLOAD_MAX);
+    uint64_t position = 0;
+
+    assert_true(inbox_has_room(inbox));
+    append(inbox, 0, "a first payload of some forty bytes.....");
+    assert_true(inbox_has_room(inbox));
+    append(inbox, 0, "a second payload of some forty bytes....");
+    assert_false(inbox_has_room(inbox));
+    append(inbox, 0, "under way"); /* what is under way is taken all the same */
+    expect(inbox, &position, 0, "a first payload of some forty bytes.....");
+    inbox_release(inbox, position);
+    assert_true(inbox_has_room(inbox));
+    inbox_close(inbox);
+    inbox = inbox_open(dir, position, 10, PAYLOAD_MAX);
+    assert_false(inbox_has_room(inbox)); /* what waited before counts */
+    inbox_close(inbox);
+}
+
+static void
+there_is_no_room_when_there_are_too_many_files(void **state)
+{
+    (void)state;
+    const unsigned count = 4095; /* one below the limit, for what is under way */
+
+    for (unsigned i = 0; i < count; i++) {
+        int fd = open(file_at((uint64_t)i * FILE_BYTES), O_WRONLY | O_CREAT, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    assert_false(inbox_has_room(inbox));
+    inbox_release(inbox, FILE_BYTES);
+    assert_true(inbox_has_room(inbox));
+    inbox_close(inbox);
+}
+
+static void
+on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept(void **state)
+{
+    (void)state;
+    if (mount("tmpfs", dir, "tmpfs", 0, "size=9m") != 0) {
+        print_message("SKIPPED: can't mount a small tmpfs: %s\n", strerror(errno));
+        skip();
+    }
+    const size_t size = 1u << 20;
+    char inbox_dir[128];
+    snprintf(inbox_dir, sizeof inbox_dir, "%s/inbox", dir);
+    struct inbox *inbox = inbox_open(inbox_dir, 0, ROOM, size);
+    unsigned kept = 0;
+    uint64_t position = 0;
+
+    while (inbox_has_room(inbox))
+        append_numbered(inbox, kept++, size);
+    for (unsigned i = 0; i < 2; i++) /* what is under way: there is room for it in the file at hand */
+        append_numbered(inbox, kept++, size);
+    const struct inbox_entry entry = {.payload = span_of("x")};
+    for (unsigned i = 0; i < kept; i++)
+        expect_numbered(inbox, &position, i, size);
+    assert_false(inbox_has_room(inbox));
+    inbox_release(inbox, position);
+    assert_true(inbox_has_room(inbox));
+    assert_int_equal(inbox_append(inbox, &entry), 0);
+    inbox_close(inbox);
+
+    inbox = inbox_open(inbox_dir, position, ROOM, size);
+    expect(inbox, &position, 0, "x");
+    expect_end(inbox, position);
+    inbox_close(inbox);
+    assert_int_equal(umount(dir), 0);
+}
+
+/* Two threads. */
+
+struct writer {
+    struct inbox *inbox;
+    unsigned count;
+    atomic_bool failed;
+};
+
+static size_t
+size_of(unsigned number)
+{
+    return number % 97 == 0 ? 300000 : 10 + number % 1000;
+}
+
+static void *
+write_all(void *context)
+{
+    struct writer *writer = context;
+    struct buffer payload = {0};
+
+    for (unsigned i = 0; i < writer->count; i++) {
+        numbered(i, size_of(i), &payload);
+        const struct inbox_entry entry = {.input = i % 256, .payload = buffer_span(&payload)};
+        if (inbox_append(writer->inbox, &entry) != 0)
+            atomic_store(&writer->failed, true);
+    }
+    buffer_free(&payload);
+    return NULL;
+}
+
+static void
+one_thread_appends_while_another_reads_and_releases(void **state)
+{
+    (void)state;
+    struct writer writer = {.inbox = inbox_open(dir, 0, ROOM, 400000), .count = 4000};
+    pthread_t thread;
+    struct buffer payload = {0};
+    struct inbox_entry entry;
+    uint64_t position = 0;
+
+    assert_int_equal(pthread_create(&thread, NULL, write_all, &writer), 0);
+    for (unsigned i = 0; i < writer.count;) {
+        int rc = inbox_read(writer.inbox, &position, &entry);
+        assert_int_not_equal(rc, -1);
+        assert_false(atomic_load(&writer.failed));
+        if (rc == 0) {
+            sched_yield();
+            continue;
+        }
+        numbered(i, size_of(i), &payload);
+        assert_int_equal(entry.input, i % 256);
+        assert_true(span_equal(entry.payload, buffer_span(&payload)));
+        assert_true(inbox_end(writer.inbox) >= position);
+        if (++i % 50 == 0) {
+            inbox_has_room(writer.inbox);
+            inbox_release(writer.inbox, position);
+        }
+    }
+    pthread_join(thread, NULL);
+    expect_end(writer.inbox, position);
+    inbox_close(writer.inbox);
+    buffer_free(&payload);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(entries_come_back_whole_and_in_order),
+        TEST(fields_and_payloads_may_have_their_full_size),
+        TEST(an_entry_that_fits_in_no_file_is_not_kept),
+        TEST(reading_goes_over_file_boundaries_and_release_gives_files_up),
+        TEST(a_tail_cut_at_any_byte_is_cut_back_to_whole_entries),
+        TEST(a_tail_that_is_zero_from_any_byte_is_cut_back_to_whole_entries),
+        TEST(a_tail_that_is_garbage_from_any_byte_is_cut_back_to_whole_entries),
+        TEST(one_wrong_bit_ends_the_inbox_though_whole_entries_follow),
+        TEST(a_tear_in_the_first_entry_of_a_second_file_leaves_the_first_file_whole),
+        TEST(a_spare_file_that_is_short_is_made_again),
+        TEST(a_position_beyond_what_a_power_cut_left_is_where_it_goes_on),
+        TEST(a_state_older_than_the_inbox_is_refused),
+        TEST(a_damaged_file_is_skipped_with_a_line_in_the_log_if_a_whole_one_follows),
+        TEST(what_is_whole_in_a_file_that_was_cut_short_is_read),
+        TEST(small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut),
+        TEST(a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything),
+        TEST(rot_in_the_file_that_is_appended_to_is_an_error),
+        TEST(there_is_no_room_beyond_bytes_max_until_something_is_released),
+        TEST(there_is_no_room_when_there_are_too_many_files),
+        TEST(on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept),
+        TEST(one_thread_appends_while_another_reads_and_releases),
+    };
+    hash_init();
+    log_open("test", LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,399 @@
+/* link: applied once, in order, whatever the wire does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "run/link.h"
+
+#define EPOCH 0x1122334455667788u
+#define OTHER_EPOCH 0x0000000000000001u
+
+static struct link link;
+static int64_t now_ms;
+static struct buffer text;
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    now_ms = 1000000;
+    link_begin(&link, (struct link_position){0});
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    link_free(&link);
+    buffer_free(&text);
+    return 0;
+}
+
+static void
+send(uint64_t epoch, uint64_t sequence)
+{
+    char payload[32];
+    snprintf(payload, sizeof payload, "%llu", (unsigned long long)sequence);
+    const struct wire_message message = {.payload = span_of(payload), .epoch = epoch, .sequence = sequence};
+    link_receive(&link, &message, (struct span){0}, now_ms);
+}
+
+/* The report that the link wants to send now. */
+static bool
+report(struct link_position *position)
+{
+    bool rewind;
+    link_report(&link, now_ms, &text);
+    assert_false(link.report);
+    assert_false(link.rewind);
+    assert_int_equal(link_read_report(buffer_span(&text), position, &rewind), 0);
+    return rewind;
+}
+
+/* Apply and commit everything in the queue; each must follow the one before. Returns the last sequence number. */
+static uint64_t
+apply_all(void)
+{
+    struct link_position position = link.committed;
+    char number[32];
+    for (const struct link_message *message = link.first; message != NULL; message = message->next) {
+        if (message->position.epoch == position.epoch)
+            assert_int_equal(message->position.applied, position.applied + 1);
+        else
+            assert_int_equal(message->position.applied, 1);
+        snprintf(number, sizeof number, "%llu", (unsigned long long)message->position.applied);
+        assert_true(span_is(message->payload, number));
+        position = message->position;
+    }
+    if (link.first != NULL)
+        link_commit(&link, position);
+    assert_null(link.first);
+    assert_int_equal(link.message_count, 0);
+    assert_int_equal(link.bytes, 0);
+    return position.applied;
+}
+
+static void
+messages_in_order_are_queued_and_reported_once_committed(void **state)
+{
+    (void)state;
+    struct link_position position;
+    assert_true(link.report); /* hello */
+    assert_true(report(&position));
+    assert_int_equal(position.epoch, 0);
+    assert_int_equal(position.applied, 0);
+    for (uint64_t i = 1; i <= 3; i++)
+        send(EPOCH, i);
+    assert_int_equal(link.message_count, 3);
+    assert_false(link.report); /* not before it is committed */
+    link_commit(&link, (struct link_position){EPOCH, 2});
+    assert_int_equal(link.message_count, 1);
+    assert_int_equal(link.first->position.applied, 3);
+    assert_true(link.report);
+    assert_false(report(&position));
+    assert_true(position.epoch == EPOCH);
+    assert_int_equal(position.applied, 2);
+    assert_int_equal(apply_all(), 3);
+}
+
+static void
+rows_and_payloads_are_kept(void **state)
+{
+    (void)state;
+    const struct wire_message message = {.payload = span_of("{\"a\":1}"), .epoch = EPOCH, .sequence = 1};
+    const struct wire_message empty = {.epoch = EPOCH, .sequence = 2};
+    link_receive(&link, &message, span_of("row"), now_ms);
+    link_receive(&link, &empty, (struct span){0}, now_ms);
+    assert_true(span_is(link.first->row, "row"));
+    assert_true(span_is(link.first->payload, "{\"a\":1}"));
+    assert_int_equal(link.last->row.len + link.last->payload.len, 0);
+}
+
+static void
+what_has_no_number_is_not_the_links(void **state)
+{
+    (void)state;
+    struct link_position position;
+    report(&position);
+    send(0, 1);
+    send(EPOCH, 0);
+    assert_null(link.first);
+    assert_false(link.report);
+}
+
+static void
+a_duplicate_asks_for_a_report(void **state)
+{
+    (void)state;
+    struct link_position position;
+    send(EPOCH, 1);
+    send(EPOCH, 2);
+    apply_all();
+    report(&position);
+    send(EPOCH, 1);
+    assert_null(link.first);
+    assert_true(link.report);
+    assert_false(report(&position));
+    assert_int_equal(position.applied, 2);
+    send(EPOCH, 3);
+    assert_false(link.report);
+    send(EPOCH, 3); /* queued, not applied */
+    assert_int_equal(link.message_count, 1);
+    assert_true(link.report);
+}
+
+static void
+a_gap_asks_to_rewind_and_not_again_for_each_that_follows(void **state)
+{
+    (void)state;
+    struct link_position position;
+    send(EPOCH, 1);
+    apply_all();
+    report(&position);
+    now_ms += 1000;
+    send(EPOCH, 3);
+    assert_null(link.first);
+    assert_true(link.report);
+    assert_true(report(&position));
+    assert_int_equal(position.applied, 1);
+    for (uint64_t i = 4; i < 10; i++) {
+        now_ms += 10;
+        send(EPOCH, i);
+        assert_false(link.report);
+    }
+    now_ms += 1000; /* nothing came of it: once more */
+    send(EPOCH, 10);
+    assert_true(report(&position));
+    send(EPOCH, 2);
+    assert_int_equal(apply_all(), 2);
+}
+
+static void
+another_epoch_begins_at_one_behind_what_is_queued(void **state)
+{
+    (void)state;
+    struct link_position position;
+    send(EPOCH, 1);
+    send(EPOCH, 2);
+    send(OTHER_EPOCH, 1);
+    send(OTHER_EPOCH, 2);
+    assert_int_equal(link.message_count, 4);
+    link_commit(&link, (struct link_position){EPOCH, 2});
+    assert_int_equal(link.message_count, 2);
+    assert_int_equal(apply_all(), 2);
+    assert_true(link.committed.epoch == OTHER_EPOCH);
+    report(&position);
+    now_ms += 1000;
+    send(EPOCH, 7); /* one that is not at its beginning is a gap */
+    assert_null(link.first);
+    assert_true(report(&position));
+    assert_true(position.epoch == OTHER_EPOCH);
+}
+
+static void
+it_begins_behind_what_is_committed(void **state)
+{
+    (void)state;
+    link_begin(&link, (struct link_position){EPOCH, 41});
+    send(EPOCH, 41);
+    assert_null(link.first);
+    send(EPOCH, 42);
+    assert_int_equal(apply_all(), 42);
+}
+
+static void
+too_many_messages_are_cut_off_and_asked_for_again(void **state)
+{
+    (void)state;
+    struct link_position position;
+    report(&position);
+    now_ms += 1000;
+    for (uint64_t i = 1; i <= LINK_MESSAGES_MAX; i++)
+        send(EPOCH, i);
+    assert_false(link.report);
+    send(EPOCH, LINK_MESSAGES_MAX + 1);
+    assert_int_equal(link.message_count, LINK_MESSAGES_MAX);
+    assert_true(link.rewind);
+    apply_all();
+    assert_true(report(&position));
+    assert_int_equal(position.applied, LINK_MESSAGES_MAX);
+    send(EPOCH, LINK_MESSAGES_MAX + 1);
+    assert_int_equal(apply_all(), LINK_MESSAGES_MAX + 1);
+}
+
+static void
+too_many_bytes_are_cut_off(void **state)
+{
+    (void)state;
+    const size_t size = 32u << 20;
+    char *bytes = calloc(1, size);
+    struct wire_message message = {.payload = {bytes, size}, .epoch = EPOCH};
+    for (message.sequence = 1; message.sequence <= 20; message.sequence++)
+        link_receive(&link, &message, (struct span){0}, now_ms);
+    assert_true(link.bytes <= LINK_BYTES_MAX + size);
+    assert_true(link.message_count < 20);
+    free(bytes);
+}
+
+/* Every order and every loss. */
+
+#define COUNT 6
+#define ROUNDS_MAX 20
+
+/* A producer of COUNT messages goes back where it is told to, and sends the last one again when it hears nothing. */
+static void
+finish(void)
+{
+    struct link_position position;
+    for (int round = 0; link.committed.applied < COUNT; round++) {
+        assert_true(round < ROUNDS_MAX);
+        now_ms += 1000;
+        if (!link.report)
+            send(EPOCH, COUNT);
+        apply_all();
+        if (link.report && report(&position)) {
+            for (uint64_t i = position.applied + 1; i <= COUNT; i++)
+                send(EPOCH, i);
+        }
+        apply_all();
+    }
+}
+
+/* Messages arrive in this order, without those whose bit in lost is set; apply after each or all at the end. */
+static void
+arrive(const unsigned *order, unsigned lost, bool apply_each)
+{
+    struct link_position position;
+    link_begin(&link, (struct link_position){0});
+    now_ms += 1000;
+    report(&position);
+    for (unsigned i = 0; i < COUNT; i++) {
+        if ((lost >> i & 1) == 0)
+            send(EPOCH, order[i]);
+        if (apply_each)
+            apply_all();
+    }
+    finish();
+    assert_int_equal(apply_all(), COUNT);
+    assert_true(link.committed.epoch == EPOCH);
+    link_free(&link);
+}
+
+static unsigned arrivals;
+
+static void
+permute(unsigned *order, unsigned fixed)
+{
+    if (fixed < COUNT) {
+        for (unsigned i = fixed; i < COUNT; i++) {
+            unsigned swap = order[fixed];
+            order[fixed] = order[i];
+            order[i] = swap;
+            permute(order, fixed + 1);
+            order[i] = order[fixed];
+            order[fixed] = swap;
+        }
+        return;
+    }
+    for (unsigned lost = 0; lost < 1u << COUNT; lost++) {
+        arrive(order, lost, false);
+        arrive(order, lost, true);
+        arrivals++;
+    }
+}
+
+static void
+every_order_and_every_loss_ends_with_all_applied_once_and_in_order(void **state)
+{
+    (void)state;
+    unsigned order[COUNT];
+    for (unsigned i = 0; i < COUNT; i++)
+        order[i] = i + 1;
+    arrivals = 0;
+    permute(order, 0);
+    assert_int_equal(arrivals, 720 * 64);
+}
+
+/* Reports. */
+
+static void
+a_report_reads_back(void **state)
+{
+    (void)state;
+    static const struct link_position positions[] = {
+        {0, 0}, {1, 1}, {UINT64_MAX, 9007199254740991u}, {0x8000000000000000u, 12345}, {EPOCH, 1}};
+    for (unsigned i = 0; i < sizeof positions / sizeof positions[0]; i++) {
+        struct link_position position;
+        link_begin(&link, positions[i]);
+        assert_true(report(&position));
+        assert_true(position.epoch == positions[i].epoch);
+        assert_true(position.applied == positions[i].applied);
+    }
+}
+
+static void
+what_is_no_report_is_refused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        "{}",
+        "[]",
+        "null",
+        "{\"epoch\":\"1122334455667788\",\"applied\":1,\"rewind\":0",
+        "{\"epoch\":\"1122334455667788\",\"applied\":1,\"rewind\":0} x",
+        "{\"epoch\":\"1122334455667788\",\"applied\":1}",
+        "{\"epoch\":\"1122334455667788\",\"rewind\":0}",
+        "{\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":\"112233445566778\",\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":\"11223344556677889\",\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":\"112233445566778g\",\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":\"0x22334455667788\",\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":\"-122334455667788\",\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":\"               1\",\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":1122334455667788,\"applied\":1,\"rewind\":0}",
+        "{\"epoch\":\"1122334455667788\",\"applied\":-1,\"rewind\":0}",
+        "{\"epoch\":\"1122334455667788\",\"applied\":1.5,\"rewind\":0}",
+        "{\"epoch\":\"1122334455667788\",\"applied\":\"1\",\"rewind\":0}",
+        "{\"epoch\":\"1122334455667788\",\"applied\":99999999999999999999,\"rewind\":0}",
+        "{\"epoch\":\"1122334455667788\",\"applied\":1,\"rewind\":true}",
+        "{\"epoch\":\"1122334455667788\",\"applied\":1,\"rewind\":0,\"rewind\":1}",
+    };
+    struct link_position position;
+    bool rewind;
+    for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (link_read_report(span_of(texts[i]), &position, &rewind) != -1)
+            fail_msg("taken for a report: %s", texts[i]);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(messages_in_order_are_queued_and_reported_once_committed),
+        TEST(rows_and_payloads_are_kept),
+        TEST(what_has_no_number_is_not_the_links),
+        TEST(a_duplicate_asks_for_a_report),
+        TEST(a_gap_asks_to_rewind_and_not_again_for_each_that_follows),
+        TEST(another_epoch_begins_at_one_behind_what_is_queued),
+        TEST(it_begins_behind_what_is_committed),
+        TEST(too_many_messages_are_cut_off_and_asked_for_again),
+        TEST(too_many_bytes_are_cut_off),
+        TEST(every_order_and_every_loss_ends_with_all_applied_once_and_in_order),
+        TEST(a_report_reads_back),
+        TEST(what_is_no_report_is_refused),
+    };
+    log_open("test", LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
