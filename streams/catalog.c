@@ -27,7 +27,7 @@ static const struct config_key keys[] = {
 
     {"mqtt", "host", CONFIG_TEXT, "127.0.0.1", NULL, NULL, NULL, "The broker's host."},
     {"mqtt", "port", CONFIG_INTEGER, "0", "0", "65535", NULL, "The broker's port; 0 is 1883, or 8883 with cafile."},
-    {"mqtt", "prefix", CONFIG_TEXT, "gait", NULL, NULL, NULL, "First level or levels of every topic."},
+    {"mqtt", "prefix", CONFIG_TOPIC, "gait", NULL, NULL, NULL, "First level or levels of every topic."},
     {"mqtt", "username", CONFIG_TEXT, NULL, NULL, NULL, NULL, "User name for the broker."},
     {"mqtt", "password", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Password for the broker."},
     {"mqtt", "cafile", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Speak TLS and trust the certificates in this file."},

@@ -1,8 +1,8 @@
 /*
  * answer: what a process says of itself, in its answer to <prefix>/ask and retained at <prefix>/metrics/<process>.
  *
- * It comes over the broker, where others may publish too: what is missing or malformed counts as zero or empty, and texts
- * hold printable ASCII only, so that they can be shown.
+ * It comes over the broker, where others may publish too: what is missing or malformed counts as zero or empty, and
+ * texts hold printable ASCII only, so that they can be shown.
  */
 #ifndef ANSWER_H
 #define ANSWER_H

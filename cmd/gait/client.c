@@ -79,7 +79,8 @@ on_delivered(void *context, uint64_t token)
 }
 
 struct client *
-client_new(const struct broker *broker, void (*message)(void *context, const struct wire_message *message), void *context)
+client_new(const struct broker *broker, void (*message)(void *context, const struct wire_message *message),
+           void *context)
 {
     pthread_condattr_t monotonic;
     uint64_t random;

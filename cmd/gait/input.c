@@ -216,10 +216,10 @@ skip_byte_order_mark(struct input *input)
 }
 
 /*
- * JSON. A record is an object at the top level: on a line of its own, several on a line, spread over many lines, or in an
- * array: one rule holds for all of them. White space, commas and brackets between objects are skipped. A broken object
- * must not swallow its neighbours: it ends at a line end inside a string, or before a line that begins with '{' (records
- * are flat: an object never holds one). Anything else at the top level is handed on to the end of its line.
+ * JSON. A record is an object at the top level: on a line of its own, several on a line, spread over many lines, or in
+ * an array: one rule holds for all of them. White space, commas and brackets between objects are skipped. A broken
+ * object must not swallow its neighbours: it ends at a line end inside a string, or before a line that begins with '{'
+ * (records are flat: an object never holds one). Anything else at the top level is handed on to the end of its line.
  */
 
 static bool
@@ -372,7 +372,8 @@ take_header_cell(struct table *table, struct span cell)
     table->column_count = table->column + 1;
 }
 
-/* An empty cell is an absent field. A number that is none becomes a string: the process that takes it says what is wrong. */
+/* An empty cell is an absent field. A number that is none becomes a string: the process that takes it says what is
+ * wrong. */
 static void
 take_cell(struct table *table, struct span cell)
 {
@@ -513,12 +514,9 @@ struct input *
 input_open(const char *path, enum record_kind kind, bool csv)
 {
     struct input *input = calloc(1, sizeof *input);
-    if (input == NULL || (input->chunk = malloc(CHUNK_BYTES)) == NULL)
+    if (input == NULL)
         log_fatal("out of memory");
     input->name = strcmp(path, "-") == 0 ? "standard input" : path;
-    /* Never a null pointer, not even for an empty file. */
-    buffer_reserve(&input->text, CHUNK_BYTES);
-    buffer_reserve(&input->table.rows, CHUNK_BYTES);
     if (open_file(input, path) != 0) {
         input_free(input);
         return NULL;
@@ -532,9 +530,22 @@ input_open(const char *path, enum record_kind kind, bool csv)
     return input;
 }
 
+/* With the first record, so that many open files are cheap. Never null pointers then, not even for an empty file. */
+static void
+make_buffers(struct input *input)
+{
+    input->chunk = malloc(CHUNK_BYTES);
+    if (input->chunk == NULL)
+        log_fatal("out of memory");
+    buffer_reserve(&input->text, CHUNK_BYTES);
+    buffer_reserve(&input->table.rows, CHUNK_BYTES);
+}
+
 enum input_result
 input_next(struct input *input, struct span *record)
 {
+    if (input->chunk == NULL)
+        make_buffers(input);
     while (!input->began) {
         enum input_result result = read_text(input);
         if (result != INPUT_RECORD && result != INPUT_END)

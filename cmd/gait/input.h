@@ -1,6 +1,6 @@
 /*
- * input: records out of files of NDJSON, JSON or CSV, plain or packed with gzip or zstd. The only user of zlib, libzstd and
- * libcsv.
+ * input: records out of files of NDJSON, JSON or CSV, plain or packed with gzip or zstd. The only user of zlib, libzstd
+ * and libcsv.
  *
  * Records are not judged here, only told apart: what is no JSON, too, is handed on, so that the process that takes the
  * records counts it and says why it refuses it.
@@ -20,8 +20,8 @@
 /* What is read, and from where. */
 struct input;
 
-/* Open the file at path ("-": standard input) with records of kind. It is CSV if csv says so, or its name (.csv, .csv.gz,
- * .csv.zst). NULL with a line on standard error. Free with input_free. */
+/* Open the file at path ("-": standard input) with records of kind. It is CSV if csv says so, or its name (.csv,
+ * .csv.gz, .csv.zst). NULL with a line on standard error. Free with input_free. */
 struct input *input_open(const char *path, enum record_kind kind, bool csv);
 
 enum input_result {
@@ -31,8 +31,8 @@ enum input_result {
     INPUT_NOTHING_YET = 2 /* a pipe or terminal is silent: do what must not wait, and ask again */
 };
 
-/* The next record as one line without its end; valid until the next call. After INPUT_NOTHING_YET the next call waits for
- * at most 100 ms. */
+/* The next record as one line without its end; valid until the next call. After INPUT_NOTHING_YET the next call waits
+ * for at most 100 ms. */
 enum input_result input_next(struct input *input, struct span *record);
 
 /* How much of the file was read, as it lies on the disk, and how long it is (0: not known). */

@@ -1,29 +1,27 @@
 /*
  * gait load: publish files of records, until every record has its receipt.
  */
-#include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/broker.h"
-#include "streams/catalog.h"
+#include "base/log.h"
+#include "record/record.h"
 
 #include "commands.h"
 #include "input.h"
-#include "interrupt.h"
-#include "progress.h"
 #include "sender.h"
 #include "transfer.h"
 
 static const char help[] =
     "usage: gait load [OPTION]... TABLE FILE...\n\n"
-    "Publish the records in the files, and end when every record has its receipt: it is on the disk of the process that\n"
-    "takes it then. TABLE is customer, accelerometer or step_trainer. A file holds NDJSON, JSON or, if its name says .csv,\n"
-    "CSV with the names of the fields in the first line; plain or packed with gzip or zstd. - is standard input.\n\n"
+    "Publish the records in the files, and end when every record has its receipt: then it is on the disk of the\n"
+    "process that takes it. TABLE is customer, accelerometer or step_trainer. A file holds NDJSON, JSON or, if its\n"
+    "name says .csv, CSV with the names of the fields in the first line; plain or packed with gzip or zstd. - is\n"
+    "standard input.\n\n"
     "      --batch N        most records in a message (default 64)\n"
     "      --csv            the files are CSV, whatever their names\n"
     "      --prefix PREFIX  first level of the topics (default gait)\n"
@@ -84,51 +82,49 @@ read_options(int argc, char **argv, struct request *request)
     return 0;
 }
 
-/* What the progress bar is about. */
+/* Where we are. */
 struct loading {
     struct transfer *transfer;
-    struct input *input;  /* at hand; NULL between two */
+    struct input **inputs; /* one a path; NULL where the file is not open */
     uint64_t bytes_before; /* of the files that are done */
     uint64_t bytes_total;  /* 0: one of them is no plain file */
 };
 
-static void
-set_progress(struct loading *loading)
-{
-    uint64_t now = loading->input != NULL ? input_bytes_read(loading->input) : 0;
-    transfer_set_progress(loading->transfer, loading->bytes_before + now, loading->bytes_total);
-}
-
-/* Open every file once, before anything is sent: a load that can't be done is not begun. */
+/* Open every file before anything is sent: a load that can't be done is not begun. Plain files are closed again, there
+ * may be more than a process may hold; a pipe stays open, its writer would not survive a second opening. */
 static int
-check_files(const struct request *request, uint64_t *bytes_total)
+check_files(const struct request *request, struct loading *loading)
 {
     bool known = true;
-    *bytes_total = 0;
     for (int i = 0; i < request->path_count; i++) {
         struct input *input = input_open(request->paths[i], request->kind, request->csv);
         if (input == NULL)
             return -1;
-        known = known && input_bytes_total(input) > 0;
-        *bytes_total += input_bytes_total(input);
-        input_free(input);
+        uint64_t bytes = input_bytes_total(input);
+        loading->bytes_total += bytes;
+        if (bytes > 0) {
+            input_free(input);
+        } else {
+            loading->inputs[i] = input;
+            known = false;
+        }
     }
     if (!known)
-        *bytes_total = 0;
+        loading->bytes_total = 0;
     return 0;
 }
 
 /* 0; −1 when the file can't be read to its end, or a signal came. */
 static int
-load_file(const struct request *request, struct loading *loading)
+load_file(const struct request *request, struct loading *loading, struct input *input)
 {
     struct sender *sender = transfer_sender(loading->transfer);
-    struct input *input = loading->input;
     for (;;) {
         struct span record;
         enum input_result result = input_next(input, &record);
         int rc = 0;
-        set_progress(loading);
+        transfer_set_progress(loading->transfer, loading->bytes_before + input_bytes_read(input),
+                              loading->bytes_total);
         if (result == INPUT_RECORD)
             rc = sender_add(sender, request->kind, record);
         else if (result == INPUT_NOTHING_YET)
@@ -144,15 +140,27 @@ static int
 load_files(const struct request *request, struct loading *loading)
 {
     for (int i = 0; i < request->path_count; i++) {
-        loading->input = input_open(request->paths[i], request->kind, request->csv);
-        int rc = loading->input != NULL ? load_file(request, loading) : -1;
-        loading->bytes_before += loading->input != NULL ? input_bytes_read(loading->input) : 0;
-        input_free(loading->input);
-        loading->input = NULL;
-        if (rc != 0)
+        struct input **input = &loading->inputs[i];
+        if (*input == NULL)
+            *input = input_open(request->paths[i], request->kind, request->csv);
+        if (*input == NULL || load_file(request, loading, *input) != 0)
             return -1;
+        loading->bytes_before += input_bytes_read(*input);
+        input_free(*input);
+        *input = NULL;
     }
     return 0;
+}
+
+static int
+load(struct request *request, struct loading *loading)
+{
+    if (check_files(request, loading) != 0)
+        return COMMAND_FAILED;
+    loading->transfer = transfer_new("load", &request->transfer);
+    if (loading->transfer == NULL)
+        return COMMAND_FAILED;
+    return transfer_end(loading->transfer, load_files(request, loading));
 }
 
 int
@@ -165,10 +173,12 @@ command_load(int argc, char **argv)
         fputs(help, usage > 0 ? stdout : stderr);
         return usage > 0 ? COMMAND_DONE : COMMAND_USAGE;
     }
-    if (check_files(&request, &loading.bytes_total) != 0)
-        return COMMAND_FAILED;
-    loading.transfer = transfer_new("load", &request.transfer);
-    if (loading.transfer == NULL)
-        return COMMAND_FAILED;
-    return transfer_end(loading.transfer, load_files(&request, &loading));
+    loading.inputs = calloc((size_t)request.path_count, sizeof *loading.inputs);
+    if (loading.inputs == NULL)
+        log_fatal("out of memory");
+    int exit_code = load(&request, &loading);
+    for (int i = 0; i < request.path_count; i++)
+        input_free(loading.inputs[i]);
+    free(loading.inputs);
+    return exit_code;
 }

@@ -245,9 +245,9 @@ peer_at_rest(const struct peers *peers, const struct peer *peer, struct buffer *
 }
 
 /*
- * The answers are not of one instant, and need not be. Input has ended, so a process at the head with an empty inbox gives
- * out nothing any more: what it called its last is its last. A process whose producers are like that, that has applied all
- * of theirs and has nothing due, is so too, whichever of them answered first, because positions only grow.
+ * The answers are not of one instant, and need not be. Input has ended, so a process at the head with an empty inbox
+ * gives out nothing any more: what it called its last is its last. A process whose producers are like that, that has
+ * applied all of theirs and has nothing due, is so too, whichever of them answered first: positions only grow.
  */
 bool
 peers_at_rest(const struct peers *peers, struct buffer *why)

@@ -28,7 +28,7 @@
 #define RETRY_MS_MIN 20                 /* between attempts to connect, doubled up to */
 #define RETRY_MS_MAX 1000
 #define SILENCE_MS_MIN 10000            /* without a receipt before all is sent again, doubled up to */
-#define SILENCE_MS_MAX 300000           /* so that a process that is away for long does not find a queue full of repeats */
+#define SILENCE_MS_MAX 300000           /* so that one that is away for long does not find a queue full of repeats */
 #define RATE_CATCH_UP_MS 1000           /* after an outage the rate limit forgives no more than this */
 #define GOODBYE_MS 500
 

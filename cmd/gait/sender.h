@@ -1,9 +1,9 @@
 /*
  * sender: records to the landing topics, until every one has its receipt.
  *
- * A receipt says that the process that takes the records has them on its disk. What has none is kept here and sent again:
- * after the connection was lost, when the process says that it is online anew, and after some seconds without any receipt.
- * What arrives twice by that is recognised there.
+ * A receipt says that the process that takes the records has them on its disk. What has none is kept here and sent
+ * again: after the connection was lost, when the process says that it is online anew, and after some seconds without
+ * any receipt. What arrives twice by that is recognised there.
  */
 #ifndef GAIT_SENDER_H
 #define GAIT_SENDER_H
@@ -35,7 +35,8 @@ struct sender_totals {
 
 struct sender;
 
-/* A sender that begins to connect with its first call. Strings and broker must outlive it. NULL with a line in the log. */
+/* A sender that begins to connect with its first call. Strings and broker must outlive it. NULL with a line in the
+ * log. */
 struct sender *sender_new(const struct sender_options *options);
 
 /* Take a record of kind (one line without its end), send it when its message is full. Waits while much is under way.

@@ -67,8 +67,8 @@ struct person {
     int64_t first_ms; /* of the readings */
 };
 
-/* SplitMix64: Guy Steele, Doug Lea, Christine Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014, with the
- * constants of Sebastiano Vigna's version. Ours, because the C library's may change. */
+/* SplitMix64: Guy Steele, Doug Lea, Christine Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014,
+ * with the constants of Sebastiano Vigna's version. Ours, because the C library's may change. */
 static uint64_t
 next_random(uint64_t *state)
 {
@@ -102,12 +102,14 @@ random_uuid(uint64_t *state, char *text, size_t size)
 }
 
 static void
-make_customer(const struct request *request, uint64_t *random, int64_t number, struct person *person, struct buffer *out)
+make_customer(const struct request *request, uint64_t *random, int64_t number, struct person *person,
+              struct buffer *out)
 {
     static const char *const given[] = {"Ada",  "Bela", "Chen", "Dora", "Emil", "Fatima", "Goran", "Hana",
                                         "Ivan", "Jun",  "Kofi", "Lena", "Maya", "Nils",   "Olga",  "Pablo"};
-    static const char *const family[] = {"Abara", "Brandt", "Castro", "Dubois", "Eriksen", "Fischer", "Gupta", "Huang",
-                                         "Ito",   "Jensen", "Kovacs", "Lopez",  "Moreau",  "Novak",   "Okoye", "Petrov"};
+    static const char *const family[] = {"Abara",  "Brandt", "Castro", "Dubois", "Eriksen", "Fischer", "Gupta", "Huang",
+                                         "Ito",    "Jensen", "Kovacs", "Lopez",  "Moreau",  "Novak",   "Okoye",
+                                         "Petrov"};
     const char *first = random_word(random, given, sizeof given / sizeof given[0]);
     const char *last = random_word(random, family, sizeof family / sizeof family[0]);
     snprintf(person->email, sizeof person->email, "%s.%s.%" PRId64 "@example.com", first, last, number);

@@ -180,8 +180,8 @@ read_options(int argc, char **argv, struct request *request)
     return 0;
 }
 
-/* Print until standard output is closed (0) or the broker is gone for good or refuses (-1). Signals just end us: every line
- * is written out at once. */
+/* Print until standard output is closed (0) or the broker is gone for good or refuses (-1). Signals just end us: every
+ * line is written out at once. */
 static int
 follow(struct client *client, const char *filter, const struct follower *follower)
 {

@@ -130,7 +130,8 @@ print_exceptions(const struct sender_totals *totals, const char *prefix)
     if (totals->duplicate > 0)
         fprintf(stderr, "%s records had been taken before\n", progress_number(totals->duplicate, number));
     if (totals->invalid > 0)
-        fprintf(stderr, "%s records were invalid: see %s/rejected/#\n", progress_number(totals->invalid, number), prefix);
+        fprintf(stderr, "%s records were invalid: see %s/rejected/#\n", progress_number(totals->invalid, number),
+                prefix);
 }
 
 int

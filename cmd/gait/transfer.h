@@ -1,6 +1,6 @@
 /*
- * transfer: what `gait load` and `gait simulate` have in common around a sender: options, progress bar, the last words and
- * the exit code.
+ * transfer: what `gait load` and `gait simulate` have in common around a sender: options, progress bar, the last words
+ * and the exit code.
  */
 #ifndef GAIT_TRANSFER_H
 #define GAIT_TRANSFER_H
@@ -32,8 +32,8 @@ enum {
         {"prefix", required_argument, NULL, TRANSFER_OPTION_PREFIX},                                                   \
         {"rate", required_argument, NULL, TRANSFER_OPTION_RATE}
 
-/* Take one option that getopt_long returned, the broker's too. 1 taken, −1 unknown or a bad value (with a line on standard
- * error). */
+/* Take one option that getopt_long returned, the broker's too. 1 taken, −1 unknown or a bad value (with a line on
+ * standard error). */
 int transfer_option(struct transfer_options *options, int option, const char *arg);
 
 /* Read text as a number from least to most for the option called name. 0, or −1 with a line on standard error. */
@@ -49,8 +49,8 @@ struct sender *transfer_sender(struct transfer *transfer);
 /* How far it is, for the bar: done of total in whatever unit; total 0 is not known. */
 void transfer_set_progress(struct transfer *transfer, uint64_t done, uint64_t total);
 
-/* Wait for all receipts; say what was sent; free transfer. The exit code: failed if rc says so, 128 + the signal's number
- * when one ended it, done only when every record has its receipt. */
+/* Wait for all receipts; say what was sent; free transfer. The exit code: failed if rc says so, 128 + the signal's
+ * number when one ended it, done only when every record has its receipt. */
 int transfer_end(struct transfer *transfer, int rc);
 
 #endif

@@ -106,12 +106,12 @@ parse_word(const char *text, const char *const *words, int64_t *number)
 
 /* Cut the next name off list, without the blanks around it. false when list is used up. */
 static bool
-next_name(const char **list, struct span *name)
+next_name(const char **list, char separator, struct span *name)
 {
     if (*list == NULL)
         return false;
     const char *start = *list + strspn(*list, " \t");
-    const char *comma = strchr(start, ',');
+    const char *comma = strchr(start, separator);
     size_t len = comma == NULL ? strlen(start) : (size_t)(comma - start);
     while (len > 0 && (start[len - 1] == ' ' || start[len - 1] == '\t'))
         len--;
@@ -121,13 +121,11 @@ next_name(const char **list, struct span *name)
 }
 
 static const char *
-parse_names(const char *text)
+parse_names(const char *text, char separator)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     struct span name;
-    if (text[strspn(text, " \t")] == '\0')
-        return NULL;
-    while (next_name(&text, &name)) {
+    while (next_name(&text, separator, &name)) {
         if (name.len == 0)
             return "has an empty name";
         if (name.len > NAME_BYTES_MAX)
@@ -156,8 +154,10 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
         return parse_word(text, switch_words, number);
     case CONFIG_TEXT:
         return NULL;
+    case CONFIG_TOPIC:
+        return parse_names(text, '/');
     case CONFIG_NAMES:
-        return parse_names(text);
+        return text[strspn(text, " \t")] == '\0' ? NULL : parse_names(text, ',');
     }
     log_panic("configuration key %s has no type", key->name);
 }
@@ -234,6 +234,10 @@ add_allowed(struct buffer *out, const struct config_key *key)
         break;
     case CONFIG_TEXT:
         buffer_add_text(out, "any text");
+        break;
+    case CONFIG_TOPIC:
+        buffer_printf(out, "topic levels of A-Z, a-z, 0-9, _ and -, at most %d characters each, with / between them",
+                      NAME_BYTES_MAX);
         break;
     case CONFIG_NAMES:
         buffer_printf(out, "names of A-Z, a-z, 0-9, _ and -, at most %d characters each, with commas between them",
@@ -405,7 +409,8 @@ int64_t
 config_int(const struct config *config, const char *section, const char *key)
 {
     const struct value *value = know_value(config, section, key);
-    if (value->key->type == CONFIG_TEXT || value->key->type == CONFIG_NAMES)
+    const enum config_type type = value->key->type;
+    if (type == CONFIG_TEXT || type == CONFIG_TOPIC || type == CONFIG_NAMES)
         log_panic("configuration key [%s] %s is no number", section, key);
     return value->number;
 }
@@ -424,7 +429,7 @@ config_has_name(const struct config *config, const char *section, const char *ke
         log_panic("configuration key [%s] %s is no list of names", section, key);
     const char *list = value->text;
     struct span each;
-    while (next_name(&list, &each)) {
+    while (next_name(&list, ',', &each)) {
         if (each.len > 0 && span_is(each, name))
             return true;
     }

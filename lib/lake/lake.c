@@ -138,20 +138,43 @@ path_of(const struct lake *lake, const struct lake_table *table, char *path)
     snprintf(path + len, PATH_SIZE - len, "/part-%08" PRIu32 ".ndjson", table->part.number);
 }
 
+/* Append path for glob: a folder may be called what looks like a pattern. */
+static void
+add_quoted(struct buffer *pattern, const char *path)
+{
+    for (; *path != '\0'; path++) {
+        if (strchr("*?[\\", *path) != NULL)
+            buffer_add_byte(pattern, '\\');
+        buffer_add_byte(pattern, *path);
+    }
+}
+
+/* All parts of table, in name order. What glob returns; to be freed with globfree if 0. */
+static int
+find_parts(const struct lake *lake, const struct lake_table *table, glob_t *found)
+{
+    struct buffer pattern = {0};
+
+    add_quoted(&pattern, lake->parameters.dir);
+    buffer_add_byte(&pattern, '/');
+    add_quoted(&pattern, table->path);
+    buffer_add_text(&pattern, "/date=*/part-*.ndjson");
+    int rc = glob(buffer_text(&pattern), 0, NULL, found);
+    buffer_free(&pattern);
+    return rc;
+}
+
 /* Remove what a transaction that never committed had begun: parts behind the committed one, in name order. */
 static int
 remove_newer(const struct lake *lake, const struct lake_table *table)
 {
-    char pattern[PATH_SIZE];
     char committed[PATH_SIZE] = "";
     glob_t found;
     int rc = 0;
 
-    dir_of(lake, table, "*", pattern);
-    strncat(pattern, "/part-*.ndjson", sizeof pattern - strlen(pattern) - 1);
     if (table->part.date[0] != '\0')
         path_of(lake, table, committed);
-    if (glob(pattern, 0, NULL, &found) != 0)
+    if (find_parts(lake, table, &found) != 0)
         return 0; /* there is none */
     for (size_t i = 0; i < found.gl_pathc && rc == 0; i++) {
         if (strcmp(found.gl_pathv[i], committed) > 0 && unlink(found.gl_pathv[i]) != 0)

@@ -20,18 +20,18 @@
 /*
  * What to know about Paho 1.3.12 before changing anything here:
  *
- * - All clients of a process share one sending thread, one receiving thread and one mutex. Every callback runs with that
- *   mutex held, so callbacks of one wire never overlap, and our own lock may be taken inside a callback but must never
- *   be held across a call into Paho.
+ * - All clients of a process share one sending thread, one receiving thread and one mutex. Every callback runs with
+ *   that mutex held, so callbacks of one wire never overlap, and our own lock may be taken inside a callback but must
+ *   never be held across a call into Paho.
  * - PUBACK is sent when messageArrived returns, whatever it returns.
- * - A connection ends in one of four ways: connect's onFailure5, connectionLost, disconnected (the broker said so; then
- *   connectionLost does not follow), and sometimes two of them. `state` makes one `down` of them.
+ * - A connection ends in one of three ways: connect's onFailure5, connectionLost, disconnected (the broker said so;
+ *   then connectionLost does not follow), and sometimes in two of them. `state` makes one `down` of them.
  * - What was queued or unacknowledged when a connection broke may be sent again by Paho on the next one, subscriptions
  *   included; their answers are told apart by the connection's number.
  * - It goes to sleep with work at hand: for 1 s when more messages are unacknowledged than the broker allows, because a
- *   PUBACK does not wake the sending thread, and for 100 ms when the socket's buffer is full. So it is given no more at a
- *   time than goes through; the rest waits in our own queue, which every PUBACK moves on. (Measured with 32 KiB messages
- *   and mosquitto's limit of 20: 247 messages/s with 256 in Paho's hands, 16,000 with 16.)
+ *   PUBACK does not wake the sending thread, and for 100 ms when the socket's buffer is full. So it is given no more at
+ *   a time than goes through; the rest waits in our own queue, which every PUBACK moves on. (Measured with 32 KiB
+ *   messages and mosquitto's limit of 20: 247 messages/s with 256 in Paho's hands, 16,000 with 16.)
  */
 
 #define KEEP_ALIVE_S 20     /* a dead peer is noticed within 1.5 times this */
@@ -68,8 +68,8 @@ struct mqtt {
     bool refusal_logged; /* on this connection: one line is enough. For callbacks only, so it needs no lock */
 };
 
-/* What a publish or subscribe needs when it is answered. Freed by the answer; there always is one, at the latest a failure
- * out of MQTTAsync_destroy. */
+/* What a publish or subscribe needs when it is answered. Freed by the answer; there always is one, at the latest a
+ * failure out of MQTTAsync_destroy. */
 struct request {
     struct mqtt *mqtt;
     uint64_t token;
@@ -163,8 +163,8 @@ tune_socket(int fd)
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
 }
 
-/* Paho sets no TCP_NODELAY and does not give out its socket: so every TCP socket of the process is tuned. A consumer that
- * answers a message sends PUBACK and then PUBLISH; without TCP_NODELAY the second waits for the peer's delayed
+/* Paho sets no TCP_NODELAY and does not give out its socket: so every TCP socket of the process is tuned. A consumer
+ * that answers a message sends PUBACK and then PUBLISH; without TCP_NODELAY the second waits for the peer's delayed
  * acknowledgement of the first (measured: 50 ms a round trip instead of 0.13 ms). Without /proc we are only slower. */
 static void
 tune_sockets(void)
@@ -317,6 +317,16 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
  * The calls.
  */
 
+/* Paho ends its threads with its last client and looks every 100 ms whether they have. One more client, which never
+ * connects and is never destroyed, spares every command that wait at its end. */
+static void
+keep_threads(void)
+{
+    static MQTTAsync keeper;
+    if (keeper == NULL)
+        MQTTAsync_create(&keeper, "tcp://127.0.0.1:1", "keeper", MQTTCLIENT_PERSISTENCE_NONE, NULL);
+}
+
 static int
 make_handle(struct mqtt *mqtt)
 {
@@ -324,6 +334,7 @@ make_handle(struct mqtt *mqtt)
     create.sendWhileDisconnected = 0;
     create.restoreMessages = 0;
     create.maxBufferedMessages = INT_MAX; /* owners bound what they have under way */
+    keep_threads();
     int rc = MQTTAsync_createWithOptions(&mqtt->handle, mqtt->uri, mqtt->options->client_name,
                                          MQTTCLIENT_PERSISTENCE_NONE, NULL, &create);
     if (rc == MQTTASYNC_SUCCESS)
@@ -402,8 +413,8 @@ mqtt_connect(struct wire *wire)
     struct mqtt *mqtt = mqtt_of(wire);
     if (mqtt->handle == NULL && make_handle(mqtt) != 0)
         return -1;
-    /* MQTTAsync_connect changes the client before it takes Paho's mutex. `down` comes in the middle of Paho's work on the
-     * old connection; this call takes the mutex, and so waits until that work is done. */
+    /* MQTTAsync_connect changes the client before it takes Paho's mutex. `down` comes in the middle of Paho's work on
+     * the old connection; this call takes the mutex, and so waits until that work is done. */
     MQTTAsync_isConnected(mqtt->handle);
 
     pthread_mutex_lock(&mqtt->lock);
@@ -656,7 +667,8 @@ move_queue(struct mqtt *mqtt)
         pthread_mutex_unlock(&mqtt->lock);
         if (request == NULL)
             return;
-        /* It fails when the connection has just broken; then `down` follows, and tells the owner what it needs to know. */
+        /* It fails when the connection has just broken; then `down` follows, and tells the owner what it needs to
+         * know. */
         (void)send_now(mqtt, &parcel->message, request);
         free(parcel);
     }
@@ -741,9 +753,9 @@ wait_until_settled(struct mqtt *mqtt, int timeout_ms)
     pthread_mutex_unlock(&mqtt->lock);
 }
 
-/* MQTTAsync_disconnect does nothing while connecting, cuts off a packet that is half written and so lets the broker send
- * our will, and waits in Paho's queue behind what can't be sent. MQTTAsync_destroy closes at once in every state, with a
- * DISCONNECT if one can be sent, and is left with nothing to do when everything is settled. */
+/* MQTTAsync_disconnect does nothing while connecting, cuts off a packet that is half written and so lets the broker
+ * send our will, and waits in Paho's queue behind what can't be sent. MQTTAsync_destroy closes at once in every state,
+ * with a DISCONNECT if one can be sent, and is left with nothing to do when everything is settled. */
 static void
 mqtt_disconnect(struct wire *wire, int timeout_ms)
 {

@@ -14,6 +14,7 @@
  * One thread at a time makes the calls of a wire. What publish takes may wait in the wire's memory until the broker has
  * acknowledged what went before: owners bound what they have under way. At-most-once is for small and rare messages: no
  * acknowledgement tells Paho that the socket takes more, so many of them at once crawl. */
-struct wire *mqtt_wire(const struct broker *broker, const struct wire_options *options, const struct wire_events *events);
+struct wire *mqtt_wire(const struct broker *broker, const struct wire_options *options,
+                       const struct wire_events *events);
 
 #endif

@@ -156,6 +156,10 @@ up_on_links(void *context, bool session_kept)
     struct process *process = context;
 
     (void)session_kept;
+    /* What was heard of an earlier connection says nothing of what this broker remembers. */
+    pthread_mutex_lock(&process->lock);
+    process->arrived.synced = process->arrived.kept_heard = false;
+    pthread_mutex_unlock(&process->lock);
     port_hear_up(&process->link_port);
     process_wake(process);
 }

@@ -11,6 +11,17 @@
 /* Messages of the outbox that are removed in one transaction. */
 #define TRIM_MAX 1000
 
+/*
+ * The version of everything in a store: keys, values, what they mean. A store of another version is refused.
+ *
+ * To change a layout: give it the next number here, let load_format read stores of the version before and rewrite them in
+ * steps of at most BATCH_WORK_MAX entries a transaction (a note in "meta" says how far it is), and keep that code until no
+ * store of the old version can be left; or, where the state can be made again by loading once more, refuse it and say so
+ * in the release notes.
+ */
+#define FORMAT_VERSION 1
+
+static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
 static const struct span inbox_key = {"inbox", 5};
 
@@ -251,6 +262,22 @@ put_link_position(struct process *process, unsigned input, struct link_position 
 }
 
 static int
+load_format(struct process *process)
+{
+    struct span value;
+    int rc = store_get(process->store, process->meta, format_key, &value);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return put_number(process, format_key, FORMAT_VERSION);
+    if (bytes_get_u64(value.at) != FORMAT_VERSION)
+        log_fatal("the state in %s has format %llu, this program reads %d", process->dir,
+                  (unsigned long long)bytes_get_u64(value.at), FORMAT_VERSION);
+    return 0;
+}
+
+static int
 load_epoch(struct process *process)
 {
     struct span value;
@@ -293,7 +320,7 @@ load_positions(struct process *process)
 int
 batch_load(struct process *process)
 {
-    if (load_epoch(process) != 0 || load_positions(process) != 0 || ledger_load(&process->ledger) != 0 ||
+    if (load_format(process) != 0 || load_epoch(process) != 0 || load_positions(process) != 0 || ledger_load(&process->ledger) != 0 ||
         outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     if (process->stream->operator->load != NULL && process->stream->operator->load(process->operator_state) != 0)

@@ -116,7 +116,6 @@ link_read_report(struct span text, struct link_position *position, bool *rewind)
 {
     const struct json_limits limits = {.depth_max = 2, .string_bytes_max = 64};
     struct json *json = json_parse(text, &limits);
-    char *end;
     int rc = -1;
 
     if (json == NULL)
@@ -124,8 +123,8 @@ link_read_report(struct span text, struct link_position *position, bool *rewind)
     const char *epoch = json_text_at(json, "epoch", "");
     int64_t applied = json_int_at(json, "applied", -1);
     int64_t wants = json_int_at(json, "rewind", -1);
-    position->epoch = strtoull(epoch, &end, 16);
-    if (strlen(epoch) == 16 && *end == '\0' && applied >= 0 && wants >= 0) {
+    if (strlen(epoch) == 16 && strspn(epoch, "0123456789abcdef") == 16 && applied >= 0 && wants >= 0) {
+        position->epoch = strtoull(epoch, NULL, 16);
         position->applied = (uint64_t)applied;
         *rewind = wants != 0;
         rc = 0;

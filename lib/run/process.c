@@ -192,8 +192,11 @@ add_consumers(struct process *process)
     if (process->consumer_names == NULL)
         log_fatal("out of memory");
     char *rest = process->consumer_names;
-    for (char *name = strtok_r(rest, ", \t", &rest); name != NULL; name = strtok_r(NULL, ", \t", &rest))
+    for (char *name = strtok_r(rest, ", \t", &rest); name != NULL; name = strtok_r(NULL, ", \t", &rest)) {
+        if (strcmp(name, "sync") == 0 || strcmp(name, "kept") == 0)
+            log_fatal("[%s] consumers: %s is no name for a consumer, gait uses that topic", process->stream->name, name);
         publisher_add(&process->output_publisher, name);
+    }
 }
 
 static void

@@ -145,13 +145,22 @@ window_open(const struct publisher *publisher)
             publisher->sent.sequence - publisher->confirmed.sequence < FLIGHT_MESSAGES_MAX);
 }
 
+/* Whether publisher_pump is to probe now, or, after a report for a part of what is in flight, to set the time for it. */
+static bool
+probe_waits(const struct publisher *publisher, int64_t steady_ms)
+{
+    if (publisher->probe_ms != INT64_MAX)
+        return steady_ms >= publisher->probe_ms;
+    return publisher->consumer_count > 0 && publisher->sent.sequence > publisher_confirmed(publisher);
+}
+
 bool
 publisher_ready(const struct publisher *publisher, int64_t steady_ms)
 {
-    if (publisher->next > publisher->outbox->last.sequence)
-        return steady_ms >= publisher->probe_ms;
-    return window_open(publisher) || publisher_confirmed(publisher) != publisher->confirmed.sequence ||
-           steady_ms >= publisher->probe_ms;
+    if (probe_waits(publisher, steady_ms))
+        return true;
+    return publisher->next <= publisher->outbox->last.sequence &&
+           (window_open(publisher) || publisher_confirmed(publisher) != publisher->confirmed.sequence);
 }
 
 /* Nothing was heard of the last message: send it once more. Whoever missed some then sees the gap. */

@@ -1,5 +1,5 @@
 -- customer_curated: the trusted customers of whom there is at least one trusted phone reading. Reads customer_trusted,
--- accelerometer_trusted. Both rows of a person with two trainers are curated by one reading: a reading names the person.
+-- accelerometer_trusted. One reading curates both rows of a person with two trainers: a reading names the person.
 CREATE TABLE customer_curated AS
 SELECT *
   FROM customer_trusted

@@ -1,8 +1,9 @@
 -- customer_trusted: the customers who share their data with research. Reads customer_landing.
 --
 -- A customer is a person with a trainer: (email, serialNumber). The record with the newest lastUpdateDate says what the
--- customer wants now. On equal dates a record without consent wins, then the one with the later consent: the winner must
--- not depend on which came first, and doubt is settled in favour of the person. Whose last word is not consent is out.
+-- customer wants now. On equal dates a record without consent wins, then the one with the later consent: the winner
+-- must not depend on which came first, and doubt is settled in favour of the person. Whose last
+-- word is not consent is out.
 CREATE TABLE customer_trusted AS
 WITH ranked AS (
     SELECT *,

@@ -2,8 +2,8 @@
 -- accelerometer_trusted, customer_curated.
 --
 -- Every pair of readings whose times differ by at most window_ms. match = 'time': of anybody, as the batch job had it.
--- match = 'customer': of the same customer, which the curated table says: it has a row with the one's serial number and the
--- other's e-mail address.
+-- match = 'customer': of the same customer, which the curated table says: it has a row with the one's serial number and
+-- the other's e-mail address.
 --
 -- The address stands here as it is (`subject = email`). With the default, `subject = pseudonym`, the process puts a
 -- keyed hash in its place, which SQL can't compute.

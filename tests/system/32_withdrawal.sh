@@ -22,7 +22,7 @@ for zone in trusted curated; do
         "$(lake "$zone/customer" | tail -n 1 | grep -cE '^\{"row":"[0-9a-f]+","withdrawn":[0-9]+\}$')"
 done
 
-listen "$work/out" -V 5 -t 'gait/trusted/accelerometer' -t 'gait/trusted/step_trainer' -t 'gait/curated/machine_learning'
+listen "$work/out" -V 5 -t gait/trusted/accelerometer -t gait/trusted/step_trainer -t gait/curated/machine_learning
 accelerometer cleo@example.org 1600000004000 | publish accelerometer
 step_trainer trainer-3 1600000004000 | publish step_trainer
 wait_until 30 "the second reading" counter_is accelerometer-trusted accelerometer taken 2

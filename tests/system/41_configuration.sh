@@ -33,5 +33,5 @@ wrong 3 "a number that is none"
 check_not "nothing was started" test -e "$run_dir/pid/broker.pid"
 
 rules as_of customer 4000
-check "a right one is accepted" "$GAIT_BIN/gait" check -c "$work/gait.conf"
+check "a right one is accepted" equal "$work/gait.conf: no faults" "$("$GAIT_BIN/gait" check -c "$work/gait.conf")"
 finish

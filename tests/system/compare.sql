@@ -1,5 +1,6 @@
--- compare: one line a set, "SET|RECORDS IN THE LAKE|RECORDS BY THE BATCH SQL|yes or NO". Equal means equal as multisets:
--- as many records, and each record of the one as often in the other. Reads the tables of lake.sql and of streams/sql.
+-- compare: one line a set, "SET|RECORDS IN THE LAKE|RECORDS BY THE BATCH SQL|yes or NO". Equal means equal as
+-- multisets: as many records, and each record of the one as often in the other. Reads the tables of lake.sql and of
+-- streams/sql.
 SELECT 'trusted/customer', lake, batch,
        iif(lake = batch AND NOT EXISTS (
                SELECT *, count(*) FROM customer_trusted GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10

@@ -5,7 +5,7 @@
 tables=(customer accelerometer step_trainer)
 
 echo "making people who do not exist, and what they measured"
-"$GAIT_BIN/gait" simulate --out "$work/data" >/dev/null || give_up "gait simulate"
+"$GAIT_BIN/gait" simulate --customers 950 --readings 85 --out "$work/data" >/dev/null || give_up "gait simulate"
 for table in "${tables[@]}"; do
     printf '  %-14s %8d records\n' "$table" "$(wc -l <"$work/data/$table.ndjson")"
 done

@@ -14,6 +14,7 @@ run_dir=$work/run # the pipeline's own folder
 port=
 up_pid=
 failures=0
+loads=()
 
 # The sqlite3 command line, whatever the user's own settings are.
 sql() {
@@ -197,10 +198,13 @@ load() {
     gait load "$@" "$table" "$file" 2>>"$work/load.log"
 }
 
-# simulate CUSTOMERS [SEED]: landing files in $work/data.
+# simulate CUSTOMERS: landing files in $work/data. One who shares with research has no phone: trusted, not curated.
 simulate() {
-    "$GAIT_BIN/gait" simulate --customers "$1" --seed "${2:-1}" --out "$work/data" >/dev/null 2>>"$work/load.log" ||
+    local address file=$work/data/accelerometer.ndjson
+    "$GAIT_BIN/gait" simulate --customers "$1" --out "$work/data" >/dev/null 2>>"$work/load.log" ||
         give_up "gait simulate"
+    address=$(grep -m 1 shareWithResearchAsOfDate "$work/data/customer.ndjson" | grep -o '[^"]*@[^"]*')
+    grep -vF "\"$address\"" "$file" >"$file.less" && mv "$file.less" "$file"
 }
 
 # load_tables TABLE…: from $work/data, one after the other.
@@ -208,6 +212,28 @@ load_tables() {
     local table
     for table in "$@"; do
         check "load $table" load "$table" "$work/data/$table.ndjson"
+    done
+}
+
+# load_on TABLE RATE: load from $work/data at RATE records a second, again and again until stop_loading, in the
+# background: a load is under way whenever something is killed, on fast and slow machines. Repeats are duplicates.
+load_on() {
+    load_until_stopped "$@" &
+    loads+=($!)
+}
+
+load_until_stopped() {
+    until [ -e "$work/stop" ]; do
+        load "$1" "$work/data/$1.ndjson" --rate "$2" --batch 16 || return
+    done
+}
+
+# Wait for the loads of load_on.
+stop_loading() {
+    local pid
+    touch "$work/stop"
+    for pid in "${loads[@]}"; do
+        check "a load ends with its receipts" wait "$pid"
     done
 }
 
@@ -243,14 +269,13 @@ wait_idle() {
     gait status --wait-idle "${1:-120}"
 }
 
-# listen FILE [OPTION of mosquitto_sub…]: write "> TOPIC PAYLOAD" for every message to FILE, in the background. Returns
-# when it is subscribed; listener is its pid.
+# listen FILE [OPTION of mosquitto_sub…]: write "> TOPIC PAYLOAD" for every message to FILE, in the background.
+# Returns when it is subscribed.
 listen() {
     local file=$1
     shift
     : >"$file"
     stdbuf -oL mosquitto_sub -d -h 127.0.0.1 -p "$port" -q 1 -F '> %t %p' "$@" >"$file" 2>&1 &
-    listener=$!
     wait_until 10 "a subscription" grep -q '^Subscribed' "$file"
 }
 

@@ -22,8 +22,10 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "operator/consent.h"
 #include "operator/filter.h"
 #include "operator/gate.h"
 #include "operator/join.h"
@@ -403,6 +405,15 @@ bench_settle(struct bench *bench, unsigned budget)
         bench_check(bench, operator->due_ms(bench->state) > bench->now_ms, "all is worked and yet something is due");
 }
 
+/* Time goes by, and what is due is worked. */
+static inline void
+bench_advance(struct bench *bench, int64_t ms)
+{
+    bench_flush(bench);
+    bench->now_ms += ms;
+    bench_settle(bench, 10);
+}
+
 /* Lines. */
 
 /* How many lines begin with start. */
@@ -467,6 +478,19 @@ bench_output(struct bench *bench, const char *start)
     return sorted;
 }
 
+/* Such outputs for bench_every_order. */
+static inline char *
+bench_output_emitted(struct bench *bench)
+{
+    return bench_output(bench, "emit ");
+}
+
+static inline char *
+bench_output_rows(struct bench *bench)
+{
+    return bench_output(bench, "row ");
+}
+
 /* The output table as it stands: of each row the last line, withdrawn ones left out; sorted, to be freed. */
 static inline char *
 bench_table(struct bench *bench)
@@ -483,7 +507,9 @@ bench_table(struct bench *bench)
         if (last)
             buffer_add(&table, text, (size_t)(end + 1 - text));
     }
-    char *sorted = bench_sorted(strdup(buffer_text(&table)), "row ");
+    char *copy = strdup(buffer_text(&table));
+    char *sorted = bench_sorted(copy, "row ");
+    free(copy);
     buffer_free(&table);
     return sorted;
 }
@@ -531,6 +557,90 @@ bench_step_trainer(const char *serial, int64_t time_ms, int distance)
 {
     return bench_text("{\"sensorReadingTime\":%" PRId64 ",\"serialNumber\":\"%s\",\"distanceFromObject\":%d}", time_ms,
                       serial, distance);
+}
+
+/* Have the row of a customer, whose name is a hash, called EMAIL/SERIAL in the lines. */
+static inline void
+bench_call_row(struct bench *bench, const struct hash_key *key, struct span email, struct span serial)
+{
+    const struct span parts[] = {email, serial};
+    const struct hash_id id = hash_id(key, parts, 2);
+    char hex[HASH_ID_HEX_SIZE];
+
+    hash_hex(&id, hex);
+    if (bench_row_name(bench, span_of(hex)).len == HASH_ID_HEX_SIZE - 1)
+        buffer_printf(&bench->names, "%s %.*s/%.*s\n", hex, (int)email.len, email.at, (int)serial.len, serial.at);
+}
+
+/* Whether the state's file holds text anywhere, in pages that are free again too. */
+static inline bool
+bench_file_holds(struct bench *bench, const char *text)
+{
+    char path[128];
+    struct buffer content = {0};
+
+    bench_commit(bench);
+    snprintf(path, sizeof path, "%s/data.mdb", bench->dir);
+    assert_int_equal(file_read(path, &content), 0);
+    bool holds = memmem(content.data, content.len, text, strlen(text)) != NULL;
+    buffer_free(&content);
+    return holds;
+}
+
+/* What operator->rows gives out, `page` rows a snapshot, in lines like those of bench_table. To be freed. */
+struct bench_page {
+    struct bench *bench;
+    struct buffer lines;
+    char last[CONSENT_ROW_BYTES_MAX];
+    size_t last_len;
+    unsigned left;
+};
+
+static inline bool
+bench_visit_row(void *context, struct span row, struct span body)
+{
+    struct bench_page *page = context;
+    struct span name = bench_row_name(page->bench, row);
+
+    if (page->left == 0)
+        return false;
+    page->left--;
+    memcpy(page->last, row.at, row.len);
+    page->last_len = row.len;
+    buffer_printf(&page->lines, "row %.*s {%.*s}\n", (int)name.len, name.at, (int)body.len, body.at);
+    return true;
+}
+
+static inline char *
+bench_rows(struct bench *bench, unsigned rows_a_page)
+{
+    struct bench_page page = {.bench = bench};
+    size_t before;
+
+    bench_commit(bench);
+    do {
+        before = page.lines.len;
+        page.left = rows_a_page;
+        assert_int_equal(store_snapshot(bench->store), 0);
+        assert_int_equal(bench->setup->operator->rows(bench->state, span_at(page.last, page.last_len), bench_visit_row,
+                                                      &page), 0);
+        store_snapshot_end(bench->store);
+    } while (page.lines.len > before);
+    char *copy = strdup(buffer_text(&page.lines));
+    char *sorted = bench_sorted(copy, "row ");
+    free(copy);
+    buffer_free(&page.lines);
+    return sorted;
+}
+
+static inline void
+bench_assert_text(const struct bench *bench, char *got, const char *expected)
+{
+    if (strcmp(got, expected) != 0) {
+        print_error("got\n%sinstead of\n%s", got, expected);
+        bench_fail(bench, "other text than expected");
+    }
+    free(got);
 }
 
 /* Setups. */

@@ -192,8 +192,8 @@ who_comes_during_a_round_is_not_lost(void **state)
     wake(1);
     go = "";
     assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2); /* c and e */
-    enter(1, 3, 0, 'd'); /* behind: not in this round, so it must not be there when a wake is over */
-    enter(1, 5, 0, 'f'); /* ahead */
+    enter(1, 3, 0, 'd'); /* behind where the round is: it is asked about after the next wake */
+    enter(1, 5, 0, 'f'); /* ahead of it */
     assert_work(2, -1, "", "fg");
     wake(1);
     assert_work(2, -1, "cdefg", "cdefg");

@@ -1,0 +1,255 @@
+/* port: a connection that is kept up, or kept down. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/log.h"
+#include "run/port.h"
+
+/* A wire that counts what it is asked for. */
+static unsigned connects;
+static unsigned subscribes;
+static unsigned disconnects;
+static bool refuses;
+
+static int
+stub_connect(struct wire *wire)
+{
+    (void)wire;
+    connects++;
+    return refuses ? -1 : 0;
+}
+
+static int
+stub_subscribe(struct wire *wire, const char *const *filters, unsigned count, enum wire_delivery delivery)
+{
+    (void)wire;
+    subscribes++;
+    assert_int_equal(count, 2);
+    assert_string_equal(filters[0], "one/#");
+    assert_string_equal(filters[1], "two/+");
+    assert_int_equal(delivery, WIRE_AT_LEAST_ONCE);
+    return 0;
+}
+
+static void
+stub_disconnect(struct wire *wire, int timeout_ms)
+{
+    (void)wire;
+    assert_true(timeout_ms >= 0);
+    disconnects++;
+}
+
+static const struct wire_calls stub_calls = {
+    .connect = stub_connect, .subscribe = stub_subscribe, .disconnect = stub_disconnect};
+static struct wire wire = {&stub_calls};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct port port;
+static int64_t now_ms;
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    connects = subscribes = disconnects = 0;
+    refuses = false;
+    now_ms = 100000;
+    port = (struct port){.name = "test",
+                         .wire = &wire,
+                         .filters = {"one/#", "two/+"},
+                         .filter_count = 2,
+                         .delivery = WIRE_AT_LEAST_ONCE,
+                         .wanted = true,
+                         .lock = &lock};
+    return 0;
+}
+
+static int
+step(void)
+{
+    return port_step(&port, now_ms);
+}
+
+static void
+come_up(void)
+{
+    step();
+    port_hear_up(&port);
+    step();
+    port_hear_subscribed(&port, true, "");
+    assert_int_equal(step(), 1);
+    assert_int_equal(port.state, PORT_READY);
+}
+
+/* Step until it connects again, at most limit_ms; how long it took. */
+static int64_t
+time_to_connect(int64_t limit_ms)
+{
+    const unsigned before = connects;
+    const int64_t from_ms = now_ms;
+    while (connects == before) {
+        assert_true(now_ms - from_ms <= limit_ms);
+        now_ms++;
+        step();
+    }
+    return now_ms - from_ms;
+}
+
+static void
+it_connects_subscribes_and_is_ready_once(void **state)
+{
+    (void)state;
+    assert_int_equal(port_due_ms(&port), 0);
+    assert_int_equal(step(), 0);
+    assert_int_equal(connects, 1);
+    assert_int_equal(port.state, PORT_CONNECTING);
+    assert_true(port_due_ms(&port) == INT64_MAX);
+    assert_int_equal(step(), 0);
+    assert_int_equal(connects, 1);
+    port_hear_up(&port);
+    assert_int_equal(step(), 0);
+    assert_int_equal(subscribes, 1);
+    assert_int_equal(port.state, PORT_SUBSCRIBING);
+    port_hear_subscribed(&port, true, "");
+    assert_int_equal(step(), 1);
+    assert_int_equal(step(), 0);
+    assert_int_equal(port.state, PORT_READY);
+    assert_int_equal(connects, 1);
+}
+
+static void
+one_that_is_not_wanted_stays_down_until_it_is(void **state)
+{
+    (void)state;
+    port.wanted = false;
+    assert_int_equal(step(), 0);
+    assert_int_equal(connects, 0);
+    assert_true(port_due_ms(&port) == INT64_MAX);
+    port.wanted = true;
+    come_up();
+    port.wanted = false;
+    assert_int_equal(step(), 0);
+    assert_int_equal(disconnects, 1);
+    assert_int_equal(port.state, PORT_DOWN);
+    assert_int_equal(step(), 0);
+    assert_int_equal(disconnects, 1);
+    port.wanted = true;
+    come_up();
+    assert_int_equal(connects, 2);
+}
+
+static void
+what_was_heard_before_it_was_closed_does_not_count_afterwards(void **state)
+{
+    (void)state;
+    come_up();
+    port.wanted = false;
+    step();
+    port.wanted = true;
+    step();
+    assert_int_equal(port.state, PORT_CONNECTING);
+    port_hear_subscribed(&port, true, ""); /* nobody has asked */
+    assert_int_equal(step(), 0);
+    assert_int_equal(port.state, PORT_CONNECTING);
+    port_hear_up(&port);
+    step();
+    assert_int_equal(port.state, PORT_SUBSCRIBING);
+}
+
+static void
+a_lost_connection_is_made_again_soon_and_then_ever_more_rarely(void **state)
+{
+    (void)state;
+    come_up();
+    port_hear_down(&port, "gone");
+    assert_int_equal(step(), 0);
+    assert_int_equal(port.state, PORT_DOWN);
+    assert_true(port_due_ms(&port) > now_ms);
+    int64_t waited_ms = time_to_connect(50);
+    for (int i = 0; i < 10; i++) {
+        port_hear_down(&port, "still gone");
+        step();
+        int64_t next_ms = time_to_connect(1000);
+        assert_true(next_ms >= waited_ms);
+        waited_ms = next_ms;
+    }
+    assert_int_equal(waited_ms, 1000);
+    port_hear_up(&port);
+    step();
+    port_hear_subscribed(&port, true, "");
+    assert_int_equal(step(), 1);
+    port_hear_down(&port, "gone again");
+    step();
+    assert_true(time_to_connect(50) <= 50);
+}
+
+static void
+a_connection_lost_while_it_subscribes_is_not_ready(void **state)
+{
+    (void)state;
+    step();
+    port_hear_up(&port);
+    step();
+    port_hear_subscribed(&port, true, "");
+    port_hear_down(&port, "gone");
+    assert_int_equal(step(), 0);
+    assert_int_equal(port.state, PORT_DOWN);
+    time_to_connect(50);
+    port_hear_up(&port);
+    port_hear_down(&port, "up and gone in one step");
+    assert_int_equal(step(), 0);
+    assert_int_equal(port.state, PORT_DOWN);
+}
+
+static void
+a_refused_subscription_closes_and_tries_again(void **state)
+{
+    (void)state;
+    step();
+    port_hear_up(&port);
+    step();
+    port_hear_subscribed(&port, false, "not allowed");
+    assert_int_equal(step(), 0);
+    assert_int_equal(disconnects, 1);
+    assert_int_equal(port.state, PORT_DOWN);
+    time_to_connect(50);
+    assert_int_equal(port.state, PORT_CONNECTING);
+}
+
+static void
+a_library_that_does_not_even_try_is_asked_again(void **state)
+{
+    (void)state;
+    refuses = true;
+    step();
+    assert_int_equal(port.state, PORT_DOWN);
+    step();
+    assert_int_equal(connects, 1);
+    time_to_connect(50);
+    refuses = false;
+    time_to_connect(200);
+    assert_int_equal(port.state, PORT_CONNECTING);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(it_connects_subscribes_and_is_ready_once),
+        TEST(one_that_is_not_wanted_stays_down_until_it_is),
+        TEST(what_was_heard_before_it_was_closed_does_not_count_afterwards),
+        TEST(a_lost_connection_is_made_again_soon_and_then_ever_more_rarely),
+        TEST(a_connection_lost_while_it_subscribes_is_not_ready),
+        TEST(a_refused_subscription_closes_and_tries_again),
+        TEST(a_library_that_does_not_even_try_is_asked_again),
+    };
+    log_open("test", LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
