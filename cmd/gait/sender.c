@@ -21,7 +21,7 @@
 #include "interrupt.h"
 
 #define KINDS 3                         /* that land: the first ones of enum record_kind */
-#define LETTERS_MAX 128                 /* without receipt: enough that the process's batches can grow */
+#define LETTERS_MAX 512                 /* without receipt: enough that the process's batches can grow */
 #define LETTERS_BYTES_MAX (8 * 1024 * 1024) /* what a dead broker makes us hold */
 #define LETTER_BYTES_MAX (512 * 1024)   /* of one message: half of what a process takes by default */
 #define TICK_MS 100                     /* the longest wait between two looks at signals and the progress bar */

@@ -325,7 +325,7 @@ add_programs(struct up *up)
         return -1;
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
         const char *name = catalog_streams[i]->name;
-        bool wanted = strcmp(name, "lake") != 0 || config_int(up->config, "lake", "enabled") != 0;
+        bool wanted = config_int(up->config, name, "enabled") != 0;
         if (wanted && add_process(up, name) != 0)
             return -1;
     }

@@ -56,7 +56,7 @@ struct join {
     struct hash_key key;
     struct side sides[2];
     int pairings;
-    int numbers;             /* key "admitted"; value u64 BE: the last number given */
+    int numbers;             /* key "admitted"; value u64 BE: the last number given. Key "rules"; value u8, u8: match and subject */
     uint64_t number;
     uint64_t written_number; /* what the store holds of number */
     int64_t pairing_count;
@@ -68,6 +68,7 @@ struct join {
 };
 
 static const struct span number_key = {"admitted", 8};
+static const struct span rules_key = {"rules", 5};
 
 static void
 join_close(void *state)
@@ -139,6 +140,26 @@ join_open(const void *parameters, struct store *store, void **state)
     return 0;
 }
 
+/* Index keys and agendas are laid out for one way to match, and readings are kept with their subject replaced already: a
+ * state that was made by other rules must not be read by these. */
+static int
+check_rules(struct join *join)
+{
+    const char rules[2] = {(char)join->parameters.match, (char)join->parameters.subject};
+    const struct span wanted = span_at(rules, sizeof rules);
+    struct span value;
+    int rc = store_get(join->store, join->numbers, rules_key, &value);
+
+    if (rc == 0)
+        return store_put(join->store, join->numbers, rules_key, wanted);
+    if (rc == 1 && !span_equal(value, wanted)) {
+        log_error("join: the state was made with another `match` or `subject`: set those again, or remove the state "
+                  "folder of this process to begin anew");
+        return -1;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
 static int
 join_load(void *state)
 {
@@ -149,6 +170,8 @@ join_load(void *state)
     if (rc < 0)
         return -1;
     join->number = join->written_number = rc == 1 ? bytes_get_u64(value.at) : 0;
+    if (check_rules(join) != 0)
+        return -1;
     join->pairing_count = store_count(join->store, join->pairings);
     if (join->pairing_count < 0)
         return -1;

@@ -27,6 +27,10 @@
 /* Read this much at once: several messages a system call. */
 #define READ_BYTES (256u << 10)
 
+/* What is worked is wiped once it is this much, or all of it: personal data must not lie about in a file that happens not
+ * to be full yet, and a system call a message is too many under load. */
+#define WIPE_BYTES (64u << 10)
+
 /* Most files one inbox may have: bounds the list below. */
 #define FILES_MAX 4096
 
@@ -41,6 +45,7 @@ struct inbox {
     unsigned file_count;
     uint64_t end;
     uint64_t released;
+    uint64_t wiped; /* everything before this is gone from the files */
     int append_fd;
     bool spare;
     struct buffer entry; /* being appended */
@@ -165,16 +170,17 @@ check_spare(struct inbox *inbox)
     }
 }
 
-/* Find the end of the last file: behind its last whole entry. What stands behind is cut off. */
+/* Find the end of the last file: behind its last whole entry, looking from position on (what is before it may be wiped).
+ * What stands behind is cut off. */
 static int
-find_end(struct inbox *inbox)
+find_end(struct inbox *inbox, uint64_t position)
 {
     const uint64_t begin = inbox->files[inbox->file_count - 1];
     char name[NAME_SIZE];
     struct buffer content = {0};
     struct stat status;
     size_t length;
-    size_t at = 0;
+    size_t at = position > begin ? (size_t)(position - begin) : 0;
 
     name_of(begin, name);
     if ((inbox->append_fd = openat(inbox->dir_fd, name, O_RDWR | O_CLOEXEC)) < 0 ||
@@ -184,6 +190,8 @@ find_end(struct inbox *inbox)
     ssize_t got = file_read_at(inbox->append_fd, buffer_reserve(&content, size), size, 0);
     if (got < 0)
         return -1;
+    if (at > (size_t)got)
+        at = (size_t)got;
     while ((length = whole_entry(span_at(content.data + at, (size_t)got - at))) > 0)
         at += length;
     inbox->end = begin + at;
@@ -191,7 +199,10 @@ find_end(struct inbox *inbox)
     /* Cut, then allocate again: whatever stood there must not look like an entry to the next recovery. */
     if (ftruncate(inbox->append_fd, (off_t)at) != 0)
         return -1;
-    errno = posix_fallocate(inbox->append_fd, 0, (off_t)inbox->file_bytes);
+    if (at < inbox->file_bytes)
+        errno = posix_fallocate(inbox->append_fd, (off_t)at, (off_t)(inbox->file_bytes - at));
+    else
+        errno = 0;
     return errno == 0 ? 0 : -1;
 }
 
@@ -219,7 +230,7 @@ inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payl
         inbox_close(inbox);
         return NULL;
     }
-    if (inbox->file_count > 0 && find_end(inbox) != 0)
+    if (inbox->file_count > 0 && find_end(inbox, position) != 0)
         goto fail;
     /* After a power cut the files may have lost what was worked and committed: go on behind it. */
     if ((inbox->file_count == 0 || inbox->end < position) && begin_file(inbox, position) != 0)
@@ -401,6 +412,22 @@ inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry)
     return 1;
 }
 
+/* Make a hole of what is worked in the file that is appended to; older files are removed as a whole. Where the file
+ * system can't, it stays until its file is removed. */
+static void
+wipe(struct inbox *inbox)
+{
+    const uint64_t begin = inbox->files[inbox->file_count - 1];
+    const uint64_t from = inbox->wiped > begin ? inbox->wiped : begin;
+
+    if (inbox->released <= from || (inbox->released < inbox->end && inbox->released - from < WIPE_BYTES))
+        return;
+    if (fallocate(inbox->append_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(from - begin),
+                  (off_t)(inbox->released - from)) != 0)
+        log_debug("inbox: can't wipe what is worked: %s", strerror(errno));
+    inbox->wiped = inbox->released;
+}
+
 void
 inbox_release(struct inbox *inbox, uint64_t position)
 {
@@ -417,6 +444,7 @@ inbox_release(struct inbox *inbox, uint64_t position)
     }
     inbox->file_count -= gone;
     memmove(inbox->files, inbox->files + gone, inbox->file_count * sizeof inbox->files[0]);
+    wipe(inbox);
     pthread_mutex_unlock(&inbox->lock);
 }
 

@@ -16,6 +16,8 @@
  * Behind the last entry stand zeros. Reading stops at the first entry that is not whole: it was torn by a crash, and the
  * broker, which has no acknowledgement for it, sends it again.
  *
+ * What is worked becomes a hole in its file, or its file is removed: nothing personal stays behind.
+ *
  * One thread appends, another one does all the rest.
  */
 #ifndef RUN_INBOX_H
@@ -48,7 +50,7 @@ int inbox_append(struct inbox *inbox, const struct inbox_entry *entry);
  * line in the log. */
 int inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry);
 
-/* Everything before position is worked and committed: give the files up. */
+/* Everything before position is worked and committed: remove it from the disk. */
 void inbox_release(struct inbox *inbox, uint64_t position);
 
 /* Make the spare file if it is missing. Whether there is room to go on taking messages in. */

@@ -1,6 +1,6 @@
 /*
- * operator_bench: an operator on a bench. Its store lies in a folder of its own, records come from JSON text through the
- * real decoder, the clock is a number, and what goes out is gathered as lines of text:
+ * operator_bench: an operator on a bench. Its store lies in a folder of its own, records come from JSON text through
+ * the real decoder, the clock is a number, and what goes out is gathered as lines of text:
  *
  *     emit {…}            a record of the output stream
  *     row NAME {…}        a row of the output table
@@ -8,9 +8,9 @@
  *
  * After every call the counts must balance: taken = the sum of the verdicts, none of them below zero.
  *
- * What is begun stays in one transaction until bench_commit or bench_abort. With `rehearse` every step is done, aborted,
- * loaded and done again before it is committed, and both must tell the same: nothing that an abort should undo may live
- * on in an operator's memory.
+ * What is begun stays in one transaction until bench_commit or bench_abort. With `rehearse` every step is done,
+ * aborted, loaded and done again before it is committed, and both must tell the same: nothing that an abort should undo
+ * may live on in an operator's memory.
  */
 #ifndef TESTS_OPERATOR_BENCH_H
 #define TESTS_OPERATOR_BENCH_H
@@ -166,7 +166,7 @@ bench_move(struct output *output, unsigned input, enum verdict from, enum verdic
     bench->counts[input].verdicts[to]++;
 }
 
-/* A new folder: in memory if it can be, for there are thousands of synced commits, and the disk is not what is tested. */
+/* A new folder: in memory if it can be, for there are thousands of synced commits, and what is tested is no disk. */
 static inline void
 bench_make_dir(char dir[64])
 {
@@ -254,7 +254,8 @@ bench_open_store(struct bench *bench, uint64_t map_bytes)
 {
     bench->store = store_open(bench->dir, map_bytes);
     bench_check(bench, bench->store != NULL, "store_open");
-    bench_check(bench, bench->setup->operator->open(bench->setup->parameters, bench->store, &bench->state) == 0, "open");
+    int rc = bench->setup->operator->open(bench->setup->parameters, bench->store, &bench->state);
+    bench_check(bench, rc == 0, "open");
     bench_load(bench);
     bench_commit(bench);
 }
@@ -279,8 +280,9 @@ bench_reopen(struct bench *bench)
 static inline struct bench *
 bench_open(const struct bench_setup *setup)
 {
-    static const struct record_limits limits = {
-        .json = {.depth_max = 16, .string_bytes_max = 1024}, .payload_bytes_max = 1 << 20, .ahead_ms = 24 * BENCH_HOUR_MS};
+    static const struct record_limits limits = {.json = {.depth_max = 16, .string_bytes_max = 1024},
+                                                .payload_bytes_max = 1 << 20,
+                                                .ahead_ms = 24 * BENCH_HOUR_MS};
     struct bench *bench = calloc(1, sizeof *bench);
 
     assert_non_null(bench);
@@ -516,6 +518,8 @@ bench_table(struct bench *bench)
 
 /* Records. The strings stay until some more have been made. */
 
+static inline const char *bench_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 static inline const char *
 bench_text(const char *format, ...)
 {
@@ -534,10 +538,11 @@ bench_text(const char *format, ...)
 static inline const char *
 bench_customer(const char *email, const char *serial, int64_t updated_ms, int64_t as_of_ms)
 {
+    const char *shares = as_of_ms > 0 ? bench_text(",\"shareWithResearchAsOfDate\":%" PRId64, as_of_ms) : "";
+
     return bench_text("{\"customerName\":\"N\",\"email\":\"%s\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","
-                      "\"serialNumber\":\"%s\",\"registrationDate\":1,\"lastUpdateDate\":%" PRId64
-                      "%s%.0" PRId64 "}",
-                      email, serial, updated_ms, as_of_ms > 0 ? ",\"shareWithResearchAsOfDate\":" : "", as_of_ms);
+                      "\"serialNumber\":\"%s\",\"registrationDate\":1,\"lastUpdateDate\":%" PRId64 "%s}",
+                      email, serial, updated_ms, shares);
 }
 
 static inline const char *

@@ -109,7 +109,8 @@ customers_are_told_apart_by_both_of_their_names(void **state)
         {0, "", bench_customer("bob", "s1", 49, 0)},
     };
     char expected[1024];
-    snprintf(expected, sizeof expected, "%s%s", row_line("ann/s1", records[0].json), row_line("bob/s1", records[3].json));
+    snprintf(expected, sizeof expected, "%s%s", row_line("ann/s1", records[0].json),
+             row_line("bob/s1", records[3].json));
     bench_every_order(bench, records, 5, true, bench_table, expected);
     take(bench_customer("a", "bc", 1, 1));
     take(bench_customer("ab", "c", 1, 1));

@@ -333,8 +333,8 @@ one_that_waits_comes_out_once_however_often_it_was_sent(void **state)
     bench_close(bench);
 }
 
-/* With a hold of less than ten minutes a reading is refused before it is forgotten: it must not wait a second time under
- * the key of the first. */
+/* With a hold of less than ten minutes a reading is refused before it is forgotten: it must not wait a second time
+ * under the key of the first. */
 static void
 an_expired_reading_may_wait_again(void **state)
 {
@@ -483,6 +483,27 @@ step_row(struct model *model, unsigned row, int64_t as_of_ms)
     }
 }
 
+/* A transaction that comes to nothing: other steps than those that follow it must leave no trace in memory. */
+static void
+do_and_abort(uint64_t *chance)
+{
+    const bool rehearse = bench->rehearse;
+    struct model nobodys = {.now_ms = bench->now_ms, .as_of_ms = {0}};
+
+    bench_commit(bench);
+    bench->rehearse = false;
+    for (unsigned step = bench_chance(chance, 6); step > 0; step--) {
+        if (bench_chance(chance, 2))
+            take_reading(json_of(bench_chance(chance, READINGS)));
+        else
+            step_row(&nobodys, bench_chance(chance, ROWS), 200 * bench_chance(chance, 2));
+        if (bench_chance(chance, 2))
+            bench_work(bench, 1 + bench_chance(chance, 4));
+    }
+    bench_abort(bench);
+    bench->rehearse = rehearse;
+}
+
 static void
 run_seed(unsigned seed)
 {
@@ -515,6 +536,8 @@ run_seed(unsigned seed)
         free(lines);
         bench_assert_text(bench, got, expected);
         free(expected);
+        if (bench_chance(&chance, 10) == 0)
+            do_and_abort(&chance);
         if (bench_chance(&chance, 60) == 0)
             bench_reopen(bench);
     }

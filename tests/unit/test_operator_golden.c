@@ -1,7 +1,7 @@
 /*
- * Every tests/golden/OPERATOR/CASE.in is played to the operator; CASE.out must come of it. See tests/golden/README.md for
- * what stands in them. GOLDEN_WRITE=1 in the environment writes the .out files instead: read the difference before it is
- * committed.
+ * Every tests/golden/OPERATOR/CASE.in is played to the operator; CASE.out must come of it. tests/golden/README.md says
+ * what stands in them. GOLDEN_WRITE=1 in the environment writes the .out files instead: read the difference before it
+ * is committed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +44,11 @@ duration_ms(const char *text)
     static const struct {
         const char *unit;
         int64_t ms;
-    } units[] = {{"ms", 1},   {"s", BENCH_SECOND_MS}, {"m", BENCH_MINUTE_MS}, {"h", BENCH_HOUR_MS}, {"d", 24 * BENCH_HOUR_MS},
+    } units[] = {{"ms", 1},
+                 {"s", BENCH_SECOND_MS},
+                 {"m", BENCH_MINUTE_MS},
+                 {"h", BENCH_HOUR_MS},
+                 {"d", 24 * BENCH_HOUR_MS},
                  {"", 1}};
     char *end;
     const int64_t number = strtoll(text, &end, 10);
@@ -160,8 +164,8 @@ show_counts(struct golden *golden)
     static const char *const words[VERDICT_COUNT] = {"passed", "waiting", "refused", "duplicate", "stale", "invalid"};
     for (unsigned i = 0; i < golden->setup.input_count; i++) {
         const struct bench_counts *counts = &golden->bench->counts[i];
-        buffer_printf(&golden->transcript, "    counts %s: taken %" PRId64, record_kind_name(golden->setup.inputs[i].kind),
-                      counts->taken);
+        buffer_printf(&golden->transcript, "    counts %s: taken %" PRId64,
+                      record_kind_name(golden->setup.inputs[i].kind), counts->taken);
         for (unsigned v = 0; v < VERDICT_COUNT; v++) {
             if (counts->verdicts[v] != 0)
                 buffer_printf(&golden->transcript, " %s %" PRId64, words[v], counts->verdicts[v]);

@@ -534,6 +534,32 @@ thousands_are_released_in_chunks(void **state)
     }
 }
 
+/* Index keys of the one are no index keys of the other: they were read behind their end. */
+static void
+the_state_of_another_match_is_not_opened(void **state)
+{
+    (void)state;
+    for (enum join_match match = JOIN_BY_TIME; match <= JOIN_BY_CUSTOMER; match++) {
+        begin(match, 0, RETAIN_MS);
+        open_row(&(struct row){1, 1});
+        take_step(1, 5, 1);
+        bench_commit(bench);
+        setup.operator->close(bench->state);
+        store_close(bench->store);
+        bench->store = store_open(bench->dir, BENCH_MAP_BYTES);
+        for (unsigned same = 0; same < 2; same++) {
+            parameters.match = same ? match : (enum join_match)(JOIN_BY_CUSTOMER - match);
+            assert_int_equal(setup.operator->open(&parameters, bench->store, &bench->state), 0);
+            assert_int_equal(store_begin(bench->store), 0);
+            assert_int_equal(setup.operator->load(bench->state), same ? 0 : -1);
+            store_abort(bench->store);
+            if (!same)
+                setup.operator->close(bench->state);
+        }
+        bench_close(bench);
+    }
+}
+
 /* Seeded sequences. */
 
 #define PERSONS 3
@@ -736,6 +762,36 @@ check_waiting(const struct model *model)
         bench_check(bench, counted(side, VERDICT_WAITING) == waiting[side], "other readings wait");
 }
 
+/* A transaction that comes to nothing: other steps than those that follow it must leave no trace in memory. */
+static void
+do_and_abort(uint64_t *chance)
+{
+    const bool rehearse = bench->rehearse;
+
+    bench_commit(bench);
+    bench->rehearse = false;
+    for (unsigned step = bench_chance(chance, 6); step > 0; step--) {
+        const struct row row = {bench_chance(chance, PERSONS), bench_chance(chance, PERSONS)};
+        switch (bench_chance(chance, 4)) {
+        case 0:
+            open_row(&row);
+            break;
+        case 1:
+            withdraw(&row);
+            break;
+        case 2:
+            take(&(struct reading){bench_chance(chance, 2), row.email, 100 + bench_chance(chance, 8), -1});
+            break;
+        default:
+            bench_work(bench, 1 + bench_chance(chance, 4));
+        }
+    }
+    if (bench_chance(chance, 2))
+        bench_flush(bench);
+    bench_abort(bench);
+    bench->rehearse = rehearse;
+}
+
 static void
 run_settled(unsigned seed)
 {
@@ -775,6 +831,8 @@ run_settled(unsigned seed)
         bench_assert_text(bench, bench_output(bench, ""), expected);
         free(expected);
         check_waiting(&model);
+        if (bench_chance(&chance, 10) == 0)
+            do_and_abort(&chance);
         if (bench_chance(&chance, 60) == 0)
             bench_reopen(bench);
     }
@@ -790,8 +848,8 @@ chance_agrees_with_the_rule(void **state)
         run_settled(seed);
 }
 
-/* Withdrawals while much is still to be worked: what may come out is not decided to the last by the rule, but nothing of
- * a closed row comes out from the withdrawal on, and nothing twice. */
+/* Withdrawals while much is still to be worked: what may come out is not decided to the last by the rule, but nothing
+ * of a closed row comes out from the withdrawal on, and nothing twice. */
 static void
 check_lines(const bool open[PERSONS][PERSONS], char *lines)
 {
@@ -890,6 +948,7 @@ main(void)
         cmocka_unit_test(a_withdrawal_ends_the_pairing),
         cmocka_unit_test(a_pairing_outlived_by_its_readings_ends_too),
         cmocka_unit_test(thousands_are_released_in_chunks),
+        cmocka_unit_test(the_state_of_another_match_is_not_opened),
         cmocka_unit_test(chance_finds_what_the_batch_finds),
         cmocka_unit_test(chance_agrees_with_the_rule),
         cmocka_unit_test(chance_never_brings_a_withdrawn_person_out),

@@ -61,8 +61,8 @@ the_table_does_not_depend_on_the_order_of_arrival(void **state)
     bench_every_order(bench, records, 7, false, bench_output_rows, expected);
 }
 
-/* What becomes of a row, step by step: letters are r a reading of the person, o an open row, n a newer one, w withdrawn;
- * expected: what goes out at each step, - nothing. */
+/* What becomes of a row, step by step: letters are r a reading of the person, o an open row, n a newer one, w
+ * withdrawn; expected: what goes out at each step, - nothing. */
 static void
 a_row_follows_its_person(void **state)
 {

@@ -1,6 +1,6 @@
 /*
- * waiting: whoever waits is asked about after each wake, once a round, is turned out when the time is up, and counted in
- * bytes all the while.
+ * waiting: whoever waits is asked about after each wake, once a round, is turned out when the time is up, and counted
+ * in bytes all the while.
  */
 #include <setjmp.h>
 #include <stdarg.h>

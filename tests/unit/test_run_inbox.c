@@ -272,6 +272,43 @@ reading_goes_over_file_boundaries_and_release_gives_files_up(void **state)
     assert_int_equal(files, 1); /* the one that is appended to */
 }
 
+/* Whether the file that begins at 0 holds text. */
+static bool
+file_holds(const char *text)
+{
+    struct buffer content = {0};
+    assert_int_equal(file_read(file_at(0), &content), 0);
+    bool holds = memmem(content.data, content.len, text, strlen(text)) != NULL;
+    buffer_free(&content);
+    return holds;
+}
+
+static void
+what_is_worked_leaves_nothing_in_the_file_and_what_waits_stays(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    uint64_t position = 0;
+
+    append(inbox, 0, "somebody@example.org");
+    append(inbox, 0, "anybody@example.org");
+    assert_true(file_holds("somebody"));
+    for (unsigned i = 0; i < 2; i++) { /* one, and then the last: nothing is to come that would wipe it */
+        struct inbox_entry entry;
+        assert_int_equal(inbox_read(inbox, &position, &entry), 1);
+        inbox_release(inbox, position);
+        if (i == 0)
+            assert_true(file_holds("anybody"));
+    }
+    assert_false(file_holds("body"));
+    append(inbox, 1, "nobody");
+    inbox_close(inbox);
+    inbox = inbox_open(dir, position, ROOM, PAYLOAD_MAX);
+    expect(inbox, &position, 1, "nobody");
+    expect_end(inbox, position);
+    inbox_close(inbox);
+}
+
 /* Tearing. */
 
 #define TORN_COUNT 3
@@ -443,17 +480,17 @@ a_spare_file_that_is_short_is_made_again(void **state)
     inbox_close(inbox);
 }
 
+/* Two entries are worked, and a power cut has left nothing of their file but cut_to bytes, all of them zero. */
 static void
-a_position_beyond_what_a_power_cut_left_is_where_it_goes_on(void **state)
+lose_what_is_worked(off_t cut_to)
 {
-    (void)state;
     struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
-
     append(inbox, 0, "one");
     append(inbox, 0, "two");
-    uint64_t end = inbox_end(inbox);
+    const uint64_t end = inbox_end(inbox);
     inbox_close(inbox);
-    scribble(0, 0, "\0\0\0\0", 4); /* it is all gone, but the state knows that it was worked */
+    assert_int_equal(truncate(file_at(0), 0), 0);
+    assert_int_equal(truncate(file_at(0), cut_to), 0);
     for (int time = 0; time < 2; time++) {
         uint64_t position = end;
         inbox = inbox_open(dir, end, ROOM, PAYLOAD_MAX);
@@ -466,7 +503,20 @@ a_position_beyond_what_a_power_cut_left_is_where_it_goes_on(void **state)
         expect_end(inbox, position);
         inbox_close(inbox);
     }
-    assert_false(there(file_at(0)));
+}
+
+static void
+a_position_behind_what_a_power_cut_left_is_where_it_goes_on(void **state)
+{
+    (void)state;
+    lose_what_is_worked(0);
+}
+
+static void
+a_position_within_zeros_that_a_power_cut_left_is_where_it_goes_on(void **state)
+{
+    (void)state;
+    lose_what_is_worked(FILE_BYTES);
 }
 
 static void
@@ -778,7 +828,9 @@ main(void)
         TEST(one_wrong_bit_ends_the_inbox_though_whole_entries_follow),
         TEST(a_tear_in_the_first_entry_of_a_second_file_leaves_the_first_file_whole),
         TEST(a_spare_file_that_is_short_is_made_again),
-        TEST(a_position_beyond_what_a_power_cut_left_is_where_it_goes_on),
+        TEST(a_position_behind_what_a_power_cut_left_is_where_it_goes_on),
+        TEST(a_position_within_zeros_that_a_power_cut_left_is_where_it_goes_on),
+        TEST(what_is_worked_leaves_nothing_in_the_file_and_what_waits_stays),
         TEST(a_state_older_than_the_inbox_is_refused),
         TEST(a_damaged_file_is_skipped_with_a_line_in_the_log_if_a_whole_one_follows),
         TEST(what_is_whole_in_a_file_that_was_cut_short_is_read),

@@ -476,6 +476,7 @@ struct simulation {
     struct world world;
     struct loader loader;
     unsigned loss_percent, twice_percent; /* of messages on links */
+    const char *lose_once;                /* the next message whose topic ends like this is lost; NULL none */
 };
 
 static struct simulation simulation;
@@ -546,9 +547,13 @@ kill_process(unsigned number)
 static enum memory_fate
 fate(void *context, const struct memory_wire *to, const struct wire_message *message)
 {
-    const struct simulation *self = context;
+    struct simulation *self = context;
+    const size_t len = self->lose_once != NULL ? strlen(self->lose_once) : 0;
     (void)to;
-    (void)message;
+    if (len > 0 && message->topic.len >= len && strcmp(message->topic.at + message->topic.len - len, self->lose_once) == 0) {
+        self->lose_once = NULL;
+        return MEMORY_LOST;
+    }
     if (chance(self->loss_percent))
         return MEMORY_LOST;
     return chance(self->twice_percent) ? MEMORY_TWICE : MEMORY_ONCE;
@@ -850,12 +855,72 @@ the_answer_is_the_same_for_every_order_of_arrival(void **state)
     }
 }
 
+/* Everything of a world, in no particular order. */
+static void
+load_everything(void)
+{
+    for (unsigned i = 0; i < LANDINGS; i++)
+        loader_add(&simulation.loader, (enum landing)i, &simulation.world.landing[i]);
+}
+
+static void
+a_broker_that_forgets_while_all_live_gets_the_tables_again(void **state)
+{
+    (void)state;
+    simulation_open(1);
+    load_everything();
+    start_all();
+    come_right(1);
+    assert_true(simulation.world.expected[CURATED_CUSTOMER].count > 0);
+    for (unsigned i = 0; i < 2; i++) {
+        memory_broker_forget(&simulation.broker);
+        come_right(1);
+    }
+    simulation_close();
+}
+
+/* Each process asks itself through the broker whether everything retained has come. */
+static void
+a_process_whose_own_question_got_lost_asks_again(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        char topic[128];
+        simulation_open(1);
+        load_everything();
+        snprintf(topic, sizeof topic, "/link/%s/sync", catalog_streams[i]->name);
+        simulation.lose_once = topic;
+        start_all();
+        come_right(1);
+        assert_null(simulation.lose_once);
+        simulation_close();
+    }
+}
+
+/* The last message of a link is lost, and so is the last report: nothing that follows would show it. */
+static void
+what_is_lost_last_is_noticed(void **state)
+{
+    static const char *const last[] = {"/curated/machine_learning", "/link/machine-learning-curated/lake",
+                                       "/trusted/accelerometer", "/link/accelerometer-trusted/customer-curated"};
+    (void)state;
+    for (unsigned i = 0; i < sizeof last / sizeof last[0]; i++) {
+        simulation_open(1);
+        load_everything();
+        start_all();
+        settle();
+        simulation.lose_once = last[i];
+        come_right(1);
+        assert_null(simulation.lose_once);
+        simulation_close();
+    }
+}
+
 static void
 run_seed(uint64_t seed)
 {
     simulation_open(seed);
-    for (unsigned i = 0; i < LANDINGS; i++)
-        loader_add(&simulation.loader, (enum landing)i, &simulation.world.landing[i]);
+    load_everything();
     if (chance(80))
         loader_shuffle(&simulation.loader);
     start_all();
@@ -897,6 +962,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answer_is_the_same_for_every_order_of_arrival),
+        cmocka_unit_test(a_broker_that_forgets_while_all_live_gets_the_tables_again),
+        cmocka_unit_test(a_process_whose_own_question_got_lost_asks_again),
+        cmocka_unit_test(what_is_lost_last_is_noticed),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();
