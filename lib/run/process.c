@@ -425,7 +425,17 @@ links_ready(struct process *process)
     process->synced = false;
     buffer_clear(&process->metrics_sent);
     publish(process, process->topics.status, span_of("online"), true);
+    process->sync_ms = 0;
+}
+
+/* Ask the broker, and again if the answer got lost, whether everything retained has come. */
+static void
+ask_sync(struct process *process, int64_t steady_ms)
+{
+    if (process->synced || process->link_port.state != PORT_READY || steady_ms < process->sync_ms)
+        return;
     publish(process, process->topics.sync, (struct span){0}, false);
+    process->sync_ms = steady_ms + TICK_MS;
 }
 
 /* Everything retained has come: begin to publish where the consumers and the broker's own copy of the table end. */
@@ -556,6 +566,7 @@ process_step(struct process *process)
     if (process->inbox != NULL)
         port_step(&process->landing_port, steady_ms);
     hear(process);
+    ask_sync(process, steady_ms);
     int worked = work(process, wall_ms, steady_ms);
     send_reports(process, steady_ms);
     pump(process, steady_ms);

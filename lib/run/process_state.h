@@ -140,6 +140,7 @@ struct process {
     struct port link_port;
     struct port landing_port;
     bool synced; /* link_port is ready and everything retained has come */
+    int64_t sync_ms; /* when to ask for that again; steady clock */
     bool ready;
 
     /* The batch at work. */

@@ -306,10 +306,11 @@ show_difference(const char *name, const char *expected, const char *got)
 static void
 check(const char *operator_name, const char *name)
 {
-    char in[512], out[512];
+    struct buffer in_path = {0}, out_path = {0};
 
-    snprintf(in, sizeof in, "%s/golden/%s/%s.in", TESTS_DIR, operator_name, name);
-    snprintf(out, sizeof out, "%s/golden/%s/%s.out", TESTS_DIR, operator_name, name);
+    buffer_printf(&in_path, "%s/golden/%s/%s.in", TESTS_DIR, operator_name, name);
+    buffer_printf(&out_path, "%s/golden/%s/%s.out", TESTS_DIR, operator_name, name);
+    const char *in = buffer_text(&in_path), *out = buffer_text(&out_path);
     for (unsigned rehearse = 0; rehearse < 2; rehearse++) { /* the second time every step is aborted once */
         char *got = play(operator_name, in, rehearse);
         if (getenv("GOLDEN_WRITE") != NULL)
@@ -324,6 +325,8 @@ check(const char *operator_name, const char *name)
         free(expected);
         free(got);
     }
+    buffer_free(&in_path);
+    buffer_free(&out_path);
 }
 
 static int
