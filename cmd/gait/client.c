@@ -136,7 +136,7 @@ connect_once(struct client *client, const char *const *filters, unsigned count, 
     enum state state = DOWN;
     if (client->wire->calls->connect(client->wire) == 0)
         state = wait_while(client, CONNECTING, deadline_ms);
-    if (state == UP && client->wire->calls->subscribe(client->wire, filters, count, WIRE_AT_LEAST_ONCE) == 0)
+    if (state == UP && client->wire->calls->subscribe(client->wire, filters, count, count, WIRE_AT_LEAST_ONCE) == 0)
         state = wait_while(client, UP, deadline_ms);
     if (state != SUBSCRIBED)
         client->wire->calls->disconnect(client->wire, 0); /* whatever it was in the middle of */

@@ -246,7 +246,7 @@ subscribe(struct sender *sender)
     pthread_mutex_unlock(&sender->lock);
     /* If it fails, the connection has just been lost, and on_down says so. */
     if (still_up)
-        (void)sender->wire->calls->subscribe(sender->wire, filters, 1 + KINDS, WIRE_AT_LEAST_ONCE);
+        (void)sender->wire->calls->subscribe(sender->wire, filters, 1 + KINDS, 1 + KINDS, WIRE_AT_LEAST_ONCE);
 }
 
 /* Forget the letters that have their receipt, from the oldest on. */

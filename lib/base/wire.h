@@ -69,8 +69,10 @@ struct wire_calls {
     /* Begin to connect; `up` or `down` follows. 0, or -1 when it can't even be tried (no `down` follows). */
     int (*connect)(struct wire *wire);
 
-    /* Subscribe count topic filters; `subscribed` follows once. 0, or -1 when not connected. */
-    int (*subscribe)(struct wire *wire, const char *const *filters, unsigned count, enum wire_delivery delivery);
+    /* Subscribe count topic filters; those from index news_from on without what is retained: only what is new. `subscribed`
+     * follows once. 0, or -1 when not connected. */
+    int (*subscribe)(struct wire *wire, const char *const *filters, unsigned count, unsigned news_from,
+                     enum wire_delivery delivery);
 
     /* Send a message; its bytes are copied. With token not 0, `delivered` follows when the other side has it.
      * 0, or -1 when not connected: then it is not sent at all. */

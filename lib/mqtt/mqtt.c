@@ -43,6 +43,9 @@
 #define PAYLOAD_MAX (256 * 1024 * 1024 - PROPERTIES_MAX) /* MQTT: 256 MiB a packet */
 #define FILTERS_MAX 64 /* of one subscribe call: bounds an array on the stack; there are 8 inputs at most */
 
+/* MQTT 5, 3.8.3.1: what a subscription brings of what is retained. */
+enum { RETAINED_AND_NEW = 0, NEW_ONLY = 2 };
+
 enum state { IDLE, CONNECTING, UP };
 
 struct mqtt {
@@ -485,11 +488,13 @@ on_subscribe_failure(void *context, MQTTAsync_failureData5 *response)
 }
 
 static int
-mqtt_subscribe(struct wire *wire, const char *const *filters, unsigned count, enum wire_delivery delivery)
+mqtt_subscribe(struct wire *wire, const char *const *filters, unsigned count, unsigned news_from,
+               enum wire_delivery delivery)
 {
     struct mqtt *mqtt = mqtt_of(wire);
     char *topics[FILTERS_MAX];
     int qos[FILTERS_MAX];
+    MQTTSubscribe_options options[FILTERS_MAX];
     if (count == 0 || count > FILTERS_MAX)
         log_panic("mqtt: %u filters in one subscription", count);
     if (mqtt->handle == NULL)
@@ -497,11 +502,16 @@ mqtt_subscribe(struct wire *wire, const char *const *filters, unsigned count, en
     for (unsigned i = 0; i < count; i++) {
         topics[i] = unconst(filters[i]);
         qos[i] = delivery == WIRE_AT_LEAST_ONCE ? 1 : 0;
+        options[i] = (MQTTSubscribe_options)MQTTSubscribe_options_initializer;
+        options[i].retainHandling = i < news_from ? RETAINED_AND_NEW : NEW_ONLY;
     }
     MQTTAsync_responseOptions answer = MQTTAsync_responseOptions_initializer;
     answer.onSuccess5 = on_subscribe_success;
     answer.onFailure5 = on_subscribe_failure;
     answer.context = new_request(mqtt);
+    answer.subscribeOptions = options[0]; /* Paho looks here for one filter, there for more */
+    answer.subscribeOptionsList = options;
+    answer.subscribeOptionsCount = (int)count;
     if (MQTTAsync_subscribeMany(mqtt->handle, (int)count, topics, qos, &answer) != MQTTASYNC_SUCCESS) {
         free(answer.context);
         return -1;

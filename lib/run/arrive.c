@@ -95,6 +95,30 @@ keep_report(struct process *process, struct span name, const struct wire_message
     pthread_mutex_unlock(&process->lock);
 }
 
+/* A producer's answer to one who knows nothing of its store. Whether message was that. */
+static bool
+keep_oldest(struct process *process, const struct wire_message *message)
+{
+    struct link_position position;
+    struct span rest;
+    bool rewind;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const char *report_to = process->topics.report_to[i];
+        if (report_to == NULL || !begins_with(message->topic, report_to, &rest) || !span_is(rest, "/oldest"))
+            continue;
+        if (link_read_report(message->payload, &position, &rewind) != 0)
+            return true;
+        log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
+                    (unsigned long long)position.applied, process->stream->inputs[i].from->name);
+        pthread_mutex_lock(&process->lock);
+        link_adopt(&process->links[i], position);
+        pthread_mutex_unlock(&process->lock);
+        return true;
+    }
+    return false;
+}
+
 static void
 message_on_links(void *context, const struct wire_message *message)
 {
@@ -105,12 +129,10 @@ message_on_links(void *context, const struct wire_message *message)
         keep_ask(process, message);
     } else if (matches(message->topic, process->topics.reports, &level)) {
         keep_report(process, level, message);
-    } else {
+    } else if (!keep_oldest(process, message)) {
         for (unsigned i = 0; i < process->stream->input_count; i++) {
             if (process->topics.links[i] == NULL || !matches(message->topic, process->topics.links[i], &level))
                 continue;
-            if (message->retained) /* an old copy out of order; the link brings it in its turn */
-                return;
             pthread_mutex_lock(&process->lock);
             link_receive(&process->links[i], message, level, process->options.steady_ms());
             pthread_mutex_unlock(&process->lock);

@@ -218,6 +218,8 @@ work_link(struct process *process, unsigned input, struct link_position *positio
     pthread_mutex_lock(&process->lock);
     const struct link_message *message = link->first;
     unsigned count = link->message_count;
+    if (count == 0 && link->adopted)
+        *position = link->queued;
     pthread_mutex_unlock(&process->lock);
     /* The first `count` messages and the pointers between them don't change any more; the last one's pointer may. */
     while (count > 0 && *records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX) {
@@ -434,6 +436,19 @@ begin(struct process *process, int64_t wall_ms, struct progress *progress)
         progress->links[i] = process->links[i].committed;
 }
 
+/* Whether there is anything to commit. */
+static bool
+anything(const struct process *process, const struct progress *progress)
+{
+    if (progress->records > 0 || progress->other > 0 || progress->inbox_position != process->inbox_position)
+        return true;
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        if (!same_position(progress->links[i], process->links[i].committed))
+            return true;
+    }
+    return false;
+}
+
 int
 batch_work(struct process *process, int64_t wall_ms, bool intake)
 {
@@ -446,15 +461,20 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     begin(process, wall_ms, &progress);
     if (intake && (work_inputs(process, &progress) != 0 || work_due(process, &progress) != 0))
         goto fail;
+    int appended = newcomer_work(process);
+    if (appended < 0)
+        goto fail;
+    progress.other += (unsigned)appended;
     if (trim(process, &progress) != 0 || flush(process, &progress) != 0)
         goto fail;
-    if (progress.records == 0 && progress.other == 0 && progress.inbox_position == process->inbox_position) {
+    if (!anything(process, &progress)) {
         store_abort(process->store);
         return 0;
     }
     if (store_commit(process->store) != 0)
         goto fail;
     committed(process, &progress);
+    newcomer_committed(process);
     return 1;
 fail:
     store_abort(process->store);
@@ -469,13 +489,15 @@ batch_waits(struct process *process, int64_t wall_ms, bool intake)
     const struct operator *operator = process->stream->operator;
     bool waits = false;
 
+    if (process->newcomers.active)
+        return true;
     if (!intake)
         return false;
     if (process->inbox != NULL && inbox_end(process->inbox) > process->inbox_position)
         return true;
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++)
-        waits = waits || process->links[i].message_count > 0;
+        waits = waits || process->links[i].message_count > 0 || process->links[i].adopted;
     pthread_mutex_unlock(&process->lock);
     return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= wall_ms);
 }

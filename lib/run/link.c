@@ -82,6 +82,15 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
 }
 
 void
+link_adopt(struct link *link, struct link_position oldest)
+{
+    if (oldest.epoch == 0 || oldest.epoch == link->queued.epoch)
+        return; /* where we stand we know better */
+    link->queued = oldest;
+    link->adopted = true;
+}
+
+void
 link_commit(struct link *link, struct link_position position)
 {
     while (link->first != NULL) {
@@ -97,6 +106,8 @@ link_commit(struct link *link, struct link_position position)
     if (link->first == NULL)
         link->last = NULL;
     link->committed = position;
+    link->rewind = link->rewind || link->adopted;
+    link->adopted = false;
     link->report = true;
 }
 

@@ -35,6 +35,7 @@ struct link {
     uint64_t bytes;
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
+    bool adopted;     /* queued was given by the producer, and is to be committed */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */
 };
 
@@ -56,6 +57,9 @@ void link_hello(struct link *link);
 /* A message of the producer arrived; row is empty or the row's name. Queues it if it is the next one. May be called while
  * another thread reads messages that were in the queue before. */
 void link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
+
+/* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. */
+void link_adopt(struct link *link, struct link_position oldest);
 
 /* The messages up to and with position are applied and committed: free them. */
 void link_commit(struct link *link, struct link_position position);

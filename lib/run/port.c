@@ -106,7 +106,8 @@ port_step(struct port *port, int64_t steady_ms)
     if (up && port->state == PORT_CONNECTING) {
         port->state = PORT_SUBSCRIBING;
         /* A failure to send is followed by `down`. */
-        port->wire->calls->subscribe(port->wire, port->filters, port->filter_count, port->delivery);
+        port->wire->calls->subscribe(port->wire, port->filters, port->filter_count, port->news_from,
+                                           port->delivery);
     }
     if (subscribed && port->state == PORT_SUBSCRIBING && !down)
         ready = hear_subscribed(port);

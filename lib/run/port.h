@@ -21,6 +21,7 @@ struct port {
     struct wire *wire;
     const char *filters[PORT_FILTERS_MAX];
     unsigned filter_count;
+    unsigned news_from; /* filters from here on bring only what is new, not what is retained */
     enum wire_delivery delivery;
     bool wanted; /* keep it up; else keep it down */
 

@@ -55,6 +55,7 @@ name_topics(struct process *process)
         topics->report_to[i] = format("1/link/2/3", prefix, input->from->name, stream->name);
     }
     topics->reports = format("1/link/2/+", prefix, stream->name, NULL);
+    topics->oldest = format("1/link/+/2/oldest", prefix, stream->name, NULL);
     topics->sync = format("1/link/2/sync", prefix, stream->name, NULL);
     topics->kept = format("1/link/2/kept", prefix, stream->name, NULL);
     topics->ask = format("1/ask", prefix, NULL, NULL);
@@ -70,8 +71,9 @@ static void
 free_topics(struct process *process)
 {
     struct topics *topics = &process->topics;
-    char *const single[] = {topics->reports,  topics->sync,   topics->kept,    topics->ask,          topics->output,
-                            topics->rejected, topics->status, topics->metrics, process->link_client, process->landing_client};
+    char *const single[] = {topics->reports,      topics->oldest,         topics->sync,     topics->kept,   topics->ask,
+                            topics->output,       topics->rejected,       topics->status,   topics->metrics,
+                            process->link_client, process->landing_client};
 
     for (unsigned i = 0; i < sizeof single / sizeof single[0]; i++)
         free(single[i]);
@@ -233,6 +235,9 @@ open_ports(struct process *process)
     *links = (struct port){.name = "links", .lock = &process->lock, .wanted = true};
     *landing = (struct port){.name = "landing", .lock = &process->lock, .delivery = WIRE_AT_LEAST_ONCE};
     links->filters[links->filter_count++] = process->topics.reports;
+    /* What is retained of a table comes out of order and may be old; the link brings it in its turn. */
+    links->news_from = links->filter_count;
+    links->filters[links->filter_count++] = process->topics.oldest;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->topics.landing[i] != NULL)
             landing->filters[landing->filter_count++] = process->topics.landing[i];
@@ -478,6 +483,7 @@ hear(struct process *process)
     publisher_delivered(&process->rejected_publisher, delivered_rejected);
     if (synced && !process->synced)
         become_synced(process, kept_heard, kept);
+    newcomer_look(process);
 }
 
 /* The step. */
@@ -648,6 +654,7 @@ free_memory(struct process *process)
     publisher_free(&process->output_publisher);
     publisher_free(&process->rejected_publisher);
     refill_free(process);
+    newcomer_free(process);
     struct buffer *const buffers[] = {&process->output_message, &process->rejected_message, &process->receipts.bytes,
                                       &process->scratch,        &process->metrics,          &process->metrics_sent};
     for (unsigned i = 0; i < sizeof buffers / sizeof buffers[0]; i++)

@@ -1,6 +1,6 @@
 /*
  * process_state: the inside of a process, shared by the files of the skeleton (process.c, batch.c, arrive.c, refill.c,
- * metrics.c) and nobody else.
+ * newcomer.c, metrics.c) and nobody else.
  */
 #ifndef RUN_PROCESS_STATE_H
 #define RUN_PROCESS_STATE_H
@@ -40,6 +40,7 @@ struct topics {
     char *links[OPERATOR_INPUTS_MAX];        /* filter: the producer's topic, of a table with "/+" behind it */
     char *reports;                           /* filter: …/link/<self>/+ */
     char *report_to[OPERATOR_INPUTS_MAX];    /* …/link/<producer>/<self> */
+    char *oldest;                            /* filter: …/link/+/<self>/oldest */
     char *sync;                              /* …/link/<self>/sync */
     char *kept;                              /* …/link/<self>/kept */
     char *ask;                               /* …/ask */
@@ -102,6 +103,17 @@ struct refill {
     bool failed;
 };
 
+/* Rows of a table being appended to the outbox once more, for consumers that begin without state. */
+struct newcomers {
+    bool active;
+    bool finished; /* with the transaction at hand */
+    struct buffer after; /* row name of the last one appended */
+    struct buffer row;
+    struct buffer payload;
+    unsigned appended; /* in this transaction */
+    bool failed;
+};
+
 /* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
 enum why_stopped { WHY_NOT_STOPPED, WHY_DISK_FULL, WHY_STORE_BROKEN, WHY_INBOX_FULL, WHY_OUTBOX_FULL, WHY_BROKER_AWAY };
 
@@ -158,6 +170,7 @@ struct process {
     enum why_stopped why;
     int64_t stalled_until_ms;
     struct refill refill;
+    struct newcomers newcomers;
     struct ask asks[ASKS_MAX];
     unsigned ask_count;
     struct buffer scratch;
@@ -190,6 +203,13 @@ struct wire_events arrive_on_landing(struct process *process);
 void refill_begin(struct process *process);
 void refill_step(struct process *process);
 void refill_free(struct process *process);
+
+/* newcomer.c: look whether a consumer without state has reported, and bring it to where it can follow. newcomer_work is
+ * for inside a transaction: how many rows were appended, −1. */
+void newcomer_look(struct process *process);
+int newcomer_work(struct process *process);
+void newcomer_committed(struct process *process);
+void newcomer_free(struct process *process);
 
 /* metrics.c: append the metrics as one JSON object. */
 void metrics_write(struct process *process, struct buffer *text);

@@ -67,9 +67,13 @@ publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, 
         struct publisher_consumer *consumer = &publisher->consumers[i];
         if (!span_is(name, consumer->name))
             continue;
-        if (epoch != publisher->epoch || applied > publisher->outbox->last.sequence)
-            applied = 0; /* it knows another life of this store: for it everything is new */
-        if (rewind && applied < publisher->outbox->trimmed.sequence)
+        const bool stranger = epoch != publisher->epoch || applied > publisher->outbox->last.sequence;
+        if (stranger)
+            applied = 0; /* it knows another life of this store, or none: for it everything is new */
+        consumer->newcomer = stranger && rewind && publisher->outbox->trimmed.sequence > 0;
+        if (consumer->newcomer)
+            consumer->applied = publisher->outbox->trimmed.sequence;
+        else if (rewind && applied < publisher->outbox->trimmed.sequence)
             log_error("%s: %s has lost its state: it needs what follows %llu, and only what follows %llu is left",
                       publisher->topic, consumer->name, (unsigned long long)applied,
                       (unsigned long long)publisher->outbox->trimmed.sequence);

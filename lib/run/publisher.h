@@ -20,6 +20,8 @@
 struct publisher_consumer {
     const char *name;
     uint64_t applied; /* it has applied everything up to here, and committed it */
+    bool newcomer;    /* it knows nothing of this store, whose first messages are gone: see newcomer.c */
+    bool has_rows;    /* a newcomer that all rows of the table were appended for already */
 };
 
 struct publisher {
@@ -57,7 +59,8 @@ void publisher_restart(struct publisher *publisher);
 void publisher_rewind(struct publisher *publisher, uint64_t next);
 
 /* Consumer name reports that it has applied up to `applied` of epoch; rewind: it wants everything behind that again.
- * Names that are not registered are ignored. */
+ * Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer if the oldest
+ * messages are gone, and holds the rest. */
 void publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind);
 
 /* The broker acknowledged the message with this token. */

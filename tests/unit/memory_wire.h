@@ -44,6 +44,7 @@ struct memory_item {
     uint64_t token;
     char *filters[MEMORY_FILTERS_MAX];
     unsigned filter_count;
+    unsigned news_from;
     enum wire_delivery delivery;
     struct memory_message *message;
 };
@@ -299,7 +300,7 @@ static inline void
 memory_send_retained(struct memory_wire *wire, const struct memory_item *request)
 {
     for (const struct memory_message *kept = wire->broker->retained; kept != NULL; kept = kept->next) {
-        for (unsigned i = 0; i < request->filter_count; i++) {
+        for (unsigned i = 0; i < request->news_from; i++) {
             if (memory_matches(kept->wire.topic.at, request->filters[i])) {
                 memory_deliver(wire, &kept->wire, request->delivery, true);
                 break;
@@ -450,7 +451,8 @@ memory_connect(struct wire *base)
 }
 
 static inline int
-memory_subscribe(struct wire *base, const char *const *filters, unsigned count, enum wire_delivery delivery)
+memory_subscribe(struct wire *base, const char *const *filters, unsigned count, unsigned news_from,
+                 enum wire_delivery delivery)
 {
     struct memory_wire *wire = (struct memory_wire *)base;
     if (wire->state != MEMORY_ONLINE)
@@ -459,6 +461,7 @@ memory_subscribe(struct wire *base, const char *const *filters, unsigned count, 
     for (unsigned i = 0; i < count; i++)
         item->filters[item->filter_count++] = strdup(filters[i]);
     item->delivery = delivery;
+    item->news_from = news_from;
     return 0;
 }
 

@@ -166,7 +166,7 @@ subscribe(struct seat *seat, const char *filter, enum wire_delivery delivery)
 {
     const char *filters[] = {filter, "test/other/#"};
     int before = seat->watcher.subscribed;
-    assert_int_equal(seat->wire->calls->subscribe(seat->wire, filters, 2, delivery), 0);
+    assert_int_equal(seat->wire->calls->subscribe(seat->wire, filters, 2, 2, delivery), 0);
     assert_true(reached(&seat->watcher, &seat->watcher.subscribed, before + 1));
     assert_true(seat->watcher.subscribed_ok);
 }
@@ -383,7 +383,7 @@ test_free_with_messages_outstanding(void **state)
     go_up(seat);
     kill(private_broker.pid, SIGSTOP);
     const char *filters[] = {"test/outstanding"};
-    assert_int_equal(seat->wire->calls->subscribe(seat->wire, filters, 1, WIRE_AT_LEAST_ONCE), 0);
+    assert_int_equal(seat->wire->calls->subscribe(seat->wire, filters, 1, 1, WIRE_AT_LEAST_ONCE), 0);
     for (int i = 1; i <= 500; i++)
         assert_int_equal(publish(seat, "test/outstanding", "x", (uint64_t)i), 0);
     seat->wire->calls->disconnect(seat->wire, 50);

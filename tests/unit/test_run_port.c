@@ -26,8 +26,10 @@ stub_connect(struct wire *wire)
 }
 
 static int
-stub_subscribe(struct wire *wire, const char *const *filters, unsigned count, enum wire_delivery delivery)
+stub_subscribe(struct wire *wire, const char *const *filters, unsigned count, unsigned news_from,
+               enum wire_delivery delivery)
 {
+    assert_int_equal(news_from, 1);
     (void)wire;
     subscribes++;
     assert_int_equal(count, 2);
@@ -62,6 +64,7 @@ set_up(void **state)
     port = (struct port){.name = "test",
                          .wire = &wire,
                          .filters = {"one/#", "two/+"},
+                         .news_from = 1,
                          .filter_count = 2,
                          .delivery = WIRE_AT_LEAST_ONCE,
                          .wanted = true,

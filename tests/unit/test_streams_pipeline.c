@@ -410,7 +410,7 @@ loader_step(struct loader *loader)
     if (loader->state == LOADER_DOWN && loader->wire->calls->connect(loader->wire) == 0)
         loader->state = LOADER_CONNECTING;
     if (loader->state == LOADER_CONNECTING && loader->up) {
-        loader->wire->calls->subscribe(loader->wire, &filter, 1, WIRE_AT_LEAST_ONCE);
+        loader->wire->calls->subscribe(loader->wire, &filter, 1, 1, WIRE_AT_LEAST_ONCE);
         loader->state = LOADER_SUBSCRIBING;
     }
     if (loader->state == LOADER_SUBSCRIBING && loader->subscribed)

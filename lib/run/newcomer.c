@@ -1,0 +1,114 @@
+/*
+ * newcomer: a registered consumer that has no state yet, of a producer whose first messages are gone: one that was
+ * registered later, or whose state folder was removed. It is told where the oldest message stands
+ * (<prefix>/link/<producer>/<consumer>/oldest, a report like the others) and begins there. Of a table it needs the rows
+ * too: they are appended to the outbox once more beforehand, which changes nothing for those who have them.
+ *
+ * If this process dies on the way the consumer reports again, and all begins anew.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "run/process_state.h"
+
+#define CHUNK_ROWS 200
+
+static void
+greet(struct process *process, const struct publisher_consumer *consumer)
+{
+    struct buffer topic = {0};
+    struct buffer text = {0};
+    struct wire *wire = process->link_port.wire;
+
+    buffer_printf(&topic, "%s/link/%s/%s/oldest", config_text(process->options.config, "mqtt", "prefix"),
+                  process->stream->name, consumer->name);
+    buffer_printf(&text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":0}", process->epoch,
+                  process->output.trimmed.sequence);
+    const struct wire_message message = {
+        .topic = span_at(buffer_text(&topic), topic.len), .payload = buffer_span(&text), .delivery = WIRE_AT_LEAST_ONCE};
+    wire->calls->publish(wire, &message, 0);
+    buffer_free(&topic);
+    buffer_free(&text);
+}
+
+void
+newcomer_look(struct process *process)
+{
+    struct publisher *publisher = &process->output_publisher;
+
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        struct publisher_consumer *consumer = &publisher->consumers[i];
+        if (!consumer->newcomer)
+            continue;
+        if (process->stream->operator->rows == NULL || consumer->has_rows) {
+            greet(process, consumer);
+            consumer->newcomer = false; /* until it reports as one again */
+        } else if (!process->newcomers.active) {
+            log_info("%s begins without state: appending all rows for it", consumer->name);
+            process->newcomers.active = true;
+            buffer_clear(&process->newcomers.after);
+        }
+    }
+}
+
+static bool
+append_row(void *context, struct span row, struct span body)
+{
+    struct process *process = context;
+    struct newcomers *newcomers = &process->newcomers;
+
+    /* Copies: appending changes the store that row and body point into. */
+    buffer_clear(&newcomers->row);
+    buffer_add_span(&newcomers->row, row);
+    buffer_clear(&newcomers->payload);
+    buffer_add_byte(&newcomers->payload, '{');
+    buffer_add_span(&newcomers->payload, body);
+    buffer_add_byte(&newcomers->payload, '}');
+    newcomers->failed =
+        outbox_append(&process->output, buffer_span(&newcomers->row), buffer_span(&newcomers->payload)) != 0;
+    return !newcomers->failed && ++newcomers->appended < CHUNK_ROWS;
+}
+
+int
+newcomer_work(struct process *process)
+{
+    struct newcomers *newcomers = &process->newcomers;
+
+    newcomers->appended = 0;
+    newcomers->failed = newcomers->finished = false;
+    if (!newcomers->active)
+        return 0;
+    const struct span after = buffer_span(&newcomers->after);
+    if (process->stream->operator->rows(process->operator_state, after, append_row, process) != 0 || newcomers->failed)
+        return -1;
+    newcomers->finished = newcomers->appended < CHUNK_ROWS;
+    return (int)newcomers->appended + 1;
+}
+
+void
+newcomer_committed(struct process *process)
+{
+    struct newcomers *newcomers = &process->newcomers;
+    struct publisher *publisher = &process->output_publisher;
+
+    if (!newcomers->active)
+        return;
+    if (newcomers->appended > 0) {
+        buffer_clear(&newcomers->after);
+        buffer_add_span(&newcomers->after, buffer_span(&newcomers->row));
+    }
+    if (!newcomers->finished)
+        return;
+    newcomers->active = false;
+    for (unsigned i = 0; i < publisher->consumer_count; i++)
+        publisher->consumers[i].has_rows = publisher->consumers[i].has_rows || publisher->consumers[i].newcomer;
+}
+
+void
+newcomer_free(struct process *process)
+{
+    buffer_free(&process->newcomers.after);
+    buffer_free(&process->newcomers.row);
+    buffer_free(&process->newcomers.payload);
+}
