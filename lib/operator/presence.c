@@ -102,20 +102,38 @@ stop_waiting(struct presence *presence, struct span row, const struct hash_id *p
     return store_delete(presence->store, presence->waiting, span_at(key, len)) < 0 ? -1 : 0;
 }
 
-/* What is known of a row before it changes: 1, 0, −1. */
+/* What is known of a row before it changes. */
+struct known {
+    enum row_state state;
+    struct hash_id person;
+    struct span body; /* in the store: valid until the next put */
+};
+
+/* 1, 0 nothing is known of it, −1. */
 static int
-known_row(struct presence *presence, struct span row, enum row_state *row_state, struct hash_id *person)
+look_up(struct presence *presence, struct span row, struct known *known)
 {
     struct span value;
     int rc = store_get(presence->store, presence->rows, row, &value);
 
+    *known = (struct known){.state = ROW_WITHDRAWN};
     if (rc != 1)
         return rc;
     if (value.len < ROW_HEAD_BYTES)
         log_panic("presence: a row of %zu bytes", value.len);
-    *row_state = (enum row_state)value.at[0];
-    memcpy(person->bytes, value.at + 1, HASH_ID_BYTES);
+    known->state = (enum row_state)value.at[0];
+    memcpy(known->person.bytes, value.at + 1, HASH_ID_BYTES);
+    known->body = span_at(value.at + ROW_HEAD_BYTES, value.len - ROW_HEAD_BYTES);
     return 1;
+}
+
+/* Whether record says nothing that is not known: a producer may give out all its rows again (run/newcomer.c). */
+static bool
+is_repeat(const struct known *known, const struct record *record)
+{
+    if (record->withdrawn_ms != 0)
+        return known->state == ROW_WITHDRAWN;
+    return known->state != ROW_WITHDRAWN && span_equal(known->body, record->body);
 }
 
 /* A withdrawal goes on even for a row that was never published: whoever is downstream may have heard of the person. */
@@ -154,22 +172,23 @@ static enum verdict
 take_row(struct presence *presence, const struct arrival *arrival)
 {
     const bool withdrawn = arrival->record->withdrawn_ms != 0;
-    enum row_state row_state = ROW_WITHDRAWN;
-    struct hash_id person = {{0}};
-    int rc = known_row(presence, arrival->row, &row_state, &person);
+    struct known known;
+    int rc = look_up(presence, arrival->row, &known);
 
     if (rc < 0)
         return VERDICT_ERROR;
-    if (rc == 1 && row_state == ROW_WAITING) {
+    if (rc == 1 && is_repeat(&known, arrival->record))
+        return VERDICT_DUPLICATE;
+    if (rc == 1 && known.state == ROW_WAITING) {
         enum verdict verdict = withdrawn ? VERDICT_REFUSED : VERDICT_STALE;
         if (withdrawn)
-            arrival->output->refuse(arrival->output, PRESENCE_TABLE, REASON_NO_CONSENT, arrival->record->body);
-        if (stop_waiting(presence, arrival->row, &person, verdict, arrival->output) != 0)
+            arrival->output->refuse(arrival->output, PRESENCE_TABLE, REASON_NO_CONSENT, known.body);
+        if (stop_waiting(presence, arrival->row, &known.person, verdict, arrival->output) != 0)
             return VERDICT_ERROR;
     }
     if (withdrawn)
-        return take_withdrawn(presence, arrival, &person);
-    person = hash_id(&presence->key, &arrival->record->email, 1);
+        return take_withdrawn(presence, arrival, &known.person);
+    const struct hash_id person = hash_id(&presence->key, &arrival->record->email, 1);
     return take_open(presence, arrival, &person);
 }
 

@@ -71,9 +71,10 @@ a_row_follows_its_person(void **state)
         const char *steps, *out;
     } cases[] = {
         {"or", "-o"},       {"ro", "-o"},       {"orr", "-o-"},      {"onr", "--n"},     {"orn", "-on"},
-        {"ron", "-on"},     {"ow", "-w"},       {"w", "w"},          {"ww", "ww"},       {"owr", "-w-"},
+        {"ron", "-on"},     {"ow", "-w"},       {"w", "w"},          {"ww", "w-"},       {"owr", "-w-"},
         {"orw", "-ow"},     {"rowr", "-ow-"},   {"rwo", "-wo"},      {"owor", "-w-o"},   {"owro", "-w-o"},
         {"orwn", "-own"},   {"orwnw", "-ownw"}, {"onwnr", "--w-n"},
+        {"oor", "--o"},     {"roo", "-o-"},     {"rownn", "-own-"}, {"rono", "-ono"},
     };
     for (unsigned mode = 0; mode < 2; mode++) {
         for (unsigned c = 0; c < sizeof cases / sizeof cases[0]; c++) {
@@ -158,6 +159,7 @@ chance_agrees_with_the_rule(void **state)
         bool seen[PERSONS] = {false};
         struct buffer expected = {0};
         char rows[ROWS][512] = {{0}}; /* bodies that wait */
+        bool withdrawn[ROWS] = {false}; /* and nothing since: another withdrawal says nothing new */
 
         bench->seed = seed;
         bench->rehearse = seed % 5 == 0;
@@ -182,11 +184,14 @@ chance_agrees_with_the_rule(void **state)
             case 1:
                 take_row(row, bench_withdrawn(step + 1));
                 rows[r][0] = '\0';
-                buffer_printf(&expected, "row %s {\"withdrawn\":%u}\n", row, step + 1);
+                if (!withdrawn[r])
+                    buffer_printf(&expected, "row %s {\"withdrawn\":%u}\n", row, step + 1);
+                withdrawn[r] = true;
                 break;
             default: {
                 const char *json = bench_customer(email, bench_text("s%u", r), step + 1, 1);
                 take_row(row, json);
+                withdrawn[r] = false;
                 if (seen[person])
                     buffer_printf(&expected, "row %s %s\n", row, json);
                 else
