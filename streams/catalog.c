@@ -64,12 +64,12 @@ static const struct config_key keys[] = {
     {"accelerometer-trusted", "consent", CONFIG_CHOICE, "any", NULL, NULL, consent_words,
      "any: all readings of a consenting customer; as_of: those since the date of consent."},
     {"accelerometer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
-     "How long a reading waits for its customer and a repeated one is recognised; 0 keeps neither."},
+     "How long a reading waits for its customer and a repeated one is recognised; 0: it never waits."},
     {"accelerometer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
      "What may wait; readings that would exceed it are refused."},
 
     {"step-trainer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
-     "How long a reading waits for its customer and a repeated one is recognised; 0 keeps neither."},
+     "How long a reading waits for its customer and a repeated one is recognised; 0: it never waits."},
     {"step-trainer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
      "What may wait; readings that would exceed it are refused."},
 
