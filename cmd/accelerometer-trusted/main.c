@@ -8,5 +8,6 @@
 int
 main(int argc, char **argv)
 {
-    return daemon_main(argc, argv, &accelerometer_trusted, "lets phone readings of trusted customers through", catalog_streams, &catalog_config);
+    return daemon_main(argc, argv, &accelerometer_trusted, "lets phone readings of trusted customers through",
+                       catalog_streams, &catalog_config);
 }

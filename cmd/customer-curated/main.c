@@ -8,5 +8,6 @@
 int
 main(int argc, char **argv)
 {
-    return daemon_main(argc, argv, &customer_curated, "keeps the table of trusted customers who have readings", catalog_streams, &catalog_config);
+    return daemon_main(argc, argv, &customer_curated, "keeps the table of trusted customers who have readings",
+                       catalog_streams, &catalog_config);
 }

@@ -8,5 +8,6 @@
 int
 main(int argc, char **argv)
 {
-    return daemon_main(argc, argv, &customer_trusted, "keeps the table of customers who share their data with research", catalog_streams, &catalog_config);
+    return daemon_main(argc, argv, &customer_trusted, "keeps the table of customers who share their data with research",
+                       catalog_streams, &catalog_config);
 }

@@ -8,5 +8,6 @@
 int
 main(int argc, char **argv)
 {
-    return daemon_main(argc, argv, &lake, "writes every trusted and curated set to files", catalog_streams, &catalog_config);
+    return daemon_main(argc, argv, &lake, "writes every trusted and curated set to files",
+                       catalog_streams, &catalog_config);
 }

@@ -8,5 +8,6 @@
 int
 main(int argc, char **argv)
 {
-    return daemon_main(argc, argv, &machine_learning_curated, "joins step trainer and phone readings into training records", catalog_streams, &catalog_config);
+    return daemon_main(argc, argv, &machine_learning_curated, "joins step trainer and phone readings into training records",
+                       catalog_streams, &catalog_config);
 }

@@ -8,5 +8,6 @@
 int
 main(int argc, char **argv)
 {
-    return daemon_main(argc, argv, &step_trainer_trusted, "lets step trainer readings of curated customers through", catalog_streams, &catalog_config);
+    return daemon_main(argc, argv, &step_trainer_trusted, "lets step trainer readings of curated customers through",
+                       catalog_streams, &catalog_config);
 }

@@ -56,7 +56,8 @@ struct join {
     struct hash_key key;
     struct side sides[2];
     int pairings;
-    int numbers;             /* key "admitted"; value u64 BE: the last number given. Key "rules"; value u8, u8: match and subject */
+    /* Table layout "numbers": key "admitted"; value u64 BE: the last number given. Key "rules"; value match u8, subject u8. */
+    int numbers;
     uint64_t number;
     uint64_t written_number; /* what the store holds of number */
     int64_t pairing_count;

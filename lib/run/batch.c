@@ -322,8 +322,8 @@ load_positions(struct process *process)
 int
 batch_load(struct process *process)
 {
-    if (load_format(process) != 0 || load_epoch(process) != 0 || load_positions(process) != 0 || ledger_load(&process->ledger) != 0 ||
-        outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+    if (load_format(process) != 0 || load_epoch(process) != 0 || load_positions(process) != 0 ||
+        ledger_load(&process->ledger) != 0 || outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     if (process->stream->operator->load != NULL && process->stream->operator->load(process->operator_state) != 0)
         return -1;
@@ -392,7 +392,9 @@ flush(struct process *process, const struct progress *progress)
 
     close_message(process, &process->output, &process->output_message);
     close_message(process, &process->rejected, &process->rejected_message);
-    if (process->output_failed || (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms) != 0))
+    if (process->output_failed)
+        return -1;
+    if (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms) != 0)
         return -1;
     if (progress->inbox_position != process->inbox_position &&
         put_number(process, inbox_key, progress->inbox_position) != 0)

@@ -209,8 +209,8 @@ make_readings(struct world *world, unsigned count)
         struct reading *trainer = &world->trainers[world->trainer_count++];
         trainer->owner = chance(10) ? STRANGER : roll(TRAINERS);
         trainer->time_s = roll(TIMES_S);
-        assert_true(asprintf(&trainer->body, "\"sensorReadingTime\":%" PRId64 ",\"serialNumber\":\"s%u\",\"distanceFromObject\":%u",
-                             at_ms(trainer->time_s), trainer->owner, i) > 0);
+        assert_true(asprintf(&trainer->body, "\"sensorReadingTime\":%" PRId64 ",\"serialNumber\":\"s%u\","
+                             "\"distanceFromObject\":%u", at_ms(trainer->time_s), trainer->owner, i) > 0);
         add_line(&world->landing[STEP_TRAINER], "{%s}", trainer->body);
     }
 }

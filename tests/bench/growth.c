@@ -1,0 +1,90 @@
+/*
+ * bench-growth: how fast readings are taken in by a store that holds ever more of them.
+ *
+ * usage: bench-growth READINGS     sizes 10^4, 10^5, … up to READINGS
+ */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "bench.h"
+#include "tank.h"
+
+#define FIRST_READINGS 10000
+#define BATCH_READINGS 1000 /* a synced commit each */
+#define BATCHES 10          /* a sample */
+#define SAMPLES 3
+
+static double
+sample(struct tank *tank)
+{
+    int64_t ns = 0;
+
+    for (unsigned i = 0; i < BATCHES; i++)
+        ns += tank_take(tank, BATCH_READINGS);
+    return BATCHES * BATCH_READINGS * 1e9 / (double)ns;
+}
+
+static double
+bytes_on_disk(const char *dir)
+{
+    char path[BENCH_DIR_SIZE + 16];
+    struct stat status;
+
+    snprintf(path, sizeof path, "%s/data.mdb", dir);
+    return stat(path, &status) == 0 ? (double)status.st_blocks * 512 : 0;
+}
+
+/* The middle one. */
+static double
+median(const double *s)
+{
+    const double least = s[0] < s[1] ? s[0] : s[1], most = s[0] < s[1] ? s[1] : s[0];
+    return s[2] < least ? least : s[2] > most ? most : s[2];
+}
+
+static int
+measure(const char *operator, const char *arrival_word, enum tank_kind kind, enum tank_arrival arrival, uint64_t last)
+{
+    char dir[BENCH_DIR_SIZE], name[96];
+    double rates[SAMPLES], first = 0;
+    struct tank tank;
+
+    bench_dir_make(dir);
+    tank_open(&tank, dir, kind, arrival);
+    for (uint64_t size = last < FIRST_READINGS ? last : FIRST_READINGS; size <= last; size *= 10) {
+        tank_fill(&tank, size);
+        for (unsigned i = 0; i < SAMPLES; i++)
+            rates[i] = sample(&tank);
+        snprintf(name, sizeof name, "growth/%s/%s/%llu", operator, arrival_word, (unsigned long long)size);
+        bench_result(name, "records/s", rates, SAMPLES);
+        first = first == 0 ? median(rates) : first;
+    }
+    const double ratio = median(rates) / first;
+    const double bytes = bytes_on_disk(dir) / (double)(kind == TANK_GATE ? tank.readings : tank.emitted);
+    snprintf(name, sizeof name, "growth/%s/%s/last_over_first", operator, arrival_word);
+    bench_result(name, "ratio", &ratio, 1);
+    snprintf(name, sizeof name, "growth/%s/%s/disk", operator, arrival_word);
+    bench_result(name, kind == TANK_GATE ? "B/waiting" : "B/joined", &bytes, 1);
+    const bool right = tank_is_right(&tank);
+    tank_close(&tank);
+    bench_dir_remove(dir);
+    if (!right)
+        fprintf(stderr, "bench-growth: the %s lost readings or made some up\n", operator);
+    return right ? 0 : -1;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: bench-growth READINGS\n");
+        return 2;
+    }
+    const uint64_t last = bench_count(argv[1]);
+    if (measure("gate", "live", TANK_GATE, TANK_LIVE, last) != 0 ||
+        measure("gate", "replayed", TANK_GATE, TANK_REPLAYED, last) != 0 ||
+        measure("join", "live", TANK_JOIN, TANK_LIVE, last) != 0 ||
+        measure("join", "replayed", TANK_JOIN, TANK_REPLAYED, last) != 0)
+        return 1;
+    return 0;
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The rules of the house that a compiler does not check.
+. "$(dirname "$0")/lib.sh"
+cd "$lib_dir/../.." || exit 1
+
+# one_file HEADER FILE: only FILE includes HEADER.
+one_file() {
+    equal "$2" "$(grep -rlE "#include [<\"]($1)[>\"]" lib streams cmd | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//')"
+}
+
+check "LMDB has one user" one_file 'lmdb\.h' lib/store/store.c
+check "Paho has one user" one_file 'MQTTAsync\.h' lib/mqtt/mqtt.c
+check "cJSON has one user" one_file '(cjson/)?cJSON\.h' lib/record/json.c
+check "libsodium has one user" one_file 'sodium\.h' lib/base/hash.c
+check "libinih has one user" one_file 'ini\.h' lib/base/config.c
+check "zlib, zstd and libcsv have one user" one_file '(zlib|zstd|csv)\.h' cmd/gait/input.c
+
+names=$(sed -n 's/^ *\.name = "\(.*\)",$/\1/p' streams/*.c | grep -v '^lake$' | paste -sd '|')
+check_not "lib names no stream" grep -rnE "^[^/*]*($names)" lib --include=*.c
+check_not "streams know no broker" grep -rnE '#include "(mqtt|run/(process|port|link|inbox|outbox))' streams
+check_not "operators know no broker and no clock" grep -rnE '#include "(run|mqtt|base/clock)|time\(|clock_gettime' lib/operator
+check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests/unit --include=*.c --include=*.h
+
+for main in cmd/*/main.c; do
+    check "$main fits a screen" [ "$(wc -l <"$main")" -le 80 ]
+done
+check "the README has all keys as they are" \
+    equal "$("$GAIT_BIN/gait" check --keys --markdown)" "$(sed -n '/^| section | key/,/^$/p' README.md | sed '/^$/d')"
+finish
