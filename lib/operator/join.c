@@ -56,7 +56,7 @@ struct join {
     struct hash_key key;
     struct side sides[2];
     int pairings;
-    /* Table layout "numbers": key "admitted"; value u64 BE: the last number given. Key "rules"; value match u8, subject u8. */
+    /* Table layout: key "admitted"; value u64 BE: the last number given. Key "rules"; value match u8, subject u8. */
     int numbers;
     uint64_t number;
     uint64_t written_number; /* what the store holds of number */
