@@ -48,11 +48,14 @@ hash_id(const struct hash_key *key, const struct span *parts, unsigned count)
     return id;
 }
 
+_Static_assert(crypto_shorthash_KEYBYTES <= HASH_KEY_BYTES, "half a key is enough for SipHash");
+
 uint64_t
-hash_64(const struct hash_key *key, const struct span *parts, unsigned count)
+hash_64(const struct hash_key *key, struct span bytes)
 {
-    struct hash_id id = hash_id(key, parts, count);
-    return bytes_get_u64(id.bytes);
+    unsigned char sum[crypto_shorthash_BYTES];
+    crypto_shorthash(sum, (const unsigned char *)bytes.at, bytes.len, key->bytes);
+    return bytes_get_u64(sum);
 }
 
 void

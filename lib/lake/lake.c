@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,8 +21,8 @@
 /*
  * The file that a table's records go to now.
  *
- * Table layout "parts": key = the table's path; value = date (10 bytes), number u32 BE, bytes u64 BE: the part up to where
- * it is committed.
+ * Table layout "parts": key = the table's path; value = date (10 bytes, zeros if there was no part yet), number u32 BE,
+ * bytes u64 BE: the part up to where it is committed.
  */
 struct part {
     char date[DATE_SIZE]; /* "": there was none yet */
@@ -37,7 +38,6 @@ struct lake_table {
     struct part part;
     int fd; /* of the part; −1 not open */
     struct buffer waiting; /* lines of this transaction */
-    bool changed;
 };
 
 struct lake {
@@ -87,6 +87,7 @@ lake_open(const void *parameters, struct store *store, void **state)
 
 /* Parts in the store. */
 
+/* 1 if there is one, 0 if this store knows nothing of the table, −1. */
 static int
 get_part(struct lake *lake, struct lake_table *table)
 {
@@ -95,13 +96,13 @@ get_part(struct lake *lake, struct lake_table *table)
 
     table->part = (struct part){0};
     if (rc != 1)
-        return rc;
+        return rc; /* a new store */
     if (value.len != PART_BYTES)
         log_panic("lake: a part of %zu bytes", value.len);
     memcpy(table->part.date, value.at, DATE_SIZE - 1);
     table->part.number = bytes_get_u32(value.at + 10);
     table->part.bytes = bytes_get_u64(value.at + 14);
-    return 0;
+    return 1;
 }
 
 static int
@@ -118,9 +119,11 @@ put_part(struct lake *lake, const struct lake_table *table)
 /* Parts on the disk. */
 
 static int
-failed(const char *what, const char *path)
+failed(const struct lake *lake, const char *what, const char *path)
 {
     log_error("lake: can't %s %s: %s", what, path, strerror(errno));
+    if (errno == ENOSPC || errno == EDQUOT)
+        store_found_full(lake->store);
     return -1;
 }
 
@@ -178,10 +181,34 @@ remove_newer(const struct lake *lake, const struct lake_table *table)
         return 0; /* there is none */
     for (size_t i = 0; i < found.gl_pathc && rc == 0; i++) {
         if (strcmp(found.gl_pathv[i], committed) > 0 && unlink(found.gl_pathv[i]) != 0)
-            rc = failed("remove", found.gl_pathv[i]);
+            rc = failed(lake, "remove", found.gl_pathv[i]);
     }
     globfree(&found);
     return rc;
+}
+
+/* A new store in front of an old lake (its state was removed): what is there stays, and goes on behind the newest part. */
+static int
+adopt_newest(struct lake *lake, struct lake_table *table)
+{
+    const size_t head_len = strlen(lake->parameters.dir) + 1 + strlen(table->path) + 1;
+    glob_t found;
+
+    if (find_parts(lake, table, &found) != 0)
+        return put_part(lake, table);
+    for (size_t i = found.gl_pathc; i > 0 && table->part.number == 0; i--) {
+        struct stat status;
+        unsigned number;
+        char date[DATE_SIZE];
+        const char *path = found.gl_pathv[i - 1];
+        if (sscanf(path + head_len, "date=%10[0-9-]/part-%8u.ndjson", date, &number) == 2 && stat(path, &status) == 0) {
+            memcpy(table->part.date, date, DATE_SIZE);
+            table->part.number = number;
+            table->part.bytes = (uint64_t)status.st_size;
+        }
+    }
+    globfree(&found);
+    return put_part(lake, table);
 }
 
 /* Open the committed part and cut it back to what is committed of it. */
@@ -194,20 +221,20 @@ recover_part(struct lake *lake, struct lake_table *table)
         close(table->fd);
     table->fd = -1;
     buffer_clear(&table->waiting);
-    table->changed = false;
-    if (get_part(lake, table) != 0 || remove_newer(lake, table) != 0)
+    int rc = get_part(lake, table);
+    if (rc < 0 || (rc == 1 && remove_newer(lake, table) != 0) || (rc == 0 && adopt_newest(lake, table) != 0))
         return -1;
     if (table->part.date[0] == '\0')
         return 0;
     path_of(lake, table, path);
     if ((table->fd = open(path, O_WRONLY | O_CLOEXEC)) < 0) {
         if (errno != ENOENT)
-            return failed("open", path);
+            return failed(lake, "open", path);
         /* Its reader has moved it away, which is his right: go on with the next one. */
         table->part.bytes = (uint64_t)lake->parameters.part_bytes;
         return 0;
     }
-    return ftruncate(table->fd, (off_t)table->part.bytes) == 0 ? 0 : failed("cut back", path);
+    return ftruncate(table->fd, (off_t)table->part.bytes) == 0 ? 0 : failed(lake, "cut back", path);
 }
 
 static int
@@ -232,6 +259,20 @@ date_of(int64_t now_ms, char *date)
     strftime(date, DATE_SIZE, "%Y-%m-%d", &utc);
 }
 
+/* Make the new names in path durable, and that of path itself and of the folders above it, up to the lake. */
+static int
+sync_dirs(const struct lake *lake, char *path)
+{
+    for (;;) {
+        if (file_sync_dir(path) != 0)
+            return failed(lake, "sync", path);
+        char *slash = strrchr(path, '/');
+        if (slash == NULL || strlen(path) <= strlen(lake->parameters.dir))
+            return 0;
+        *slash = '\0';
+    }
+}
+
 /* Begin a new part of date. */
 static int
 begin_part(struct lake *lake, struct lake_table *table, const char *date)
@@ -240,7 +281,7 @@ begin_part(struct lake *lake, struct lake_table *table, const char *date)
 
     dir_of(lake, table, date, path);
     if (file_make_dirs(path) != 0)
-        return failed("make", path);
+        return failed(lake, "make", path);
     table->part.number = strcmp(table->part.date, date) == 0 ? table->part.number + 1 : 1;
     memcpy(table->part.date, date, DATE_SIZE);
     table->part.bytes = 0;
@@ -250,8 +291,8 @@ begin_part(struct lake *lake, struct lake_table *table, const char *date)
     path_of(lake, table, file);
     table->fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (table->fd < 0)
-        return failed("make", file);
-    return file_sync_dir(path) == 0 ? 0 : failed("sync", path);
+        return failed(lake, "make", file);
+    return sync_dirs(lake, path);
 }
 
 /* Write and sync what the transaction has for table. */
@@ -270,7 +311,7 @@ flush_table(struct lake *lake, struct lake_table *table, const char *date)
     if (file_write_at(table->fd, table->waiting.data, table->waiting.len, table->part.bytes) != 0 ||
         fdatasync(table->fd) != 0) {
         path_of(lake, table, path);
-        return failed("write", path);
+        return failed(lake, "write", path);
     }
     table->part.bytes += table->waiting.len;
     buffer_clear(&table->waiting);

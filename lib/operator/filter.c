@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "operator/secret.h"
 #include "operator/seen.h"
 
 /*
@@ -26,6 +27,7 @@ struct row {
 struct filter {
     struct store *store;
     struct filter_parameters parameters;
+    struct hash_key key; /* of fingerprints */
     struct seen seen;
     int rows;
     struct buffer scratch;
@@ -53,8 +55,8 @@ filter_open(const void *parameters, struct store *store, void **state)
     filter->store = store;
     filter->parameters = *(const struct filter_parameters *)parameters;
     filter->rows = store_table(store, "rows");
-    if (filter->rows < 0 ||
-        seen_open(&filter->seen, store, &filter->parameters.pseudonym_key, filter->parameters.hold_ms) != 0) {
+    if (filter->rows < 0 || secret_open(store, &filter->key) != 0 ||
+        seen_open(&filter->seen, store, &filter->key, filter->parameters.hold_ms) != 0) {
         filter_close(filter);
         return -1;
     }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "operator/consent.h"
+#include "operator/person.h"
 #include "operator/secret.h"
 #include "operator/seen.h"
 #include "operator/waiting.h"
@@ -13,6 +14,7 @@ _Static_assert(SEEN_KEY_BYTES == WAITING_TIE_BYTES, "a reading waits under the k
 struct gate {
     struct gate_parameters parameters;
     struct hash_key key;
+    struct person person;
     struct seen seen;
     struct consent consent;
     struct waiting waiting;
@@ -25,6 +27,7 @@ gate_close(void *state)
 
     if (gate == NULL)
         return;
+    person_free(&gate->person);
     seen_free(&gate->seen);
     waiting_free(&gate->waiting);
     free(gate);
@@ -39,6 +42,7 @@ gate_open(const void *parameters, struct store *store, void **state)
     if (gate == NULL)
         log_fatal("out of memory");
     gate->parameters = *(const struct gate_parameters *)parameters;
+    gate->person.key = &gate->key;
     if (secret_open(store, &gate->key) != 0 ||
         seen_open(&gate->seen, store, &gate->key, gate->parameters.hold_ms) != 0 ||
         consent_open(&gate->consent, store, "consent_rows", "consent_persons") != 0 ||
@@ -60,9 +64,9 @@ gate_load(void *state)
 }
 
 static struct hash_id
-person_of(const struct gate *gate, const struct record *record)
+person_of(struct gate *gate, const struct record *record)
 {
-    return hash_id(&gate->key, gate->parameters.key == GATE_BY_EMAIL ? &record->email : &record->serial_number, 1);
+    return person_id(&gate->person, gate->parameters.key == GATE_BY_EMAIL ? record->email : record->serial_number);
 }
 
 /* The rule: what is known of its person decides on a reading. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "operator/agenda.h"
 #include "operator/consent.h"
+#include "operator/person.h"
 #include "operator/secret.h"
 #include "operator/waiting.h"
 
@@ -32,6 +33,7 @@ struct reading {
 
 /* One of the two streams. Its number is that of its input. */
 struct side {
+    struct person person;
     int index;
     struct agenda agenda; /* of index keys */
     struct consent consent;
@@ -54,6 +56,7 @@ struct join {
     struct store *store;
     struct join_parameters parameters;
     struct hash_key key;
+    struct person pseudonym; /* of e-mail addresses, with the pseudonym key */
     struct side sides[2];
     int pairings;
     /* Table layout: key "admitted"; value u64 BE: the last number given. Key "rules"; value match u8, subject u8. */
@@ -79,9 +82,11 @@ join_close(void *state)
     if (join == NULL)
         return;
     for (unsigned i = 0; i < 2; i++) {
+        person_free(&join->sides[i].person);
         agenda_free(&join->sides[i].agenda);
         waiting_free(&join->sides[i].waiting);
     }
+    person_free(&join->pseudonym);
     buffer_free(&join->record);
     buffer_free(&join->unpaired);
     buffer_free(&join->body);
@@ -110,6 +115,7 @@ open_side(struct join *join, unsigned number)
     };
     struct side *side = &join->sides[number];
 
+    side->person.key = &join->key;
     side->index = store_table(join->store, names[number].index);
     side->partners = store_table(join->store, names[number].partners);
     if (side->index < 0 || side->partners < 0)
@@ -130,6 +136,7 @@ join_open(const void *parameters, struct store *store, void **state)
         log_fatal("out of memory");
     join->store = store;
     join->parameters = *(const struct join_parameters *)parameters;
+    join->pseudonym.key = &join->parameters.pseudonym_key;
     join->pairings = store_table(store, "pairings");
     join->numbers = store_table(store, "numbers");
     if (join->pairings < 0 || join->numbers < 0 || secret_open(store, &join->key) != 0 || open_side(join, 0) != 0 ||
@@ -370,7 +377,7 @@ replace_subject(struct join *join, const struct record *record)
         return record->body;
     buffer_clear(&join->body);
     if (join->parameters.subject == JOIN_SUBJECT_PSEUDONYM) {
-        const struct hash_id pseudonym = hash_id(&join->parameters.pseudonym_key, &record->email, 1);
+        const struct hash_id pseudonym = person_id(&join->pseudonym, record->email);
         hash_hex(&pseudonym, hex);
         buffer_add_text(&join->body, "\"user\":\"");
         buffer_add_text(&join->body, hex);
@@ -392,6 +399,12 @@ wait_for_row(struct join *join, unsigned side, const struct reading *reading)
     return VERDICT_WAITING;
 }
 
+static struct hash_id
+person_of(struct join *join, unsigned side, const struct record *record)
+{
+    return person_id(&join->sides[side].person, side == JOIN_STEP_TRAINER ? record->serial_number : record->email);
+}
+
 static enum verdict
 take_reading(struct join *join, unsigned side, const struct arrival *arrival)
 {
@@ -399,7 +412,7 @@ take_reading(struct join *join, unsigned side, const struct arrival *arrival)
     struct consent_answer answer;
     struct reading reading = {.time_ms = record->time_ms, .arrived_ms = arrival->now_ms};
 
-    reading.person = hash_id(&join->key, side == JOIN_STEP_TRAINER ? &record->serial_number : &record->email, 1);
+    reading.person = person_of(join, side, record);
     if (consent_ask(&join->sides[side].consent, &reading.person, &answer) != 0)
         return VERDICT_ERROR;
     if (answer.state == CONSENT_CLOSED) {
@@ -478,7 +491,7 @@ take_row(struct join *join, const struct arrival *arrival)
     for (unsigned side = 0; side < 2; side++) {
         struct hash_id owner;
         if (open)
-            owner = hash_id(&join->key, side == JOIN_STEP_TRAINER ? &record->serial_number : &record->email, 1);
+            owner = person_of(join, side, record);
         int rc = consent_apply(&join->sides[side].consent, arrival->row, open ? &owner : NULL,
                                open ? record->research_as_of_ms : 0, &persons[side]);
         if (rc < 0)

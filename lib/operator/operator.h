@@ -69,7 +69,8 @@ struct operator {
     int (*open)(const void *parameters, struct store *store, void **state);
     void (*close)(void *state);
 
-    /* Read what is kept in memory from the store: after open and after an aborted transaction, inside a new one. 0, −1. */
+    /* Read what is kept in memory from the store: after open and after an aborted transaction, inside a new one. What it
+     * writes after open is committed before anything is taken. 0, −1. */
     int (*load)(void *state);
 
     /* Decide on one record, in the transaction at hand. */

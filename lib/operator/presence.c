@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "operator/consent.h"
+#include "operator/person.h"
 #include "operator/secret.h"
 
 /*
@@ -20,6 +21,7 @@ enum row_state { ROW_WAITING = 'w', ROW_PUBLISHED = 'p', ROW_WITHDRAWN = 'x' };
 struct presence {
     struct store *store;
     struct hash_key key;
+    struct person person;
     int rows, waiting, seen;
     struct hash_id last_seen; /* readings come in runs: whose the last one was, already seen for sure */
     bool last_seen_set;
@@ -34,6 +36,7 @@ presence_close(void *state)
 
     if (presence == NULL)
         return;
+    person_free(&presence->person);
     buffer_free(&presence->value);
     buffer_free(&presence->marker);
     free(presence);
@@ -48,6 +51,7 @@ presence_open(const void *parameters, struct store *store, void **state)
     if (presence == NULL)
         log_fatal("out of memory");
     presence->store = store;
+    presence->person.key = &presence->key;
     presence->rows = store_table(store, "rows");
     presence->waiting = store_table(store, "waiting");
     presence->seen = store_table(store, "seen");
@@ -188,7 +192,7 @@ take_row(struct presence *presence, const struct arrival *arrival)
     }
     if (withdrawn)
         return take_withdrawn(presence, arrival, &known.person);
-    const struct hash_id person = hash_id(&presence->key, &arrival->record->email, 1);
+    const struct hash_id person = person_id(&presence->person, arrival->record->email);
     return take_open(presence, arrival, &person);
 }
 
@@ -217,7 +221,7 @@ publish(struct presence *presence, struct span row, const struct hash_id *person
 static enum verdict
 take_reading(struct presence *presence, const struct arrival *arrival)
 {
-    const struct hash_id person = hash_id(&presence->key, &arrival->record->email, 1);
+    const struct hash_id person = person_id(&presence->person, arrival->record->email);
     const struct span prefix = span_at(person.bytes, HASH_ID_BYTES);
     struct store_item item;
 

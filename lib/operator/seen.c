@@ -20,7 +20,7 @@ int
 seen_add(struct seen *seen, const struct record *record, char *key)
 {
     bytes_put_u64(key, (uint64_t)record->time_ms);
-    bytes_put_u64(key + 8, hash_64(seen->key, &record->identity, 1));
+    bytes_put_u64(key + 8, hash_64(seen->key, record->identity));
     int rc = store_put_new(seen->store, seen->table, span_at(key, SEEN_KEY_BYTES), (struct span){0});
     if (rc == 1)
         agenda_add(&seen->agenda, key);

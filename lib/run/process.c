@@ -18,6 +18,9 @@
 /* Applied messages that are worth a commit of their own to remove. */
 #define TRIM_MESSAGES 256
 
+/* Longest wait at the end for the last messages to be written. */
+#define GOODBYE_MS 500
+
 /* How long to wait before trying again when the disk is full or broken. */
 #define STALL_MS 200
 
@@ -335,7 +338,7 @@ send_kept(struct process *process)
 {
     buffer_clear(&process->scratch);
     buffer_printf(&process->scratch, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":0}", process->epoch,
-                  process->output_publisher.next - 1);
+                  process->output_publisher.copied);
     publish(process, process->topics.kept, buffer_span(&process->scratch), true);
 }
 
@@ -353,7 +356,8 @@ pump(struct process *process, int64_t steady_ms)
         int sent = publisher_pump(output, process->link_port.wire, steady_ms);
         publisher_pump(rejected, process->link_port.wire, steady_ms);
         store_snapshot_end(process->store);
-        if (sent > 0 && output->table)
+        /* Before a refill is done the broker's copy is not whole, whatever was sent. */
+        if (sent > 0 && output->table && !process->refill.active)
             send_kept(process);
     }
     refill_step(process);
@@ -365,7 +369,8 @@ pump(struct process *process, int64_t steady_ms)
 static void
 send_metrics(struct process *process, int64_t steady_ms)
 {
-    if (process->link_port.state != PORT_READY || steady_ms < process->metrics_ms)
+    /* After a failed transaction the counters in memory are those of what did not happen. */
+    if (process->link_port.state != PORT_READY || steady_ms < process->metrics_ms || !process->loaded)
         return;
     buffer_clear(&process->metrics);
     metrics_write(process, &process->metrics);
@@ -452,10 +457,15 @@ become_synced(struct process *process, bool kept_heard, struct link_position kep
     publisher_restart(&process->rejected_publisher);
     if (process->stream->kind != STREAM_TABLE)
         return;
-    if (kept_heard && kept.epoch == process->epoch && kept.applied >= process->output.trimmed.sequence)
-        publisher_rewind(&process->output_publisher, kept.applied + 1);
-    else
+    /* What the consumers have confirmed is not sent again: where the broker's copy lacks some of it, only a refill
+     * helps. */
+    if (kept_heard && kept.epoch == process->epoch && kept.applied <= process->output.last.sequence &&
+        kept.applied >= publisher_confirmed(&process->output_publisher)) {
+        process->output_publisher.copied = kept.applied;
+    } else {
+        process->output_publisher.copied = process->output.last.sequence;
         refill_begin(process);
+    }
 }
 
 static void
@@ -628,8 +638,10 @@ close_ports(struct process *process)
     if (process->link_port.state == PORT_READY)
         publish(process, process->topics.status, span_of("offline"), true);
     for (unsigned i = 0; i < 2; i++) {
-        if (wires[i] != NULL)
-            wires[i]->calls->free(wires[i]);
+        if (wires[i] == NULL)
+            continue;
+        wires[i]->calls->disconnect(wires[i], GOODBYE_MS);
+        wires[i]->calls->free(wires[i]);
     }
 }
 

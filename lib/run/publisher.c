@@ -126,7 +126,9 @@ send_message(struct publisher *publisher, const struct outbox_message *message, 
         .payload = message->payload,
         .epoch = publisher->epoch,
         .sequence = message->mark.sequence,
-        .retained = publisher->table,
+        /* Sent again for a consumer's sake, an older state of a row must not take the place of a newer one: if the
+         * connection broke between the two it would stay there, a withdrawn person's record among them. */
+        .retained = publisher->table && message->mark.sequence > publisher->copied,
         .delivery = WIRE_AT_LEAST_ONCE,
     };
     uint64_t token = publisher->consumer_count == 0 ? publisher->token | message->mark.sequence : 0;
@@ -138,7 +140,11 @@ send_message(struct publisher *publisher, const struct outbox_message *message, 
         buffer_add_span(&publisher->row_topic, message->row);
         out.topic = span_at(buffer_text(&publisher->row_topic), publisher->row_topic.len);
     }
-    return wire->calls->publish(wire, &out, token);
+    if (wire->calls->publish(wire, &out, token) != 0)
+        return -1;
+    if (message->mark.sequence > publisher->copied)
+        publisher->copied = message->mark.sequence;
+    return 0;
 }
 
 static bool

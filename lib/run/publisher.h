@@ -38,6 +38,7 @@ struct publisher {
     struct outbox_mark sent;      /* the newest sent one on this connection */
     struct outbox_mark confirmed; /* what all have applied */
     uint64_t delivered;           /* by the broker, if it stands in */
+    uint64_t copied;              /* tables: the broker's copy goes up to here; the caller sets it on connecting */
     int64_t probe_ms;             /* when to send the last one again, if nothing was heard by then */
     int64_t probe_wait_ms;
     struct buffer row_topic;

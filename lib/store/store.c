@@ -122,6 +122,12 @@ store_fault(const struct store *store)
     return store->fault;
 }
 
+void
+store_found_full(struct store *store)
+{
+    store->fault = STORE_FULL;
+}
+
 /* Cursors of a write transaction end with it; those of a snapshot are ours to close. */
 static void
 forget_cursors(struct store *store)

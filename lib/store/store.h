@@ -41,7 +41,7 @@ enum store_fault {
  * NULL with a line in the log. Free with store_close. */
 struct store *store_open(const char *dir, uint64_t map_bytes);
 
-/* Open the named table, made if need be; only between transactions, before the first one. Returns its number for the
+/* Open the named table, made if need be; only between transactions. Returns its number for the
  * calls below, or -1 with a line in the log. name must stay valid. Asking again for a name gives the same number. */
 int store_table(struct store *store, const char *name);
 
@@ -56,6 +56,9 @@ int store_commit(struct store *store);
 
 /* Forget the write transaction, if there is one. */
 void store_abort(struct store *store);
+
+/* Somebody who keeps files beside the store found no room for them: store_fault says so until the next transaction. */
+void store_found_full(struct store *store);
 
 /* What the last failure was. */
 enum store_fault store_fault(const struct store *store);

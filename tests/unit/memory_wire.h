@@ -1,11 +1,11 @@
 /*
  * memory_wire: a broker in memory and its connections, for tests that run many processes in one thread.
  *
- * Nothing moves by itself. Each connection has a way out (what its owner asked for and the broker has not seen yet) and a
- * way in (events for its owner); the test moves one thing at a time by memory_wire_send and memory_wire_hear, and breaks
- * what it likes in between. Like MQTT with a broker that does what it may: retained messages, wildcards + and #, sessions
- * that are kept and get at-least-once messages again until they are acknowledged, at-most-once messages that get lost, a
- * will, a kill -9 that forgets everything.
+ * Nothing moves by itself. Each connection has a way out (what its owner asked for and the broker has not seen yet) and
+ * a way in (events for its owner); the test moves one thing at a time by memory_wire_send and memory_wire_hear, and
+ * breaks what it likes in between. Like MQTT with a broker that does what it may: retained messages, wildcards + and #,
+ * sessions that are kept and get at-least-once messages again until they are acknowledged, at-most-once messages that
+ * get lost, a will, a kill -9 that forgets everything.
  */
 #ifndef TESTS_MEMORY_WIRE_H
 #define TESTS_MEMORY_WIRE_H
@@ -87,7 +87,8 @@ struct memory_broker {
     bool refuses;        /* connections */
     bool retained_first; /* retained messages come before the word that the subscription is made, not after */
     unsigned cut_in;     /* the connection breaks at this publish call from now, of whomever; 0 never */
-    enum memory_fate (*fate)(void *context, const struct memory_wire *to, const struct wire_message *message); /* or NULL */
+    /* Decides on each message on its way to a subscriber; NULL: all arrive once. */
+    enum memory_fate (*fate)(void *context, const struct memory_wire *to, const struct wire_message *message);
     void *context;
 };
 
@@ -404,7 +405,8 @@ static inline void
 memory_wire_hear_and_cut(struct memory_wire *wire)
 {
     const struct memory_item *item = wire->in.first;
-    if (wire->owned && wire->down == NULL && wire->state == MEMORY_ONLINE && item != NULL && item->kind == MEMORY_MESSAGE)
+    if (wire->owned && wire->down == NULL && wire->state == MEMORY_ONLINE && item != NULL &&
+        item->kind == MEMORY_MESSAGE)
         wire->events.message(wire->events.context, &item->message->wire);
     memory_wire_cut(wire);
 }

@@ -37,6 +37,8 @@ open_lake(void)
     assert_int_equal(lake_operator.open(&parameters, store, &lake), 0);
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(lake_operator.load(lake), 0);
+    assert_int_equal(store_commit(store), 0); /* as the skeleton does before anything is taken */
+    assert_int_equal(store_begin(store), 0);
 }
 
 static void
@@ -212,6 +214,25 @@ the_first_part_of_all_is_removed_if_it_was_not_committed(void **state)
     assert_int_equal(parts(), 1);
 }
 
+/* Somebody removed the state folder: the files are all there is, and must not be taken for what never was committed. */
+static void
+a_lake_that_lost_its_state_keeps_its_files_and_goes_on_behind_them(void **state)
+{
+    (void)state;
+    write_line(NOON_MS, "{\"a\":1}");
+    write_line(NOON_MS + DAY_MS, "{\"a\":2}");
+    store_abort(store);
+    close_lake();
+    char file[512];
+    snprintf(file, sizeof file, "%s/data.mdb", store_dir);
+    assert_int_equal(unlink(file), 0);
+    open_lake();
+    assert_int_equal(parts(), 2);
+    write_line(NOON_MS + DAY_MS, "{\"a\":3}");
+    expect_part("2026-03-31", 1, "{\"a\":1}\n");
+    expect_part("2026-04-01", 1, "{\"a\":2}\n{\"a\":3}\n");
+}
+
 /* The commit failed (a full disk) and the process lives on: what the transaction gathered is gone from memory, too. */
 static void
 an_aborted_transaction_is_taken_back(void **state)
@@ -381,6 +402,7 @@ main(void)
         TEST(a_transaction_without_records_makes_no_file),
         TEST(a_crash_between_write_and_commit_is_cut_back),
         TEST(the_first_part_of_all_is_removed_if_it_was_not_committed),
+        TEST(a_lake_that_lost_its_state_keeps_its_files_and_goes_on_behind_them),
         TEST(an_aborted_transaction_is_taken_back),
         TEST(crashes_at_every_commit_over_many_parts_double_nothing),
         TEST(a_part_that_has_reached_its_size_is_closed),

@@ -188,6 +188,44 @@ rows_of_a_table_are_retained_under_their_names(void **state)
     assert_true(sent[1].retained);
 }
 
+/* Else a connection that breaks behind 1 would leave the broker with what 2 has replaced. */
+static void
+rows_that_the_broker_has_are_not_retained_again(void **state)
+{
+    (void)state;
+    publisher.table = true;
+    begin(1);
+    append(3);
+    expect_sent(1, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(sent[i].retained);
+    report("a", 0, true);
+    append(1);
+    expect_sent(1, 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(sent[i].retained, i == 3);
+    publisher_restart(&publisher);
+    publisher.copied = 2; /* so the broker says */
+    expect_sent(1, 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(sent[i].retained, i >= 2);
+}
+
+static void
+what_a_broken_connection_did_not_take_is_still_to_be_retained(void **state)
+{
+    (void)state;
+    publisher.table = true;
+    begin(1);
+    append(1);
+    broken = true;
+    assert_int_equal(pump_now(), -1);
+    broken = false;
+    publisher_restart(&publisher);
+    expect_sent(1, 1);
+    assert_true(sent[0].retained);
+}
+
 static void
 the_window_of_bytes_holds_until_the_slowest_has_applied(void **state)
 {
@@ -487,6 +525,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(messages_are_sent_once_in_order),
         TEST(rows_of_a_table_are_retained_under_their_names),
+        TEST(rows_that_the_broker_has_are_not_retained_again),
+        TEST(what_a_broken_connection_did_not_take_is_still_to_be_retained),
         TEST(the_window_of_bytes_holds_until_the_slowest_has_applied),
         TEST(a_message_larger_than_the_window_goes_alone),
         TEST(the_window_of_messages_keeps_below_what_a_broker_drops),

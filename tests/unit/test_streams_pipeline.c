@@ -1,7 +1,7 @@
 /*
- * The whole pipeline in one thread: the six processes over a broker in memory, with a clock of its own. A seed says what
- * data comes in which order and what breaks when; in the end the lake must hold what the rules of the five jobs say, worked
- * out here by brute force, and the broker's copy of the tables with it.
+ * The whole pipeline in one thread: the six processes over a broker in memory, with a clock of its own. A seed says
+ * what data comes in which order and what breaks when; in the end the lake must hold what the rules of the five jobs
+ * say, worked out here by brute force, and the broker's copy of the tables with it.
  *
  * GAIT_SEED=N runs that seed alone, GAIT_SEEDS=N as many.
  */
@@ -126,8 +126,9 @@ is_table(enum set set)
     return set == TRUSTED_CUSTOMER || set == CURATED_CUSTOMER;
 }
 
-/* A customer by the end of the day: person 0 has two trainers, persons 1 and 2 claim the same, person 3 does not consent,
- * person 4 does and has no phone, person 5 has withdrawn and has no phone. Persons above have never registered. */
+/* A customer by the end of the day: person 0 has two trainers, persons 1 and 2 claim the same, person 3 does not
+ * consent, person 4 does and has no phone, person 5 has withdrawn and has no phone. Persons above have never
+ * registered. */
 struct customer {
     unsigned person, trainer;
     unsigned consent_s; /* 0: none */
@@ -203,8 +204,8 @@ make_readings(struct world *world, unsigned count)
         struct reading *phone = &world->phones[world->phone_count++];
         phone->owner = chance(10) ? STRANGER : roll(PERSONS_WITH_PHONE);
         phone->time_s = roll(TIMES_S);
-        assert_true(asprintf(&phone->body, "\"user\":\"p%u@x\",\"timestamp\":%" PRId64 ",\"x\":%u.5,\"y\":-1e-3,\"z\":0",
-                             phone->owner, at_ms(phone->time_s), i) > 0);
+        assert_true(asprintf(&phone->body, "\"user\":\"p%u@x\",\"timestamp\":%" PRId64
+                             ",\"x\":%u.5,\"y\":-1e-3,\"z\":0", phone->owner, at_ms(phone->time_s), i) > 0);
         add_line(&world->landing[ACCELEROMETER], "{%s}", phone->body);
         struct reading *trainer = &world->trainers[world->trainer_count++];
         trainer->owner = chance(10) ? STRANGER : roll(TRAINERS);
@@ -372,8 +373,9 @@ loader_delivered(void *context, uint64_t token)
 static void
 loader_send(struct loader *loader, unsigned number)
 {
+    const char *name = landing_names[loader->payloads[number].landing];
     char topic[64];
-    snprintf(topic, sizeof topic, "gait/landing/%s/device%u", landing_names[loader->payloads[number].landing], number % 3);
+    snprintf(topic, sizeof topic, "gait/landing/%s/device%u", name, number % 3);
     const struct wire_message message = {.topic = span_of(topic),
                                          .payload = buffer_span(&loader->payloads[number].text),
                                          .response_topic = span_of("gait/receipt/simulation"),
@@ -476,7 +478,8 @@ struct simulation {
     struct world world;
     struct loader loader;
     unsigned loss_percent, twice_percent; /* of messages on links */
-    const char *lose_once;                /* the next message whose topic ends like this is lost; NULL none */
+    const char *lose_once;                /* a message whose topic ends like this is lost; NULL none */
+    unsigned lose_skip;                   /* but the first of them get through */
 };
 
 static struct simulation simulation;
@@ -529,7 +532,8 @@ is_wire_of(const struct memory_wire *wire, unsigned number)
     char name[128];
     snprintf(name, sizeof name, "gait-%s", catalog_streams[number]->name);
     const size_t len = strlen(name);
-    return strncmp(wire->name, name, len) == 0 && (wire->name[len] == '\0' || strcmp(wire->name + len, "-landing") == 0);
+    return strncmp(wire->name, name, len) == 0 &&
+           (wire->name[len] == '\0' || strcmp(wire->name + len, "-landing") == 0);
 }
 
 /* kill -9: nobody hears a good-bye, and what it had not committed is gone. */
@@ -550,7 +554,8 @@ fate(void *context, const struct memory_wire *to, const struct wire_message *mes
     struct simulation *self = context;
     const size_t len = self->lose_once != NULL ? strlen(self->lose_once) : 0;
     (void)to;
-    if (len > 0 && message->topic.len >= len && strcmp(message->topic.at + message->topic.len - len, self->lose_once) == 0) {
+    if (len > 0 && message->topic.len >= len &&
+        strcmp(message->topic.at + message->topic.len - len, self->lose_once) == 0 && self->lose_skip-- == 0) {
         self->lose_once = NULL;
         return MEMORY_LOST;
     }
@@ -778,8 +783,8 @@ all_is_right(void)
 static void
 print_what_is_wrong(uint64_t seed)
 {
-    print_error("seed %" PRIu64 ": consent %s, match %s, window %us; %u of %u payloads have a receipt; outbox bytes %" PRId64
-                "\n",
+    print_error("seed %" PRIu64 ": consent %s, match %s, window %us; %u of %u payloads have a receipt; "
+                "outbox bytes %" PRId64 "\n",
                 seed, simulation.world.as_of ? "as_of" : "any", simulation.world.by_customer ? "customer" : "time",
                 simulation.world.window_s, simulation.loader.done, simulation.loader.count, outbox_bytes());
     for (unsigned i = 0; i < SETS; i++) {
@@ -897,22 +902,28 @@ a_process_whose_own_question_got_lost_asks_again(void **state)
     }
 }
 
-/* The last message of a link is lost, and so is the last report: nothing that follows would show it. */
+/* Each message of a link, and each report about one, is lost once: the last as well, behind which nothing would show
+ * it. */
 static void
-what_is_lost_last_is_noticed(void **state)
+one_message_lost_is_noticed_whichever_it_is(void **state)
 {
-    static const char *const last[] = {"/curated/machine_learning", "/link/machine-learning-curated/lake",
-                                       "/trusted/accelerometer", "/link/accelerometer-trusted/customer-curated"};
+    static const char *const topics[] = {"/curated/machine_learning", "/link/machine-learning-curated/lake",
+                                         "/trusted/accelerometer", "/link/accelerometer-trusted/customer-curated"};
     (void)state;
-    for (unsigned i = 0; i < sizeof last / sizeof last[0]; i++) {
-        simulation_open(1);
-        load_everything();
-        start_all();
-        settle();
-        simulation.lose_once = last[i];
-        come_right(1);
-        assert_null(simulation.lose_once);
-        simulation_close();
+    for (unsigned i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+        bool lost = true;
+        for (unsigned skip = 0; lost; skip++) {
+            assert_true(skip < 100);
+            simulation_open(1);
+            load_everything();
+            simulation.lose_once = topics[i];
+            simulation.lose_skip = skip;
+            start_all();
+            come_right(1);
+            lost = simulation.lose_once == NULL;
+            assert_true(lost || skip > 0);
+            simulation_close();
+        }
     }
 }
 
@@ -964,7 +975,7 @@ main(void)
         cmocka_unit_test(the_answer_is_the_same_for_every_order_of_arrival),
         cmocka_unit_test(a_broker_that_forgets_while_all_live_gets_the_tables_again),
         cmocka_unit_test(a_process_whose_own_question_got_lost_asks_again),
-        cmocka_unit_test(what_is_lost_last_is_noticed),
+        cmocka_unit_test(one_message_lost_is_noticed_whichever_it_is),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();

@@ -1,0 +1,58 @@
+#!/bin/sh
+# study: a registered consumer of curated/machine_learning, in as little as possible. It keeps every message exactly once
+# in study.db, whatever dies: the message and the position are one transaction, and the report comes after it.
+#
+# The producer must know of it: `consumers = study` in the section [machine-learning-curated] of its configuration.
+producer=machine-learning-curated
+topic=gait/curated/machine_learning
+link=gait/link/$producer/study
+
+sql() { sqlite3 -batch study.db "$1"; }
+
+# report 0: this is how far we are. report 1: and send everything behind it again.
+report() {
+    mosquitto_pub -q 1 -r -t "$link" -m "$(sql "
+        SELECT printf('{\"epoch\":\"%s\",\"applied\":%d,\"rewind\":$1}', epoch, applied) FROM position")"
+}
+
+# take EPOCH SEQUENCE PAYLOAD_IN_HEX. Numbers go up by one; another epoch is another store of the producer's, from 1 on.
+take() {
+    case $(sql "SELECT CASE WHEN '$1' <> epoch THEN iif($2 = 1, 'next', 'gap')
+                            WHEN $2 <= applied THEN 'repeat'
+                            WHEN $2 = applied + 1 THEN 'next' ELSE 'gap' END FROM position") in
+    next)
+        sql "BEGIN;
+             INSERT INTO message VALUES ('$1', $2, CAST(x'$3' AS TEXT));
+             UPDATE position SET epoch = '$1', applied = $2;
+             COMMIT;" && report 0
+        ;;
+    repeat) report 0 ;;
+    gap) report 1 ;;
+    esac
+}
+
+# The producer's answer to one who knows nothing of its store: its oldest message is the one behind this position.
+begin_at() {
+    sql "WITH said (report) AS (VALUES (CAST(x'$1' AS TEXT)))
+         UPDATE position SET epoch = report ->> '\$.epoch', applied = report ->> '\$.applied' FROM said
+          WHERE epoch <> report ->> '\$.epoch'"
+    report 1
+}
+
+sql "CREATE TABLE IF NOT EXISTS message (epoch TEXT, sequence INTEGER, records TEXT, PRIMARY KEY (epoch, sequence));
+     CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT, applied INTEGER);
+     INSERT OR IGNORE INTO position VALUES (1, '0000000000000000', 0);"
+
+# Payloads in hex, because they have lines of their own; then the user properties: epoch:… sequence:…
+stdbuf -oL mosquitto_sub -V 5 -q 1 -t $topic -t "$link/oldest" -t "$link/hello" -F '%t %x %P' |
+while read -r from payload epoch sequence; do
+    case $from in
+    "$topic") take "${epoch#epoch:}" "${sequence#sequence:}" "$payload" ;;
+    "$link/oldest") begin_at "$payload" ;;
+    "$link/hello") report 1 ;; # our own message came back, so we are subscribed: ask for what was missed
+    esac
+done &
+
+sleep 1
+mosquitto_pub -t "$link/hello" -m hello
+wait
