@@ -145,8 +145,11 @@ peers_find(const struct peers *peers, const struct stream *stream)
 bool
 peers_expected(const struct peers *peers, const struct peer *peer)
 {
-    if (peer->stream->topic != NULL)
-        return true;
+    for (unsigned i = 0; i < peer->stream->input_count; i++) {
+        /* Nobody else says whether there is one that begins a line. */
+        if (peer->stream->inputs[i].landing != NULL && peer->stream->input_count == 1)
+            return true;
+    }
     for (unsigned i = 0; i < peers->count; i++) {
         if (peers->list[i].known && answer_has_consumer(&peers->list[i].answer, peer->stream->name))
             return true;

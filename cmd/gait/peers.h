@@ -40,7 +40,7 @@ int peers_ask(struct peers *peers, int64_t connect_deadline_ms, int64_t wait_ms)
 /* After peers_ask, until the next one: what is known, in the order of the catalog; *count of them. */
 const struct peer *peers_list(const struct peers *peers, unsigned *count);
 
-/* Whether the process must answer: all that have an output; one without (the lake) only if it is a consumer of some. */
+/* Whether the process must answer: it is a consumer of some other, or begins a line itself. */
 bool peers_expected(const struct peers *peers, const struct peer *peer);
 
 /* The peer with this stream. */

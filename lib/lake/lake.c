@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "operator/secret.h"
 
 #define DATE_SIZE 11 /* YYYY-MM-DD and NUL */
 #define PATH_SIZE 4400
@@ -40,9 +41,17 @@ struct lake_table {
     struct buffer waiting; /* lines of this transaction */
 };
 
+/*
+ * What a row's newest record in the lake was, so that one that is given out again (run/newcomer.c) is not written twice.
+ *
+ * Table layout "rows": key = the table's path, '/', row name; value = hash_64 of the record, u64 BE.
+ */
 struct lake {
     struct store *store;
     int parts;
+    int rows;
+    struct hash_key key;
+    struct buffer row_key;
     struct lake_parameters parameters;
     struct lake_table tables[OPERATOR_INPUTS_MAX];
 };
@@ -59,6 +68,7 @@ lake_close(void *state)
             close(lake->tables[i].fd);
         buffer_free(&lake->tables[i].waiting);
     }
+    buffer_free(&lake->row_key);
     free(lake);
 }
 
@@ -77,7 +87,8 @@ lake_open(const void *parameters, struct store *store, void **state)
         lake->tables[i].fd = -1;
     }
     lake->parts = store_table(store, "parts");
-    if (lake->parts < 0) {
+    lake->rows = store_table(store, "rows");
+    if (lake->parts < 0 || lake->rows < 0 || secret_open(store, &lake->key) != 0) {
         lake_close(lake);
         return -1;
     }
@@ -332,6 +343,24 @@ lake_flush(void *state, int64_t now_ms)
     return 0;
 }
 
+/* Remember the record as its row's newest: 1, 0 it is that already, −1. */
+static int
+note_row(struct lake *lake, const struct lake_table *table, const struct arrival *arrival)
+{
+    char value[8];
+    struct span known;
+
+    buffer_clear(&lake->row_key);
+    buffer_add_text(&lake->row_key, table->path);
+    buffer_add_byte(&lake->row_key, '/');
+    buffer_add_span(&lake->row_key, arrival->row);
+    bytes_put_u64(value, hash_64(&lake->key, arrival->record->body));
+    int rc = store_get(lake->store, lake->rows, buffer_span(&lake->row_key), &known);
+    if (rc < 0 || (rc == 1 && span_equal(known, span_at(value, sizeof value))))
+        return rc < 0 ? -1 : 0;
+    return store_put(lake->store, lake->rows, buffer_span(&lake->row_key), span_at(value, sizeof value)) == 0 ? 1 : -1;
+}
+
 static enum verdict
 lake_take(void *state, const struct arrival *arrival)
 {
@@ -340,6 +369,9 @@ lake_take(void *state, const struct arrival *arrival)
     struct span line = arrival->record->body;
 
     if (table->rows) {
+        int rc = note_row(lake, table, arrival);
+        if (rc != 1)
+            return rc == 0 ? VERDICT_DUPLICATE : VERDICT_ERROR;
         buffer_add_text(&table->waiting, "{\"row\":");
         buffer_add_json_string(&table->waiting, arrival->row);
         buffer_add_byte(&table->waiting, ',');

@@ -1,6 +1,7 @@
 #include "operator/agenda.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 
 #define KEY_BYTES 16
 
@@ -38,6 +39,14 @@ void
 agenda_add(struct agenda *agenda, const void *thing)
 {
     buffer_add(&agenda->gathered, thing, agenda->thing_bytes);
+}
+
+void
+agenda_take_back(struct agenda *agenda)
+{
+    if (agenda->gathered.len < agenda->thing_bytes)
+        log_panic("agenda: nothing to take back");
+    agenda->gathered.len -= agenda->thing_bytes;
 }
 
 int

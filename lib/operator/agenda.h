@@ -38,6 +38,9 @@ int agenda_load(struct agenda *agenda);
 /* Remember the thing with the key at thing. */
 void agenda_add(struct agenda *agenda, const void *thing);
 
+/* Forget the thing that was added last after all; nothing may have been written since. */
+void agenda_take_back(struct agenda *agenda);
+
 /* Write what is gathered, as arrived at now_ms. 0 or −1. */
 int agenda_flush(struct agenda *agenda, int64_t now_ms);
 

@@ -95,7 +95,7 @@ hold(struct gate *gate, const struct arrival *arrival, const struct hash_id *per
     if (gate->parameters.hold_ms == 0)
         return refuse(arrival, REASON_NO_CONSENT);
     if (waiting_bytes_with(&gate->waiting, body.len) > (uint64_t)gate->parameters.hold_bytes)
-        return refuse(arrival, REASON_HOLD_FULL);
+        return seen_take_back(&gate->seen, tie) == 0 ? refuse(arrival, REASON_HOLD_FULL) : VERDICT_ERROR;
     if (waiting_enter(&gate->waiting, person, tie, arrival->now_ms, body) != 0)
         return VERDICT_ERROR;
     return VERDICT_WAITING;

@@ -27,6 +27,13 @@ seen_add(struct seen *seen, const struct record *record, char *key)
     return rc;
 }
 
+int
+seen_take_back(struct seen *seen, const char *key)
+{
+    agenda_take_back(&seen->agenda);
+    return store_delete(seen->store, seen->table, span_at(key, SEEN_KEY_BYTES)) < 0 ? -1 : 0;
+}
+
 static int
 forget(void *context, struct span thing)
 {

@@ -32,6 +32,10 @@ int seen_load(struct seen *seen);
 /* Remember record: 1 it is new, 0 it is a duplicate, −1. Its key is left in key, SEEN_KEY_BYTES. */
 int seen_add(struct seen *seen, const struct record *record, char *key);
 
+/* Forget the record that seen_add remembered last, with this key: it was refused for a reason that may be gone when it is
+ * sent again. 0 or −1. */
+int seen_take_back(struct seen *seen, const char *key);
+
 /* Forget what is too old, as operator->work does. */
 int seen_work(struct seen *seen, int64_t now_ms, unsigned budget);
 int seen_flush(struct seen *seen, int64_t now_ms);

@@ -117,11 +117,29 @@ next_of_person(struct waiting *waiting, char *key, bool at, struct span *value)
     return 1;
 }
 
+/* What waiting_work is given. */
+struct work {
+    struct waiting *waiting;
+    int64_t expired_ms;
+    void *context;
+    enum waiting_answer (*ask)(void *context, const struct waiting_record *record);
+    int (*expire)(void *context, const struct waiting_record *record);
+};
+
+/* Ask about a record of a woken person, unless its time is up, whoever has come. */
+static enum waiting_answer
+ask_or_expire(const struct work *work, const struct waiting_record *record)
+{
+    if (record->arrived_ms > work->expired_ms)
+        return work->ask(work->context, record);
+    return work->expire(work->context, record) == 0 ? WAITING_GO : WAITING_ERROR;
+}
+
 /* Ask about the records of the first woken person, at most budget of them. */
 static int
-work_wake(struct waiting *waiting, unsigned budget, void *context,
-          enum waiting_answer (*ask)(void *context, const struct waiting_record *record))
+work_wake(struct work *work, unsigned budget)
 {
+    struct waiting *waiting = work->waiting;
     char key[WAITING_KEY_BYTES] = {0};
     struct store_item wake;
     struct span value;
@@ -137,7 +155,7 @@ work_wake(struct waiting *waiting, unsigned budget, void *context,
     while (done < budget && (rc = next_of_person(waiting, key, at_start, &value)) == 1) {
         const size_t body_bytes = value.len - ARRIVED_BYTES;
         const struct waiting_record record = record_of(waiting, key, value);
-        enum waiting_answer answer = ask(context, &record);
+        enum waiting_answer answer = ask_or_expire(work, &record);
         if (answer == WAITING_ERROR || (answer == WAITING_GO && leave(waiting, key, body_bytes) != 0))
             return -1;
         at_start = false;
@@ -154,26 +172,20 @@ work_wake(struct waiting *waiting, unsigned budget, void *context,
     return store_delete(waiting->store, waiting->wakes, person) < 0 ? -1 : (int)done + 1;
 }
 
-struct expiry {
-    struct waiting *waiting;
-    void *context;
-    int (*expire)(void *context, const struct waiting_record *record);
-};
-
 static int
 expire_one(void *context, struct span thing)
 {
-    struct expiry *expiry = context;
+    struct work *work = context;
     struct span value;
-    int rc = store_get(expiry->waiting->store, expiry->waiting->room, thing, &value);
+    int rc = store_get(work->waiting->store, work->waiting->room, thing, &value);
 
     if (rc != 1) /* 0: it left earlier */
         return rc;
     const size_t body_bytes = value.len - ARRIVED_BYTES;
-    const struct waiting_record record = record_of(expiry->waiting, thing.at, value);
-    if (expiry->expire(expiry->context, &record) != 0)
+    const struct waiting_record record = record_of(work->waiting, thing.at, value);
+    if (work->expire(work->context, &record) != 0)
         return -1;
-    return leave(expiry->waiting, thing.at, body_bytes);
+    return leave(work->waiting, thing.at, body_bytes);
 }
 
 int
@@ -181,11 +193,11 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
              enum waiting_answer (*ask)(void *context, const struct waiting_record *record),
              int (*expire)(void *context, const struct waiting_record *record))
 {
-    struct expiry expiry = {waiting, context, expire};
+    struct work work = {waiting, expired_ms, context, ask, expire};
     unsigned done = 0;
 
     while (done < budget && waiting->wake_count > 0) {
-        int rc = work_wake(waiting, budget - done, context, ask);
+        int rc = work_wake(&work, budget - done);
         if (rc < 0)
             return -1;
         if (rc == 0)
@@ -194,7 +206,7 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
     }
     if (done >= budget)
         return (int)done;
-    int rc = agenda_work(&waiting->agenda, expired_ms, budget - done, expire_one, &expiry);
+    int rc = agenda_work(&waiting->agenda, expired_ms, budget - done, expire_one, &work);
     return rc < 0 ? -1 : (int)done + rc;
 }
 

@@ -37,6 +37,20 @@ matches(struct span topic, const char *filter, struct span *level)
     return filter[len - 1] == '#' || memchr(level->at, '/', level->len) == NULL;
 }
 
+/* Of topics that somebody else names. mosquitto cuts the connection of whoever publishes to one of more than 200 levels. */
+#define ANSWER_TOPIC_BYTES_MAX 512
+#define ANSWER_TOPIC_LEVELS_MAX 32
+
+static unsigned
+levels(struct span topic)
+{
+    unsigned count = 1;
+
+    for (size_t i = 0; i < topic.len; i++)
+        count += topic.at[i] == '/';
+    return count;
+}
+
 /* Whether we may publish to a topic that somebody else names: a real topic, and none that speaks for gait. */
 static bool
 may_answer(const struct process *process, struct span topic, const char *kind)
@@ -44,7 +58,9 @@ may_answer(const struct process *process, struct span topic, const char *kind)
     const char *prefix = config_text(process->options.config, "mqtt", "prefix");
     struct span rest;
 
-    if (topic.len == 0 || topic.at[0] == '$' || memchr(topic.at, '\0', topic.len) != NULL ||
+    if (topic.len == 0 || topic.len > ANSWER_TOPIC_BYTES_MAX || levels(topic) > ANSWER_TOPIC_LEVELS_MAX)
+        return false;
+    if (topic.at[0] == '$' || memchr(topic.at, '\0', topic.len) != NULL ||
         memchr(topic.at, '+', topic.len) != NULL || memchr(topic.at, '#', topic.len) != NULL)
         return false;
     if (!begins_with(topic, prefix, &rest) || (rest.len > 0 && rest.at[0] != '/'))
@@ -76,7 +92,7 @@ keep_report(struct process *process, struct span name, const struct wire_message
     struct report report = {0};
     struct arrived *arrived = &process->arrived;
 
-    if (span_is(name, "sync")) {
+    if (span_is(name, ".sync")) {
         pthread_mutex_lock(&process->lock);
         arrived->synced = true;
         pthread_mutex_unlock(&process->lock);
@@ -86,7 +102,7 @@ keep_report(struct process *process, struct span name, const struct wire_message
         return;
     memcpy(report.name, name.at, name.len);
     pthread_mutex_lock(&process->lock);
-    if (span_is(name, "kept")) {
+    if (span_is(name, ".kept")) {
         arrived->kept_heard = true;
         arrived->kept = report.position;
     } else if (arrived->report_count < REPORTS_MAX) {

@@ -183,6 +183,14 @@ add_receipt(struct receipts *receipts, const struct inbox_entry *entry)
     return receipt;
 }
 
+/* Whether this transaction has put out so much that it had better end: one record can have many partners. */
+static bool
+output_is_full(const struct process *process)
+{
+    const uint64_t end = process->output.last.end + process->rejected.last.end;
+    return end - process->output_end > BATCH_OUTPUT_BYTES_MAX;
+}
+
 static int
 work_inbox(struct process *process, uint64_t *position, unsigned *records)
 {
@@ -190,7 +198,7 @@ work_inbox(struct process *process, uint64_t *position, unsigned *records)
     size_t bytes = 0;
     int rc = 0;
 
-    while (*records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX &&
+    while (*records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX && !output_is_full(process) &&
            (rc = inbox_read(process->inbox, position, &entry)) == 1) {
         struct receipt *receipt = NULL;
         if (entry.input >= process->stream->input_count)
@@ -199,7 +207,7 @@ work_inbox(struct process *process, uint64_t *position, unsigned *records)
             receipt = add_receipt(&process->receipts, &entry);
         if (take_payload(process, entry.input, (struct span){0}, entry.payload, receipt, records) != 0)
             return -1;
-        bytes += entry.payload.len;
+        bytes += entry.payload.len + entry.response_topic.len + entry.correlation.len;
     }
     if (rc < 0) { /* nothing behind a damaged entry can be found */
         process->why = WHY_STORE_BROKEN;
@@ -222,7 +230,7 @@ work_link(struct process *process, unsigned input, struct link_position *positio
         *position = link->queued;
     pthread_mutex_unlock(&process->lock);
     /* The first `count` messages and the pointers between them don't change any more; the last one's pointer may. */
-    while (count > 0 && *records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX) {
+    while (count > 0 && *records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX && !output_is_full(process)) {
         if (take_payload(process, input, message->row, message->payload, NULL, records) != 0)
             return -1;
         bytes += message->payload.len;
@@ -366,10 +374,14 @@ work_due(struct process *process, struct progress *progress)
 
     if (operator->work == NULL)
         return 0;
-    int done = operator->work(process->operator_state, process->now_ms, BATCH_WORK_MAX, &process->calls);
-    if (done < 0)
-        return -1;
-    progress->other += (unsigned)done;
+    for (unsigned done = 0; done < BATCH_WORK_MAX && !output_is_full(process); done += BATCH_WORK_STEP) {
+        int rc = operator->work(process->operator_state, process->now_ms, BATCH_WORK_STEP, &process->calls);
+        if (rc < 0)
+            return -1;
+        progress->other += (unsigned)rc;
+        if (rc < BATCH_WORK_STEP)
+            break;
+    }
     return 0;
 }
 
@@ -428,6 +440,7 @@ begin(struct process *process, int64_t wall_ms, struct progress *progress)
 {
     process->now_ms = wall_ms;
     process->output_failed = false;
+    process->output_end = process->output.last.end + process->rejected.last.end;
     process->calls = (struct output){emit, emit_row, refuse, move};
     process->receipts.count = 0;
     buffer_clear(&process->receipts.bytes);
@@ -449,6 +462,16 @@ anything(const struct process *process, const struct progress *progress)
             return true;
     }
     return false;
+}
+
+/* After an aborted transaction: what is in memory must be what is committed, before anybody is shown it. */
+static void
+reload(struct process *process)
+{
+    process->loaded = false;
+    if (store_begin(process->store) == 0)
+        batch_load(process);
+    store_abort(process->store);
 }
 
 int
@@ -480,8 +503,9 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     return 1;
 fail:
     store_abort(process->store);
-    process->loaded = false;
+    process->fault = store_fault(process->store);
     process->receipts.count = 0;
+    reload(process);
     return -1;
 }
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/broker.h"
 #include "base/clock.h"
@@ -190,8 +191,11 @@ run(struct program *program, const struct stream *const *catalog)
         .wall_ms = clock_wall_ms,
         .steady_ms = clock_steady_ms,
     };
+    const struct rlimit no_core = {0, 0};
     pthread_t waiter;
 
+    /* A core dump would hold records. */
+    setrlimit(RLIMIT_CORE, &no_core);
     block_signals(program);
     program->process = process_open(&options);
     if (program->process == NULL)

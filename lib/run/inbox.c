@@ -196,7 +196,11 @@ find_end(struct inbox *inbox, uint64_t position)
         at += length;
     inbox->end = begin + at;
     buffer_free(&content);
-    /* Cut, then allocate again: whatever stood there must not look like an entry to the next recovery. */
+    /* Zero it: whatever stood there must not look like an entry to the next recovery. In place where the file system can,
+     * so that the room is not lost to somebody else on a full disk; else cut, and allocate again. */
+    if (at < inbox->file_bytes && size == inbox->file_bytes &&
+        fallocate(inbox->append_fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(inbox->file_bytes - at)) == 0)
+        return 0;
     if (ftruncate(inbox->append_fd, (off_t)at) != 0)
         return -1;
     if (at < inbox->file_bytes)

@@ -64,7 +64,7 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
 {
     struct link_position at = link->queued;
 
-    if (message->epoch == 0 || message->sequence == 0)
+    if (message->epoch == 0 || message->sequence == 0 || row.len > LINK_ROW_BYTES_MAX)
         return; /* a table row that refills the broker, or a stranger */
     if (message->epoch != at.epoch)
         at = (struct link_position){message->epoch, 0}; /* the producer's store begins anew */

@@ -18,6 +18,9 @@
 #define LINK_MESSAGES_MAX 4096
 #define LINK_BYTES_MAX (256u << 20)
 
+/* Longest name of a row; ours have 32 bytes. */
+#define LINK_ROW_BYTES_MAX 64
+
 /* What is durable of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
 struct link_position {
     uint64_t epoch;

@@ -43,7 +43,7 @@ newcomer_look(struct process *process)
             continue;
         if (process->stream->operator->rows == NULL || consumer->has_rows) {
             greet(process, consumer);
-            consumer->newcomer = false; /* until it reports as one again */
+            consumer->newcomer = consumer->has_rows = false; /* until it reports as one again */
         } else if (!process->newcomers.active) {
             log_info("%s begins without state: appending all rows for it", consumer->name);
             process->newcomers.active = true;

@@ -59,8 +59,8 @@ name_topics(struct process *process)
     }
     topics->reports = format("1/link/2/+", prefix, stream->name, NULL);
     topics->oldest = format("1/link/+/2/oldest", prefix, stream->name, NULL);
-    topics->sync = format("1/link/2/sync", prefix, stream->name, NULL);
-    topics->kept = format("1/link/2/kept", prefix, stream->name, NULL);
+    topics->sync = format("1/link/2/.sync", prefix, stream->name, NULL);
+    topics->kept = format("1/link/2/.kept", prefix, stream->name, NULL);
     topics->ask = format("1/ask", prefix, NULL, NULL);
     topics->output = stream->topic != NULL ? format("1/2", prefix, stream->topic, NULL) : NULL;
     topics->rejected = format("1/rejected/2", prefix, stream->name, NULL);
@@ -197,11 +197,8 @@ add_consumers(struct process *process)
     if (process->consumer_names == NULL)
         log_fatal("out of memory");
     char *rest = process->consumer_names;
-    for (char *name = strtok_r(rest, ", \t", &rest); name != NULL; name = strtok_r(NULL, ", \t", &rest)) {
-        if (strcmp(name, "sync") == 0 || strcmp(name, "kept") == 0)
-            log_fatal("[%s] consumers: %s is no name for a consumer, gait uses that topic", process->stream->name, name);
+    for (char *name = strtok_r(rest, ", \t", &rest); name != NULL; name = strtok_r(NULL, ", \t", &rest))
         publisher_add(&process->output_publisher, name);
-    }
 }
 
 static void
@@ -468,6 +465,20 @@ become_synced(struct process *process, bool kept_heard, struct link_position kep
     }
 }
 
+/* Consumers know rows that were sent in an earlier life, and report so only now: they are not sent again, and a broker
+ * that went back in time lacks them. */
+static void
+check_copy(struct process *process)
+{
+    struct publisher *publisher = &process->output_publisher;
+
+    if (!process->synced || !publisher->table || publisher->consumer_count == 0 ||
+        publisher_confirmed(publisher) <= publisher->copied)
+        return;
+    publisher->copied = process->output.last.sequence;
+    refill_begin(process);
+}
+
 static void
 hear(struct process *process)
 {
@@ -493,6 +504,7 @@ hear(struct process *process)
     publisher_delivered(&process->rejected_publisher, delivered_rejected);
     if (synced && !process->synced)
         become_synced(process, kept_heard, kept);
+    check_copy(process);
     newcomer_look(process);
 }
 
@@ -537,7 +549,7 @@ work(struct process *process, int64_t wall_ms, int64_t steady_ms)
         return 0;
     int rc = batch_work(process, wall_ms, intake);
     if (rc < 0) {
-        process->why = store_fault(process->store) == STORE_FULL ? WHY_DISK_FULL : WHY_STORE_BROKEN;
+        process->why = process->fault == STORE_FULL ? WHY_DISK_FULL : WHY_STORE_BROKEN;
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
     }

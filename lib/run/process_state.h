@@ -22,8 +22,12 @@
 #define BATCH_RECORDS_MAX 8192
 #define BATCH_PAYLOAD_BYTES_MAX (2u << 20)
 
-/* Steps of expiry and release in one transaction. */
+/* Output of one transaction after which it takes in no more. */
+#define BATCH_OUTPUT_BYTES_MAX (8u << 20)
+
+/* Steps of expiry and release in one transaction, and how many at a time between two looks at the output. */
 #define BATCH_WORK_MAX 1000
+#define BATCH_WORK_STEP 100
 
 /* Questions and reports that may wait to be looked at; more are dropped, and come again. */
 #define ASKS_MAX 64
@@ -41,8 +45,8 @@ struct topics {
     char *reports;                           /* filter: …/link/<self>/+ */
     char *report_to[OPERATOR_INPUTS_MAX];    /* …/link/<producer>/<self> */
     char *oldest;                            /* filter: …/link/+/<self>/oldest */
-    char *sync;                              /* …/link/<self>/sync */
-    char *kept;                              /* …/link/<self>/kept */
+    char *sync;                              /* …/link/<self>/.sync: no consumer's name has a dot */
+    char *kept;                              /* …/link/<self>/.kept */
     char *ask;                               /* …/ask */
     char *output;                            /* NULL if there is none */
     char *rejected;
@@ -84,7 +88,7 @@ struct arrived {
     struct report reports[REPORTS_MAX];
     unsigned report_count;
     bool synced;                 /* our own message came back: everything retained has come before it */
-    bool kept_heard;             /* the broker's copy of …/kept came */
+    bool kept_heard;             /* the broker's copy of …/.kept came */
     struct link_position kept;
     uint64_t delivered_output;   /* newest token acknowledged */
     uint64_t delivered_rejected;
@@ -160,6 +164,8 @@ struct process {
     struct buffer output_message;
     struct buffer rejected_message;
     bool output_failed;
+    uint64_t output_end; /* of both outboxes when the transaction began */
+    enum store_fault fault; /* why the last one failed */
     struct receipts receipts;
     int64_t now_ms;
     int64_t message_bytes;

@@ -73,10 +73,12 @@ publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, 
         consumer->newcomer = stranger && rewind && publisher->outbox->trimmed.sequence > 0;
         if (consumer->newcomer)
             consumer->applied = publisher->outbox->trimmed.sequence;
-        else if (rewind && applied < publisher->outbox->trimmed.sequence)
-            log_error("%s: %s has lost its state: it needs what follows %llu, and only what follows %llu is left",
+        const bool behind = !consumer->newcomer && applied < publisher->outbox->trimmed.sequence;
+        if (rewind && behind && !consumer->behind)
+            log_error("%s: %s went back in time: it needs what follows %llu, and only what follows %llu is left",
                       publisher->topic, consumer->name, (unsigned long long)applied,
                       (unsigned long long)publisher->outbox->trimmed.sequence);
+        consumer->behind = behind;
         if (applied > consumer->applied)
             consumer->applied = applied;
         if (rewind)
@@ -99,22 +101,34 @@ publisher_delivered(struct publisher *publisher, uint64_t token)
         publisher->delivered = token;
 }
 
-/* Find where `confirmed` stands in bytes. */
+/* Where the window begins: see the header. */
+static uint64_t
+window_begin(const struct publisher *publisher)
+{
+    uint64_t begin = publisher_confirmed(publisher);
+
+    for (unsigned i = 0; publisher->table && i < publisher->consumer_count; i++) {
+        if (publisher->consumers[i].applied > begin)
+            begin = publisher->consumers[i].applied;
+    }
+    return begin;
+}
+
+/* Find where sequence stands in bytes, if mark is not that already. */
 static int
-look_up_confirmed(struct publisher *publisher)
+look_up(struct publisher *publisher, uint64_t sequence, struct outbox_mark *mark)
 {
     struct outbox_message message;
-    uint64_t confirmed = publisher_confirmed(publisher);
 
-    if (confirmed <= publisher->outbox->trimmed.sequence) {
-        publisher->confirmed = publisher->outbox->trimmed;
+    if (sequence <= publisher->outbox->trimmed.sequence) {
+        *mark = publisher->outbox->trimmed;
         return 0;
     }
-    if (confirmed == publisher->confirmed.sequence)
+    if (sequence == mark->sequence)
         return 0;
-    if (outbox_read(publisher->outbox, confirmed, &message) != 1)
+    if (outbox_read(publisher->outbox, sequence, &message) != 1)
         return -1;
-    publisher->confirmed = message.mark;
+    *mark = message.mark;
     return 0;
 }
 
@@ -150,9 +164,9 @@ send_message(struct publisher *publisher, const struct outbox_message *message, 
 static bool
 window_open(const struct publisher *publisher)
 {
-    return publisher->sent.sequence <= publisher->confirmed.sequence ||
-           (publisher->sent.end - publisher->confirmed.end < publisher->window_bytes &&
-            publisher->sent.sequence - publisher->confirmed.sequence < FLIGHT_MESSAGES_MAX);
+    return publisher->sent.sequence <= publisher->window.sequence ||
+           (publisher->sent.end - publisher->window.end < publisher->window_bytes &&
+            publisher->sent.sequence - publisher->window.sequence < FLIGHT_MESSAGES_MAX);
 }
 
 /* Whether publisher_pump is to probe now, or, after a report for a part of what is in flight, to set the time for it. */
@@ -170,7 +184,7 @@ publisher_ready(const struct publisher *publisher, int64_t steady_ms)
     if (probe_waits(publisher, steady_ms))
         return true;
     return publisher->next <= publisher->outbox->last.sequence &&
-           (window_open(publisher) || publisher_confirmed(publisher) != publisher->confirmed.sequence);
+           (window_open(publisher) || window_begin(publisher) != publisher->window.sequence);
 }
 
 /* Nothing was heard of the last message: send it once more. Whoever missed some then sees the gap. */
@@ -192,7 +206,8 @@ publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms
     struct outbox_message message;
     int sent = 0;
 
-    if (look_up_confirmed(publisher) != 0)
+    if (look_up(publisher, publisher_confirmed(publisher), &publisher->confirmed) != 0 ||
+        look_up(publisher, window_begin(publisher), &publisher->window) != 0)
         return -1;
     if (publisher->next <= publisher->confirmed.sequence)
         publisher->next = publisher->confirmed.sequence + 1;

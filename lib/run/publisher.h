@@ -1,7 +1,8 @@
 /*
- * publisher: the producing end of a link. It sends the messages of an outbox in order, never further ahead of the slowest
- * registered consumer than a window of bytes, goes back when one asks it to, and says up to where the outbox may be
- * trimmed.
+ * publisher: the producing end of a link. It sends the messages of an outbox in order, never further ahead of its
+ * registered consumers than a window of bytes, goes back when one asks it to, and says up to where the outbox may be
+ * trimmed. A stream waits for its slowest consumer, a table for its fastest: rows are few, withdrawals are among them, and
+ * those must not stand in line behind a consumer that is away.
  *
  * Without registered consumers the broker stands in for one: what it acknowledged is done with.
  */
@@ -21,6 +22,7 @@ struct publisher_consumer {
     const char *name;
     uint64_t applied; /* it has applied everything up to here, and committed it */
     bool newcomer;    /* it knows nothing of this store, whose first messages are gone: see newcomer.c */
+    bool behind;      /* it needs messages that are gone, and the log says so */
     bool has_rows;    /* a newcomer that all rows of the table were appended for already */
 };
 
@@ -37,6 +39,7 @@ struct publisher {
     uint64_t next;                /* the next one to send */
     struct outbox_mark sent;      /* the newest sent one on this connection */
     struct outbox_mark confirmed; /* what all have applied */
+    struct outbox_mark window;    /* where the window begins */
     uint64_t delivered;           /* by the broker, if it stands in */
     uint64_t copied;              /* tables: the broker's copy goes up to here; the caller sets it on connecting */
     int64_t probe_ms;             /* when to send the last one again, if nothing was heard by then */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -19,10 +20,24 @@ struct store {
     MDB_txn *snapshot; /* reset between uses, so that it costs no allocation */
     bool reading;      /* txn is the snapshot */
     bool map_too_small;
+    bool complained; /* a failure is in the log already */
     enum store_fault fault;
     struct table tables[STORE_TABLES_MAX];
     int table_count;
 };
+
+/* Less than this is as good as nothing: a commit writes some pages at least. */
+#define ROOM_BYTES_MIN (1u << 20)
+
+static bool
+disk_is_full(const struct store *store)
+{
+    struct statvfs status;
+    const char *path;
+
+    return mdb_env_get_path(store->env, &path) == 0 && statvfs(path, &status) == 0 &&
+           (uint64_t)status.f_bavail * status.f_frsize < ROOM_BYTES_MIN;
+}
 
 /* One place for LMDB's errors: what they mean for the caller, and a line in the log. Always -1. */
 static int
@@ -40,10 +55,15 @@ failed(struct store *store, const char *what, int rc)
     case EDQUOT:
         store->fault = STORE_FULL;
         break;
+    case EIO: /* LMDB's word for a short write, too */
+        store->fault = disk_is_full(store) ? STORE_FULL : STORE_BROKEN;
+        break;
     default:
         store->fault = STORE_BROKEN;
     }
-    log_error("store: %s: %s", what, mdb_strerror(rc));
+    if (!store->complained) /* once until something works again */
+        log_error("store: %s: %s", what, store->fault == STORE_FULL ? "the disk is full" : mdb_strerror(rc));
+    store->complained = true;
     return -1;
 }
 
@@ -184,7 +204,10 @@ store_commit(struct store *store)
     int rc = mdb_txn_commit(store->txn);
     store->txn = NULL;
     forget_cursors(store);
-    return rc == 0 ? 0 : failed(store, "commit", rc);
+    if (rc != 0)
+        return failed(store, "commit", rc);
+    store->complained = false;
+    return 0;
 }
 
 void

@@ -15,8 +15,8 @@ case ${1:-} in
 esac
 case $size in
     smoke) sample_ms=1 readings=1000 starts=1 cost_customers=64 ;;
-    default) sample_ms=300 readings=1000000 starts=3 cost_customers=256 ;;
-    full) sample_ms=1000 readings=10000000 starts=5 cost_customers=256 ;;
+    default) sample_ms=300 readings=1000000 starts=7 cost_customers=256 ;;
+    full) sample_ms=1000 readings=10000000 starts=15 cost_customers=256 ;;
 esac
 if [ $# -eq 0 ]; then
     set -- decode growth restart pipeline costs load_shape

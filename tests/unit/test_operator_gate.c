@@ -280,6 +280,7 @@ the_waiting_room_has_a_size(void **state)
     assert_int_equal(take_reading(first), VERDICT_WAITING);
     assert_int_equal(take_reading(bench_phone("bob", 1, 11)), VERDICT_REFUSED); /* one byte too many */
     assert_int_equal(bench_count_lines(bench, "refuse accelerometer hold_full"), 1);
+    assert_int_equal(take_reading(bench_phone("bob", 1, 11)), VERDICT_REFUSED); /* and no duplicate */
     assert_int_equal(take_reading(bench_phone("bob", 1, 1)), VERDICT_WAITING);
     assert_int_equal(setup.operator->gauges(bench->state, gauges), 1);
     assert_int_equal(gauges[0].value, 2 * bytes);
@@ -426,6 +427,8 @@ model_decide(struct model *model, unsigned reading, bool arrives)
         refusal = "no_consent";
     else if (!pass && arrives && model->bytes + size > parameters.hold_bytes)
         refusal = "hold_full";
+    if (refusal != NULL && strcmp(refusal, "hold_full") == 0)
+        model->forgotten_ms[reading] = 0; /* there may be room when it is sent again */
     if (pass)
         buffer_printf(&model->lines, "emit %s\n", json_of(reading));
     else if (refusal != NULL)

@@ -215,14 +215,14 @@ the_time_is_up_exactly_then(void **state)
 }
 
 static void
-who_is_woken_in_time_goes_before_the_time_is_up(void **state)
+whose_time_is_up_is_turned_out_even_if_somebody_came(void **state)
 {
     (void)state;
     enter(1, 0, 0, 'a');
     enter(1, 1, 0, 'b');
     assert_int_equal(waiting_flush(&waiting, 100), 0);
     wake(1);
-    assert_work(1, 100, "a", "abB");
+    assert_work(1, 100, "ab", "AB");
 }
 
 /* Everything that a restart must find again: bytes, wakes and how far they are. */
@@ -290,7 +290,7 @@ main(void)
         EACH(a_wake_in_the_middle_begins_again),
         EACH(who_comes_during_a_round_is_not_lost),
         EACH(the_time_is_up_exactly_then),
-        EACH(who_is_woken_in_time_goes_before_the_time_is_up),
+        EACH(whose_time_is_up_is_turned_out_even_if_somebody_came),
         EACH(a_restart_goes_on_where_it_was),
         EACH(an_abort_undoes_entries_wakes_and_releases),
     };

@@ -893,7 +893,7 @@ a_process_whose_own_question_got_lost_asks_again(void **state)
         char topic[128];
         simulation_open(1);
         load_everything();
-        snprintf(topic, sizeof topic, "/link/%s/sync", catalog_streams[i]->name);
+        snprintf(topic, sizeof topic, "/link/%s/.sync", catalog_streams[i]->name);
         simulation.lose_once = topic;
         start_all();
         come_right(1);
