@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <MQTTAsync.h>
 
@@ -34,6 +35,7 @@
  *   messages and mosquitto's limit of 20: 247 messages/s with 256 in Paho's hands, 16,000 with 16.)
  */
 
+#define PAHO_SLEEP_US_MAX 5000
 #define KEEP_ALIVE_S 20     /* a dead peer is noticed within 1.5 times this */
 #define CONNECT_TIMEOUT_S 5 /* Paho looks at it every 3 s only */
 #define IN_FLIGHT_MAX 65535 /* packet identifiers there are; the broker's Receive Maximum lowers it */
@@ -320,14 +322,16 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
  * The calls.
  */
 
-/* Paho ends its threads with its last client and looks every 100 ms whether they have. One more client, which never
- * connects and is never destroyed, spares every command that wait at its end. */
-static void
-keep_threads(void)
+/* Paho's only way to sleep, and it sleeps 100 ms at a time where it should wait for something: before it sees its first
+ * socket, after a second without traffic, when it ends its threads. A definition in the program takes the place of the C
+ * library's for Paho as well; nobody else here calls it. Sleeping less makes it look more often and do nothing else:
+ * `gait status` takes 20 ms in place of 116 (median of 5), at the price of 200 wake-ups a second while nothing connects. */
+int
+usleep(useconds_t wanted_us)
 {
-    static MQTTAsync keeper;
-    if (keeper == NULL)
-        MQTTAsync_create(&keeper, "tcp://127.0.0.1:1", "keeper", MQTTCLIENT_PERSISTENCE_NONE, NULL);
+    const useconds_t us = wanted_us < PAHO_SLEEP_US_MAX ? wanted_us : PAHO_SLEEP_US_MAX;
+    const struct timespec time = {0, (long)us * 1000};
+    return nanosleep(&time, NULL);
 }
 
 static int
@@ -337,7 +341,6 @@ make_handle(struct mqtt *mqtt)
     create.sendWhileDisconnected = 0;
     create.restoreMessages = 0;
     create.maxBufferedMessages = INT_MAX; /* owners bound what they have under way */
-    keep_threads();
     int rc = MQTTAsync_createWithOptions(&mqtt->handle, mqtt->uri, mqtt->options->client_name,
                                          MQTTCLIENT_PERSISTENCE_NONE, NULL, &create);
     if (rc == MQTTASYNC_SUCCESS)
