@@ -45,7 +45,11 @@ check "no text at all is one bad record" grep -qE '"invalid":1\b' "$work/receipt
 } | receipt deep >"$work/receipt.deep"
 check "what is nested too deep is bad" grep -qE '"invalid":[1-9]' "$work/receipt.deep"
 
+# mosquitto cuts the connection of whoever publishes to a topic of more than 200 levels, and an answer would go there.
+deep=$(printf 'a/%.0s' {1..220})a
+accelerometer eve@example.com 1700000000999 | publish accelerometer -V 5 -D publish response-topic "$deep"
 check "the pipeline comes to rest" wait_idle
+check_not "an impossible response topic costs nobody a connection" grep -rq 'not connected' "$run_dir/log"
 check "all good ones are out" equal 5 "$(lake trusted/accelerometer | wc -l)"
 for reason in bad_json missing_field bad_type out_of_range; do
     wait_until 10 "a message about $reason" heard "$work/rejected" "\"reason\":\"$reason\""
