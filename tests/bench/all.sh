@@ -14,9 +14,9 @@ case ${1:-} in
         ;;
 esac
 case $size in
-    smoke) sample_ms=1 readings=1000 starts=1 cost_customers=64 ;;
-    default) sample_ms=300 readings=1000000 starts=7 cost_customers=256 ;;
-    full) sample_ms=1000 readings=10000000 starts=15 cost_customers=256 ;;
+    smoke) sample_ms=1 readings=1000 starts=1 growth_s=10 cost_customers=64 ;;
+    default) sample_ms=300 readings=1000000 starts=7 growth_s=45 cost_customers=256 ;;
+    full) sample_ms=1000 readings=10000000 starts=15 growth_s=240 cost_customers=256 ;;
 esac
 if [ $# -eq 0 ]; then
     set -- decode growth restart pipeline costs load_shape
@@ -39,7 +39,7 @@ status=0
 for benchmark in "$@"; do
     case $benchmark in
         decode) timeout 60 "$BENCH_BIN/bench-decode" "$sample_ms" ;;
-        growth) timeout 1200 "$BENCH_BIN/bench-growth" "$readings" ;;
+        growth) timeout 1200 "$BENCH_BIN/bench-growth" "$readings" "$growth_s" ;;
         restart) timeout 600 "$here/restart.sh" "$readings" "$starts" ;;
         pipeline) timeout 300 "$here/pipeline.sh" "$size" ;;
         costs) timeout 300 "$here/costs.sh" "$size" "$cost_customers" 16 ;;

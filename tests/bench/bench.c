@@ -68,7 +68,8 @@ bench_add_customer(struct buffer *text, unsigned person)
 void
 bench_add_accelerometer(struct buffer *text, unsigned person, int64_t time_ms)
 {
-    buffer_printf(text, "{\"user\":\"person.%06u@example.com\",\"timestamp\":%" PRId64 ",\"x\":1.0,\"y\":-0.5,\"z\":0.0}\n",
+    buffer_printf(text,
+                  "{\"user\":\"person.%06u@example.com\",\"timestamp\":%" PRId64 ",\"x\":1.0,\"y\":-0.5,\"z\":0.0}\n",
                   person, time_ms);
 }
 

@@ -1,12 +1,13 @@
 /*
- * bench-costs: what each process costs a record that it takes in. All six run in this one thread over the tests' broker in
- * memory, with a clock that stands still while they work: no sockets and no Paho, and equal batches in every run, so that
- * counted instructions repeat.
+ * bench-costs: what each process costs a record that it takes in. All six run in this one thread over the tests'
+ * broker in memory, with a clock that stands still while they work: no sockets and no Paho, and equal batches in every
+ * run, so that counted instructions repeat.
  *
  * usage: bench-costs CUSTOMERS READINGS [PROCESS]     readings of each customer's phone, and as many of the trainer
  *
- * Prints microseconds a record, of the processor and elapsed (the rest is waiting for the disk). With PROCESS it prints how many records that one took in, and does all its work below
- * the function work_measured, for `valgrind --tool=callgrind --toggle-collect=work_measured`.
+ * Prints microseconds a record, of the processor and elapsed (the rest is waiting for the disk). With PROCESS it prints
+ * how many records that one took in, and does all its work below the function work_measured, for
+ * `valgrind --tool=callgrind --toggle-collect=work_measured`.
  */
 #include <stdio.h>
 #include <stdlib.h>

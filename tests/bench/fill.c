@@ -25,7 +25,7 @@ main(int argc, char **argv)
         return 1;
     }
     tank_open(&tank, argv[1], argv[2][0] == 'g' ? TANK_GATE : TANK_JOIN, TANK_LIVE);
-    tank_fill(&tank, bench_count(argv[3]));
+    tank_fill(&tank, bench_count(argv[3]), INT64_MAX);
     tank_close(&tank);
     return 0;
 }

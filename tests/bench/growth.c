@@ -1,7 +1,8 @@
 /*
  * bench-growth: how fast readings are taken in by a store that holds ever more of them.
  *
- * usage: bench-growth READINGS     sizes 10^4, 10^5, … up to READINGS
+ * usage: bench-growth READINGS SECONDS     sizes 10^4, 10^5, … up to READINGS, or those reached in SECONDS by each of
+ *                                          the two operators with each of the two orders of arrival
  */
 #include <stdio.h>
 #include <sys/stat.h>
@@ -43,16 +44,22 @@ median(const double *s)
 }
 
 static int
-measure(const char *operator, const char *arrival_word, enum tank_kind kind, enum tank_arrival arrival, uint64_t last)
+measure(const char *operator, const char *arrival_word, enum tank_kind kind, enum tank_arrival arrival, uint64_t last,
+        int64_t limit_ns)
 {
+    const int64_t until_ns = bench_now_ns() + limit_ns;
     char dir[BENCH_DIR_SIZE], name[96];
-    double rates[SAMPLES], first = 0;
+    double rates[SAMPLES] = {0}, first = 0;
     struct tank tank;
 
     bench_dir_make(dir);
     tank_open(&tank, dir, kind, arrival);
     for (uint64_t size = last < FIRST_READINGS ? last : FIRST_READINGS; size <= last; size *= 10) {
-        tank_fill(&tank, size);
+        if (!tank_fill(&tank, size, until_ns)) {
+            printf("growth/%s/%s: %llu readings were not reached in time, so the last size is the one before\n",
+                   operator, arrival_word, (unsigned long long)size);
+            break;
+        }
         for (unsigned i = 0; i < SAMPLES; i++)
             rates[i] = sample(&tank);
         snprintf(name, sizeof name, "growth/%s/%s/%llu", operator, arrival_word, (unsigned long long)size);
@@ -65,26 +72,27 @@ measure(const char *operator, const char *arrival_word, enum tank_kind kind, enu
     bench_result(name, "ratio", &ratio, 1);
     snprintf(name, sizeof name, "growth/%s/%s/disk", operator, arrival_word);
     bench_result(name, kind == TANK_GATE ? "B/waiting" : "B/joined", &bytes, 1);
-    const bool right = tank_is_right(&tank);
+    const bool right = tank_is_right(&tank) && first > 0;
     tank_close(&tank);
     bench_dir_remove(dir);
     if (!right)
-        fprintf(stderr, "bench-growth: the %s lost readings or made some up\n", operator);
+        fprintf(stderr, "bench-growth: the %s lost readings, made some up, or is too slow for any\n", operator);
     return right ? 0 : -1;
 }
 
 int
 main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: bench-growth READINGS\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: bench-growth READINGS SECONDS\n");
         return 2;
     }
     const uint64_t last = bench_count(argv[1]);
-    if (measure("gate", "live", TANK_GATE, TANK_LIVE, last) != 0 ||
-        measure("gate", "replayed", TANK_GATE, TANK_REPLAYED, last) != 0 ||
-        measure("join", "live", TANK_JOIN, TANK_LIVE, last) != 0 ||
-        measure("join", "replayed", TANK_JOIN, TANK_REPLAYED, last) != 0)
+    const int64_t limit_ns = (int64_t)bench_count(argv[2]) * 1000000000;
+    if (measure("gate", "live", TANK_GATE, TANK_LIVE, last, limit_ns) != 0 ||
+        measure("gate", "replayed", TANK_GATE, TANK_REPLAYED, last, limit_ns) != 0 ||
+        measure("join", "live", TANK_JOIN, TANK_LIVE, last, limit_ns) != 0 ||
+        measure("join", "replayed", TANK_JOIN, TANK_REPLAYED, last, limit_ns) != 0)
         return 1;
     return 0;
 }

@@ -1,13 +1,13 @@
 /*
  * bench-latency: how long a pair of readings takes from its publisher to a subscriber of the machine learning records.
  *
- * usage: bench-latency NAME PORT E-MAIL SERIAL-NUMBER PAIRS PAIRS-A-SECOND
+ * usage: bench-latency NAME PORT E-MAIL SERIAL-NUMBER PAIRS PAIRS-A-SECOND     SIGTERM: send no more
  *
- * Publishes the accelerometer reading of each pair half a period before its step trainer reading, and takes the time from
- * publishing the latter. Pairs go out by the clock, whether earlier ones have come back or not: a pipeline that stands
- * still is felt by every pair that falls into that time, not by one alone. One connection of our own (lib/mqtt), QoS 1 both
- * ways, no receipts. Prints p50, and p99 and p99.9 if there are pairs enough to have one; fails if a record does not come
- * within half a minute of the last pair.
+ * Publishes the accelerometer reading of each pair half a period before its step trainer reading, and takes the time
+ * from publishing the latter. Pairs go out by the clock, whether earlier ones have come back or not: a pipeline that
+ * stands still is felt by every pair that falls into that time, not by one alone. One connection of our own (lib/mqtt),
+ * QoS 1 both ways, no receipts. Prints how many pairs there were, p50, and p99 and p99.9 if there are pairs enough to
+ * have one; fails if a record does not come within half a minute of the last pair.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -26,8 +26,8 @@
 #define CONNECT_S 10
 #define ANSWER_S 30
 
-/* Our readings are from a time before all others', so that nobody else's pair with them, and a millisecond apart. They begin
- * where the wall clock says within that time: the ones of an earlier run would be duplicates. */
+/* Our readings are from a time before all others', so that nobody else's pair with them, and a millisecond apart. They
+ * begin where the wall clock says within that time: the ones of an earlier run would be duplicates. */
 #define EPOCH_MS INT64_C(1500000000000)
 #define EPOCH_LENGTH_MS INT64_C(9999000000)
 #define EPOCH_MARK "\"sensorReadingTime\":150"
@@ -44,6 +44,15 @@ struct client {
 };
 
 static struct client client = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static volatile sig_atomic_t stop;
+
+static void
+on_term(int signal_number)
+{
+    (void)signal_number;
+    stop = 1;
+}
 
 static void
 set_flag(bool *flag)
@@ -167,18 +176,22 @@ sleep_until(int64_t ns)
         ;
 }
 
-static void
+/* How many were sent. */
+static unsigned
 send_pairs(const char *email, const char *serial_number, int64_t period_ns)
 {
     char text[512];
     const int64_t start_ns = bench_now_ns();
+    unsigned i;
 
-    for (unsigned i = 0; i < client.pairs; i++) {
+    for (i = 0; i < client.pairs && !stop; i++) {
         const int64_t time_ms = client.first_ms + i;
         sleep_until(start_ns + i * period_ns);
-        snprintf(text, sizeof text, "{\"user\":\"%s\",\"timestamp\":%" PRId64 ",\"x\":1,\"y\":0,\"z\":-1}", email, time_ms);
+        snprintf(text, sizeof text,
+                 "{\"user\":\"%s\",\"timestamp\":%" PRId64 ",\"x\":1,\"y\":0,\"z\":-1}", email, time_ms);
         publish("gait/landing/accelerometer", text);
-        snprintf(text, sizeof text, "{\"sensorReadingTime\":%" PRId64 ",\"serialNumber\":\"%s\",\"distanceFromObject\":200}",
+        snprintf(text, sizeof text,
+                 "{\"sensorReadingTime\":%" PRId64 ",\"serialNumber\":\"%s\",\"distanceFromObject\":200}",
                  time_ms, serial_number);
         sleep_until(start_ns + i * period_ns + period_ns / 2);
         pthread_mutex_lock(&client.lock);
@@ -186,6 +199,7 @@ send_pairs(const char *email, const char *serial_number, int64_t period_ns)
         pthread_mutex_unlock(&client.lock);
         publish("gait/landing/step_trainer", text);
     }
+    return i;
 }
 
 static int
@@ -205,6 +219,9 @@ print(const char *name)
     } points[] = {{"p50", 0.5, 1}, {"p99", 0.99, 100}, {"p99.9", 0.999, 1000}};
     char line[128];
 
+    const double pairs = client.pairs;
+    snprintf(line, sizeof line, "%s/pairs", name);
+    bench_result(line, "pairs", &pairs, 1);
     qsort(client.took_ms, client.pairs, sizeof client.took_ms[0], compare);
     for (unsigned i = 0; i < sizeof points / sizeof points[0] && client.pairs >= points[i].pairs_min; i++) {
         snprintf(line, sizeof line, "%s/%s", name, points[i].name);
@@ -244,10 +261,16 @@ main(int argc, char **argv)
     client.pairs = (unsigned)pairs;
     client.first_ms = EPOCH_MS + clock_wall_ms() % EPOCH_LENGTH_MS;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, on_term);
     open_wire(&broker, &options);
-    send_pairs(argv[3], argv[4], 1000000000 / (int64_t)bench_count(argv[6]));
+    const unsigned sent = send_pairs(argv[3], argv[4], 1000000000 / (int64_t)bench_count(argv[6]));
+    pthread_mutex_lock(&client.lock);
+    client.pairs = sent;
+    pthread_mutex_unlock(&client.lock);
     await_answers();
     client.wire->calls->free(client.wire);
+    if (sent == 0)
+        log_fatal("stopped before the first pair");
     print(argv[1]);
     return 0;
 }

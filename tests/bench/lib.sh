@@ -1,5 +1,5 @@
-# lib: what the benchmarks that are shell scripts share, on top of what they share with the system tests. BENCH_BIN is the
-# folder with bench-report and the like.
+# lib: what the benchmarks that are shell scripts share, on top of what they share with the system tests. BENCH_BIN is
+# the folder with bench-report and the like.
 . "$(dirname "${BASH_SOURCE[0]}")/../system/lib.sh"
 : "${BENCH_BIN:?is not set: the folder that holds the benchmark programs}"
 

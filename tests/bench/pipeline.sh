@@ -95,8 +95,8 @@ result pipeline/batch/over_sqlite3 ratio "${ratios[@]}"
 result pipeline/batch/rate records/s "${rates[@]}"
 result pipeline/batch/largest_process MiB "${sizes[@]}"
 
-# The same people's readings of later days, singly. Their number and whose they are is the same on each day, and so is how
-# many of them pass.
+# The same people's readings of later days, singly. Their number and whose they are is the same on each day, and so is
+# how many of them pass.
 later() {
     "$GAIT_BIN/gait" simulate --customers "$customers" --readings "$readings" --out "$work/later" \
         --start $((1700000000000 + ($1 + 1) * 10000000000)) >/dev/null 2>&1 || give_up "gait simulate"

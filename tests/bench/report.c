@@ -92,7 +92,9 @@ add_context(struct buffer *json)
     struct tm utc;
 
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    buffer_printf(json, "{\n  \"context\": {\"date\": \"%s\", \"version\": \"%s\", \"num_cpus\": %ld},\n  \"benchmarks\": [",
+    buffer_printf(json,
+                  "{\n  \"context\": {\"date\": \"%s\", \"version\": \"%s\", \"num_cpus\": %ld},\n"
+                  "  \"benchmarks\": [",
                   date, GAIT_VERSION, sysconf(_SC_NPROCESSORS_ONLN));
 }
 

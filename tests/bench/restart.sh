@@ -50,7 +50,7 @@ join() {
     rm -rf "$dir"
 }
 
-"$GAIT_BIN/gait" simulate --customers 100 --readings 500 --seed 7 --out "$work/data" >/dev/null 2>&1 ||
+"$GAIT_BIN/gait" simulate --customers 100 --readings $((starts * 300)) --seed 7 --out "$work/data" >/dev/null 2>&1 ||
     give_up "gait simulate"
 start_broker
 size=$((last < 100000 ? last : 100000))

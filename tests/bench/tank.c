@@ -173,13 +173,14 @@ tank_take(struct tank *tank, unsigned count)
     return bench_now_ns() - start_ns;
 }
 
-void
-tank_fill(struct tank *tank, uint64_t readings)
+bool
+tank_fill(struct tank *tank, uint64_t readings, int64_t until_ns)
 {
-    while (tank->readings < readings) {
+    while (tank->readings < readings && bench_now_ns() < until_ns) {
         const uint64_t left = readings - tank->readings;
         tank_take(tank, left < FILL_READINGS ? (unsigned)left : FILL_READINGS);
     }
+    return tank->readings >= readings;
 }
 
 bool

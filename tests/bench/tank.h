@@ -1,6 +1,6 @@
 /*
- * tank: an operator over a store of its own that is filled with readings, as a process would: decoded from text, decided
- * upon, one synced commit a batch. Without inbox, links and outbox: what grows is the operator's.
+ * tank: an operator over a store of its own that is filled with readings, as a process would: decoded from text,
+ * decided upon, one synced commit a batch. Without inbox, links and outbox: what grows is the operator's.
  */
 #ifndef BENCH_TANK_H
 #define BENCH_TANK_H
@@ -8,8 +8,8 @@
 #include "operator/operator.h"
 #include "store/store.h"
 
-/* gate: the customers of all readings are unknown, so every reading waits. join: all are known, and half of the readings
- * are of the step trainer, each with its partner: every reading is joined. */
+/* gate: the customers of all readings are unknown, so every reading waits. join: all are known, and half of the
+ * readings are of the step trainer, each with its partner: every reading is joined. */
 enum tank_kind { TANK_GATE, TANK_JOIN };
 
 /* In what order readings come: by their times, as from devices; or in none, as from an old archive. */
@@ -31,12 +31,12 @@ struct tank {
 /* Make the store in folder dir. Exits with a line on standard error if that fails, as the calls below do. */
 void tank_open(struct tank *tank, const char *dir, enum tank_kind kind, enum tank_arrival arrival);
 
-/* Take in count more readings (an even number) in one transaction. Nanoseconds from the first byte that is decoded to the
- * end of the commit. */
+/* Take in count more readings (an even number) in one transaction. Nanoseconds from the first byte that is decoded to
+ * the end of the commit. */
 int64_t tank_take(struct tank *tank, unsigned count);
 
-/* Take in readings until there are as many, in large transactions. */
-void tank_fill(struct tank *tank, uint64_t readings);
+/* Take in readings until there are as many, in large transactions; whether that was done by until_ns (bench_now_ns). */
+bool tank_fill(struct tank *tank, uint64_t readings, int64_t until_ns);
 
 /* Whether all readings that were taken in are where they should be. */
 bool tank_is_right(const struct tank *tank);
