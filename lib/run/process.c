@@ -581,6 +581,18 @@ idle_ms(struct process *process, int64_t wall_ms, int64_t steady_ms)
     return wait_ms > 0 ? wait_ms : 0;
 }
 
+/* Paho's receiver, which all connections share, sleeps up to 1 s on the sockets it knew when it went to sleep. An answer on
+ * the connection that is up makes it look for the one that is being made. */
+static void
+step_landing(struct process *process, int64_t steady_ms)
+{
+    const enum port_state before = process->landing_port.state;
+
+    port_step(&process->landing_port, steady_ms);
+    if (before == PORT_DOWN && process->landing_port.state == PORT_CONNECTING)
+        publish(process, process->topics.sync, (struct span){0}, false);
+}
+
 int64_t
 process_step(struct process *process)
 {
@@ -592,7 +604,7 @@ process_step(struct process *process)
     if (process->link_port.state != PORT_READY)
         process->synced = false;
     if (process->inbox != NULL)
-        port_step(&process->landing_port, steady_ms);
+        step_landing(process, steady_ms);
     hear(process);
     ask_sync(process, steady_ms);
     int worked = work(process, wall_ms, steady_ms);
