@@ -1,9 +1,7 @@
 /*
  * libFuzzer's entry to the decoder: any bytes as a payload of every kind and from both sources. Every step must
  * advance, and a record that is accepted must be the same record when it is decoded again from what goes out of it.
- *
- *   clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Ilib tests/fuzz/fuzz_record.c lib/record/[a-z]*.c
- *         lib/base/buffer.c lib/base/log.c -lcjson -lm
+ * Built with -DFUZZ=ON, see tests/CMakeLists.txt.
  */
 #include <stddef.h>
 #include <stdint.h>
