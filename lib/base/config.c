@@ -421,21 +421,6 @@ config_text(const struct config *config, const char *section, const char *key)
     return know_value(config, section, key)->text;
 }
 
-bool
-config_has_name(const struct config *config, const char *section, const char *key, const char *name)
-{
-    const struct value *value = know_value(config, section, key);
-    if (value->key->type != CONFIG_NAMES)
-        log_panic("configuration key [%s] %s is no list of names", section, key);
-    const char *list = value->text;
-    struct span each;
-    while (next_name(&list, ',', &each)) {
-        if (each.len > 0 && span_is(each, name))
-            return true;
-    }
-    return false;
-}
-
 /*
  * ---- the file ----
  *

@@ -61,9 +61,6 @@ int64_t config_int(const struct config *config, const char *section, const char 
 /* The value as text; "" when not set. Valid as long as config lives and the key is not set again. */
 const char *config_text(const struct config *config, const char *section, const char *key);
 
-/* Whether name is among the names of a CONFIG_NAMES key. */
-bool config_has_name(const struct config *config, const char *section, const char *key, const char *name);
-
 /* Print the table as text, or as rows of a Markdown table. */
 void config_print_keys(const struct config_table *table, FILE *out, bool markdown);
 

@@ -32,7 +32,7 @@ void hash_random(void *bytes, size_t len);
 struct hash_id hash_id(const struct hash_key *key, const struct span *parts, unsigned count);
 
 /* SipHash-2-4 of bytes under the first half of key: a fingerprint that nobody without the key can make collide. Half the
- * size and a fifth of the cost of hash_id; for what only has to be told apart from a few others. */
+ * size of hash_id, and cheaper; for what only has to be told apart from a few others. */
 uint64_t hash_64(const struct hash_key *key, struct span bytes);
 
 /* id in lower case hex with a NUL; hex has HASH_ID_HEX_SIZE bytes. */

@@ -1,6 +1,6 @@
 /*
  * person: what stands for an e-mail address or serial number inside a store: its keyed hash. Readings come in runs of the
- * same person, and a hash costs as much as decoding the reading, so the last answer is kept.
+ * same person, and hashing shows in every profile, so the last answer is kept.
  */
 #ifndef OPERATOR_PERSON_H
 #define OPERATOR_PERSON_H

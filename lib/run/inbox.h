@@ -16,7 +16,7 @@
  * Behind the last entry stand zeros. Reading stops at the first entry that is not whole: it was torn by a crash, and the
  * broker, which has no acknowledgement for it, sends it again.
  *
- * What is worked becomes a hole in its file, or its file is removed: nothing personal stays behind.
+ * What is worked becomes a hole in its file, where the file system can make one, and goes with its file at the latest.
  *
  * One thread appends, another one does all the rest.
  */

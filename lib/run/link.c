@@ -114,12 +114,18 @@ link_commit(struct link *link, struct link_position position)
 void
 link_report(struct link *link, int64_t steady_ms, struct buffer *text)
 {
-    buffer_clear(text);
-    buffer_printf(text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":%d}", link->committed.epoch,
-                  link->committed.applied, link->rewind);
+    link_write_report(link->committed, link->rewind, text);
     if (link->rewind)
         link->asked_ms = steady_ms;
     link->rewind = link->report = false;
+}
+
+void
+link_write_report(struct link_position position, bool rewind, struct buffer *text)
+{
+    buffer_clear(text);
+    buffer_printf(text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":%d}", position.epoch,
+                  position.applied, rewind);
 }
 
 int

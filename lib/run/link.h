@@ -70,6 +70,9 @@ void link_commit(struct link *link, struct link_position position);
 /* Text of the report to send now; clears report and rewind. */
 void link_report(struct link *link, int64_t steady_ms, struct buffer *text);
 
+/* Make text a report. */
+void link_write_report(struct link_position position, bool rewind, struct buffer *text);
+
 /* Read a report: 0, or −1 if it is none. */
 int link_read_report(struct span text, struct link_position *position, bool *rewind);
 

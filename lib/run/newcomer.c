@@ -6,7 +6,6 @@
  *
  * If this process dies on the way the consumer reports again, and all begins anew.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -19,12 +18,12 @@ greet(struct process *process, const struct publisher_consumer *consumer)
 {
     struct buffer topic = {0};
     struct buffer text = {0};
+    const struct link_position oldest = {process->epoch, process->output.trimmed.sequence};
     struct wire *wire = process->link_port.wire;
 
     buffer_printf(&topic, "%s/link/%s/%s/oldest", config_text(process->options.config, "mqtt", "prefix"),
                   process->stream->name, consumer->name);
-    buffer_printf(&text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":0}", process->epoch,
-                  process->output.trimmed.sequence);
+    link_write_report(oldest, false, &text);
     const struct wire_message message = {
         .topic = span_at(buffer_text(&topic), topic.len), .payload = buffer_span(&text), .delivery = WIRE_AT_LEAST_ONCE};
     wire->calls->publish(wire, &message, 0);

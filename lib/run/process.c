@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <time.h>
@@ -333,9 +332,9 @@ send_reports(struct process *process, int64_t steady_ms)
 static void
 send_kept(struct process *process)
 {
-    buffer_clear(&process->scratch);
-    buffer_printf(&process->scratch, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":0}", process->epoch,
-                  process->output_publisher.copied);
+    const struct link_position copied = {process->epoch, process->output_publisher.copied};
+
+    link_write_report(copied, false, &process->scratch);
     publish(process, process->topics.kept, buffer_span(&process->scratch), true);
 }
 
