@@ -226,12 +226,10 @@ work_link(struct process *process, unsigned input, struct link_position *positio
     pthread_mutex_lock(&process->lock);
     const struct link_message *message = link->first;
     unsigned count = link->message_count;
-    if (count == 0 && link->adopted)
-        *position = link->queued;
     pthread_mutex_unlock(&process->lock);
     /* The first `count` messages and the pointers between them don't change any more; the last one's pointer may. */
     while (count > 0 && *records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX && !output_is_full(process)) {
-        if (take_payload(process, input, message->row, message->payload, NULL, records) != 0)
+        if (!message->oldest && take_payload(process, input, message->row, message->payload, NULL, records) != 0)
             return -1;
         bytes += message->payload.len;
         *position = message->position;
@@ -523,7 +521,7 @@ batch_waits(struct process *process, int64_t wall_ms, bool intake)
         return true;
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++)
-        waits = waits || process->links[i].message_count > 0 || process->links[i].adopted;
+        waits = waits || process->links[i].message_count > 0;
     pthread_mutex_unlock(&process->lock);
     return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= wall_ms);
 }

@@ -34,21 +34,22 @@ link_hello(struct link *link)
 }
 
 static void
-push(struct link *link, const struct wire_message *message, struct span row)
+push(struct link *link, struct link_position position, struct span row, struct span payload, bool oldest)
 {
-    size_t len = row.len + message->payload.len;
+    size_t len = row.len + payload.len;
     struct link_message *new = malloc(sizeof *new + len);
 
     if (new == NULL)
         log_fatal("out of memory");
     if (row.len > 0)
         memcpy(new->bytes, row.at, row.len);
-    if (message->payload.len > 0)
-        memcpy(new->bytes + row.len, message->payload.at, message->payload.len);
+    if (payload.len > 0)
+        memcpy(new->bytes + row.len, payload.at, payload.len);
     new->next = NULL;
-    new->position = (struct link_position){message->epoch, message->sequence};
+    new->position = position;
     new->row = span_at(new->bytes, row.len);
-    new->payload = span_at(new->bytes + row.len, message->payload.len);
+    new->payload = span_at(new->bytes + row.len, payload.len);
+    new->oldest = oldest;
     if (link->last != NULL)
         link->last->next = new;
     else
@@ -56,7 +57,7 @@ push(struct link *link, const struct wire_message *message, struct span row)
     link->last = new;
     link->message_count++;
     link->bytes += len;
-    link->queued = new->position;
+    link->queued = position;
 }
 
 void
@@ -78,7 +79,8 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
             link->rewind = link->report = true;
         return;
     }
-    push(link, message, row);
+    at.applied = message->sequence;
+    push(link, at, row, message->payload, false);
 }
 
 void
@@ -86,28 +88,28 @@ link_adopt(struct link *link, struct link_position oldest)
 {
     if (oldest.epoch == 0 || oldest.epoch == link->queued.epoch)
         return; /* where we stand we know better */
-    link->queued = oldest;
-    link->adopted = true;
+    push(link, oldest, (struct span){0}, (struct span){0}, true);
 }
 
 void
 link_commit(struct link *link, struct link_position position)
 {
-    while (link->first != NULL) {
+    bool found = false;
+
+    while (!found && link->first != NULL) {
         struct link_message *message = link->first;
-        bool last = message->position.epoch == position.epoch && message->position.applied == position.applied;
+        found = message->position.epoch == position.epoch && message->position.applied == position.applied;
+        link->rewind = link->rewind || message->oldest;
         link->first = message->next;
         link->message_count--;
         link->bytes -= message->row.len + message->payload.len;
         free(message);
-        if (last)
-            break;
     }
+    if (!found)
+        log_panic("link: %llu was committed, which was not in the queue", (unsigned long long)position.applied);
     if (link->first == NULL)
         link->last = NULL;
     link->committed = position;
-    link->rewind = link->rewind || link->adopted;
-    link->adopted = false;
     link->report = true;
 }
 

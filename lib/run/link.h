@@ -38,7 +38,6 @@ struct link {
     uint64_t bytes;
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
-    bool adopted;     /* queued was given by the producer, and is to be committed */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */
 };
 
@@ -48,7 +47,8 @@ struct link_message {
     struct link_position position; /* what is applied when this one is */
     struct span row;               /* tables: the row's name */
     struct span payload;
-    char bytes[];                  /* both of them */
+    bool oldest;                   /* no message: the producer says that this is where to begin, and to ask from */
+    char bytes[];                  /* row and payload */
 };
 
 /* Begin at what the store says is committed, with an empty queue. Free with link_free. */
@@ -61,10 +61,11 @@ void link_hello(struct link *link);
  * another thread reads messages that were in the queue before. */
 void link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
 
-/* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. */
+/* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. It stands in the
+ * queue like a message, without payload, so that what comes behind it waits behind it. */
 void link_adopt(struct link *link, struct link_position oldest);
 
-/* The messages up to and with position are applied and committed: free them. */
+/* The messages up to and with position, which stands in the queue, are applied and committed: free them. */
 void link_commit(struct link *link, struct link_position position);
 
 /* Text of the report to send now; clears report and rewind. */

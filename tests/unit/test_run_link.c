@@ -322,6 +322,49 @@ every_order_and_every_loss_ends_with_all_applied_once_and_in_order(void **state)
     assert_int_equal(arrivals, 720 * 64);
 }
 
+/* Where to begin. */
+
+static void
+a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest(void **state)
+{
+    (void)state;
+    struct link_position position;
+    (void)report(&position);
+    link_adopt(&link, (struct link_position){EPOCH, 3});
+    assert_true(link.first->oldest);
+    link_commit(&link, link.first->position);
+    assert_true(report(&position));
+    assert_true(position.epoch == EPOCH && position.applied == 3);
+    send(EPOCH, 4);
+    assert_int_equal(apply_all(), 4);
+}
+
+static void
+who_knows_the_store_is_not_told_where_to_begin(void **state)
+{
+    (void)state;
+    send(EPOCH, 1);
+    link_adopt(&link, (struct link_position){EPOCH, 3});
+    link_adopt(&link, (struct link_position){0, 3});
+    assert_int_equal(link.message_count, 1);
+    assert_int_equal(apply_all(), 1);
+}
+
+/* What arrived while the transaction that begins behind the oldest message was under way was dropped with it, and the
+ * consumer then believed that it had it: stuck if nothing more came, and lost if something did. */
+static void
+bug_001_messages_behind_the_oldest_stay_when_it_is_committed(void **state)
+{
+    (void)state;
+    link_adopt(&link, (struct link_position){EPOCH, 3});
+    const struct link_position oldest = link.first->position; /* the transaction begins */
+    send(EPOCH, 4);
+    send(EPOCH, 5);
+    link_commit(&link, oldest);
+    assert_int_equal(link.message_count, 2);
+    assert_int_equal(apply_all(), 5);
+}
+
 /* Reports. */
 
 static void
@@ -391,6 +434,9 @@ main(void)
         TEST(too_many_messages_are_cut_off_and_asked_for_again),
         TEST(too_many_bytes_are_cut_off),
         TEST(every_order_and_every_loss_ends_with_all_applied_once_and_in_order),
+        TEST(a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest),
+        TEST(who_knows_the_store_is_not_told_where_to_begin),
+        TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
         TEST(a_report_reads_back),
         TEST(what_is_no_report_is_refused),
     };
