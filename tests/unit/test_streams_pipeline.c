@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "disk.h"
 #include "memory_wire.h"
 #include "record/json.h"
 #include "run/process.h"
