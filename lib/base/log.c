@@ -11,7 +11,8 @@
  * never run into each other. */
 #define LINE_BYTES_MAX 2048
 
-static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static const char *const level_names[] = {
+    [LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
 static const char *program = "gait";
 static enum log_level level_max = LOG_INFO;
@@ -71,6 +72,8 @@ write_line(enum log_level level, const char *format, va_list args)
 void
 log_error(const char *format, ...)
 {
+    if (level_max < LOG_ERROR)
+        return;
     va_list args;
     va_start(args, format);
     write_line(LOG_ERROR, format, args);

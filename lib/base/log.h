@@ -5,9 +5,10 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_NOTHING = -1, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
-/* Name the program in every line from now on and drop lines above level. name must stay valid. */
+/* Name the program in every line from now on and drop lines above level; what ends the program is said at any level. name
+ * must stay valid. */
 void log_open(const char *name, enum log_level level);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -490,17 +490,6 @@ find_object(struct record_cursor *cursor)
     return FOUND_JUNK;
 }
 
-/* Behind an array nothing may stand. */
-static enum found
-find_rest(struct record_cursor *cursor)
-{
-    cursor->at = skip_blanks(cursor->payload, cursor->at);
-    bool end = cursor->at == cursor->payload.len;
-    cursor->at = cursor->payload.len;
-    cursor->place = RECORD_AT_END;
-    return end ? FOUND_END : FOUND_JUNK;
-}
-
 /* Find the next element of the array; junk is one that is no object, one that is not there, or a missing ']'. */
 static enum found
 find_element(struct record_cursor *cursor)
@@ -519,8 +508,8 @@ find_element(struct record_cursor *cursor)
     switch (payload.at[cursor->at]) {
     case ']':
         cursor->at++;
-        cursor->place = RECORD_AFTER_ARRAY;
-        return after_comma ? FOUND_JUNK : find_rest(cursor);
+        cursor->place = RECORD_BETWEEN; /* whatever follows must not suffer from standing behind an array */
+        return after_comma ? FOUND_JUNK : find_object(cursor);
     case ',':
         cursor->at++;
         cursor->place = RECORD_AFTER_COMMA;
@@ -551,8 +540,6 @@ find_next(enum record_kind kind, struct record_cursor *cursor)
         return find_line(cursor);
     if (cursor->place == RECORD_BETWEEN)
         return find_object(cursor);
-    if (cursor->place == RECORD_AFTER_ARRAY)
-        return find_rest(cursor);
     return find_element(cursor);
 }
 

@@ -80,7 +80,6 @@ enum record_place {
     RECORD_FIRST_ELEMENT, /* in an array: behind its '[' */
     RECORD_AFTER_ELEMENT,
     RECORD_AFTER_COMMA,
-    RECORD_AFTER_ARRAY,
     RECORD_AT_END
 };
 

@@ -83,10 +83,13 @@ struct memory_broker {
     struct memory_wire *wires[MEMORY_WIRES_MAX];
     unsigned wire_count;
     struct memory_message *retained;
+    struct memory_message *saved; /* retained ones as they were once, for memory_broker_go_back */
 
     bool refuses;        /* connections */
     bool retained_first; /* retained messages come before the word that the subscription is made, not after */
     unsigned cut_in;     /* the connection breaks at this publish call from now, of whomever; 0 never */
+    /* Whether a publish call has any effect; NULL: it has. */
+    bool (*allows)(void *context, const struct memory_wire *from);
     /* Decides on each message on its way to a subscriber; NULL: all arrive once. */
     enum memory_fate (*fate)(void *context, const struct memory_wire *to, const struct wire_message *message);
     void *context;
@@ -368,7 +371,8 @@ memory_wire_hear(struct memory_wire *wire)
         events->down(events->context, reason);
         return true;
     }
-    struct memory_item *item = wire->state == MEMORY_ONLINE ? memory_pop(&wire->in) : NULL;
+    /* It stays in the queue until it is heard out: if its owner dies meanwhile it was not acknowledged. */
+    struct memory_item *item = wire->state == MEMORY_ONLINE ? wire->in.first : NULL;
     if (item == NULL)
         return false;
     if (item->kind == MEMORY_UP)
@@ -379,7 +383,7 @@ memory_wire_hear(struct memory_wire *wire)
         events->message(events->context, &item->message->wire);
     else
         events->delivered(events->context, item->token);
-    memory_free_item(item);
+    memory_free_item(memory_pop(&wire->in));
     return true;
 }
 
@@ -411,29 +415,63 @@ memory_wire_hear_and_cut(struct memory_wire *wire)
     memory_wire_cut(wire);
 }
 
-/* kill -9: every connection breaks, and of sessions and retained messages nothing is left. */
 static inline void
-memory_broker_forget(struct memory_broker *broker)
+memory_free_messages(struct memory_message **list)
 {
-    while (broker->retained != NULL) {
-        struct memory_message *message = broker->retained;
-        broker->retained = message->next;
+    while (*list != NULL) {
+        struct memory_message *message = *list;
+        *list = message->next;
         free(message);
     }
+}
+
+/* The broker dies and comes back: every connection breaks, and of sessions, or retained messages, nothing is left. */
+static inline void
+memory_broker_forget(struct memory_broker *broker, bool sessions, bool retained)
+{
+    if (retained)
+        memory_free_messages(&broker->retained);
     for (unsigned i = 0; i < broker->wire_count; i++) {
         struct memory_wire *wire = broker->wires[i];
-        if (wire->state != MEMORY_IDLE)
+        if (wire->state != MEMORY_IDLE) {
             wire->down = "connection lost";
-        wire->state = MEMORY_IDLE;
-        memory_drop(&wire->out, false);
-        memory_forget_session(wire);
+            memory_end_connection(wire);
+        }
+        if (sessions)
+            memory_forget_session(wire);
     }
+}
+
+static inline struct memory_message *
+memory_copy_messages(const struct memory_message *list)
+{
+    struct memory_message *copy = NULL;
+    struct memory_message **end = &copy;
+    for (; list != NULL; list = list->next, end = &(*end)->next)
+        *end = memory_copy(&list->wire);
+    return copy;
+}
+
+/* The broker writes down what it retains; later it dies and comes back with that. */
+static inline void
+memory_broker_save(struct memory_broker *broker)
+{
+    memory_free_messages(&broker->saved);
+    broker->saved = memory_copy_messages(broker->retained);
+}
+
+static inline void
+memory_broker_go_back(struct memory_broker *broker)
+{
+    memory_broker_forget(broker, true, true);
+    broker->retained = memory_copy_messages(broker->saved);
 }
 
 static inline void
 memory_broker_free(struct memory_broker *broker)
 {
-    memory_broker_forget(broker);
+    memory_broker_forget(broker, true, true);
+    memory_free_messages(&broker->saved);
     for (unsigned i = 0; i < broker->wire_count; i++)
         free(broker->wires[i]);
     broker->wire_count = 0;
@@ -473,7 +511,7 @@ memory_publish(struct wire *base, const struct wire_message *message, uint64_t t
     struct memory_wire *wire = (struct memory_wire *)base;
     if (wire->state == MEMORY_ONLINE && wire->broker->cut_in > 0 && --wire->broker->cut_in == 0)
         memory_wire_cut(wire);
-    if (wire->state != MEMORY_ONLINE)
+    if (wire->state != MEMORY_ONLINE || (wire->broker->allows != NULL && !wire->broker->allows(wire->broker->context, wire)))
         return -1;
     struct memory_item *item = memory_push(&wire->out, MEMORY_PUBLISH);
     item->message = memory_copy(message);

@@ -1,0 +1,19 @@
+/*
+ * dice: chance that a seed repeats.
+ */
+#ifndef SIMULATOR_DICE_H
+#define SIMULATOR_DICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Begin the sequence of seed. */
+void dice_seed(uint64_t seed);
+
+/* 0 to sides - 1. */
+unsigned dice_roll(unsigned sides);
+
+/* True in so many of a hundred. */
+bool dice_chance(unsigned percent);
+
+#endif

@@ -1,0 +1,56 @@
+#include "lines.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+lines_add(struct lines *lines, const char *format, ...)
+{
+    va_list args;
+
+    if (lines->count == lines->capacity) {
+        lines->capacity = lines->capacity * 2 + 64;
+        lines->list = realloc(lines->list, lines->capacity * sizeof lines->list[0]);
+        if (lines->list == NULL)
+            abort();
+    }
+    va_start(args, format);
+    if (vasprintf(&lines->list[lines->count++], format, args) < 0)
+        abort();
+    va_end(args);
+}
+
+void
+lines_free(struct lines *lines)
+{
+    while (lines->count > 0)
+        free(lines->list[--lines->count]);
+    free(lines->list);
+    *lines = (struct lines){0};
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool
+lines_within(struct lines *part, struct lines *whole)
+{
+    unsigned at = 0;
+
+    if (part->count > 0)
+        qsort(part->list, part->count, sizeof part->list[0], compare);
+    if (whole->count > 0)
+        qsort(whole->list, whole->count, sizeof whole->list[0], compare);
+    for (unsigned i = 0; i < part->count; i++, at++) {
+        while (at < whole->count && strcmp(whole->list[at], part->list[i]) < 0)
+            at++;
+        if (at == whole->count || strcmp(whole->list[at], part->list[i]) != 0)
+            return false;
+    }
+    return true;
+}

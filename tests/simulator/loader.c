@@ -1,0 +1,167 @@
+#include "loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dice.h"
+
+#define UNDER_WAY_MAX 6
+#define RESEND_MS 3000
+#define RECEIPTS "gait/receipt/simulation"
+
+static void
+up(void *context, bool session_kept)
+{
+    (void)session_kept;
+    ((struct loader *)context)->up = true;
+}
+
+static void
+subscribed(void *context, bool ok, const char *reason)
+{
+    (void)reason;
+    ((struct loader *)context)->subscribed = ok;
+}
+
+static void
+down(void *context, const char *reason)
+{
+    (void)reason;
+    ((struct loader *)context)->down = true;
+}
+
+static void
+message(void *context, const struct wire_message *message)
+{
+    struct loader *loader = context;
+    unsigned number;
+
+    if (message->correlation.len != sizeof number)
+        abort();
+    memcpy(&number, message->correlation.at, sizeof number);
+    if (number >= loader->count)
+        abort();
+    loader->done += !loader->payloads[number].done;
+    loader->payloads[number].done = true;
+}
+
+static void
+delivered(void *context, uint64_t token)
+{
+    (void)context;
+    (void)token;
+}
+
+struct wire_events
+loader_events(struct loader *loader)
+{
+    return (struct wire_events){loader, up, subscribed, down, message, delivered};
+}
+
+static void
+send_payload(struct loader *loader, unsigned number, int64_t now_ms)
+{
+    const char *name = landing_names[loader->payloads[number].landing];
+    char topic[64];
+
+    snprintf(topic, sizeof topic, "gait/landing/%s/device%u", name, number % 3);
+    const struct wire_message out = {.topic = span_of(topic),
+                                     .payload = buffer_span(&loader->payloads[number].text),
+                                     .response_topic = span_of(RECEIPTS),
+                                     .correlation = span_at((const char *)&number, sizeof number),
+                                     .delivery = WIRE_AT_LEAST_ONCE};
+    loader->wire->calls->publish(loader->wire, &out, 0);
+    loader->payloads[number].sent_ms = now_ms;
+}
+
+static void
+send_some(struct loader *loader, int64_t now_ms)
+{
+    unsigned under_way = 0;
+
+    for (unsigned i = 0; i < loader->count && under_way < UNDER_WAY_MAX; i++) {
+        struct payload *payload = &loader->payloads[i];
+        if (payload->done)
+            continue;
+        under_way++;
+        if (payload->sent_ms < 0 || now_ms - payload->sent_ms >= RESEND_MS)
+            send_payload(loader, i, now_ms);
+    }
+}
+
+void
+loader_step(struct loader *loader, int64_t now_ms)
+{
+    static const char *const filter = RECEIPTS;
+
+    if (loader->down) {
+        loader->up = loader->subscribed = loader->down = false;
+        loader->state = LOADER_DOWN;
+        for (unsigned i = 0; i < loader->count; i++)
+            loader->payloads[i].sent_ms = -1;
+    }
+    if (loader->state == LOADER_DOWN && loader->wire->calls->connect(loader->wire) == 0)
+        loader->state = LOADER_CONNECTING;
+    if (loader->state == LOADER_CONNECTING && loader->up) {
+        loader->wire->calls->subscribe(loader->wire, &filter, 1, 1, WIRE_AT_LEAST_ONCE);
+        loader->state = LOADER_SUBSCRIBING;
+    }
+    if (loader->state == LOADER_SUBSCRIBING && loader->subscribed)
+        loader->state = LOADER_READY;
+    if (loader->state == LOADER_READY)
+        send_some(loader, now_ms);
+}
+
+void
+loader_add(struct loader *loader, enum landing landing, const struct lines *lines)
+{
+    static const char *const bad[] = {"{", "{}", "\xff", "{\"email\":\"p0@x\",\"email\":\"p0@x\"}", "[1]", "{\"user\":1e999}"};
+
+    for (unsigned i = 0; i < lines->count;) {
+        if (loader->count == LOADER_PAYLOADS_MAX)
+            abort();
+        struct payload *payload = &loader->payloads[loader->count++];
+        *payload = (struct payload){.landing = landing, .sent_ms = -1};
+        for (unsigned left = 1 + dice_roll(4); left > 0 && i < lines->count; left--, i++) {
+            if (dice_chance(3)) {
+                buffer_add_text(&payload->text, bad[dice_roll(sizeof bad / sizeof bad[0])]);
+                buffer_add_byte(&payload->text, '\n');
+            }
+            buffer_add_text(&payload->text, lines->list[i]);
+            buffer_add_byte(&payload->text, '\n');
+        }
+        if (dice_chance(10))
+            i--;
+    }
+}
+
+/* Receipts name payloads by number, so those under way must stay where they are: only payloads that were never sent are
+ * moved. */
+void
+loader_shuffle(struct loader *loader)
+{
+    unsigned first = 0;
+
+    while (first < loader->count && (loader->payloads[first].done || loader->payloads[first].sent_ms >= 0))
+        first++;
+    for (unsigned i = loader->count; i > first + 1; i--) {
+        const unsigned j = first + dice_roll(i - first);
+        struct payload swap = loader->payloads[i - 1];
+        loader->payloads[i - 1] = loader->payloads[j];
+        loader->payloads[j] = swap;
+    }
+}
+
+bool
+loader_is_done(const struct loader *loader)
+{
+    return loader->done == loader->count;
+}
+
+void
+loader_free(struct loader *loader)
+{
+    for (unsigned i = 0; i < loader->count; i++)
+        buffer_free(&loader->payloads[i].text);
+}

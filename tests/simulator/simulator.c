@@ -1,0 +1,947 @@
+/*
+ * simulator: the whole pipeline in one thread. The six processes, with the real operators, links, inbox and store, over a
+ * broker in memory and with a clock of their own. A seed says what data comes in which order and what breaks when: in the
+ * end the lake, the broker's copy of the tables and every counter must be what the rules of the five jobs say.
+ *
+ * What may break: messages get lost and come twice; connections break, at a publish or a message half heard; the broker
+ * dies and forgets its sessions, what it retains, or all, or comes back with what it retained once; a process is stopped,
+ * killed, or dies at any of the deeds by which it acts on the world: a write, a sync, a rename, a publish; a write fails;
+ * the disk is full for a while. While a process waits for its disk, messages arrive.
+ *
+ * A process that dies does no more deeds: the calls it still makes until it can be buried fail without effect. So no
+ * stack has to be left in the middle.
+ *
+ * GAIT_SEED=N runs that seed alone, with its log; GAIT_SEEDS=N as many, from GAIT_FIRST=N on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <glob.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../unit/disk.h"
+#include "../unit/memory_wire.h"
+#include "../unit/scratch_dir.h"
+#include "base/buffer.h"
+#include "base/config.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "dice.h"
+#include "loader.h"
+#include "run/process.h"
+#include "run/process_state.h"
+#include "streams/catalog.h"
+#include "world.h"
+
+/* Time. */
+
+#define START_WALL_MS INT64_C(1700000000000)
+static int64_t now_ms;
+
+static int64_t
+wall_ms(void)
+{
+    return START_WALL_MS + now_ms;
+}
+
+static int64_t
+steady_ms(void)
+{
+    return 1000000 + now_ms;
+}
+
+/* The simulation. */
+
+#define PROCESSES 6
+#define NUMBER_LAKE 5
+#define NUMBER_JOIN 4
+#define NOBODY -1
+
+struct simulation {
+    uint64_t seed;
+    char dir[SCRATCH_DIR_SIZE];
+    struct memory_broker broker;
+    struct config *config;
+    struct process_options options[PROCESSES];
+    struct process *processes[PROCESSES]; /* NULL: it is dead */
+    struct world world;
+    struct loader loader;
+    unsigned phase;
+    bool lake_off;                        /* for the first phase */
+    unsigned since;                       /* the phase from which on what is decided must come out */
+    bool join_lost;                       /* what it knew before that; what comes out may come twice */
+
+    unsigned loss_percent, twice_percent; /* of messages on links */
+    unsigned meanwhile_percent;           /* of syncs during which messages arrive */
+    const char *lose_once;                /* a message whose topic ends like this is lost; NULL none */
+    unsigned lose_skip;                   /* but the first of them get through */
+    bool disk_full;
+    bool copy_on_write;                   /* on a full disk nothing can be written, not even in place */
+
+    int acting;                 /* whose deeds these are */
+    bool stepping;              /* in process_step, not in an event */
+    bool meanwhile;             /* messages arrive while it waits for the disk: nobody dies of those */
+    bool dead[PROCESSES];       /* no more deeds of it */
+    unsigned dies_in[PROCESSES];  /* at this deed from now; 0 never */
+    unsigned fails_in[PROCESSES]; /* a deed on the disk */
+    jmp_buf last_words;         /* where _exit leads to */
+};
+
+static struct simulation simulation;
+
+/* What a whole run has seen. */
+static struct {
+    uint64_t seeds, phases, steps, messages, syncs, meanwhile, deaths, kills, stops, failed_writes, full_disks, forgets;
+} seen;
+
+static bool
+faultless(unsigned number)
+{
+    return !simulation.dead[number] && simulation.dies_in[number] == 0 && simulation.fails_in[number] == 0 &&
+           !simulation.disk_full;
+}
+
+/* Deeds. */
+
+static void arrive_meanwhile(unsigned number);
+
+/* Count down to a process's death, which is before this deed; the deed before it is done. */
+static bool
+is_dead(int number)
+{
+    if (number == NOBODY)
+        return false;
+    if (!simulation.dead[number] && !simulation.meanwhile && simulation.dies_in[number] > 0 &&
+        --simulation.dies_in[number] == 0) {
+        simulation.dead[number] = true;
+        seen.deaths++;
+    }
+    return simulation.dead[number];
+}
+
+static bool
+needs_room(const struct disk_call *call)
+{
+    char path[512];
+    struct stat status;
+
+    disk_path(call->fd >= 0 ? call->fd : call->dir_fd, call->path, path, sizeof path);
+    switch (call->deed) {
+    case DISK_WRITE:
+        if (strstr(path, "/inbox/") != NULL) /* it is allocated */
+            return false;
+        return simulation.copy_on_write || fstat(call->fd, &status) != 0 ||
+               call->offset + call->len > (uint64_t)status.st_size;
+    case DISK_CREATE:
+        return stat(path, &status) != 0;
+    case DISK_ALLOCATE:
+    case DISK_MAKE_DIR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int
+before_deed(const struct disk_call *call)
+{
+    const int number = simulation.acting;
+
+    if (number == NOBODY || (call->fd >= 0 && call->fd <= STDERR_FILENO))
+        return 0;
+    if (is_dead(number))
+        return EIO;
+    if (!simulation.meanwhile && simulation.fails_in[number] > 0 && --simulation.fails_in[number] == 0) {
+        seen.failed_writes++;
+        return EIO;
+    }
+    if (simulation.disk_full && needs_room(call))
+        return ENOSPC;
+    if (call->deed == DISK_SYNC) {
+        seen.syncs++;
+        if (simulation.stepping && !simulation.disk_full)
+            arrive_meanwhile((unsigned)number);
+    }
+    return 0;
+}
+
+/* A process may end itself where it can't keep a message: it is dead, and comes back to where it was stepped from. */
+void
+_exit(int status)
+{
+    if (simulation.acting == NOBODY || simulation.stepping)
+        syscall(SYS_exit_group, status);
+    simulation.dead[simulation.acting] = true;
+    longjmp(simulation.last_words, 1);
+}
+
+/* Processes. */
+
+static struct wire *
+make_wire(void *context, const struct wire_options *options, const struct wire_events *events)
+{
+    return memory_wire(context, options, events);
+}
+
+static int
+number_of(const struct memory_wire *wire)
+{
+    for (int i = 0; i < PROCESSES; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "gait-%s", catalog_streams[i]->name);
+        const size_t len = strlen(name);
+        if (strncmp(wire->name, name, len) == 0 &&
+            (wire->name[len] == '\0' || strcmp(wire->name + len, "-landing") == 0))
+            return i;
+    }
+    return NOBODY;
+}
+
+static bool
+allows(void *context, const struct memory_wire *from)
+{
+    (void)context;
+    return !is_dead(number_of(from));
+}
+
+/* kill -9: nobody hears a good-bye, and what it had not committed is gone. */
+static void
+kill_process(unsigned number)
+{
+    for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
+        if (number_of(simulation.broker.wires[i]) == (int)number)
+            memory_wire_cut(simulation.broker.wires[i]);
+    }
+    simulation.dead[number] = true;
+    simulation.acting = (int)number;
+    process_close(simulation.processes[number]);
+    simulation.acting = NOBODY;
+    simulation.processes[number] = NULL;
+    simulation.dead[number] = false;
+    simulation.dies_in[number] = simulation.fails_in[number] = 0;
+    seen.kills++;
+}
+
+static void
+stop_process(unsigned number)
+{
+    simulation.acting = (int)number;
+    process_close(simulation.processes[number]);
+    simulation.acting = NOBODY;
+    simulation.processes[number] = NULL;
+    if (simulation.dead[number])
+        kill_process(number);
+    seen.stops++;
+}
+
+/* Bury it if it has died. */
+static void
+bury(int number)
+{
+    if (number != NOBODY && simulation.dead[number])
+        kill_process((unsigned)number);
+}
+
+static bool
+is_off(unsigned number)
+{
+    return simulation.lake_off && number == NUMBER_LAKE;
+}
+
+static void
+start_process(unsigned number)
+{
+    if (is_off(number))
+        return;
+    simulation.acting = (int)number;
+    simulation.stepping = true;
+    simulation.processes[number] = process_open(&simulation.options[number]);
+    simulation.stepping = false;
+    simulation.acting = NOBODY;
+    if (simulation.processes[number] == NULL) {
+        assert_false(faultless(number));
+        simulation.dead[number] = false;
+        simulation.dies_in[number] = simulation.fails_in[number] = 0;
+    }
+    bury((int)number);
+}
+
+static void
+start_the_dead(unsigned percent)
+{
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        if (simulation.processes[i] == NULL && dice_chance(percent))
+            start_process(i);
+    }
+}
+
+static int64_t
+step(unsigned number)
+{
+    if (simulation.processes[number] == NULL)
+        return 1;
+    simulation.acting = (int)number;
+    simulation.stepping = true;
+    const int64_t wait = process_step(simulation.processes[number]);
+    simulation.stepping = false;
+    simulation.acting = NOBODY;
+    bury((int)number);
+    seen.steps++;
+    return wait;
+}
+
+/* Let the owner of wire hear the next event; with cut, it is not acknowledged. */
+static bool
+hear(struct memory_wire *wire, bool cut)
+{
+    volatile bool heard = false;
+
+    simulation.acting = number_of(wire);
+    if (setjmp(simulation.last_words) == 0) {
+        if (cut)
+            memory_wire_hear_and_cut(wire);
+        else
+            heard = memory_wire_hear(wire);
+    }
+    const int number = simulation.acting;
+    simulation.acting = NOBODY;
+    bury(number);
+    seen.messages += heard;
+    return heard;
+}
+
+/* What comes in while a process waits for its disk. */
+static void
+arrive_meanwhile(unsigned number)
+{
+    struct memory_broker *broker = &simulation.broker;
+
+    if (!dice_chance(simulation.meanwhile_percent))
+        return;
+    simulation.meanwhile = true;
+    for (unsigned i = 0; i < broker->wire_count; i++) {
+        for (unsigned times = dice_roll(4); times > 0; times--)
+            memory_wire_send(broker->wires[i]);
+        for (unsigned times = dice_roll(4); number_of(broker->wires[i]) == (int)number && times > 0; times--)
+            seen.meanwhile += memory_wire_hear(broker->wires[i]);
+    }
+    simulation.meanwhile = false;
+}
+
+static enum memory_fate
+fate(void *context, const struct memory_wire *to, const struct wire_message *message)
+{
+    struct simulation *self = context;
+    const size_t len = self->lose_once != NULL ? strlen(self->lose_once) : 0;
+    (void)to;
+    if (len > 0 && message->topic.len >= len &&
+        strcmp(message->topic.at + message->topic.len - len, self->lose_once) == 0 && self->lose_skip-- == 0) {
+        self->lose_once = NULL;
+        return MEMORY_LOST;
+    }
+    if (dice_chance(self->loss_percent))
+        return MEMORY_LOST;
+    return dice_chance(self->twice_percent) ? MEMORY_TWICE : MEMORY_ONCE;
+}
+
+/* Beginning and end. */
+
+static void
+set(const char *section, const char *key, const char *value)
+{
+    struct buffer errors = {0};
+    if (config_set(simulation.config, section, key, value, "test", &errors) != 0)
+        fail_msg("%s", buffer_text(&errors));
+    buffer_free(&errors);
+}
+
+static void
+configure(void)
+{
+    const struct world *world = &simulation.world;
+    char window[16];
+
+    simulation.config = config_new(&catalog_config);
+    snprintf(window, sizeof window, "%us", world->window_s);
+    set("accelerometer-trusted", "consent", world->as_of ? "as_of" : "any");
+    set("machine-learning-curated", "match", world->by_customer ? "customer" : "time");
+    set("machine-learning-curated", "window", window);
+    set("machine-learning-curated", "subject", "email");
+    set("lake", "part_bytes", "4KiB");
+    set("lake", "enabled", simulation.lake_off ? "off" : "on");
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        set(catalog_streams[i]->name, "message_bytes", "1KiB");
+        set(catalog_streams[i]->name, "link_bytes", "64KiB");
+        set(catalog_streams[i]->name, "map", "16MiB");
+        simulation.options[i] = (struct process_options){
+            .stream = catalog_streams[i],
+            .catalog = catalog_streams,
+            .config = simulation.config,
+            .dir = simulation.dir,
+            .make_wire = make_wire,
+            .context = &simulation.broker,
+            .wall_ms = wall_ms,
+            .steady_ms = steady_ms,
+        };
+    }
+}
+
+static void
+simulation_open(uint64_t seed, unsigned phases, bool crowd)
+{
+    now_ms = 0;
+    simulation = (struct simulation){.seed = seed, .acting = NOBODY};
+    scratch_dir_make(simulation.dir);
+    world_make(&simulation.world, phases, crowd);
+    simulation.broker.fate = fate;
+    simulation.broker.allows = allows;
+    simulation.broker.context = &simulation;
+    simulation.broker.retained_first = dice_chance(50);
+    simulation.loader.options = (struct wire_options){.client_name = "loader"};
+    const struct wire_events events = loader_events(&simulation.loader);
+    simulation.loader.wire = memory_wire(&simulation.broker, &simulation.loader.options, &events);
+    configure();
+    disk_before = before_deed;
+}
+
+static void
+simulation_close(void)
+{
+    for (unsigned i = 0; i < PROCESSES; i++)
+        process_close(simulation.processes[i]);
+    disk_before = NULL;
+    simulation.loader.wire->calls->free(simulation.loader.wire);
+    loader_free(&simulation.loader);
+    memory_broker_free(&simulation.broker);
+    config_free(simulation.config);
+    world_free(&simulation.world);
+    scratch_dir_remove(simulation.dir);
+}
+
+/* What happens. */
+
+/* One thing happens, to whomever it falls to. */
+static void
+something_happens(void)
+{
+    const unsigned number = dice_roll(PROCESSES + 1);
+    struct memory_wire *wire = simulation.broker.wires[dice_roll(simulation.broker.wire_count)];
+    switch (dice_roll(4)) {
+    case 0:
+        if (number == PROCESSES)
+            loader_step(&simulation.loader, now_ms);
+        else
+            step(number);
+        break;
+    case 1:
+        for (unsigned times = 1 + dice_roll(6); times > 0 && memory_wire_send(wire); times--)
+            ;
+        break;
+    case 2:
+        for (unsigned times = 1 + dice_roll(6); times > 0 && hear(wire, false); times--)
+            ;
+        break;
+    default:
+        now_ms += dice_chance(5) ? dice_roll(3000) : dice_roll(10);
+    }
+}
+
+static void
+broker_breaks(void)
+{
+    struct memory_broker *broker = &simulation.broker;
+
+    seen.forgets++;
+    switch (dice_roll(5)) {
+    case 0:
+        memory_broker_forget(broker, true, false);
+        break;
+    case 1:
+        memory_broker_forget(broker, false, true);
+        break;
+    case 2:
+        memory_broker_go_back(broker);
+        break;
+    case 3:
+        memory_broker_save(broker);
+        break;
+    default:
+        memory_broker_forget(broker, true, true);
+    }
+}
+
+static void
+something_breaks(void)
+{
+    const unsigned number = dice_roll(PROCESSES);
+    const bool lives = simulation.processes[number] != NULL;
+    struct memory_wire *wire = simulation.broker.wires[dice_roll(simulation.broker.wire_count)];
+    switch (dice_roll(12)) {
+    case 0:
+    case 1:
+        broker_breaks();
+        break;
+    case 2:
+        hear(wire, true);
+        break;
+    case 3:
+        simulation.broker.cut_in = 1 + dice_roll(20);
+        break;
+    case 4:
+        simulation.broker.refuses = !simulation.broker.refuses;
+        break;
+    case 5:
+        if (lives)
+            kill_process(number);
+        break;
+    case 6:
+        if (lives)
+            stop_process(number);
+        break;
+    case 7:
+        seen.full_disks += !simulation.disk_full;
+        simulation.disk_full = !simulation.disk_full;
+        break;
+    case 8:
+        simulation.fails_in[number] = 1 + dice_roll(30);
+        break;
+    case 9:
+    case 10:
+        simulation.dies_in[number] = 1 + dice_roll(50);
+        break;
+    default:
+        memory_wire_cut(wire);
+    }
+}
+
+/* Everything moves until nothing does any more. */
+static void
+settle(void)
+{
+    bool moved = true;
+    for (unsigned rounds = 0; moved; rounds++) {
+        assert_true(rounds < 100000);
+        moved = false;
+        loader_step(&simulation.loader, now_ms);
+        for (unsigned i = 0; i < PROCESSES; i++)
+            moved |= step(i) == 0;
+        for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
+            while (memory_wire_send(simulation.broker.wires[i]))
+                moved = true;
+            while (hear(simulation.broker.wires[i], false))
+                moved = true;
+        }
+    }
+}
+
+/* What came of it. */
+
+/* The lake's files of a set, as lines; of a table what stands in the end. */
+static void
+read_lake(enum set set, struct lines *lines)
+{
+    struct buffer content = {0};
+    char pattern[192];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/lake/%s/date=*/part-*.ndjson", simulation.dir, set_paths[set]);
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            assert_int_equal(file_read(found.gl_pathv[i], &content), 0);
+        globfree(&found);
+    }
+    buffer_text(&content);
+    char *rest = content.data;
+    for (char *line = strtok_r(rest, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        lines_add(lines, "%s", line);
+    buffer_free(&content);
+}
+
+#define ROW_PREFIX_BYTES 41 /* {"row":" and 32 digits, and the quote */
+
+/* Of a table's lines leave the last of each row, without its name, unless it is a withdrawal. */
+static void
+last_of_rows(struct lines *lines)
+{
+    struct lines kept = {0};
+    for (unsigned i = lines->count; i-- > 0;) {
+        bool newest = true;
+        for (unsigned j = i + 1; newest && j < lines->count; j++)
+            newest = strncmp(lines->list[i], lines->list[j], ROW_PREFIX_BYTES) != 0;
+        if (newest && strstr(lines->list[i], "\"withdrawn\":") == NULL)
+            lines_add(&kept, "{%s", lines->list[i] + ROW_PREFIX_BYTES + 1);
+    }
+    lines_free(lines);
+    *lines = kept;
+}
+
+/* The broker's copy of a table. */
+static void
+read_retained(enum set set, struct lines *lines)
+{
+    char filter[64];
+    snprintf(filter, sizeof filter, "gait/%s/+", set_paths[set]);
+    for (const struct memory_message *kept = simulation.broker.retained; kept != NULL; kept = kept->next) {
+        if (memory_matches(kept->wire.topic.at, filter) && strstr(kept->wire.payload.at, "\"withdrawn\":") == NULL)
+            lines_add(lines, "%s", kept->wire.payload.at);
+    }
+}
+
+static bool
+is_between(struct lines *lines, struct lines *must, struct lines *may)
+{
+    return lines_within(must, lines) && (may == NULL || lines_within(lines, may));
+}
+
+static void
+complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static bool complaining;
+
+static void
+complain(const char *format, ...)
+{
+    va_list args;
+    if (!complaining)
+        return;
+    va_start(args, format);
+    vprint_error(format, args);
+    va_end(args);
+}
+
+static bool
+set_is_right(enum set set)
+{
+    const bool any_more = set == MACHINE_LEARNING && simulation.join_lost;
+    struct lines must = {0}, may = {0}, lines = {0}, retained = {0};
+    bool right = true;
+
+    world_expect(&simulation.world, set, simulation.since, simulation.phase, &must, &may);
+    read_lake(set, &lines);
+    if (is_table(set)) {
+        last_of_rows(&lines);
+        read_retained(set, &retained);
+        right = is_between(&retained, &must, &may);
+    }
+    if (!simulation.lake_off)
+        right = right && is_between(&lines, &must, any_more ? NULL : &may);
+    if (!right)
+        complain("  %s: %u must be there, %u may; %u in the lake, %u retained\n", set_paths[set], must.count, may.count,
+                 lines.count, retained.count);
+    lines_free(&must);
+    lines_free(&may);
+    lines_free(&lines);
+    lines_free(&retained);
+    return right;
+}
+
+static int
+number_of_stream(const struct stream *stream)
+{
+    for (int i = 0; i < PROCESSES; i++) {
+        if (catalog_streams[i] == stream)
+            return i;
+    }
+    return NOBODY;
+}
+
+/* Every link has applied what its producer has decided, all of it is trimmed, and nothing has a hole. */
+static bool
+links_are_whole(void)
+{
+    bool whole = true;
+
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        const struct process *process = simulation.processes[i];
+        if (is_off(i))
+            continue;
+        for (unsigned j = 0; j < process->stream->input_count; j++) {
+            const int from = number_of_stream(process->stream->inputs[j].from);
+            if (from == NOBODY)
+                continue;
+            const struct link_position applied = process->links[j].committed;
+            const struct process *producer = simulation.processes[from];
+            if (applied.applied == producer->output.last.sequence &&
+                (applied.applied == 0 || applied.epoch == producer->epoch))
+                continue;
+            complain("  %s has applied %" PRIu64 " of %" PRIu64 " of %s\n", process->stream->name, applied.applied,
+                     producer->output.last.sequence, producer->stream->name);
+            whole = false;
+        }
+        if (outbox_bytes(&process->output) != 0 || outbox_bytes(&process->rejected) != 0) {
+            complain("  %s: the outbox has %" PRIu64 " bytes\n", process->stream->name, outbox_bytes(&process->output));
+            whole = false;
+        }
+    }
+    return whole;
+}
+
+/* Each reading has come once, however often it was sent. (The ledger itself panics at a commit that does not balance.) */
+static bool
+readings_are_counted(unsigned number, enum landing landing)
+{
+    const struct process *process = simulation.processes[number];
+    const uint64_t *verdicts = process->ledger.inputs[0].verdicts;
+    const uint64_t once =
+        process->ledger.inputs[0].taken - verdicts[VERDICT_DUPLICATE] - verdicts[VERDICT_INVALID];
+
+    if (once == world_readings(&simulation.world, landing, simulation.phase))
+        return true;
+    complain("  %s: %" PRIu64 " readings were counted, of %u\n", process->stream->name, once,
+             world_readings(&simulation.world, landing, simulation.phase));
+    return false;
+}
+
+static bool
+all_is_right(void)
+{
+    bool right = loader_is_done(&simulation.loader) && links_are_whole() && readings_are_counted(1, ACCELEROMETER) &&
+                 readings_are_counted(3, STEP_TRAINER);
+
+    for (unsigned i = 0; i < SETS && (right || complaining); i++)
+        right = set_is_right((enum set)i) && right;
+    return right;
+}
+
+#define PATIENCE_MS 120000 /* the longest waits are those between probes, 30 s */
+
+/* Nothing breaks any more: everything must come right by itself, and stay so. */
+static void
+come_right(void)
+{
+    simulation.loss_percent = simulation.twice_percent = 0;
+    simulation.broker.refuses = simulation.disk_full = false;
+    simulation.broker.cut_in = 0;
+    for (unsigned i = 0; i < PROCESSES; i++)
+        simulation.dies_in[i] = simulation.fails_in[i] = 0;
+    start_the_dead(100);
+    const int64_t end_ms = now_ms + PATIENCE_MS;
+    settle();
+    while (now_ms < end_ms && !all_is_right()) {
+        now_ms += 500;
+        settle();
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        now_ms += 2000;
+        settle();
+    }
+    if (all_is_right())
+        return;
+    complaining = true;
+    print_error("seed %" PRIu64 ", phase %u: consent %s, match %s, window %us%s%s; %u of %u payloads have a receipt\n",
+                simulation.seed, simulation.phase, simulation.world.as_of ? "as_of" : "any",
+                simulation.world.by_customer ? "customer" : "time", simulation.world.window_s,
+                simulation.since > 0 ? ", lake or join new in phase 1" : "", simulation.join_lost ? " (join)" : "",
+                simulation.loader.done, simulation.loader.count);
+    all_is_right();
+    fail_msg("to repeat it: GAIT_SEED=%" PRIu64 " simulator", simulation.seed);
+}
+
+/* Give the loader everything of the phase. */
+static void
+load_phase(unsigned phase)
+{
+    simulation.phase = phase;
+    for (unsigned i = 0; i < LANDINGS; i++)
+        loader_add(&simulation.loader, (enum landing)i, &simulation.world.landing[phase][i]);
+}
+
+static void
+start_all(void)
+{
+    start_the_dead(100);
+}
+
+/* Each order of the three landing sets, without faults. */
+static void
+the_answer_is_the_same_for_every_order_of_arrival(void **state)
+{
+    static const enum landing orders[6][LANDINGS] = {
+        {CUSTOMER, ACCELEROMETER, STEP_TRAINER}, {CUSTOMER, STEP_TRAINER, ACCELEROMETER},
+        {ACCELEROMETER, CUSTOMER, STEP_TRAINER}, {ACCELEROMETER, STEP_TRAINER, CUSTOMER},
+        {STEP_TRAINER, CUSTOMER, ACCELEROMETER}, {STEP_TRAINER, ACCELEROMETER, CUSTOMER}};
+    (void)state;
+    for (unsigned i = 0; i < 12; i++) {
+        dice_seed(i);
+        simulation_open(i, 1, false);
+        for (unsigned j = 0; j < LANDINGS; j++)
+            loader_add(&simulation.loader, orders[i % 6][j], &simulation.world.landing[0][orders[i % 6][j]]);
+        start_all();
+        come_right();
+        simulation_close();
+    }
+}
+
+static void
+open_one(void)
+{
+    dice_seed(1);
+    simulation_open(1, 1, false);
+    load_phase(0);
+}
+
+static void
+a_broker_that_forgets_while_all_live_gets_the_tables_again(void **state)
+{
+    (void)state;
+    open_one();
+    start_all();
+    come_right();
+    for (unsigned i = 0; i < 2; i++) {
+        memory_broker_forget(&simulation.broker, true, true);
+        come_right();
+    }
+    simulation_close();
+}
+
+/* Each process asks itself through the broker whether everything retained has come. */
+static void
+a_process_whose_own_question_got_lost_asks_again(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        char topic[128];
+        open_one();
+        snprintf(topic, sizeof topic, "/link/%s/.sync", catalog_streams[i]->name);
+        simulation.lose_once = topic;
+        start_all();
+        come_right();
+        assert_null(simulation.lose_once);
+        simulation_close();
+    }
+}
+
+/* Each message of a link, and each report about one, is lost once: the last as well, behind which nothing would show
+ * it. */
+static void
+one_message_lost_is_noticed_whichever_it_is(void **state)
+{
+    static const char *const topics[] = {"/curated/machine_learning", "/link/machine-learning-curated/lake",
+                                         "/trusted/accelerometer", "/link/accelerometer-trusted/customer-curated"};
+    (void)state;
+    for (unsigned i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+        bool lost = true;
+        for (unsigned skip = 0; lost; skip++) {
+            assert_true(skip < 100);
+            open_one();
+            simulation.lose_once = topics[i];
+            simulation.lose_skip = skip;
+            start_all();
+            come_right();
+            lost = simulation.lose_once == NULL;
+            assert_true(lost || skip > 0);
+            simulation_close();
+        }
+    }
+}
+
+/* Seeds. */
+
+static void
+break_things(void)
+{
+    simulation.loss_percent = dice_chance(50) ? dice_roll(40) : 0;
+    simulation.twice_percent = dice_chance(50) ? dice_roll(40) : 0;
+    simulation.meanwhile_percent = dice_chance(50) ? dice_roll(100) : 0;
+    simulation.copy_on_write = dice_chance(50);
+    for (unsigned faults = dice_roll(12); faults > 0; faults--) {
+        for (unsigned things = dice_roll(600); things > 0; things--)
+            something_happens();
+        something_breaks();
+        start_the_dead(60);
+    }
+}
+
+/* All stop, and begin again with the lake switched on, or with the join's state gone: each then knows nothing of producers
+ * whose first messages are gone. */
+static void
+begin_with_a_newcomer(void)
+{
+    char dir[192];
+
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        if (simulation.processes[i] != NULL)
+            stop_process(i);
+    }
+    simulation.lake_off = false;
+    set("lake", "enabled", "on");
+    if (simulation.join_lost) {
+        snprintf(dir, sizeof dir, "%s/state/%s", simulation.dir, catalog_streams[NUMBER_JOIN]->name);
+        scratch_dir_remove(dir);
+    }
+    simulation.since = 1;
+    start_all();
+}
+
+static void
+run_seed(uint64_t seed)
+{
+    dice_seed(seed);
+    const unsigned phases = dice_chance(50) ? 1 : 2 + dice_roll(PHASES - 1);
+    const unsigned newcomer = phases > 1 ? dice_roll(4) : 0; /* 1 the lake, 2 the join */
+    simulation_open(seed, phases, dice_chance(3));
+    simulation.lake_off = newcomer == 1;
+    set("lake", "enabled", simulation.lake_off ? "off" : "on");
+    for (unsigned phase = 0; phase < phases; phase++) {
+        load_phase(phase);
+        if (dice_chance(80))
+            loader_shuffle(&simulation.loader);
+        if (phase == 1 && newcomer > 0) {
+            simulation.join_lost = newcomer == 2;
+            begin_with_a_newcomer();
+        }
+        start_all();
+        break_things();
+        come_right();
+        seen.phases++;
+    }
+    simulation_close();
+    seen.seeds++;
+}
+
+static uint64_t
+number_from_environment(const char *name, uint64_t preset)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 10) : preset;
+}
+
+static void
+whatever_breaks_the_answer_is_the_same(void **state)
+{
+    const uint64_t only = number_from_environment("GAIT_SEED", 0);
+    const uint64_t first = only != 0 ? only : number_from_environment("GAIT_FIRST", 1);
+    const uint64_t count = only != 0 ? 1 : number_from_environment("GAIT_SEEDS", 200);
+    (void)state;
+    if (only != 0)
+        log_open("simulator", LOG_INFO);
+    for (uint64_t seed = first; seed < first + count; seed++)
+        run_seed(seed);
+    print_message("seeds %" PRIu64 ", phases %" PRIu64 ", steps %" PRIu64 ", events %" PRIu64 ", syncs %" PRIu64
+                  ", events during a sync %" PRIu64 ", killed %" PRIu64 ", of these at a deed %" PRIu64 ", stopped %" PRIu64
+                  ", failed writes %" PRIu64 ", full disks %" PRIu64 ", broker losses %" PRIu64 "\n",
+                  seen.seeds, seen.phases, seen.steps, seen.messages, seen.syncs, seen.meanwhile, seen.kills, seen.deaths,
+                  seen.stops, seen.failed_writes, seen.full_disks, seen.forgets);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_answer_is_the_same_for_every_order_of_arrival),
+        cmocka_unit_test(a_broker_that_forgets_while_all_live_gets_the_tables_again),
+        cmocka_unit_test(a_process_whose_own_question_got_lost_asks_again),
+        cmocka_unit_test(one_message_lost_is_noticed_whichever_it_is),
+        cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
+    };
+    hash_init();
+    log_open("simulator", LOG_NOTHING);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

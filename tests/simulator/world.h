@@ -1,0 +1,68 @@
+/*
+ * world: the data of a simulation, and by brute force what the five jobs are to make of it.
+ *
+ * It comes in phases, each of which has come to rest before the next begins. In the second some customers, the leavers,
+ * withdraw. What comes of a leaver's readings of that phase depends on what was faster; those of later phases never come
+ * out. So a set has lines that must be there and lines that may.
+ */
+#ifndef SIMULATOR_WORLD_H
+#define SIMULATOR_WORLD_H
+
+#include "lines.h"
+
+enum landing { CUSTOMER, ACCELEROMETER, STEP_TRAINER, LANDINGS };
+extern const char *const landing_names[LANDINGS];
+
+enum set { TRUSTED_CUSTOMER, TRUSTED_ACCELEROMETER, CURATED_CUSTOMER, TRUSTED_STEP_TRAINER, MACHINE_LEARNING, SETS };
+extern const char *const set_paths[SETS];
+
+bool is_table(enum set set);
+
+#define PHASES 3
+#define WORLD_CUSTOMERS_MAX 400
+#define WORLD_READINGS_MAX 600
+
+/* A customer by the end of the day. */
+struct customer {
+    unsigned person, trainer;
+    unsigned consent_s; /* 0: none */
+    bool withdrawn;     /* an older record consents */
+    bool leaves;        /* withdraws in the second phase */
+    unsigned version;   /* of the record that counts in the end */
+    char *row;          /* that record; of a leaver, the last one that consents */
+    int curated[2];     /* phase from which on readings may have made it curated: at the earliest, surely; PHASES never */
+};
+
+struct reading {
+    unsigned owner; /* person, or trainer */
+    unsigned time_s;
+    unsigned phase;
+    char *body;
+};
+
+struct world {
+    bool as_of;
+    bool by_customer;
+    unsigned window_s;
+    unsigned phases;
+    struct customer customers[WORLD_CUSTOMERS_MAX];
+    unsigned customer_count;
+    struct reading phones[WORLD_READINGS_MAX], trainers[WORLD_READINGS_MAX];
+    unsigned phone_count, trainer_count;
+    struct lines landing[PHASES][LANDINGS];
+};
+
+/* Make a world of so many phases by the dice; with crowd, one with more rows than are refilled at a time. */
+void world_make(struct world *world, unsigned phases, bool crowd);
+
+/* What must be in set, and what may, when phase has come to rest. Of streams, what must be there are only lines that were
+ * decided in phase `since` or later, of readings from then: for one who begins to listen then. */
+void world_expect(const struct world *world, enum set set, unsigned since, unsigned phase, struct lines *must,
+                  struct lines *may);
+
+/* How many readings of the landing set have come by the end of phase. */
+unsigned world_readings(const struct world *world, enum landing landing, unsigned phase);
+
+void world_free(struct world *world);
+
+#endif
