@@ -241,6 +241,12 @@ work_link(struct process *process, unsigned input, struct link_position *positio
 
 /* Positions in the store. */
 
+static bool
+same_position(struct link_position a, struct link_position b)
+{
+    return a.epoch == b.epoch && a.applied == b.applied;
+}
+
 static struct span
 link_key(struct process *process, unsigned input)
 {
@@ -320,7 +326,13 @@ load_positions(struct process *process)
             return -1;
         if (rc == 1)
             position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
-        process->links[i].committed = position;
+        if (!same_position(position, process->links[i].committed)) {
+            /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
+            pthread_mutex_lock(&process->lock);
+            link_free(&process->links[i]);
+            link_begin(&process->links[i], position);
+            pthread_mutex_unlock(&process->lock);
+        }
     }
     return 0;
 }
@@ -345,12 +357,6 @@ struct progress {
     unsigned records;
     unsigned other; /* steps of expiry, release, trimming */
 };
-
-static bool
-same_position(struct link_position a, struct link_position b)
-{
-    return a.epoch == b.epoch && a.applied == b.applied;
-}
 
 static int
 work_inputs(struct process *process, struct progress *progress)
@@ -477,8 +483,10 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
 {
     struct progress progress = {0};
 
-    if (store_begin(process->store) != 0)
+    if (store_begin(process->store) != 0) {
+        process->fault = store_fault(process->store);
         return -1;
+    }
     if (!process->loaded && batch_load(process) != 0)
         goto fail;
     begin(process, wall_ms, &progress);

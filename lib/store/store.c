@@ -15,11 +15,14 @@ struct table {
 };
 
 struct store {
-    MDB_env *env;
+    char *dir;
+    uint64_t map_bytes; /* what the map was asked to be, or has grown to */
+    MDB_env *env;       /* NULL while it can't be opened */
     MDB_txn *txn;      /* the write transaction or the snapshot, whichever is open */
     MDB_txn *snapshot; /* reset between uses, so that it costs no allocation */
     bool reading;      /* txn is the snapshot */
     bool map_too_small;
+    bool env_is_dead; /* LMDB will do nothing more before the environment is opened anew */
     bool complained; /* a failure is in the log already */
     enum store_fault fault;
     struct table tables[STORE_TABLES_MAX];
@@ -33,10 +36,8 @@ static bool
 disk_is_full(const struct store *store)
 {
     struct statvfs status;
-    const char *path;
 
-    return mdb_env_get_path(store->env, &path) == 0 && statvfs(path, &status) == 0 &&
-           (uint64_t)status.f_bavail * status.f_frsize < ROOM_BYTES_MIN;
+    return statvfs(store->dir, &status) == 0 && (uint64_t)status.f_bavail * status.f_frsize < ROOM_BYTES_MIN;
 }
 
 /* One place for LMDB's errors: what they mean for the caller, and a line in the log. Always -1. */
@@ -58,6 +59,10 @@ failed(struct store *store, const char *what, int rc)
     case EIO: /* LMDB's word for a short write, too */
         store->fault = disk_is_full(store) ? STORE_FULL : STORE_BROKEN;
         break;
+    case MDB_PANIC:
+        store->env_is_dead = true;
+        store->fault = STORE_BROKEN;
+        break;
     default:
         store->fault = STORE_BROKEN;
     }
@@ -67,41 +72,99 @@ failed(struct store *store, const char *what, int rc)
     return -1;
 }
 
+static int
+open_env(struct store *store)
+{
+    int dead_readers;
+    int rc;
+
+    if ((rc = mdb_env_create(&store->env)) != 0) {
+        store->env = NULL;
+        return rc;
+    }
+    if ((rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) != 0 ||
+        (rc = mdb_env_set_mapsize(store->env, store->map_bytes)) != 0 ||
+        /* NOTLS: a snapshot belongs to the store, not to the thread that happens to take it. No other flag: in tests of
+         * power cuts NOSYNC left corrupt files, the default never did. */
+        (rc = mdb_env_open(store->env, store->dir, MDB_NOTLS, 0600)) != 0 ||
+        /* A killed process leaves its reader slot behind, which would keep pages from being used again. */
+        (rc = mdb_reader_check(store->env, &dead_readers)) != 0) {
+        mdb_env_close(store->env);
+        store->env = NULL;
+    }
+    return rc;
+}
+
+static void
+close_env(struct store *store)
+{
+    if (store->snapshot != NULL)
+        mdb_txn_abort(store->snapshot);
+    store->snapshot = NULL;
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    store->env = NULL;
+}
+
 struct store *
 store_open(const char *dir, uint64_t map_bytes)
 {
     struct store *store = calloc(1, sizeof *store);
-    int dead_readers;
     int rc;
 
-    if (store == NULL)
+    if (store == NULL || (store->dir = strdup(dir)) == NULL)
         log_fatal("out of memory");
+    store->map_bytes = map_bytes;
     if (file_make_dirs(dir) != 0) {
         log_error("store: can't make folder %s: %s", dir, strerror(errno));
-        goto fail;
-    }
-    if ((rc = mdb_env_create(&store->env)) != 0 || (rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) != 0 ||
-        (rc = mdb_env_set_mapsize(store->env, map_bytes)) != 0 ||
-        /* NOTLS: a snapshot belongs to the store, not to the thread that happens to take it. No other flag: in tests of
-         * power cuts NOSYNC left corrupt files, the default never did. */
-        (rc = mdb_env_open(store->env, dir, MDB_NOTLS, 0600)) != 0 ||
-        /* A killed process leaves its reader slot behind, which would keep pages from being used again. */
-        (rc = mdb_reader_check(store->env, &dead_readers)) != 0) {
+    } else if ((rc = open_env(store)) != 0) {
         log_error("store: can't open %s: %s", dir, mdb_strerror(rc));
-        goto fail;
+    } else {
+        return store;
     }
-    return store;
-fail:
     store_close(store);
     return NULL;
+}
+
+static int
+open_table(struct store *store, struct table *table)
+{
+    MDB_txn *txn = NULL;
+    int rc;
+
+    if ((rc = mdb_txn_begin(store->env, NULL, 0, &txn)) != 0)
+        return failed(store, table->name, rc);
+    if ((rc = mdb_dbi_open(txn, table->name, MDB_CREATE, &table->dbi)) != 0) {
+        mdb_txn_abort(txn);
+        return failed(store, table->name, rc);
+    }
+    return (rc = mdb_txn_commit(txn)) != 0 ? failed(store, table->name, rc) : 0;
+}
+
+/* After a write that failed at the wrong moment LMDB refuses everything until the environment is opened anew; what is
+ * committed then is read from the file. 0 or −1. */
+static int
+revive(struct store *store)
+{
+    int rc;
+
+    if (!store->env_is_dead)
+        return 0;
+    close_env(store);
+    if ((rc = open_env(store)) != 0)
+        return failed(store, "can't open it again", rc);
+    for (int i = 0; i < store->table_count; i++) {
+        if (open_table(store, &store->tables[i]) != 0)
+            return -1;
+    }
+    store->env_is_dead = false;
+    log_info("store: opened again");
+    return 0;
 }
 
 int
 store_table(struct store *store, const char *name)
 {
-    MDB_txn *txn = NULL;
-    int rc;
-
     for (int i = 0; i < store->table_count; i++) {
         if (strcmp(store->tables[i].name, name) == 0)
             return i;
@@ -109,16 +172,8 @@ store_table(struct store *store, const char *name)
     if (store->table_count == STORE_TABLES_MAX)
         log_panic("store: more than %d tables", STORE_TABLES_MAX);
     struct table *table = &store->tables[store->table_count];
-    if ((rc = mdb_txn_begin(store->env, NULL, 0, &txn)) != 0)
-        return failed(store, name, rc);
-    if ((rc = mdb_dbi_open(txn, name, MDB_CREATE, &table->dbi)) != 0) {
-        mdb_txn_abort(txn);
-        return failed(store, name, rc);
-    }
-    if ((rc = mdb_txn_commit(txn)) != 0)
-        return failed(store, name, rc);
     table->name = name;
-    return store->table_count++;
+    return open_table(store, table) == 0 ? store->table_count++ : -1;
 }
 
 void
@@ -129,10 +184,8 @@ store_close(struct store *store)
     if (store->reading)
         store_snapshot_end(store);
     store_abort(store);
-    if (store->snapshot != NULL)
-        mdb_txn_abort(store->snapshot);
-    if (store->env != NULL)
-        mdb_env_close(store->env);
+    close_env(store);
+    free(store->dir);
     free(store);
 }
 
@@ -174,6 +227,7 @@ grow_map(struct store *store)
         failed(store, "can't grow the map", rc);
         return;
     }
+    store->map_bytes = info.me_mapsize * 2;
     log_info("store: map grown to %zu MiB", info.me_mapsize * 2 >> 20);
 }
 
@@ -182,8 +236,10 @@ store_begin(struct store *store)
 {
     if (store->txn != NULL)
         log_panic("store: begin inside a transaction");
-    grow_map(store);
     store->fault = STORE_FINE;
+    if (revive(store) != 0)
+        return -1;
+    grow_map(store);
     int rc = mdb_txn_begin(store->env, NULL, 0, &store->txn);
     if (rc != 0) {
         store->txn = NULL;
@@ -227,6 +283,8 @@ store_snapshot(struct store *store)
 
     if (store->txn != NULL)
         log_panic("store: snapshot inside a transaction");
+    if (store->env_is_dead) /* to be opened again by the next transaction, after which all that is in memory is read again */
+        return -1;
     grow_map(store);
     if (store->snapshot == NULL)
         rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->snapshot);

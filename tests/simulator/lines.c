@@ -37,8 +37,8 @@ compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-bool
-lines_within(struct lines *part, struct lines *whole)
+const char *
+lines_missing(struct lines *part, struct lines *whole)
 {
     unsigned at = 0;
 
@@ -50,7 +50,7 @@ lines_within(struct lines *part, struct lines *whole)
         while (at < whole->count && strcmp(whole->list[at], part->list[i]) < 0)
             at++;
         if (at == whole->count || strcmp(whole->list[at], part->list[i]) != 0)
-            return false;
+            return part->list[i];
     }
-    return true;
+    return NULL;
 }

@@ -161,6 +161,8 @@ before_deed(const struct disk_call *call)
         return EIO;
     if (!simulation.meanwhile && simulation.fails_in[number] > 0 && --simulation.fails_in[number] == 0) {
         seen.failed_writes++;
+        if (call->deed == DISK_WRITE && dice_chance(50)) /* it says so, but it took place */
+            syscall(SYS_pwritev, call->fd, call->bytes, call->byte_count, (off_t)call->offset, 0);
         return EIO;
     }
     if (simulation.disk_full && needs_room(call))
@@ -259,6 +261,8 @@ is_off(unsigned number)
 static void
 start_process(unsigned number)
 {
+    const bool fine = faultless(number);
+
     if (is_off(number))
         return;
     simulation.acting = (int)number;
@@ -267,7 +271,9 @@ start_process(unsigned number)
     simulation.stepping = false;
     simulation.acting = NOBODY;
     if (simulation.processes[number] == NULL) {
-        assert_false(faultless(number));
+        if (fine)
+            fail_msg("%s does not start; to repeat it: GAIT_SEED=%" PRIu64 " simulator", catalog_streams[number]->name,
+                     simulation.seed);
         simulation.dead[number] = false;
         simulation.dies_in[number] = simulation.fails_in[number] = 0;
     }
@@ -594,16 +600,9 @@ read_retained(enum set set, struct lines *lines)
     }
 }
 
-static bool
-is_between(struct lines *lines, struct lines *must, struct lines *may)
-{
-    return lines_within(must, lines) && (may == NULL || lines_within(lines, may));
-}
-
-static void
-complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 static bool complaining;
+
+static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void
 complain(const char *format, ...)
@@ -614,6 +613,19 @@ complain(const char *format, ...)
     va_start(args, format);
     vprint_error(format, args);
     va_end(args);
+}
+
+static bool
+is_between(const char *where, struct lines *lines, struct lines *must, struct lines *may)
+{
+    const char *lost = lines_missing(must, lines);
+    const char *extra = may != NULL ? lines_missing(lines, may) : NULL;
+
+    if (lost != NULL)
+        complain("  not in %s: %s\n", where, lost);
+    if (extra != NULL)
+        complain("  too often in %s: %s\n", where, extra);
+    return lost == NULL && extra == NULL;
 }
 
 static bool
@@ -628,10 +640,10 @@ set_is_right(enum set set)
     if (is_table(set)) {
         last_of_rows(&lines);
         read_retained(set, &retained);
-        right = is_between(&retained, &must, &may);
+        right = is_between("the retained rows", &retained, &must, &may);
     }
     if (!simulation.lake_off)
-        right = right && is_between(&lines, &must, any_more ? NULL : &may);
+        right = is_between("the lake", &lines, &must, any_more ? NULL : &may) && right;
     if (!right)
         complain("  %s: %u must be there, %u may; %u in the lake, %u retained\n", set_paths[set], must.count, may.count,
                  lines.count, retained.count);
@@ -666,12 +678,12 @@ links_are_whole(void)
             const int from = number_of_stream(process->stream->inputs[j].from);
             if (from == NOBODY)
                 continue;
-            const struct link_position applied = process->links[j].committed;
+            const struct link_position *position = &process->links[j].committed;
             const struct process *producer = simulation.processes[from];
-            if (applied.applied == producer->output.last.sequence &&
-                (applied.applied == 0 || applied.epoch == producer->epoch))
+            const uint64_t applied = position->epoch == producer->epoch ? position->applied : 0;
+            if (applied == producer->output.last.sequence)
                 continue;
-            complain("  %s has applied %" PRIu64 " of %" PRIu64 " of %s\n", process->stream->name, applied.applied,
+            complain("  %s has applied %" PRIu64 " of %" PRIu64 " of %s\n", process->stream->name, applied,
                      producer->output.last.sequence, producer->stream->name);
             whole = false;
         }

@@ -193,13 +193,28 @@ world_make(struct world *world, unsigned phases, bool crowd)
     }
 }
 
+static bool
+has_a_leaver(const struct world *world, unsigned trainer)
+{
+    for (unsigned i = 0; i < world->customer_count; i++) {
+        if (world->customers[i].trainer == trainer && world->customers[i].leaves)
+            return true;
+    }
+    return false;
+}
+
 /* Whether the trainer's reading is let through by this customer's row by the end of phase. */
 static bool
-row_opens(const struct customer *customer, const struct reading *trainer, unsigned phase, bool surely)
+row_opens(const struct world *world, const struct customer *customer, const struct reading *trainer, unsigned phase,
+          bool surely)
 {
     const int since = customer->curated[surely];
 
     if (customer->trainer != trainer->owner || since > (int)phase)
+        return false;
+    /* Who shares a trainer and comes after the other has left finds what was waiting refused: then all rows that were
+     * known had been withdrawn. */
+    if (surely && since > 0 && has_a_leaver(world, customer->trainer))
         return false;
     /* It is let through when the row and the reading are both there. */
     return row_is_there(customer, trainer->phase > (unsigned)since ? trainer->phase : (unsigned)since, surely);
@@ -209,13 +224,13 @@ static bool
 trainer_passes(const struct world *world, const struct reading *trainer, unsigned phase, bool surely)
 {
     for (unsigned i = 0; i < world->customer_count; i++) {
-        if (row_opens(&world->customers[i], trainer, phase, surely))
+        if (row_opens(world, &world->customers[i], trainer, phase, surely))
             return true;
     }
     return false;
 }
 
-/* Whether a person's readings are those of nobody but a leaver: then their pairs need both in time. */
+/* Whether a person is one who leaves: pairs of their readings need both of them in time. */
 static bool
 leaves(const struct world *world, unsigned person)
 {
@@ -229,18 +244,21 @@ leaves(const struct world *world, unsigned person)
 static bool
 pairs(const struct world *world, const struct reading *trainer, const struct reading *phone, unsigned phase, bool surely)
 {
-    const unsigned later = trainer->phase > phone->phase ? trainer->phase : phone->phase;
     const unsigned apart_s =
         trainer->time_s > phone->time_s ? trainer->time_s - phone->time_s : phone->time_s - trainer->time_s;
+    const bool phone_leaves = leaves(world, phone->owner);
 
     if (apart_s > world->window_s || !phone_passes(world, phone, surely))
         return false;
-    if (leaves(world, phone->owner) && later >= (surely ? 1u : 2u))
-        return false;
     for (unsigned i = 0; i < world->customer_count; i++) {
         const struct customer *customer = &world->customers[i];
-        if ((!world->by_customer || customer->person == phone->owner) && row_opens(customer, trainer, phase, surely) &&
-            row_is_there(customer, later, surely))
+        if ((world->by_customer && customer->person != phone->owner) ||
+            !row_opens(world, customer, trainer, phase, surely))
+            continue;
+        unsigned when = trainer->phase > phone->phase ? trainer->phase : phone->phase;
+        if (customer->curated[surely] > (int)when)
+            when = (unsigned)customer->curated[surely];
+        if (row_is_there(customer, when, surely) && (!phone_leaves || when < (surely ? 1u : 2u)))
             return true;
     }
     return false;

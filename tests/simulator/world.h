@@ -8,6 +8,8 @@
 #ifndef SIMULATOR_WORLD_H
 #define SIMULATOR_WORLD_H
 
+#include <stdbool.h>
+
 #include "lines.h"
 
 enum landing { CUSTOMER, ACCELEROMETER, STEP_TRAINER, LANDINGS };
