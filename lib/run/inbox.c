@@ -70,6 +70,14 @@ checksum_of(const char *at, size_t length)
     return hash_checksum(span_at(at + PREFIX_BYTES, length)) ^ length;
 }
 
+/* Bytes of response topic and correlation in the entry at at. */
+static size_t
+fields_bytes(const char *at)
+{
+    const unsigned char *head = (const unsigned char *)at + PREFIX_BYTES;
+    return ((size_t)head[1] << 8 | head[2]) + ((size_t)head[3] << 8 | head[4]);
+}
+
 /* How many bytes the entry at the start of bytes takes, if it is whole and right; else 0. */
 static size_t
 whole_entry(struct span bytes)
@@ -77,7 +85,7 @@ whole_entry(struct span bytes)
     if (bytes.len < PREFIX_BYTES)
         return 0;
     size_t length = bytes_get_u32(bytes.at);
-    if (length < HEAD_BYTES || length > bytes.len - PREFIX_BYTES)
+    if (length < HEAD_BYTES || length > bytes.len - PREFIX_BYTES || fields_bytes(bytes.at) > length - HEAD_BYTES)
         return 0;
     return checksum_of(bytes.at, length) == bytes_get_u64(bytes.at + 4) ? PREFIX_BYTES + length : 0;
 }

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -671,6 +672,25 @@ rot_in_the_file_that_is_appended_to_is_an_error(void **state)
     inbox_close(inbox);
 }
 
+/* A payload of nearly 2^64 bytes went to whoever was to work the entry. */
+static void
+bug_120_an_entry_shorter_than_its_fields_is_damaged(void **state)
+{
+    (void)state;
+    char entry[12 + 5 + 3] = {[13] = 0, [14] = 2, [15] = 0, [16] = 2}; /* two fields of two bytes, and three for both */
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+
+    inbox_close(inbox);
+    bytes_put_u32(entry, sizeof entry - 12);
+    bytes_put_u64(entry + 4, hash_checksum(span_at(entry + 12, sizeof entry - 12)) ^ (sizeof entry - 12));
+    scribble(0, 0, entry, sizeof entry);
+    inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    assert_non_null(inbox);
+    assert_int_equal(inbox_end(inbox), 0);
+    expect_end(inbox, 0);
+    inbox_close(inbox);
+}
+
 /* Room. */
 
 static void
@@ -837,6 +857,7 @@ main(void)
         TEST(small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut),
         TEST(a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything),
         TEST(rot_in_the_file_that_is_appended_to_is_an_error),
+        TEST(bug_120_an_entry_shorter_than_its_fields_is_damaged),
         TEST(there_is_no_room_beyond_bytes_max_until_something_is_released),
         TEST(there_is_no_room_when_there_are_too_many_files),
         TEST(on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept),
