@@ -216,9 +216,18 @@ work_inbox(struct process *process, uint64_t *position, unsigned *records)
     return 0;
 }
 
-/* Work what is in the link's queue. *position follows. */
+/* How far a transaction has come. */
+struct progress {
+    uint64_t inbox_position;
+    struct link_position links[OPERATOR_INPUTS_MAX];
+    unsigned link_messages[OPERATOR_INPUTS_MAX]; /* that are worked */
+    unsigned records;
+    unsigned other; /* steps of expiry, release, trimming */
+};
+
+/* Work what is in the link's queue. */
 static int
-work_link(struct process *process, unsigned input, struct link_position *position, unsigned *records)
+work_link(struct process *process, unsigned input, struct progress *progress)
 {
     struct link *link = &process->links[input];
     size_t bytes = 0;
@@ -228,11 +237,14 @@ work_link(struct process *process, unsigned input, struct link_position *positio
     unsigned count = link->message_count;
     pthread_mutex_unlock(&process->lock);
     /* The first `count` messages and the pointers between them don't change any more; the last one's pointer may. */
-    while (count > 0 && *records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX && !output_is_full(process)) {
-        if (!message->oldest && take_payload(process, input, message->row, message->payload, NULL, records) != 0)
+    while (count > 0 && progress->records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX &&
+           !output_is_full(process)) {
+        if (!message->oldest &&
+            take_payload(process, input, message->row, message->payload, NULL, &progress->records) != 0)
             return -1;
         bytes += message->payload.len;
-        *position = message->position;
+        progress->links[input] = message->position;
+        progress->link_messages[input]++;
         if (--count > 0)
             message = message->next;
     }
@@ -351,19 +363,11 @@ batch_load(struct process *process)
 
 /* The transaction. */
 
-struct progress {
-    uint64_t inbox_position;
-    struct link_position links[OPERATOR_INPUTS_MAX];
-    unsigned records;
-    unsigned other; /* steps of expiry, release, trimming */
-};
-
 static int
 work_inputs(struct process *process, struct progress *progress)
 {
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (process->stream->inputs[i].from != NULL &&
-            work_link(process, i, &progress->links[i], &progress->records) != 0)
+        if (process->stream->inputs[i].from != NULL && work_link(process, i, progress) != 0)
             return -1;
     }
     if (process->inbox != NULL && work_inbox(process, &progress->inbox_position, &progress->records) != 0)
@@ -416,8 +420,7 @@ flush(struct process *process, const struct progress *progress)
         put_number(process, inbox_key, progress->inbox_position) != 0)
         return -1;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (!same_position(progress->links[i], process->links[i].committed) &&
-            put_link_position(process, i, progress->links[i]) != 0)
+        if (progress->link_messages[i] > 0 && put_link_position(process, i, progress->links[i]) != 0)
             return -1;
     }
     if (outbox_flush(&process->output) != 0 || outbox_flush(&process->rejected) != 0)
@@ -433,8 +436,8 @@ committed(struct process *process, const struct progress *progress)
     process->inbox_position = progress->inbox_position;
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (!same_position(progress->links[i], process->links[i].committed))
-            link_commit(&process->links[i], progress->links[i]);
+        if (progress->link_messages[i] > 0)
+            link_commit(&process->links[i], progress->link_messages[i]);
     }
     pthread_mutex_unlock(&process->lock);
 }
@@ -462,7 +465,7 @@ anything(const struct process *process, const struct progress *progress)
     if (progress->records > 0 || progress->other > 0 || progress->inbox_position != process->inbox_position)
         return true;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (!same_position(progress->links[i], process->links[i].committed))
+        if (progress->link_messages[i] > 0)
             return true;
     }
     return false;

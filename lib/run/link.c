@@ -92,24 +92,21 @@ link_adopt(struct link *link, struct link_position oldest)
 }
 
 void
-link_commit(struct link *link, struct link_position position)
+link_commit(struct link *link, unsigned count)
 {
-    bool found = false;
-
-    while (!found && link->first != NULL) {
+    if (count > link->message_count)
+        log_panic("link: %u messages were committed, of %u in the queue", count, link->message_count);
+    for (; count > 0; count--) {
         struct link_message *message = link->first;
-        found = message->position.epoch == position.epoch && message->position.applied == position.applied;
+        link->committed = message->position;
         link->rewind = link->rewind || message->oldest;
         link->first = message->next;
         link->message_count--;
         link->bytes -= message->row.len + message->payload.len;
         free(message);
     }
-    if (!found)
-        log_panic("link: %llu was committed, which was not in the queue", (unsigned long long)position.applied);
     if (link->first == NULL)
         link->last = NULL;
-    link->committed = position;
     link->report = true;
 }
 

@@ -65,8 +65,8 @@ void link_receive(struct link *link, const struct wire_message *message, struct 
  * queue like a message, without payload, so that what comes behind it waits behind it. */
 void link_adopt(struct link *link, struct link_position oldest);
 
-/* The messages up to and with position, which stands in the queue, are applied and committed: free them. */
-void link_commit(struct link *link, struct link_position position);
+/* The first count messages of the queue are applied and committed: free them. */
+void link_commit(struct link *link, unsigned count);
 
 /* Text of the report to send now; clears report and rewind. */
 void link_report(struct link *link, int64_t steady_ms, struct buffer *text);

@@ -74,7 +74,7 @@ apply_all(void)
         position = message->position;
     }
     if (link.first != NULL)
-        link_commit(&link, position);
+        link_commit(&link, link.message_count);
     assert_null(link.first);
     assert_int_equal(link.message_count, 0);
     assert_int_equal(link.bytes, 0);
@@ -94,7 +94,7 @@ messages_in_order_are_queued_and_reported_once_committed(void **state)
         send(EPOCH, i);
     assert_int_equal(link.message_count, 3);
     assert_false(link.report); /* not before it is committed */
-    link_commit(&link, (struct link_position){EPOCH, 2});
+    link_commit(&link, 2);
     assert_int_equal(link.message_count, 1);
     assert_int_equal(link.first->position.applied, 3);
     assert_true(link.report);
@@ -186,7 +186,7 @@ another_epoch_begins_at_one_behind_what_is_queued(void **state)
     send(OTHER_EPOCH, 1);
     send(OTHER_EPOCH, 2);
     assert_int_equal(link.message_count, 4);
-    link_commit(&link, (struct link_position){EPOCH, 2});
+    link_commit(&link, 2);
     assert_int_equal(link.message_count, 2);
     assert_int_equal(apply_all(), 2);
     assert_true(link.committed.epoch == OTHER_EPOCH);
@@ -332,7 +332,7 @@ a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest(void **state)
     (void)report(&position);
     link_adopt(&link, (struct link_position){EPOCH, 3});
     assert_true(link.first->oldest);
-    link_commit(&link, link.first->position);
+    link_commit(&link, 1);
     assert_true(report(&position));
     assert_true(position.epoch == EPOCH && position.applied == 3);
     send(EPOCH, 4);
@@ -357,12 +357,28 @@ bug_001_messages_behind_the_oldest_stay_when_it_is_committed(void **state)
 {
     (void)state;
     link_adopt(&link, (struct link_position){EPOCH, 3});
-    const struct link_position oldest = link.first->position; /* the transaction begins */
+    const unsigned worked = link.message_count; /* the transaction begins */
     send(EPOCH, 4);
     send(EPOCH, 5);
-    link_commit(&link, oldest);
+    link_commit(&link, worked);
     assert_int_equal(link.message_count, 2);
     assert_int_equal(apply_all(), 5);
+}
+
+/* What was worked was found by its position, which stood in the queue twice, and only what stood before the first was
+ * removed: the rest was worked once more. */
+static void
+bug_121_a_position_that_is_in_the_queue_twice_is_committed_once(void **state)
+{
+    (void)state;
+    send(EPOCH, 1);
+    send(OTHER_EPOCH, 1);
+    send(EPOCH, 1); /* two producers under one name, or somebody who plays one */
+    send(EPOCH, 2);
+    link_commit(&link, 3);
+    assert_int_equal(link.message_count, 1);
+    assert_true(link.committed.epoch == EPOCH && link.committed.applied == 1);
+    assert_int_equal(apply_all(), 2);
 }
 
 /* Reports. */
@@ -437,6 +453,7 @@ main(void)
         TEST(a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest),
         TEST(who_knows_the_store_is_not_told_where_to_begin),
         TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
+        TEST(bug_121_a_position_that_is_in_the_queue_twice_is_committed_once),
         TEST(a_report_reads_back),
         TEST(what_is_no_report_is_refused),
     };
