@@ -11,7 +11,8 @@
  * A process that dies does no more deeds: the calls it still makes until it can be buried fail without effect. So no
  * stack has to be left in the middle.
  *
- * GAIT_SEED=N runs that seed alone, with its log; GAIT_SEEDS=N as many, from GAIT_FIRST=N on.
+ * GAIT_SEED=N runs that seed alone, with its log; GAIT_SEEDS=N as many, from GAIT_FIRST=N on. GAIT_WORLD=DIR runs
+ * nothing, but writes down the world of GAIT_SEED and what is expected of it, to be compared with the SQL.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -490,7 +491,7 @@ something_breaks(void)
     const unsigned number = dice_roll(PROCESSES);
     const bool lives = simulation.processes[number] != NULL;
     struct memory_wire *wire = simulation.broker.wires[dice_roll(simulation.broker.wire_count)];
-    switch (dice_roll(12)) {
+    switch (dice_roll(14)) {
     case 0:
     case 1:
         broker_breaks();
@@ -521,6 +522,8 @@ something_breaks(void)
         break;
     case 9:
     case 10:
+    case 11:
+    case 12:
         simulation.dies_in[number] = 1 + dice_roll(50);
         break;
     default:
@@ -934,8 +937,13 @@ whatever_breaks_the_answer_is_the_same(void **state)
     (void)state;
     if (only != 0)
         log_open("simulator", LOG_INFO);
-    for (uint64_t seed = first; seed < first + count; seed++)
+    for (uint64_t seed = first; seed < first + count; seed++) {
         run_seed(seed);
+        if (seen.seeds % 100 == 0) {
+            print_message("seed %" PRIu64 " of %" PRIu64 "\n", seen.seeds, count);
+            fflush(stdout);
+        }
+    }
     print_message("seeds %" PRIu64 ", phases %" PRIu64 ", steps %" PRIu64 ", events %" PRIu64 ", syncs %" PRIu64
                   ", events during a sync %" PRIu64 ", killed %" PRIu64 ", of these at a deed %" PRIu64 ", stopped %" PRIu64
                   ", failed writes %" PRIu64 ", full disks %" PRIu64 ", broker losses %" PRIu64 "\n",
@@ -943,9 +951,61 @@ whatever_breaks_the_answer_is_the_same(void **state)
                   seen.stops, seen.failed_writes, seen.full_disks, seen.forgets);
 }
 
+/* Lines as the file DIR/name; those of a table get a row, as they have in the lake. */
+static void
+write_lines(const char *dir, const char *name, const struct lines *lines, bool table)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    *strrchr(path, '/') = '\0';
+    if (file_make_dirs(path) != 0)
+        abort();
+    path[strlen(path)] = '/';
+    FILE *file = fopen(path, "w");
+    if (file == NULL)
+        abort();
+    for (unsigned i = 0; i < lines->count; i++) {
+        if (table)
+            fprintf(file, "{\"row\":\"%032u\",%s\n", i, lines->list[i] + 1);
+        else
+            fprintf(file, "%s\n", lines->list[i]);
+    }
+    fclose(file);
+}
+
+/* The landing files below dir/data, what must come of them as the files of a lake below dir/run/lake; and the rules on
+ * standard output: consent, match, window_ms. */
+static void
+write_world(const char *dir, uint64_t seed)
+{
+    static struct world world;
+    char name[128];
+
+    dice_seed(seed);
+    world_make(&world, 1, false);
+    for (unsigned i = 0; i < LANDINGS; i++) {
+        snprintf(name, sizeof name, "data/%s.ndjson", landing_names[i]);
+        write_lines(dir, name, &world.landing[0][i], false);
+    }
+    for (unsigned i = 0; i < SETS; i++) {
+        struct lines must = {0}, may = {0};
+        world_expect(&world, (enum set)i, 0, 0, &must, &may);
+        snprintf(name, sizeof name, "run/lake/%s/date=2026-01-01/part-00000001.ndjson", set_paths[i]);
+        write_lines(dir, name, &must, is_table((enum set)i));
+        lines_free(&must);
+        lines_free(&may);
+    }
+    printf("%s %s %u\n", world.as_of ? "as_of" : "any", world.by_customer ? "customer" : "time", world.window_s * 1000);
+    world_free(&world);
+}
+
 int
 main(void)
 {
+    if (getenv("GAIT_WORLD") != NULL) {
+        write_world(getenv("GAIT_WORLD"), number_from_environment("GAIT_SEED", 1));
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answer_is_the_same_for_every_order_of_arrival),
         cmocka_unit_test(a_broker_that_forgets_while_all_live_gets_the_tables_again),
