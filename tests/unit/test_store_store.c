@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
+#include "disk.h"
 #include "store/store.h"
 
 #define MAP_BYTES (UINT64_C(1) << 30)
@@ -576,9 +578,62 @@ pages_of_deleted_entries_are_used_again(void **state)
     assert_true(info.st_size <= after_ten * 3 / 2);
 }
 
+/* Failing writes. */
+
+static unsigned deeds;
+static unsigned failing_deed;
+
+static int
+fail_one(const struct disk_call *call)
+{
+    (void)call;
+    return ++deeds == failing_deed ? EIO : 0;
+}
+
+/* Try to commit key in place of before, with deed number `failing` of it failing. Whether the commit went well. */
+static bool
+commit_failing_at(int table, const char *value, unsigned failing)
+{
+    deeds = 0;
+    failing_deed = failing;
+    disk_before = fail_one;
+    assert_int_equal(store_begin(store), 0);
+    put(table, "key", value);
+    const bool committed = store_commit(store) == 0;
+    disk_before = NULL;
+    return committed;
+}
+
+/* LMDB does nothing more, ever, after the write of a meta page has failed: the store stood until its process was started
+ * again. */
+static void
+bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is(void **state)
+{
+    (void)state;
+    const int table = table_called("t");
+    assert_true(commit_failing_at(table, "old", 0));
+    bool committed = false;
+    unsigned failing = 1;
+    for (; !committed; failing++) {
+        assert_true(failing < 20);
+        committed = commit_failing_at(table, "new", failing);
+        for (unsigned tries = 0; store_begin(store) != 0; tries++) /* the first finds that it has to be opened again */
+            assert_true(tries < 2);
+        assert_value(table, "key", committed ? "new" : "old");
+        put(table, "key", "old");
+        assert_int_equal(store_commit(store), 0);
+        assert_int_equal(store_fault(store), STORE_FINE);
+    }
+    assert_true(failing > 3); /* data, sync, meta page */
+    assert_int_equal(store_snapshot(store), 0);
+    assert_value(table, "key", "old");
+    store_snapshot_end(store);
+}
+
 int
 main(void)
 {
+    log_open("test", LOG_NOTHING);
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(only_the_owner_can_read_it),
@@ -602,6 +657,7 @@ main(void)
         EACH(a_map_that_fills_at_the_commit_grows_too),
         EACH(a_full_store_stays_full_whatever_is_asked_of_it_then),
         EACH(pages_of_deleted_entries_are_used_again),
+        EACH(bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
