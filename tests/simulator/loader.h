@@ -1,5 +1,6 @@
 /*
- * loader: the publisher outside. It sends each payload until it has a receipt for it, as `gait load` does.
+ * loader: the publisher outside. It sends each payload until it has a receipt for it, as `gait load` does; or, trusting,
+ * only until the broker has acknowledged it, as devices do.
  */
 #ifndef SIMULATOR_LOADER_H
 #define SIMULATOR_LOADER_H
@@ -21,6 +22,7 @@ struct payload {
 };
 
 struct loader {
+    bool trusting;
     struct wire *wire;
     struct wire_options options;
     bool up, subscribed, down;
@@ -41,7 +43,7 @@ void loader_add(struct loader *loader, enum landing landing, const struct lines 
 /* Whatever has no receipt yet, in another order. */
 void loader_shuffle(struct loader *loader);
 
-/* Whether everything has a receipt. */
+/* Whether everything has what it waits for. */
 bool loader_is_done(const struct loader *loader);
 
 void loader_free(struct loader *loader);

@@ -70,7 +70,7 @@ flat() {
 memory=0
 for name in "${processes[@]}"; do
     check "$name is still the same process" equal 1 "$(awk -v n="$name" '$1 == n {print $6}' "$work/samples" | sort -u | wc -l)" >&2
-    check "memory of $name stays flat" flat "$(halves "$name" 3)" 105 1024 >&2
+    check "memory of $name stays flat" flat "$(halves "$name" 3)" 105 "$(choose 12288 1024)" >&2
     check "descriptors of $name stay flat" flat "$(halves "$name" 4)" 100 0 >&2
     [ "$full" = no ] || check "the state of $name stays flat" flat "$(halves "$name" 5)" 105 1024 >&2
     read -r _ most <<<"$(halves "$name" 3)"
