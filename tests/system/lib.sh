@@ -109,14 +109,20 @@ subject = email
 END
 }
 
-# Start gait up and wait until it is ready.
+# start [OPTION…]: start gait up, on a broker of its own if the options name none, and wait until it is ready.
 start() {
-    [ -n "$port" ] || port=$(free_port)
-    : >"$work/up.out"
-    "$GAIT_BIN/gait" up -c "$work/gait.conf" --dir "$run_dir" --port "$port" >"$work/up.out" 2>>"$work/up.log" &
-    up_pid=$!
+    launch "$@"
     wait_until 30 "'ready' from gait up" is_ready_or_gone
     is_ready || give_up "gait up ended"
+}
+
+# launch [OPTION…]: the same without the wait.
+launch() {
+    [ -n "$port" ] || port=$(free_port)
+    [ $# -gt 0 ] || set -- --port "$port"
+    : >"$work/up.out"
+    "$GAIT_BIN/gait" up -c "$work/gait.conf" --dir "$run_dir" "$@" >"$work/up.out" 2>>"$work/up.log" &
+    up_pid=$!
 }
 
 is_ready() {
@@ -198,10 +204,11 @@ load() {
     gait load "$@" "$table" "$file" 2>>"$work/load.log"
 }
 
-# simulate CUSTOMERS: landing files in $work/data. One who shares with research has no phone: trusted, not curated.
+# simulate CUSTOMERS [OPTION…]: landing files in $work/data. One who shares with research has no phone: trusted, not
+# curated.
 simulate() {
     local address file=$work/data/accelerometer.ndjson
-    "$GAIT_BIN/gait" simulate --customers "$1" --out "$work/data" >/dev/null 2>>"$work/load.log" ||
+    "$GAIT_BIN/gait" simulate --customers "$@" --out "$work/data" >/dev/null 2>>"$work/load.log" ||
         give_up "gait simulate"
     address=$(grep -m 1 shareWithResearchAsOfDate "$work/data/customer.ndjson" | grep -o '[^"]*@[^"]*')
     grep -vF "\"$address\"" "$file" >"$file.less" && mv "$file.less" "$file"
@@ -215,7 +222,7 @@ load_tables() {
     done
 }
 
-# load_on TABLE RATE: load from $work/data at RATE records a second, again and again until stop_loading, in the
+# load_on TABLE RATE [BATCH]: load from $work/data at RATE records a second, again and again until stop_loading, in the
 # background: a load is under way whenever something is killed, on fast and slow machines. Repeats are duplicates.
 load_on() {
     load_until_stopped "$@" &
@@ -224,7 +231,7 @@ load_on() {
 
 load_until_stopped() {
     until [ -e "$work/stop" ]; do
-        load "$1" "$work/data/$1.ndjson" --rate "$2" --batch 16 || return
+        load "$1" "$work/data/$1.ndjson" --rate "$2" --batch "${3:-16}" || return
     done
 }
 
