@@ -541,9 +541,13 @@ trim_waits(const struct process *process, int64_t steady_ms)
 static int
 work(struct process *process, int64_t wall_ms, int64_t steady_ms)
 {
-    if (steady_ms < process->stalled_until_ms)
+    const enum why_stopped why = process->why;
+    /* Even if nothing can be worked at present: what comes in meanwhile may use up the inbox. */
+    const bool intake = may_take(process);
+    if (steady_ms < process->stalled_until_ms) {
+        process->why = why;
         return -1;
-    bool intake = may_take(process);
+    }
     if (process->loaded && !batch_waits(process, wall_ms, intake) && !trim_waits(process, steady_ms))
         return 0;
     int rc = batch_work(process, wall_ms, intake);

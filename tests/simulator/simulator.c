@@ -859,6 +859,63 @@ one_message_lost_is_noticed_whichever_it_is(void **state)
     }
 }
 
+static struct memory_wire *
+wire_called(const char *name)
+{
+    for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
+        if (strcmp(simulation.broker.wires[i]->name, name) == 0)
+            return simulation.broker.wires[i];
+    }
+    fail_msg("no connection is called %s", name);
+    return NULL;
+}
+
+/* While a step of the process fails to commit, again and again, large messages come in: once the spare file of the inbox is
+ * in use nothing more may come, or there is no way but to die. */
+static void
+bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_time(void **state)
+{
+    const unsigned number = 1; /* accelerometer-trusted */
+    const size_t size = 512 * 1024;
+    unsigned heard = 0;
+    (void)state;
+    dice_seed(1);
+    simulation_open(1, 1, false);
+    struct loader *loader = &simulation.loader;
+    start_process(number);
+    for (unsigned i = 0; i < 20; i++) {
+        loader_step(loader, now_ms);
+        step(number);
+        for (unsigned j = 0; j < simulation.broker.wire_count; j++) {
+            while (memory_wire_send(simulation.broker.wires[j]) || hear(simulation.broker.wires[j], false))
+                ;
+        }
+    }
+    struct memory_wire *landing = wire_called("gait-accelerometer-trusted-landing");
+    assert_int_equal(landing->state, MEMORY_ONLINE);
+    for (; loader->count < 12; loader->count++) {
+        struct payload *payload = &loader->payloads[loader->count];
+        *payload = (struct payload){.landing = ACCELEROMETER, .sent_ms = -1};
+        memset(buffer_reserve(&payload->text, size), 'x', size);
+        payload->text.len = size;
+        loader->trusting = true;
+    }
+    for (unsigned i = 0; i < 2; i++) { /* six under way at a time */
+        loader_step(loader, now_ms);
+        while (memory_wire_send(wire_called("loader")) || hear(wire_called("loader"), false))
+            ;
+    }
+    simulation.disk_full = simulation.copy_on_write = true;
+    while (heard < loader->count && hear(landing, false)) {
+        heard++;
+        step(number);
+        assert_non_null(simulation.processes[number]);
+    }
+    assert_int_not_equal(landing->state, MEMORY_ONLINE);
+    assert_true(heard > 8); /* more than the first file holds */
+    simulation_close();
+}
+
 /* Seeds. */
 
 static void
@@ -1018,6 +1075,7 @@ main(void)
         cmocka_unit_test(a_broker_that_forgets_while_all_live_gets_the_tables_again),
         cmocka_unit_test(a_process_whose_own_question_got_lost_asks_again),
         cmocka_unit_test(one_message_lost_is_noticed_whichever_it_is),
+        cmocka_unit_test(bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_time),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();
