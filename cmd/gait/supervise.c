@@ -41,18 +41,23 @@
 /* After this a line in the log says that a program is not ready yet. It is left alone: it may have much to read. */
 #define SLOW_START_MS 10000
 
+/* When a pid file could not be written: the disk may have room again by then. */
+#define PID_FILE_AGAIN_MS 1000
+
 /* What a program may need for its last commit on a slow disk; below the 10 s after which containers are killed. */
 #define STOP_MS 8000
 
 struct child {
     const struct supervise_program *program;
-    pid_t pid;          /* 0: does not run */
-    bool ready;         /* in this life */
-    bool was_ready;     /* in any life */
-    bool slow;          /* the log has been told */
-    int64_t started_ms; /* steady clock, as all times here */
-    int64_t due_ms;     /* when it is to be started; only if pid is 0 */
-    int delay_ms;       /* before the next start, if this one fails */
+    pid_t pid;            /* 0: does not run */
+    bool ready;           /* in this life */
+    bool was_ready;       /* in any life */
+    bool slow;            /* the log has been told */
+    bool pid_file_failed; /* the log has been told */
+    int64_t started_ms;   /* steady clock, as all times here */
+    int64_t due_ms;       /* when it is to be started; only if pid is 0 */
+    int64_t pid_file_ms;  /* when its pid file is to be written; only if pid is not 0 */
+    int delay_ms;         /* before the next start, if this one fails */
 };
 
 /* The broker is stopped last: the others say good-bye through it. */
@@ -121,22 +126,28 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
 }
 
 static void
-write_pid_file(const struct supervisor *supervisor, const struct child *child)
-{
-    struct buffer path = {NULL, 0, 0};
-    char text[24];
-    snprintf(text, sizeof text, "%d\n", (int)child->pid);
-    if (file_replace(child_path(supervisor, child, "pid", &path), text) != 0)
-        log_error("%s can't be written: %s", buffer_text(&path), strerror(errno));
-    buffer_free(&path);
-}
-
-static void
 remove_pid_file(const struct supervisor *supervisor, const struct child *child)
 {
     struct buffer path = {NULL, 0, 0};
     if (unlink(child_path(supervisor, child, "pid", &path)) != 0 && errno != ENOENT)
         log_error("%s can't be removed: %s", buffer_text(&path), strerror(errno));
+    buffer_free(&path);
+}
+
+/* If it can't be written there is none: the old one would name a dead process, or by now anybody. */
+static void
+write_pid_file(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
+{
+    struct buffer path = {NULL, 0, 0};
+    char text[24];
+    snprintf(text, sizeof text, "%d\n", (int)child->pid);
+    bool failed = file_replace(child_path(supervisor, child, "pid", &path), text) != 0;
+    if (failed && !child->pid_file_failed)
+        log_error("%s can't be written: %s", buffer_text(&path), strerror(errno));
+    if (failed)
+        remove_pid_file(supervisor, child);
+    child->pid_file_failed = failed;
+    child->pid_file_ms = failed ? now_ms + PID_FILE_AGAIN_MS : INT64_MAX;
     buffer_free(&path);
 }
 
@@ -164,7 +175,7 @@ start(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
     child->ready = false;
     child->slow = false;
     child->started_ms = now_ms;
-    write_pid_file(supervisor, child);
+    write_pid_file(supervisor, child, now_ms);
     log_info("started %s, pid %d", child->program->name, (int)pid);
 }
 
@@ -227,6 +238,8 @@ start_due(struct supervisor *supervisor)
         struct child *child = &supervisor->children[i];
         if (child->pid == 0 && child->due_ms <= now_ms && (is_broker(child) || broker_was_ready(supervisor)))
             start(supervisor, child, now_ms);
+        if (child->pid != 0 && child->pid_file_ms <= now_ms)
+            write_pid_file(supervisor, child, now_ms);
     }
 }
 
@@ -457,6 +470,8 @@ wait_ms(const struct supervisor *supervisor)
             at_ms = now_ms + PROBE_MS;
         else if (child->pid != 0 && !child->ready && !child->slow)
             at_ms = child->started_ms + SLOW_START_MS;
+        if (child->pid != 0 && child->pid_file_ms < at_ms)
+            at_ms = child->pid_file_ms;
         if (at_ms < next_ms)
             next_ms = at_ms;
     }
