@@ -230,8 +230,13 @@ load_on() {
 }
 
 load_until_stopped() {
+    local pid=
+    trap 'kill -TERM $pid 2>/dev/null; exit 143' TERM # else it would wait for its receipts for ever when the test has failed
     until [ -e "$work/stop" ]; do
-        load "$1" "$work/data/$1.ndjson" --rate "$2" --batch "${3:-16}" || return
+        "$GAIT_BIN/gait" load --broker "127.0.0.1:$port" --rate "$2" --batch "${3:-16}" "$1" "$work/data/$1.ndjson" \
+            2>>"$work/load.log" &
+        pid=$!
+        wait "$pid" || return
     done
 }
 
