@@ -54,6 +54,7 @@ struct lake {
     struct buffer row_key;
     struct lake_parameters parameters;
     struct lake_table tables[OPERATOR_INPUTS_MAX];
+    int complained; /* errno of the failure that is in the log already; 0 since something worked */
 };
 
 static void
@@ -130,10 +131,14 @@ put_part(struct lake *lake, const struct lake_table *table)
 /* Parts on the disk. */
 
 static int
-failed(const struct lake *lake, const char *what, const char *path)
+failed(struct lake *lake, const char *what, const char *path)
 {
-    log_error("lake: can't %s %s: %s", what, path, strerror(errno));
-    if (errno == ENOSPC || errno == EDQUOT)
+    const int error = errno;
+
+    if (error != lake->complained) /* it is tried again and again */
+        log_error("lake: can't %s %s: %s", what, path, strerror(error));
+    lake->complained = error;
+    if (error == ENOSPC || error == EDQUOT)
         store_found_full(lake->store);
     return -1;
 }
@@ -180,7 +185,7 @@ find_parts(const struct lake *lake, const struct lake_table *table, glob_t *foun
 
 /* Remove what a transaction that never committed had begun: parts behind the committed one, in name order. */
 static int
-remove_newer(const struct lake *lake, const struct lake_table *table)
+remove_newer(struct lake *lake, const struct lake_table *table)
 {
     char committed[PATH_SIZE] = "";
     glob_t found;
@@ -272,7 +277,7 @@ date_of(int64_t now_ms, char *date)
 
 /* Make the new names in path durable, and that of path itself and of the folders above it, up to the lake. */
 static int
-sync_dirs(const struct lake *lake, char *path)
+sync_dirs(struct lake *lake, char *path)
 {
     for (;;) {
         if (file_sync_dir(path) != 0)
@@ -340,6 +345,7 @@ lake_flush(void *state, int64_t now_ms)
         if (flush_table(lake, &lake->tables[i], date) != 0)
             return -1;
     }
+    lake->complained = 0;
     return 0;
 }
 

@@ -391,6 +391,50 @@ what_cant_be_written_is_an_error_and_done_later(void **state)
     expect_part("2026-03-31", 1, "{\"a\":1}\n");
 }
 
+/* A transaction of one record that fails, and is taken back. */
+static void
+fail_to_write(int64_t now_ms)
+{
+    take(STREAM, "", "{\"a\":1}");
+    assert_int_equal(lake_operator.flush(lake, now_ms), -1);
+    store_abort(store);
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(lake_operator.load(lake), 0);
+}
+
+/* It is tried again several times a second, for as long as a disk is full. */
+static void
+bug_102_what_cant_be_written_is_one_line_in_the_log_until_it_can(void **state)
+{
+    static const char *const dates[] = {"2026-03-31", "2026-04-01"};
+    char path[192];
+    struct buffer log = {0};
+    unsigned lines = 0;
+    (void)state;
+
+    snprintf(path, sizeof path, "%s/log", dir);
+    const int kept = dup(STDERR_FILENO);
+    assert_non_null(freopen(path, "w", stderr));
+    for (unsigned day = 0; day < 2; day++) {
+        snprintf(path, sizeof path, "%s/trusted/stream", lake_dir);
+        assert_int_equal(file_make_dirs(path), 0);
+        snprintf(path, sizeof path, "%s/trusted/stream/date=%s", lake_dir, dates[day]);
+        assert_int_equal(file_replace(path, "a file in the way"), 0);
+        for (unsigned i = 0; i < 3; i++)
+            fail_to_write(NOON_MS + day * DAY_MS);
+        unlink(path);
+        write_line(NOON_MS + day * DAY_MS, "{\"a\":1}");
+    }
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    snprintf(path, sizeof path, "%s/log", dir);
+    assert_int_equal(file_read(path, &log), 0);
+    for (const char *at = buffer_text(&log); (at = strstr(at, "can't make")) != NULL; at++)
+        lines++;
+    buffer_free(&log);
+    assert_int_equal(lines, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -413,6 +457,7 @@ main(void)
                                         set_up_in_brackets, tear_down),
         TEST(a_part_that_its_reader_moved_away_is_not_missed),
         TEST(what_cant_be_written_is_an_error_and_done_later),
+        TEST(bug_102_what_cant_be_written_is_one_line_in_the_log_until_it_can),
     };
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
