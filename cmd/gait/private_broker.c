@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,16 @@ add_settings(struct buffer *conf, const char *dir, int port)
                     "connection_messages false\n");
 }
 
+/* Make the file at path hold text. One that does already stays: `gait up` must be able to start on a full disk. */
+static int
+settle_file(const char *path, const char *text)
+{
+    struct buffer old = {NULL, 0, 0};
+    bool same = file_read(path, &old) == 0 && span_is(buffer_span(&old), text);
+    buffer_free(&old);
+    return same ? 0 : file_replace(path, text);
+}
+
 int
 private_broker_configure(const char *dir, int port, struct buffer *conf_path)
 {
@@ -114,7 +125,7 @@ private_broker_configure(const char *dir, int port, struct buffer *conf_path)
     add_settings(&conf, dir, port);
     if (strpbrk(dir, "\r\n") != NULL)
         log_error("a folder with a line end in its name can't stand in mosquitto.conf");
-    else if (file_replace(buffer_text(conf_path) + start, buffer_text(&conf)) != 0)
+    else if (settle_file(buffer_text(conf_path) + start, buffer_text(&conf)) != 0)
         log_error("%s can't be written: %s", buffer_text(conf_path) + start, strerror(errno));
     else
         result = 0;
