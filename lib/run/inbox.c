@@ -47,6 +47,7 @@ struct inbox {
     uint64_t released;
     uint64_t wiped; /* everything before this is gone from the files */
     int append_fd;
+    uint64_t append_end; /* up to here there is room in the file that is appended to */
     bool spare;
     struct buffer entry; /* being appended */
 
@@ -126,8 +127,11 @@ begin_file(struct inbox *inbox, uint64_t begin)
     if (inbox->append_fd >= 0)
         close(inbox->append_fd);
     inbox->append_fd = fd;
-    inbox->files[inbox->file_count++] = begin;
+    /* An empty file without room has been replaced by one of the same name. */
+    if (inbox->file_count == 0 || inbox->files[inbox->file_count - 1] != begin)
+        inbox->files[inbox->file_count++] = begin;
     inbox->end = begin;
+    inbox->append_end = begin + inbox->file_bytes;
     return 0;
 }
 
@@ -203,6 +207,7 @@ find_end(struct inbox *inbox, uint64_t position)
     while ((length = whole_entry(span_at(content.data + at, (size_t)got - at))) > 0)
         at += length;
     inbox->end = begin + at;
+    inbox->append_end = begin + inbox->file_bytes;
     buffer_free(&content);
     /* Zero it: whatever stood there must not look like an entry to the next recovery. In place where the file system can,
      * so that the room is not lost to somebody else on a full disk; else cut, and allocate again. */
@@ -215,6 +220,12 @@ find_end(struct inbox *inbox, uint64_t position)
         errno = posix_fallocate(inbox->append_fd, (off_t)at, (off_t)(inbox->file_bytes - at));
     else
         errno = 0;
+    /* Somebody else has the room now. What is in the file can be worked all the same; it goes on in another one, and until
+     * that can be made inbox_has_room says no. */
+    if (errno == ENOSPC || errno == EDQUOT) {
+        inbox->append_end = inbox->end;
+        return 0;
+    }
     return errno == 0 ? 0 : -1;
 }
 
@@ -305,7 +316,7 @@ inbox_append(struct inbox *inbox, const struct inbox_entry *entry)
     pthread_mutex_lock(&inbox->lock);
     encode_entry(entry, &inbox->entry);
     uint64_t begin = inbox->files[inbox->file_count - 1];
-    if (inbox->end + inbox->entry.len > begin + inbox->file_bytes) {
+    if (inbox->end + inbox->entry.len > inbox->append_end) {
         if (inbox->entry.len > inbox->file_bytes || begin_file(inbox, inbox->end) != 0)
             goto done;
         begin = inbox->end;

@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "disk.h"
 #include "run/inbox.h"
 #include "scratch_dir.h"
 
@@ -768,6 +769,62 @@ on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept(void **state)
     assert_int_equal(umount(dir), 0);
 }
 
+/* A full file system that can't zero in place, as tmpfs: what was cut off behind the last entry is not given back. */
+static int
+refuse_room(const struct disk_call *call)
+{
+    return call->deed == DISK_ALLOCATE ? ENOSPC : call->deed == DISK_ZERO ? EOPNOTSUPP : 0;
+}
+
+static void
+bug_104_on_a_full_disk_it_opens_and_goes_on_in_another_file(void **state)
+{
+    char spare[128];
+    (void)state;
+    snprintf(spare, sizeof spare, "%s/spare", dir);
+    for (unsigned variant = 0; variant < 4; variant++) {
+        const unsigned count = variant % 2 == 0 ? 3 : 0; /* 0: the file at hand is empty */
+        const bool has_spare = variant / 2 == 1;
+        uint64_t position = 0;
+        struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+        for (unsigned i = 0; i < count; i++)
+            append_numbered(inbox, i, 100);
+        assert_true(inbox_has_room(inbox));
+        inbox_close(inbox);
+        if (!has_spare)
+            assert_int_equal(unlink(spare), 0);
+
+        disk_before = refuse_room;
+        inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+        assert_non_null(inbox);
+        for (unsigned i = 0; i < count; i++)
+            expect_numbered(inbox, &position, i, 100);
+        expect_end(inbox, position);
+        assert_int_equal(inbox_has_room(inbox), has_spare);
+        if (!has_spare)
+            disk_before = NULL;
+        assert_true(inbox_has_room(inbox));
+        append_numbered(inbox, count, 100);
+        assert_int_equal(inbox_has_room(inbox), !has_spare);
+        disk_before = NULL;
+        assert_true(inbox_has_room(inbox));
+        append_numbered(inbox, count + 1, 100);
+        inbox_close(inbox);
+
+        inbox = inbox_open(dir, position, ROOM, PAYLOAD_MAX);
+        for (unsigned i = count; i < count + 2; i++) {
+            expect_numbered(inbox, &position, i, 100);
+            inbox_release(inbox, position);
+        }
+        append_numbered(inbox, count + 2, 100);
+        expect_numbered(inbox, &position, count + 2, 100);
+        expect_end(inbox, position);
+        inbox_close(inbox);
+        scratch_dir_remove(dir);
+        assert_int_equal(mkdir(dir, 0700), 0);
+    }
+}
+
 /* Two threads. */
 
 struct writer {
@@ -861,6 +918,7 @@ main(void)
         TEST(there_is_no_room_beyond_bytes_max_until_something_is_released),
         TEST(there_is_no_room_when_there_are_too_many_files),
         TEST(on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept),
+        TEST(bug_104_on_a_full_disk_it_opens_and_goes_on_in_another_file),
         TEST(one_thread_appends_while_another_reads_and_releases),
     };
     hash_init();
