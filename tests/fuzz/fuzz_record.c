@@ -1,7 +1,7 @@
 /*
- * libFuzzer's entry to the decoder: any bytes as a payload of every kind and from both sources. Every step must
- * advance, and a record that is accepted must be the same record when it is decoded again from what goes out of it.
- * Built with -DFUZZ=ON, see tests/CMakeLists.txt.
+ * The decoder: any bytes as a payload of every kind and from both sources. Every step must advance, a record that is
+ * accepted must be the same record when it is decoded again from what goes out of it, and good records on the lines
+ * before and behind the bytes must come out whatever these are.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -58,12 +58,64 @@ check_payload(enum record_kind kind, enum record_source source, struct span payl
     record_decoder_free(decoder);
 }
 
+#define CUSTOMER                                                                                                       \
+    "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","                     \
+    "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":1234567}"
+
+/* A record of each kind, as it goes out. */
+static const char *const neighbours[] = {
+    [RECORD_CUSTOMER] = CUSTOMER,
+    [RECORD_ACCELEROMETER] = "{\"user\":\"a@example.org\",\"timestamp\":1234567,\"x\":1.0,\"y\":-0.5,\"z\":2e1}",
+    [RECORD_STEP_TRAINER] = "{\"sensorReadingTime\":1234567,\"serialNumber\":\"s\",\"distanceFromObject\":218}",
+    [RECORD_LINE] = "{1234567}",
+};
+
+/* The record that step says must be the good one. */
+static void
+check_neighbour(enum record_kind kind, enum reason reason, const struct record *record, const char *where)
+{
+    struct span good = span_of(neighbours[kind]);
+    if (reason != REASON_NONE || !span_equal(record->body, kind == RECORD_LINE ? good : span_at(good.at + 1, good.len - 2)))
+        log_panic("a good %s on the line %s what came is not given out", record_kind_name(kind), where);
+}
+
+/* The bytes between two good records, on lines of their own. */
+static void
+check_neighbours(enum record_kind kind, struct span bytes)
+{
+    struct record_decoder *decoder = record_decoder_new(kind, &limits);
+    struct buffer payload = {0};
+    struct record record, last = {0};
+    enum reason reason, last_reason = REASON_BAD_JSON;
+    unsigned count = 0;
+    buffer_add_text(&payload, neighbours[kind]);
+    buffer_add_byte(&payload, '\n');
+    buffer_add_span(&payload, bytes);
+    buffer_add_byte(&payload, '\n');
+    buffer_add_text(&payload, neighbours[kind]);
+    struct record_cursor cursor = record_cursor(buffer_span(&payload));
+    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason)) {
+        if (count++ == 0)
+            check_neighbour(kind, reason, &record, "before");
+        last = record;
+        last_reason = reason;
+    }
+    if (count < 2)
+        log_panic("two records and what is between them are %u", count);
+    check_neighbour(kind, last_reason, &last, "behind");
+    buffer_free(&payload);
+    record_decoder_free(decoder);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    if (size > limits.payload_bytes_max / 2)
+        return 0;
     for (int kind = RECORD_CUSTOMER; kind <= RECORD_LINE; kind++) {
         check_payload((enum record_kind)kind, RECORD_FROM_LANDING, span_at(data, size));
         check_payload((enum record_kind)kind, RECORD_FROM_LINK, span_at(data, size));
+        check_neighbours((enum record_kind)kind, span_at(data, size));
     }
     return 0;
 }

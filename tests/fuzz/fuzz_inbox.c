@@ -1,0 +1,253 @@
+/*
+ * The inbox: any bytes as its files. Opening it succeeds or fails; what is then read are entries as they stand in the
+ * files, each with the right checksum, in order; and after one more was appended and the inbox opened again, the same
+ * ones and that one.
+ *
+ * The first line of the input is three numbers: where the second file begins (0: there is none), where to begin to read,
+ * and how many bytes are cut off the first file. The rest is the content of the files. An entry whose checksum is 0 is
+ * given the right one: else no input would ever get beyond the first checksum.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../unit/scratch_dir.h"
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "run/inbox.h"
+
+#define BEGIN 0x1000
+#define PREFIX_BYTES 12
+#define HEAD_BYTES 5
+#define CONTENT_BYTES_MAX (1 << 20)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Files with holes in the place of files with room: making room takes ten times as long as all the rest. */
+int
+posix_fallocate(int fd, off_t offset, off_t len)
+{
+    return ftruncate(fd, offset + len) == 0 ? 0 : errno;
+}
+
+int
+fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    (void)fd, (void)mode, (void)offset, (void)len;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+static char dir[SCRATCH_DIR_SIZE];
+
+static void
+remove_dir(void)
+{
+    scratch_dir_remove(dir);
+}
+
+static void
+make_dir(void)
+{
+    if (dir[0] != '\0')
+        return;
+    hash_init();
+    log_open("fuzz_inbox", LOG_ERROR);
+    scratch_dir_make(dir);
+    atexit(remove_dir);
+}
+
+/* What the input asks for. */
+struct plan {
+    size_t split;     /* where the second file begins; the length of content if there is none */
+    size_t first_end; /* where the first one ends */
+    uint64_t position;
+    struct buffer content;
+};
+
+static void
+read_plan(struct span input, struct plan *plan)
+{
+    char line[64];
+    unsigned long long split = 0, skip = 0, lost = 0;
+    const char *end = memchr(input.at, '\n', input.len < sizeof line ? input.len : sizeof line);
+    size_t len = end != NULL ? (size_t)(end - input.at) : 0;
+    memcpy(line, input.at, len);
+    line[len] = '\0';
+    sscanf(line, "%llu %llu %llu", &split, &skip, &lost);
+    len += end != NULL;
+    buffer_add(&plan->content, input.at + len, input.len - len);
+    plan->split = split > 0 && split < plan->content.len ? (size_t)split : plan->content.len;
+    plan->first_end = lost < plan->split ? plan->split - (size_t)lost : 0;
+    plan->position = BEGIN + (skip < CONTENT_BYTES_MAX ? skip : CONTENT_BYTES_MAX);
+}
+
+/* Length of the entry at at by its own account, if that is possible before end; else 0. */
+static size_t
+entry_length(const char *at, size_t left)
+{
+    size_t length = left >= PREFIX_BYTES ? bytes_get_u32(at) : 0;
+    return length >= HEAD_BYTES && length <= left - PREFIX_BYTES ? PREFIX_BYTES + length : 0;
+}
+
+static uint64_t
+checksum_of(const char *at, size_t entry)
+{
+    size_t length = entry - PREFIX_BYTES;
+    return hash_checksum(span_at(at + PREFIX_BYTES, length)) ^ length;
+}
+
+/* Give entries from at to end their checksums. */
+static void
+seal(char *at, const char *end)
+{
+    size_t entry;
+    while ((entry = entry_length(at, (size_t)(end - at))) > 0) {
+        if (bytes_get_u64(at + 4) == 0)
+            bytes_put_u64(at + 4, checksum_of(at, entry));
+        at += entry;
+    }
+}
+
+static void
+path_of(uint64_t begin, char *path)
+{
+    snprintf(path, 2 * SCRATCH_DIR_SIZE, "%s/%016" PRIx64, dir, begin);
+}
+
+/* Nothing is left of the last input. */
+static void
+empty_dir(void)
+{
+    char path[SCRATCH_DIR_SIZE + 300];
+    struct dirent *entry;
+    DIR *open_dir = opendir(dir);
+    if (open_dir == NULL)
+        log_fatal("%s: %s", dir, strerror(errno));
+    while ((entry = readdir(open_dir)) != NULL) {
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        if (entry->d_name[0] != '.')
+            unlink(path);
+    }
+    closedir(open_dir);
+}
+
+static void
+write_file(uint64_t begin, const char *bytes, size_t len)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    path_of(begin, path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || file_write_at(fd, bytes, len, 0) != 0)
+        log_fatal("%s: %s", path, strerror(errno));
+    close(fd);
+}
+
+/* The entry that was read from position must stand there, in one file. */
+static void
+check_entry(const struct plan *plan, uint64_t position, const struct inbox_entry *entry)
+{
+    const size_t at = (size_t)(position - BEGIN);
+    if (at >= plan->content.len || (at >= plan->first_end && at < plan->split))
+        log_panic("an entry where nothing was");
+    const char *bytes = plan->content.data + at;
+    size_t len = entry_length(bytes, (at < plan->split ? plan->first_end : plan->content.len) - at);
+    if (len == 0 || bytes_get_u64(bytes + 4) != checksum_of(bytes, len))
+        log_panic("an entry that is not whole");
+    size_t response = (uint8_t)bytes[13] * 256u + (uint8_t)bytes[14];
+    size_t correlation = (uint8_t)bytes[15] * 256u + (uint8_t)bytes[16];
+    if (entry->input != (uint8_t)bytes[12] || entry->response_topic.len > response || entry->correlation.len > correlation ||
+        entry->response_topic.len + entry->correlation.len + entry->payload.len != len - PREFIX_BYTES - HEAD_BYTES)
+        log_panic("an entry that is none");
+}
+
+/* Read everything; what was read goes to found, one after the other. What stands behind planned_end is our own. Returns
+ * where reading ended. */
+static uint64_t
+read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, struct buffer *found)
+{
+    uint64_t position = plan->position;
+    struct inbox_entry entry;
+    int rc;
+    while ((rc = inbox_read(inbox, &position, &entry)) == 1) {
+        size_t bytes = PREFIX_BYTES + HEAD_BYTES + entry.response_topic.len + entry.correlation.len + entry.payload.len;
+        uint64_t from = position - bytes;
+        if (from < plan->position || position > inbox_end(inbox))
+            log_panic("an entry outside");
+        if (from < planned_end)
+            check_entry(plan, from, &entry);
+        buffer_printf(found, "%" PRIu64 " %u ", from, entry.input);
+        buffer_add_span(found, entry.response_topic);
+        buffer_add_byte(found, ' ');
+        buffer_add_span(found, entry.correlation);
+        buffer_add_byte(found, ' ');
+        buffer_add_span(found, entry.payload);
+        buffer_add_byte(found, '\n');
+    }
+    if (rc != 0)
+        log_panic("the inbox opens, and can't be read");
+    return position;
+}
+
+static struct inbox *
+open_inbox(const struct plan *plan)
+{
+    return inbox_open(dir, plan->position, 1 << 30, CONTENT_BYTES_MAX);
+}
+
+static void
+check_inbox(struct plan *plan)
+{
+    static const struct inbox_entry more = {
+        .input = 1, .response_topic = {"topic", 5}, .correlation = {"id", 2}, .payload = {"payload", 7}};
+    struct buffer found = {0};
+    struct buffer again = {0};
+    struct inbox *inbox = open_inbox(plan);
+    if (inbox == NULL)
+        return;
+    uint64_t end = read_all(inbox, plan, UINT64_MAX, &found);
+    if (end != inbox_end(inbox))
+        log_panic("the end is at %" PRIu64 ", reading comes to %" PRIu64, inbox_end(inbox), end);
+    if (inbox_append(inbox, &more) != 0)
+        log_panic("nothing can be appended");
+    buffer_printf(&found, "%" PRIu64 " 1 topic id payload\n", end);
+    inbox_close(inbox);
+    if ((inbox = open_inbox(plan)) == NULL)
+        log_panic("the inbox does not open again");
+    read_all(inbox, plan, end, &again);
+    if (!span_equal(buffer_span(&found), buffer_span(&again)))
+        log_panic("the inbox holds something else when it is opened again");
+    inbox_close(inbox);
+    buffer_free(&found);
+    buffer_free(&again);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct plan plan = {0};
+    if (size > CONTENT_BYTES_MAX)
+        return 0;
+    make_dir();
+    empty_dir();
+    read_plan(span_at(data, size), &plan);
+    if (plan.content.len > 0) {
+        seal(plan.content.data, plan.content.data + plan.split);
+        seal(plan.content.data + plan.split, plan.content.data + plan.content.len);
+    }
+    write_file(BEGIN, plan.content.data, plan.first_end);
+    if (plan.split < plan.content.len)
+        write_file(BEGIN + plan.split, plan.content.data + plan.split, plan.content.len - plan.split);
+    check_inbox(&plan);
+    buffer_free(&plan.content);
+    return 0;
+}
