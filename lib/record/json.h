@@ -62,6 +62,9 @@ const struct json_member *json_find(const struct json_object *object, struct spa
  * JSON_STRING. */
 void json_unescape(const struct json_member *member, struct buffer *text);
 
+/* Append text, which may be any bytes, as a JSON string with quotes: what is no UTF-8 in it becomes U+FFFD, a byte each. */
+void json_add_any_text(struct buffer *out, struct span text);
+
 /* Whether the value is an integer literal: a number without fraction and exponent. */
 bool json_is_integer(const struct json_member *member);
 

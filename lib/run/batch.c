@@ -101,7 +101,7 @@ reject(struct process *process, unsigned input, enum reason reason, struct span 
     if (process->rejected_payload && payload.len > 0) {
         buffer_add_text(line, whole ? ",\"payload\":" : ",\"payload\":{");
         if (whole)
-            buffer_add_json_string(line, payload);
+            json_add_any_text(line, payload);
         else
             buffer_add_span(line, payload);
         buffer_add_text(line, whole ? "" : "}");

@@ -328,6 +328,33 @@ test_unescape(void **state)
     }
 }
 
+/* What was refused went into a rejection as it was: one that is no UTF-8 made it a text that no JSON reader takes. */
+static void
+bug_122_any_bytes_become_a_json_string(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t len;
+        const char *expected;
+    } cases[] = {
+        {TEXT(""), "\"\""},
+        {TEXT("a\"\\\0\x7f"), "\"a\\\"\\\\\\u0000\x7f\""},
+        {TEXT("\xc3\xa9\xf0\x9f\x98\x80"), "\"\xc3\xa9\xf0\x9f\x98\x80\""},
+        {TEXT("\xff" "a\xe9" "b"), "\"\xef\xbf\xbd" "a\xef\xbf\xbd" "b\""},
+        {TEXT("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {TEXT("\xf0\x9f\x98"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer out = {0};
+        char *copy = exact_copy(span_at(cases[i].text, cases[i].len));
+        json_add_any_text(&out, span_at(copy, cases[i].len));
+        assert_string_equal(buffer_text(&out), cases[i].expected);
+        buffer_free(&out);
+        free(copy);
+    }
+}
+
 static void
 test_int64(void **state)
 {
@@ -530,6 +557,7 @@ main(void)
         cmocka_unit_test(test_scan_limits_members),
         cmocka_unit_test(test_members_are_given_as_they_stand),
         cmocka_unit_test(test_unescape),
+        cmocka_unit_test(bug_122_any_bytes_become_a_json_string),
         cmocka_unit_test(test_int64),
         cmocka_unit_test(test_finite),
         cmocka_unit_test(test_canonical_number),
