@@ -31,7 +31,7 @@
 
 #define WINDOW_PAYLOADS 2000 /* without receipt: enough that batches grow */
 #define WINDOW_BYTES (16u << 20)
-#define SILENCE_S 120 /* without any receipt, on a busy machine with sanitizers */
+#define SILENCE_S 60 /* without any receipt, on a busy machine with sanitizers */
 #define PROGRESS_MS 5000
 
 #define MUTANTS 20    /* persons whose records are mutated */
@@ -156,8 +156,15 @@ wait_for_change(const char *what)
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += SILENCE_S;
-    if (pthread_cond_timedwait(&torture.changed, &torture.lock, &until) == ETIMEDOUT)
-        log_fatal("no %s in %d s", what, SILENCE_S);
+    if (pthread_cond_timedwait(&torture.changed, &torture.lock, &until) != ETIMEDOUT)
+        return;
+    uint64_t last = torture.sent - 1; /* not sent yet, if there is no room for it */
+    for (uint64_t number = last > WINDOW_PAYLOADS ? last - WINDOW_PAYLOADS : 0; number < last; number++) {
+        if (torture.waiting[number % WINDOW_PAYLOADS].bytes != 0)
+            log_error("payload %" PRIu64 " of %s has no receipt", number,
+                      record_kind_name(torture.waiting[number % WINDOW_PAYLOADS].kind));
+    }
+    log_fatal("no %s in %d s", what, SILENCE_S);
 }
 
 static void

@@ -51,7 +51,7 @@ CONF
     before=$(pids)
     listen "$rejected" -t 'gait/rejected/#'
     mkdir "$sent"
-    "$GAIT_BIN/torture-payloads" "$port" "$count" "$seed" "$sent" >"$work/sums" || give_up "not all have a receipt"
+    "$GAIT_BIN/torture-payloads" "$port" "$count" "$seed" "$sent" >"$work/sums" || { gait status; give_up "not all have a receipt"; }
     check "the pipeline comes to rest" wait_idle 300
 
     while read -r process kind; do
