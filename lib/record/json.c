@@ -532,12 +532,12 @@ json_unescape(const struct json_member *member, struct buffer *text)
 void
 json_add_any_text(struct buffer *out, struct span text)
 {
-    const char *end = text.at + text.len;
     struct buffer valid = {0};
-    for (const char *at = text.at; at < end;) {
-        size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, end);
+    for (size_t i = 0; i < text.len;) {
+        const char *at = text.at + i;
+        size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, text.at + text.len);
         buffer_add_span(&valid, length > 0 ? span_at(at, length) : span_of("\xef\xbf\xbd"));
-        at += length > 0 ? length : 1;
+        i += length > 0 ? length : 1;
     }
     buffer_add_json_string(out, buffer_span(&valid));
     buffer_free(&valid);

@@ -7,7 +7,7 @@ top=$(cd "$lib_dir/../.." && pwd)
 corpus=$top/tests/fuzz/corpus
 seed=${GAIT_SEED:-1}
 targets=(record config inbox link)
-declare -A mutations=([record]=$(choose 20000 2000000) [config]=$(choose 5000 300000) [inbox]=$(choose 2000 100000)
+declare -A mutations=([record]=$(choose 20000 2000000) [config]=$(choose 3000 300000) [inbox]=$(choose 1000 100000)
     [link]=$(choose 50000 5000000))
 
 # Whether libFuzzer is there.
@@ -33,7 +33,7 @@ replay() {
 fuzz() {
     mkdir -p "$work/found/$1"
     cp -r "$corpus/$1" "$work/corpus.$1"
-    if ! "$top/build-fuzz/bin/fuzz_$1" -seed="$seed" -max_total_time=60 -max_len=16384 -timeout=30 -print_final_stats=1 \
+    if ! "$top/build-fuzz/bin/fuzz_$1" -seed="$seed" -max_total_time=60 -max_len=1024 -timeout=30 -print_final_stats=1 \
         -artifact_prefix="$work/found/$1/" "$work/corpus.$1" >"$work/$1.log" 2>&1; then
         complain "$1"
         find "$work/found/$1" -type f -exec sh -c 'echo "the input, in base64:"; base64 "$1"' sh {} \; >&2
