@@ -12,12 +12,12 @@
 /* How much file_read asks for at a time. */
 #define READ_BYTES 16384
 
-/* Make one folder; one that is there already is fine. */
+/* Make one folder: 1, 0 it is there already, −1 with errno. */
 static int
 make_dir(const char *path)
 {
     if (mkdir(path, 0700) == 0)
-        return 0;
+        return 1;
     int saved = errno;
     struct stat info;
     /* Not only EEXIST: mkdir of a folder that is there also says EROFS or EACCES. */
@@ -30,25 +30,49 @@ make_dir(const char *path)
     return -1;
 }
 
+/* Make the names of path and of those above it durable, count of them. path is cut on the way. */
+static int
+sync_names(char *path, unsigned count)
+{
+    for (; count > 0; count--) {
+        /* Who may not read a folder has not made anything in it. */
+        if (file_sync_name(path) != 0 && errno != EACCES)
+            return -1;
+        char *slash = strrchr(path, '/');
+        while (slash != NULL && slash > path && slash[-1] == '/')
+            slash--;
+        if (slash == NULL || slash == path)
+            break;
+        *slash = '\0';
+    }
+    return 0;
+}
+
 int
 file_make_dirs(const char *path)
 {
     char part[PATH_MAX];
     size_t len = strlen(path);
+    unsigned made = 0;
+    int rc = 0;
     if (len == 0 || len >= sizeof part) {
         errno = len == 0 ? ENOENT : ENAMETOOLONG;
         return -1;
     }
     memcpy(part, path, len + 1);
-    for (size_t i = 1; i < len; i++) {
-        if (part[i] != '/')
+    while (len > 1 && part[len - 1] == '/')
+        part[--len] = '\0';
+    for (size_t i = 1; i <= len && rc >= 0; i++) {
+        if (i < len && part[i] != '/')
             continue;
         part[i] = '\0';
-        if (make_dir(part) != 0)
-            return -1;
-        part[i] = '/';
+        rc = make_dir(part);
+        made += rc == 1;
+        if (i < len)
+            part[i] = '/';
     }
-    return make_dir(part);
+    /* And the lowest that was there: whoever made it may have been killed before it could do this. */
+    return rc < 0 ? -1 : sync_names(part, made + 1);
 }
 
 int
@@ -142,6 +166,21 @@ fail:;
     buffer_free(&temporary);
     errno = saved;
     return -1;
+}
+
+int
+file_sync_name(const char *path)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    if (len >= sizeof dir) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(dir, path, len);
+    dir[len] = '\0';
+    return file_sync_dir(slash == NULL ? "." : len == 0 ? "/" : dir);
 }
 
 int

@@ -10,7 +10,8 @@
 
 #include "base/buffer.h"
 
-/* Make the folder path and those above it that are missing, mode 0700. 0, or -1 with errno. */
+/* Make the folder path and those above it that are missing, mode 0700; their names are durable then. 0, or -1 with
+ * errno. */
 int file_make_dirs(const char *path);
 
 /* Write all len bytes at offset. 0, or -1 with errno; part may be written then. */
@@ -28,5 +29,8 @@ int file_replace(const char *path, const char *text);
 
 /* Make a created, renamed or removed name in the folder at path durable. 0, or -1 with errno. */
 int file_sync_dir(const char *path);
+
+/* The same for the name path itself: sync the folder that it is in. */
+int file_sync_name(const char *path);
 
 #endif

@@ -112,22 +112,6 @@ fill_key(int fd)
     return result;
 }
 
-/* Make the folder entry of path durable: a key that is lost in a power cut would rename every person. */
-static int
-sync_parent(const char *path)
-{
-    char dir[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
-    if (len >= sizeof dir) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(dir, path, len);
-    dir[len] = '\0';
-    return file_sync_dir(slash == NULL ? "." : len == 0 ? "/" : dir);
-}
-
 /* Make the file at path with a random key, unless it is there by now. link, unlike rename, never replaces a file: of
  * two processes one makes it and both read that one's key. 0, or -1 with a line in the log. */
 static int
@@ -140,7 +124,7 @@ make_key(const char *path)
     errno = ENAMETOOLONG;
     if (len > 0 && (size_t)len < sizeof temporary)
         fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd >= 0 && fill_key(fd) == 0 && (link(temporary, path) == 0 || errno == EEXIST) && sync_parent(path) == 0)
+    if (fd >= 0 && fill_key(fd) == 0 && (link(temporary, path) == 0 || errno == EEXIST) && file_sync_name(path) == 0)
         result = 0;
     if (result != 0)
         log_error("key file %s can't be made: %s", path, strerror(errno));

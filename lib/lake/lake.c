@@ -275,20 +275,6 @@ date_of(int64_t now_ms, char *date)
     strftime(date, DATE_SIZE, "%Y-%m-%d", &utc);
 }
 
-/* Make the new names in path durable, and that of path itself and of the folders above it, up to the lake. */
-static int
-sync_dirs(struct lake *lake, char *path)
-{
-    for (;;) {
-        if (file_sync_dir(path) != 0)
-            return failed(lake, "sync", path);
-        char *slash = strrchr(path, '/');
-        if (slash == NULL || strlen(path) <= strlen(lake->parameters.dir))
-            return 0;
-        *slash = '\0';
-    }
-}
-
 /* Begin a new part of date. */
 static int
 begin_part(struct lake *lake, struct lake_table *table, const char *date)
@@ -308,7 +294,7 @@ begin_part(struct lake *lake, struct lake_table *table, const char *date)
     table->fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (table->fd < 0)
         return failed(lake, "make", file);
-    return sync_dirs(lake, path);
+    return file_sync_dir(path) == 0 ? 0 : failed(lake, "sync", path);
 }
 
 /* Write and sync what the transaction has for table. */

@@ -88,7 +88,9 @@ open_env(struct store *store)
          * power cuts NOSYNC left corrupt files, the default never did. */
         (rc = mdb_env_open(store->env, store->dir, MDB_NOTLS, 0600)) != 0 ||
         /* A killed process leaves its reader slot behind, which would keep pages from being used again. */
-        (rc = mdb_reader_check(store->env, &dead_readers)) != 0) {
+        (rc = mdb_reader_check(store->env, &dead_readers)) != 0 ||
+        /* LMDB syncs its file, but not the name. */
+        (rc = file_sync_dir(store->dir) == 0 ? 0 : errno) != 0) {
         mdb_env_close(store->env);
         store->env = NULL;
     }

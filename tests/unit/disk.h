@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -28,7 +29,8 @@ enum disk_deed {
     DISK_CREATE,   /* path is made (or opened to be made, if it exists) */
     DISK_RENAME,   /* path becomes to */
     DISK_REMOVE,   /* path goes */
-    DISK_MAKE_DIR
+    DISK_MAKE_DIR,
+    DISK_LINK      /* to is another name of path */
 };
 
 struct disk_call {
@@ -42,6 +44,7 @@ struct disk_call {
     int dir_fd; /* that path and to are relative to */
     const char *path;
     const char *to;
+    bool emptied; /* of a file that is opened to be made: what was in it goes */
 };
 
 /* Before a deed: 0 lets it happen, else it fails with that errno. */
@@ -49,6 +52,10 @@ static int (*disk_before)(const struct disk_call *call);
 
 /* After a deed that happened. */
 static void (*disk_after)(const struct disk_call *call);
+
+/* Give out room without taking it: in memory, files that are allocated in full would cost more than what is tested. Zeros
+ * in place work as on a disk's file system, then. */
+static bool disk_is_sparse;
 
 /* The absolute path of what fd is, or of name below dir_fd, in path. */
 __attribute__((unused)) static void
@@ -167,12 +174,26 @@ ftruncate(int fd, off_t length)
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_ftruncate, fd, length));
 }
 
+static inline long
+disk_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    struct stat status;
+
+    if (!disk_is_sparse || (mode & FALLOC_FL_PUNCH_HOLE) != 0)
+        return syscall(SYS_fallocate, fd, mode, offset, len);
+    if (fstat(fd, &status) != 0)
+        return -1;
+    if (mode != 0 && syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len) != 0)
+        return -1;
+    return offset + len > status.st_size ? syscall(SYS_ftruncate, fd, offset + len) : 0;
+}
+
 int
 fallocate(int fd, int mode, off_t offset, off_t len)
 {
     const struct disk_call call = {.deed = mode == 0 ? DISK_ALLOCATE : DISK_ZERO, .fd = fd, .offset = (uint64_t)offset,
                                    .len = (uint64_t)len};
-    return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_fallocate, fd, mode, offset, len));
+    return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, disk_fallocate(fd, mode, offset, len));
 }
 
 int
@@ -191,7 +212,8 @@ openat(int dir_fd, const char *path, int flags, ...)
     va_end(args);
     if ((flags & O_CREAT) == 0)
         return (int)syscall(SYS_openat, dir_fd, path, flags, mode);
-    const struct disk_call call = {.deed = DISK_CREATE, .fd = -1, .dir_fd = dir_fd, .path = path};
+    const struct disk_call call = {.deed = DISK_CREATE, .fd = -1, .dir_fd = dir_fd, .path = path,
+                                   .emptied = (flags & O_TRUNC) != 0};
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_openat, dir_fd, path, flags, mode));
 }
 
@@ -230,6 +252,27 @@ int
 unlink(const char *path)
 {
     return unlinkat(AT_FDCWD, path, 0);
+}
+
+int
+link(const char *path, const char *to)
+{
+    const struct disk_call call = {.deed = DISK_LINK, .fd = -1, .dir_fd = AT_FDCWD, .path = path, .to = to};
+    return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, to, 0));
+}
+
+int
+mkostemp(char *path, int flags)
+{
+    char *random = path + strlen(path) - 6;
+    static unsigned number; /* its names need not be guessed by nobody, only be free */
+    int fd;
+
+    do {
+        snprintf(random, 7, "%06u", number++ % 1000000);
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | flags, 0600);
+    } while (fd < 0 && errno == EEXIST);
+    return fd;
 }
 
 int

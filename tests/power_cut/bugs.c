@@ -1,0 +1,146 @@
+#include "bugs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../unit/scratch_dir.h"
+#include "base/file.h"
+#include "cut.h"
+#include "store/store.h"
+#include "tape.h"
+
+/* What the module at hand does below scratch/run is recorded; states are built below scratch/cut. */
+
+static char scratch[SCRATCH_DIR_SIZE];
+static char run[100];
+static struct tape tape;
+static struct cut *cut;
+static int64_t clock_ms;
+
+static unsigned
+one_group(const char *path)
+{
+    (void)path;
+    return 0;
+}
+
+static int
+begin(void **state)
+{
+    (void)state;
+    scratch_dir_make(scratch);
+    snprintf(run, sizeof run, "%s/run", scratch);
+    return mkdir(run, 0700);
+}
+
+static int
+end(void **state)
+{
+    (void)state;
+    tape_end();
+    tape_watch(NULL);
+    cut_free(cut);
+    cut = NULL;
+    tape_free(&tape);
+    scratch_dir_remove(scratch);
+    return 0;
+}
+
+static const char *
+below(const char *folder, const char *name)
+{
+    static char path[500];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void
+start_tape(void)
+{
+    tape_begin(&tape, run, one_group, &clock_ms);
+}
+
+/* From here on the power is cut, in what is on the tape. */
+static void
+stop_tape(void)
+{
+    char dir[100];
+
+    tape_end();
+    snprintf(dir, sizeof dir, "%s/cut", scratch);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    cut = cut_new(&tape, dir);
+}
+
+static void
+leave(enum cut_way way, unsigned one)
+{
+    enum cut_way ways[GROUPS_MAX];
+
+    for (unsigned i = 0; i < GROUPS_MAX; i++)
+        ways[i] = way;
+    tape_watch(NULL);
+    cut_choose(cut, ways, one);
+    cut_clear(cut);
+    cut_build(cut, "");
+    tape_watch(cut_touched);
+}
+
+static bool
+is_left(const char *name)
+{
+    return access(below(cut_root(cut), name), F_OK) == 0;
+}
+
+/* Nobody synced the folders that a process makes: with them went the state of whoever had sent receipts already. Here the
+ * first folder was made by one who was killed before it could sync its name. */
+static void
+bug_140_folders_have_their_names_for_good(void **state)
+{
+    (void)state;
+    start_tape();
+    assert_int_equal(mkdir(below(run, "a"), 0700), 0);
+    assert_int_equal(file_make_dirs(below(run, "a/b/c")), 0);
+    stop_tape();
+    cut_go(cut, tape.event_count - 1);
+    leave(CUT_NONE, 0);
+    assert_true(is_left("a/b/c"));
+}
+
+/* Neither did anybody sync the name of the file that LMDB makes. */
+static void
+bug_140_a_store_has_its_name_for_good(void **state)
+{
+    (void)state;
+    start_tape();
+    struct store *store = store_open(below(run, "store"), 1 << 20);
+    assert_true(store_table(store, "t") >= 0);
+    store_close(store);
+    stop_tape();
+    cut_go(cut, tape.event_count - 1);
+    leave(CUT_NONE, 0);
+    assert_true(is_left("store/data.mdb"));
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int
+bugs_run(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(bug_140_folders_have_their_names_for_good),
+        EACH(bug_140_a_store_has_its_name_for_good),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
