@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -72,12 +75,44 @@ failed(struct store *store, const char *what, int rc)
     return -1;
 }
 
+/* A new file is two pages that nobody has synced yet, and a power cut may leave anything in their place. The first commit
+ * makes it longer, and both are synced before that (below): a file of two pages never held anything. */
+static int
+remove_unborn(const char *dir)
+{
+    struct buffer path = {0};
+    struct stat status;
+    int rc = 0;
+
+    buffer_printf(&path, "%s/data.mdb", dir);
+    if (stat(buffer_text(&path), &status) == 0 && status.st_size <= 2 * sysconf(_SC_PAGESIZE) &&
+        unlink(buffer_text(&path)) != 0)
+        rc = errno;
+    buffer_free(&path);
+    return rc;
+}
+
+/* What mdb_env_open may have made is durable then, and so is its name. */
+static int
+sync_new(struct store *store)
+{
+    MDB_envinfo info;
+    int rc;
+
+    if ((rc = mdb_env_info(store->env, &info)) != 0 ||
+        (info.me_last_txnid == 0 && (rc = mdb_env_sync(store->env, 1)) != 0))
+        return rc;
+    return file_sync_dir(store->dir) == 0 ? 0 : errno;
+}
+
 static int
 open_env(struct store *store)
 {
     int dead_readers;
     int rc;
 
+    if ((rc = remove_unborn(store->dir)) != 0)
+        return rc;
     if ((rc = mdb_env_create(&store->env)) != 0) {
         store->env = NULL;
         return rc;
@@ -88,9 +123,7 @@ open_env(struct store *store)
          * power cuts NOSYNC left corrupt files, the default never did. */
         (rc = mdb_env_open(store->env, store->dir, MDB_NOTLS, 0600)) != 0 ||
         /* A killed process leaves its reader slot behind, which would keep pages from being used again. */
-        (rc = mdb_reader_check(store->env, &dead_readers)) != 0 ||
-        /* LMDB syncs its file, but not the name. */
-        (rc = file_sync_dir(store->dir) == 0 ? 0 : errno) != 0) {
+        (rc = mdb_reader_check(store->env, &dead_readers)) != 0 || (rc = sync_new(store)) != 0) {
         mdb_env_close(store->env);
         store->env = NULL;
     }
