@@ -49,6 +49,8 @@ struct inbox {
     int append_fd;
     uint64_t append_end; /* up to here there is room in the file that is appended to */
     bool spare;
+    unsigned named;        /* files that were given their names, and how many of these are durable */
+    unsigned named_synced;
     struct buffer entry; /* being appended */
 
     /* Reading: one thread only. */
@@ -117,10 +119,16 @@ begin_file(struct inbox *inbox, uint64_t begin)
 
     if (inbox->file_count == FILES_MAX || (!inbox->spare && make_spare(inbox) != 0))
         return -1;
+    /* If a power cut left this file its name and the one before it none, what is not worked of that would seem to have
+     * been removed, which is refused. Mostly inbox_has_room has done it. */
+    if (inbox->named_synced != inbox->named && fsync(inbox->dir_fd) != 0)
+        return -1;
+    inbox->named_synced = inbox->named;
     name_of(begin, name);
     if (renameat(inbox->dir_fd, SPARE, inbox->dir_fd, name) != 0)
         return -1;
     inbox->spare = false;
+    inbox->named++;
     int fd = openat(inbox->dir_fd, name, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -239,6 +247,7 @@ inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payl
         log_fatal("out of memory");
     pthread_mutex_init(&inbox->lock, NULL);
     inbox->dir_fd = inbox->append_fd = inbox->read_fd = -1;
+    inbox->named = 1; /* those that are there: who named them may have been killed before the sync */
     inbox->file_bytes = 2 * largest > FILE_BYTES_MIN ? 2 * largest : FILE_BYTES_MIN;
     inbox->bytes_max = bytes_max;
     if ((inbox->dir = strdup(dir)) == NULL)
@@ -477,6 +486,13 @@ inbox_has_room(struct inbox *inbox)
     pthread_mutex_lock(&inbox->lock);
     bool room = (inbox->spare || make_spare(inbox) == 0) && inbox->end - inbox->released < inbox->bytes_max &&
                 inbox->file_count + 1 < FILES_MAX; /* one for what is under way */
+    const unsigned named = inbox->named;
+    const bool synced = inbox->named_synced == named;
+    pthread_mutex_unlock(&inbox->lock);
+    if (synced || fsync(inbox->dir_fd) != 0) /* not with the lock: what arrives need not wait for it */
+        return room;
+    pthread_mutex_lock(&inbox->lock);
+    inbox->named_synced = named;
     pthread_mutex_unlock(&inbox->lock);
     return room;
 }

@@ -16,6 +16,7 @@
 #include "../unit/scratch_dir.h"
 #include "base/file.h"
 #include "cut.h"
+#include "run/inbox.h"
 #include "store/store.h"
 #include "tape.h"
 
@@ -175,6 +176,50 @@ bug_141_a_store_opens_that_was_just_being_made(void **state)
     cut_everywhere(store_opens);
 }
 
+#define PAYLOAD_BYTES (1u << 20)
+
+static void
+append(struct inbox *inbox, char letter, size_t len)
+{
+    static char payload[PAYLOAD_BYTES];
+    const struct inbox_entry entry = {.payload = span_at(payload, len)};
+
+    memset(payload, letter, len);
+    assert_int_equal(inbox_append(inbox, &entry), 0);
+}
+
+static struct inbox *
+open_inbox(const char *folder, uint64_t position)
+{
+    struct inbox *inbox = inbox_open(below(folder, "inbox"), position, UINT64_C(1) << 30, PAYLOAD_BYTES);
+    assert_non_null(inbox);
+    assert_true(inbox_has_room(inbox));
+    return inbox;
+}
+
+static void
+inbox_opens(void)
+{
+    inbox_close(open_inbox(cut_root(cut), 0));
+}
+
+/* The name of a file could be lost and that of the next one kept: then the inbox looked as if somebody had removed what was
+ * not worked yet, and was refused. */
+static void
+bug_142_an_inbox_opens_whichever_names_are_lost(void **state)
+{
+    (void)state;
+    start_tape();
+    struct inbox *inbox = open_inbox(run, 0);
+    for (unsigned i = 0; i < 9; i++) { /* three or so fill a file */
+        append(inbox, 'a', PAYLOAD_BYTES);
+        assert_true(i % 2 == 0 || inbox_has_room(inbox));
+    }
+    inbox_close(inbox);
+    stop_tape();
+    cut_everywhere(inbox_opens);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int
@@ -184,6 +229,7 @@ bugs_run(void)
         EACH(bug_140_folders_have_their_names_for_good),
         EACH(bug_140_a_store_has_its_name_for_good),
         EACH(bug_141_a_store_opens_that_was_just_being_made),
+        EACH(bug_142_an_inbox_opens_whichever_names_are_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
