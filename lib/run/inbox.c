@@ -177,17 +177,99 @@ list_files(struct inbox *inbox)
     return 0;
 }
 
-/* A spare that was being made when the process died may be short. */
-static void
-check_spare(struct inbox *inbox)
+static int
+read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
+{
+    char name[NAME_SIZE];
+
+    if (inbox->read_fd < 0 || inbox->read_file != file) {
+        if (inbox->read_fd >= 0)
+            close(inbox->read_fd);
+        name_of(file, name);
+        inbox->read_fd = openat(inbox->dir_fd, name, O_RDONLY | O_CLOEXEC);
+        inbox->read_file = file;
+    }
+    buffer_clear(&inbox->ahead);
+    inbox->ahead_at = position;
+    ssize_t got = inbox->read_fd < 0
+                      ? -1
+                      : file_read_at(inbox->read_fd, buffer_reserve(&inbox->ahead, want), want, position - file);
+    if (got < 0) {
+        log_error("inbox: can't read %s at %" PRIu64 ": %s", inbox->dir, position, strerror(errno));
+        return -1;
+    }
+    inbox->ahead.len = (size_t)got;
+    return 0;
+}
+
+/* What is read ahead at position, as far as it goes. */
+static struct span
+ahead_from(const struct inbox *inbox, uint64_t position)
+{
+    if (position < inbox->ahead_at || position >= inbox->ahead_at + inbox->ahead.len)
+        return (struct span){0};
+    size_t skip = (size_t)(position - inbox->ahead_at);
+    return span_at(inbox->ahead.data + skip, inbox->ahead.len - skip);
+}
+
+/* The whole entry at position, of a file with there more bytes in it: len 0 if it is damaged. −1 with a line in the log if
+ * it can't be read. */
+static int
+entry_at(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t there, struct span *entry)
+{
+    size_t want = READ_BYTES;
+
+    *entry = ahead_from(inbox, position);
+    for (;;) {
+        size_t whole = entry->len < PREFIX_BYTES ? SIZE_MAX : PREFIX_BYTES + (size_t)bytes_get_u32(entry->at);
+        if (whole <= entry->len || entry->len == there)
+            break;
+        if (whole != SIZE_MAX && whole > want)
+            want = whole;
+        if (want > there)
+            want = (size_t)there;
+        if (read_ahead(inbox, file, position, want) != 0)
+            return -1;
+        *entry = ahead_from(inbox, position);
+        if (entry->len < want) /* the file is shorter than it was made: what is whole before its end counts */
+            break;
+    }
+    entry->len = whole_entry(*entry);
+    return 0;
+}
+
+/* Let nothing but zeros stand behind at in fd, up to its full size: what stood there must not look like an entry to the
+ * next recovery. In place where the file system can, so that the room is not lost to somebody else on a full disk; else
+ * cut, and allocate again. */
+static int
+zero_behind(const struct inbox *inbox, int fd, uint64_t at)
 {
     struct stat status;
 
-    if (inbox->spare && (fstatat(inbox->dir_fd, SPARE, &status, 0) != 0 ||
-                         (uint64_t)status.st_size != inbox->file_bytes)) {
+    if (fstat(fd, &status) != 0)
+        return -1;
+    if (at < inbox->file_bytes && (uint64_t)status.st_size == inbox->file_bytes &&
+        fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(inbox->file_bytes - at)) == 0)
+        return 0;
+    if (ftruncate(fd, (off_t)at) != 0)
+        return -1;
+    errno = at < inbox->file_bytes ? posix_fallocate(fd, (off_t)at, (off_t)(inbox->file_bytes - at)) : 0;
+    return errno == 0 ? 0 : -1;
+}
+
+/* A spare that was being made when the process died may be short. And it may have been in use: a power cut can leave a
+ * file its old name, and what was written to it under the new one. */
+static void
+check_spare(struct inbox *inbox)
+{
+    if (!inbox->spare)
+        return;
+    int fd = openat(inbox->dir_fd, SPARE, O_RDWR | O_CLOEXEC);
+    inbox->spare = fd >= 0 && zero_behind(inbox, fd, 0) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (!inbox->spare)
         unlinkat(inbox->dir_fd, SPARE, 0);
-        inbox->spare = false;
-    }
 }
 
 /* Find the end of the last file: behind its last whole entry, looking from position on (what is before it may be wiped).
@@ -197,44 +279,30 @@ find_end(struct inbox *inbox, uint64_t position)
 {
     const uint64_t begin = inbox->files[inbox->file_count - 1];
     char name[NAME_SIZE];
-    struct buffer content = {0};
     struct stat status;
-    size_t length;
-    size_t at = position > begin ? (size_t)(position - begin) : 0;
+    struct span entry;
 
     name_of(begin, name);
     if ((inbox->append_fd = openat(inbox->dir_fd, name, O_RDWR | O_CLOEXEC)) < 0 ||
         fstat(inbox->append_fd, &status) != 0)
         return -1;
-    const size_t size = (size_t)status.st_size;
-    ssize_t got = file_read_at(inbox->append_fd, buffer_reserve(&content, size), size, 0);
-    if (got < 0)
-        return -1;
-    if (at > (size_t)got)
-        at = (size_t)got;
-    while ((length = whole_entry(span_at(content.data + at, (size_t)got - at))) > 0)
-        at += length;
-    inbox->end = begin + at;
+    const uint64_t end = begin + (uint64_t)status.st_size;
+    inbox->end = position < begin ? begin : position < end ? position : end;
+    do {
+        if (entry_at(inbox, begin, inbox->end, end - inbox->end, &entry) != 0)
+            return -1;
+        inbox->end += entry.len;
+    } while (entry.len > 0);
+    buffer_clear(&inbox->ahead); /* not what stands there from now on */
     inbox->append_end = begin + inbox->file_bytes;
-    buffer_free(&content);
-    /* Zero it: whatever stood there must not look like an entry to the next recovery. In place where the file system can,
-     * so that the room is not lost to somebody else on a full disk; else cut, and allocate again. */
-    if (at < inbox->file_bytes && size == inbox->file_bytes &&
-        fallocate(inbox->append_fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(inbox->file_bytes - at)) == 0)
+    if (zero_behind(inbox, inbox->append_fd, inbox->end - begin) == 0)
         return 0;
-    if (ftruncate(inbox->append_fd, (off_t)at) != 0)
+    if (errno != ENOSPC && errno != EDQUOT)
         return -1;
-    if (at < inbox->file_bytes)
-        errno = posix_fallocate(inbox->append_fd, (off_t)at, (off_t)(inbox->file_bytes - at));
-    else
-        errno = 0;
     /* Somebody else has the room now. What is in the file can be worked all the same; it goes on in another one, and until
      * that can be made inbox_has_room says no. */
-    if (errno == ENOSPC || errno == EDQUOT) {
-        inbox->append_end = inbox->end;
-        return 0;
-    }
-    return errno == 0 ? 0 : -1;
+    inbox->append_end = inbox->end;
+    return 0;
 }
 
 struct inbox *
@@ -350,67 +418,6 @@ file_of(struct inbox *inbox, uint64_t position, uint64_t *next, bool *last)
     *last = i + 1 == inbox->file_count;
     *next = *last ? inbox->end : inbox->files[i + 1];
     return inbox->files[i];
-}
-
-static int
-read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
-{
-    char name[NAME_SIZE];
-
-    if (inbox->read_fd < 0 || inbox->read_file != file) {
-        if (inbox->read_fd >= 0)
-            close(inbox->read_fd);
-        name_of(file, name);
-        inbox->read_fd = openat(inbox->dir_fd, name, O_RDONLY | O_CLOEXEC);
-        inbox->read_file = file;
-    }
-    buffer_clear(&inbox->ahead);
-    inbox->ahead_at = position;
-    ssize_t got = inbox->read_fd < 0
-                      ? -1
-                      : file_read_at(inbox->read_fd, buffer_reserve(&inbox->ahead, want), want, position - file);
-    if (got < 0) {
-        log_error("inbox: can't read %s at %" PRIu64 ": %s", inbox->dir, position, strerror(errno));
-        return -1;
-    }
-    inbox->ahead.len = (size_t)got;
-    return 0;
-}
-
-/* What is read ahead at position, as far as it goes. */
-static struct span
-ahead_from(const struct inbox *inbox, uint64_t position)
-{
-    if (position < inbox->ahead_at || position >= inbox->ahead_at + inbox->ahead.len)
-        return (struct span){0};
-    size_t skip = (size_t)(position - inbox->ahead_at);
-    return span_at(inbox->ahead.data + skip, inbox->ahead.len - skip);
-}
-
-/* The whole entry at position, of a file with there more bytes in it: len 0 if it is damaged. −1 with a line in the log if
- * it can't be read. */
-static int
-entry_at(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t there, struct span *entry)
-{
-    size_t want = READ_BYTES;
-
-    *entry = ahead_from(inbox, position);
-    for (;;) {
-        size_t whole = entry->len < PREFIX_BYTES ? SIZE_MAX : PREFIX_BYTES + (size_t)bytes_get_u32(entry->at);
-        if (whole <= entry->len || entry->len == there)
-            break;
-        if (whole != SIZE_MAX && whole > want)
-            want = whole;
-        if (want > there)
-            want = (size_t)there;
-        if (read_ahead(inbox, file, position, want) != 0)
-            return -1;
-        *entry = ahead_from(inbox, position);
-        if (entry->len < want) /* the file is shorter than it was made: what is whole before its end counts */
-            break;
-    }
-    entry->len = whole_entry(*entry);
-    return 0;
 }
 
 int

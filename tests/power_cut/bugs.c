@@ -220,6 +220,34 @@ bug_142_an_inbox_opens_whichever_names_are_lost(void **state)
     cut_everywhere(inbox_opens);
 }
 
+/* A file could keep its old name, "spare", with what was written to it under its new one: when it was used again, and the
+ * process was killed then, it took in once more what it had taken in before, perhaps long ago. */
+static void
+bug_143_a_spare_that_was_in_use_is_empty(void **state)
+{
+    struct inbox_entry entry;
+
+    (void)state;
+    start_tape();
+    struct inbox *inbox = inbox_open(below(run, "inbox"), 0, UINT64_C(1) << 30, PAYLOAD_BYTES);
+    assert_non_null(inbox);
+    append(inbox, 'a', 100);
+    uint64_t end_at = inbox_end(inbox);
+    inbox_close(inbox);
+    stop_tape();
+    unsigned renamed = tape.begin;
+    while (tape.events[renamed].kind != EVENT_NAMES || tape.events[renamed].from == NULL)
+        renamed++;
+    cut_go(cut, tape.event_count - 1);
+    leave(CUT_DROP, renamed);
+    assert_true(is_left("inbox/spare"));
+    for (unsigned times = 2; times > 0; times--) { /* what came is worked, and nothing comes any more */
+        inbox = open_inbox(cut_root(cut), end_at);
+        assert_int_equal(inbox_read(inbox, &end_at, &entry), 0);
+        inbox_close(inbox);
+    }
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int
@@ -230,6 +258,7 @@ bugs_run(void)
         EACH(bug_140_a_store_has_its_name_for_good),
         EACH(bug_141_a_store_opens_that_was_just_being_made),
         EACH(bug_142_an_inbox_opens_whichever_names_are_lost),
+        EACH(bug_143_a_spare_that_was_in_use_is_empty),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
