@@ -250,11 +250,11 @@ zero_behind(const struct inbox *inbox, int fd, uint64_t at)
         return -1;
     if (at < inbox->file_bytes && (uint64_t)status.st_size == inbox->file_bytes &&
         fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(inbox->file_bytes - at)) == 0)
-        return 0;
+        return fdatasync(fd);
     if (ftruncate(fd, (off_t)at) != 0)
         return -1;
     errno = at < inbox->file_bytes ? posix_fallocate(fd, (off_t)at, (off_t)(inbox->file_bytes - at)) : 0;
-    return errno == 0 ? 0 : -1;
+    return errno == 0 ? fdatasync(fd) : -1;
 }
 
 /* A spare that was being made when the process died may be short. And it may have been in use: a power cut can leave a

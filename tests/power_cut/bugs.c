@@ -248,6 +248,38 @@ bug_143_a_spare_that_was_in_use_is_empty(void **state)
     }
 }
 
+/* What had been cut off behind a torn entry could come back, in its place behind what was appended since. */
+static void
+bug_144_what_was_cut_off_does_not_come_back(void **state)
+{
+    const size_t page = PAGE_BYTES - 17; /* with its head, an entry of one page */
+    const char zeros[PAGE_BYTES] = {0};
+
+    (void)state;
+    struct inbox *inbox = open_inbox(run, 0);
+    append(inbox, 'a', page);
+    append(inbox, 'b', page);
+    append(inbox, 'c', page);
+    inbox_close(inbox);
+    const int fd = open(below(run, "inbox/0000000000000000"), O_WRONLY);
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, PAGE_BYTES), sizeof zeros);
+    close(fd);
+
+    start_tape();
+    inbox = open_inbox(run, 0);
+    assert_int_equal(inbox_end(inbox), PAGE_BYTES);
+    append(inbox, 'd', page);
+    inbox_close(inbox);
+    stop_tape();
+    cut_go(cut, tape.event_count - 1);
+    for (unsigned one = tape.begin; one < tape.event_count; one++) {
+        leave(CUT_DROP, one);
+        inbox = open_inbox(cut_root(cut), 0);
+        assert_true(inbox_end(inbox) <= 2 * PAGE_BYTES);
+        inbox_close(inbox);
+    }
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int
@@ -259,6 +291,7 @@ bugs_run(void)
         EACH(bug_141_a_store_opens_that_was_just_being_made),
         EACH(bug_142_an_inbox_opens_whichever_names_are_lost),
         EACH(bug_143_a_spare_that_was_in_use_is_empty),
+        EACH(bug_144_what_was_cut_off_does_not_come_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
