@@ -15,6 +15,7 @@
 
 #include "../unit/scratch_dir.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "cut.h"
 #include "run/inbox.h"
 #include "store/store.h"
@@ -280,6 +281,27 @@ bug_144_what_was_cut_off_does_not_come_back(void **state)
     }
 }
 
+/* A process could work with a key that another one had just made, and not yet synced the name of: after a power cut there
+ * was another key, and every row another name. */
+static void
+bug_145_a_key_has_its_name_for_good_before_it_is_used(void **state)
+{
+    const char bytes[HASH_KEY_BYTES] = "somebody else's";
+    struct hash_key key;
+
+    (void)state;
+    start_tape();
+    const int fd = open(below(run, "key"), O_WRONLY | O_CREAT, 0400);
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    assert_int_equal(fsync(fd), 0);
+    close(fd);
+    assert_int_equal(hash_key_file(below(run, "key"), &key), 0);
+    stop_tape();
+    cut_go(cut, tape.event_count - 1);
+    leave(CUT_NONE, 0);
+    assert_true(is_left("key"));
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int
@@ -292,6 +314,7 @@ bugs_run(void)
         EACH(bug_142_an_inbox_opens_whichever_names_are_lost),
         EACH(bug_143_a_spare_that_was_in_use_is_empty),
         EACH(bug_144_what_was_cut_off_does_not_come_back),
+        EACH(bug_145_a_key_has_its_name_for_good_before_it_is_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
