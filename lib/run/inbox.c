@@ -47,7 +47,6 @@ struct inbox {
     uint64_t released;
     uint64_t wiped; /* everything before this is gone from the files */
     int append_fd;
-    uint64_t append_end; /* up to here there is room in the file that is appended to */
     bool spare;
     unsigned named;        /* files that were given their names, and how many of these are durable */
     unsigned named_synced;
@@ -135,11 +134,8 @@ begin_file(struct inbox *inbox, uint64_t begin)
     if (inbox->append_fd >= 0)
         close(inbox->append_fd);
     inbox->append_fd = fd;
-    /* An empty file without room has been replaced by one of the same name. */
-    if (inbox->file_count == 0 || inbox->files[inbox->file_count - 1] != begin)
-        inbox->files[inbox->file_count++] = begin;
+    inbox->files[inbox->file_count++] = begin;
     inbox->end = begin;
-    inbox->append_end = begin + inbox->file_bytes;
     return 0;
 }
 
@@ -238,9 +234,21 @@ entry_at(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t there, 
     return 0;
 }
 
+static int
+write_zeros(int fd, uint64_t at, uint64_t end)
+{
+    static const char zeros[1 << 16];
+
+    for (; at < end; at += sizeof zeros) {
+        if (file_write_at(fd, zeros, end - at < sizeof zeros ? (size_t)(end - at) : sizeof zeros, at) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Let nothing but zeros stand behind at in fd, up to its full size: what stood there must not look like an entry to the
- * next recovery. In place where the file system can, so that the room is not lost to somebody else on a full disk; else
- * cut, and allocate again. */
+ * next recovery. In place, so that the room is not lost to somebody else on a full disk; only a file that is short is cut,
+ * and its room allocated again. */
 static int
 zero_behind(const struct inbox *inbox, int fd, uint64_t at)
 {
@@ -248,13 +256,14 @@ zero_behind(const struct inbox *inbox, int fd, uint64_t at)
 
     if (fstat(fd, &status) != 0)
         return -1;
-    if (at < inbox->file_bytes && (uint64_t)status.st_size == inbox->file_bytes &&
-        fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(inbox->file_bytes - at)) == 0)
-        return fdatasync(fd);
+    if (at < inbox->file_bytes && (uint64_t)status.st_size == inbox->file_bytes)
+        return fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(inbox->file_bytes - at)) == 0
+                   ? 0
+                   : write_zeros(fd, at, inbox->file_bytes);
     if (ftruncate(fd, (off_t)at) != 0)
         return -1;
     errno = at < inbox->file_bytes ? posix_fallocate(fd, (off_t)at, (off_t)(inbox->file_bytes - at)) : 0;
-    return errno == 0 ? fdatasync(fd) : -1;
+    return errno == 0 ? 0 : -1;
 }
 
 /* A spare that was being made when the process died may be short. And it may have been in use: a power cut can leave a
@@ -294,15 +303,7 @@ find_end(struct inbox *inbox, uint64_t position)
         inbox->end += entry.len;
     } while (entry.len > 0);
     buffer_clear(&inbox->ahead); /* not what stands there from now on */
-    inbox->append_end = begin + inbox->file_bytes;
-    if (zero_behind(inbox, inbox->append_fd, inbox->end - begin) == 0)
-        return 0;
-    if (errno != ENOSPC && errno != EDQUOT)
-        return -1;
-    /* Somebody else has the room now. What is in the file can be worked all the same; it goes on in another one, and until
-     * that can be made inbox_has_room says no. */
-    inbox->append_end = inbox->end;
-    return 0;
+    return zero_behind(inbox, inbox->append_fd, inbox->end - begin);
 }
 
 struct inbox *
@@ -393,7 +394,7 @@ inbox_append(struct inbox *inbox, const struct inbox_entry *entry)
     pthread_mutex_lock(&inbox->lock);
     encode_entry(entry, &inbox->entry);
     uint64_t begin = inbox->files[inbox->file_count - 1];
-    if (inbox->end + inbox->entry.len > inbox->append_end) {
+    if (inbox->end + inbox->entry.len > begin + inbox->file_bytes) {
         if (inbox->entry.len > inbox->file_bytes || begin_file(inbox, inbox->end) != 0)
             goto done;
         begin = inbox->end;

@@ -769,7 +769,7 @@ on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept(void **state)
     assert_int_equal(umount(dir), 0);
 }
 
-/* A full file system that can't zero in place, as tmpfs: what was cut off behind the last entry is not given back. */
+/* A full file system that can't make a hole of zeros, as tmpfs: whatever is given back is lost to somebody else. */
 static int
 refuse_room(const struct disk_call *call)
 {
@@ -777,7 +777,7 @@ refuse_room(const struct disk_call *call)
 }
 
 static void
-bug_104_on_a_full_disk_it_opens_and_goes_on_in_another_file(void **state)
+bug_104_on_a_full_disk_it_opens_and_goes_on(void **state)
 {
     char spare[128];
     (void)state;
@@ -805,9 +805,8 @@ bug_104_on_a_full_disk_it_opens_and_goes_on_in_another_file(void **state)
             disk_before = NULL;
         assert_true(inbox_has_room(inbox));
         append_numbered(inbox, count, 100);
-        assert_int_equal(inbox_has_room(inbox), !has_spare);
-        disk_before = NULL;
         assert_true(inbox_has_room(inbox));
+        disk_before = NULL;
         append_numbered(inbox, count + 1, 100);
         inbox_close(inbox);
 
@@ -918,7 +917,7 @@ main(void)
         TEST(there_is_no_room_beyond_bytes_max_until_something_is_released),
         TEST(there_is_no_room_when_there_are_too_many_files),
         TEST(on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept),
-        TEST(bug_104_on_a_full_disk_it_opens_and_goes_on_in_another_file),
+        TEST(bug_104_on_a_full_disk_it_opens_and_goes_on),
         TEST(one_thread_appends_while_another_reads_and_releases),
     };
     hash_init();
