@@ -397,6 +397,21 @@ add_times(const char *text, unsigned times)
         buffer_add_text(&torture.payload, text);
 }
 
+/* A record with something nested in it, about as deep as is allowed. */
+static void
+make_nested(enum record_kind kind)
+{
+    bool array = dice_roll(&torture.dice, 2) == 0;
+    unsigned depth = 1 + dice_roll(&torture.dice, 40);
+    buffer_add_text(&torture.payload, "{\"more\":");
+    add_times(array ? "[" : "{\"a\":", depth);
+    buffer_add_text(&torture.payload, array ? "" : "0");
+    add_times(array ? "]" : "}", depth - (dice_roll(&torture.dice, 10) == 0));
+    buffer_add_byte(&torture.payload, ',');
+    write_plain(kind);
+    buffer_add(&torture.payload, torture.record.data + 1, torture.record.len - 1);
+}
+
 /* One that is large: a string, a payload, more records than any transaction wants, depth. */
 static void
 make_large(enum record_kind kind)
@@ -454,7 +469,9 @@ make_payload(enum record_kind kind)
         make_small();
     } else if (percent < 48) {
         make_noise();
-    } else if (percent < 52) {
+    } else if (percent < 50) {
+        make_nested(kind);
+    } else if (percent < 54) {
         write_plain((enum record_kind)dice_roll(&torture.dice, KINDS));
         add_record();
     } else {
