@@ -55,7 +55,8 @@ CONF
     check "the pipeline comes to rest" wait_idle 300
 
     while read -r process kind; do
-        check "$process counts what the receipts say" equal "$(grep "^$kind " "$work/sums")" "$(sums "$process" "$kind")"
+        check "$process counts what the receipts say" \
+            equal "$(grep "^$kind " "$work/sums")" "$(sums "$process" "$kind")"
     done <<'LANDINGS'
 customer-trusted customer
 accelerometer-trusted accelerometer
