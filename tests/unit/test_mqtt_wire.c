@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <inttypes.h>
 #include <pthread.h>
 
 #include "base/buffer.h"
@@ -229,6 +230,71 @@ test_plain_message_has_no_properties(void **state)
     assert_int_equal(seat->watcher.last.sequence, 0);
     assert_int_equal(seat->watcher.last.correlation.len, 0);
     assert_int_equal(seat->watcher.last.delivery, WIRE_AT_MOST_ONCE);
+    leave(seat);
+}
+
+/* What anybody may write into the properties of a link. Published by somebody else's client: ours can't. */
+static const struct {
+    const char *properties[6]; /* name and value by turns */
+    uint64_t epoch;
+    uint64_t sequence;
+} link_properties[] = {
+    {{"epoch", "0000000000000001", "sequence", "1"}, 1, 1},
+    {{"epoch", "ffffffffffffffff", "sequence", "18446744073709551615"}, UINT64_MAX, UINT64_MAX},
+    {{"sequence", "12", "other", "7", "epoch", "00000000000000a0"}, 0xa0, 12},
+    {{"Epoch", "0000000000000001", "Sequence", "1"}, 0, 0},
+    {{"epoch", "1", "sequence", "01"}, 0, 0},
+    {{"epoch", "00000000000000001", "sequence", "0"}, 0, 0},
+    {{"epoch", "00000000000000AB", "sequence", "18446744073709551616"}, 0, 0},
+    {{"epoch", "0x00000000000001", "sequence", "99999999999999999999"}, 0, 0},
+    {{"epoch", "-000000000000001", "sequence", "-1"}, 0, 0},
+    {{"epoch", " 000000000000001", "sequence", " 1"}, 0, 0},
+    {{"epoch", "000000000000001g", "sequence", "1 "}, 0, 0},
+    {{"epoch", "", "sequence", ""}, 0, 0},
+    {{"epoch", "0000000000000001", "sequence", "1e3"}, 1, 0},
+    {{"sequence", "1.0"}, 0, 0},
+    {{"sequence", "+1"}, 0, 0},
+};
+
+static void
+publish_with_properties(const char *topic, const char *const *properties)
+{
+    char port[16];
+    const char *arguments[40] = {"mosquitto_pub", "-V", "5", "-h", "127.0.0.1", "-q", "1",
+                                 "-m",            "x",  "-p", port, "-t",        topic};
+    unsigned count = 13;
+    int status;
+    snprintf(port, sizeof port, "%d", private_broker.port);
+    for (unsigned i = 0; i < 6 && properties[i] != NULL; i += 2) {
+        const char *const property[] = {"-D", "publish", "user-property", properties[i], properties[i + 1]};
+        memcpy(arguments + count, property, sizeof property);
+        count += 5;
+    }
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        execvp(arguments[0], (char *const *)(uintptr_t)arguments);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void
+test_malformed_properties_of_a_link_count_as_absent(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("malformed", 0);
+    go_up(seat);
+    subscribe(seat, "test/malformed", WIRE_AT_LEAST_ONCE);
+    for (unsigned i = 0; i < sizeof link_properties / sizeof link_properties[0]; i++) {
+        publish_with_properties("test/malformed", link_properties[i].properties);
+        assert_true(reached(&seat->watcher, &seat->watcher.messages, (int)i + 1));
+        if (seat->watcher.last.epoch != link_properties[i].epoch ||
+            seat->watcher.last.sequence != link_properties[i].sequence)
+            fail_msg("case %u: epoch %" PRIx64 ", sequence %" PRIu64, i, seat->watcher.last.epoch,
+                     seat->watcher.last.sequence);
+    }
     leave(seat);
 }
 
@@ -466,6 +532,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_message_arrives_with_all_its_properties),
         cmocka_unit_test(test_plain_message_has_no_properties),
+        cmocka_unit_test(test_malformed_properties_of_a_link_count_as_absent),
         cmocka_unit_test(test_kept_message_is_told_from_news),
         cmocka_unit_test(test_more_messages_than_broker_allows_in_flight_go_through_in_order_and_fast),
         cmocka_unit_test(test_refused_connection_is_one_down),
