@@ -86,13 +86,13 @@ LANDINGS
     check_not "no sanitizer complains" grep -rE 'Sanitizer|runtime error' "$run_dir/log" "$work/up.log"
     check "nothing was started again" equal "$(wc -l <<<"$before")" "$(grep -c ': started ' "$work/up.log")"
     [ "$failures" -eq 0 ] || echo "again: GAIT_SEED=$seed $0$([ "$full" = no ] || echo ' --full')"
-    GAIT_REFUSED=$refused
+    refused_in_all=$refused
 }
 
 prove >&2
 records=$(awk '{ taken += $2 } END { print taken }' "$work/sums")
 figure "mutated payloads through a pipeline" "$count"
 figure "records in them, all accounted for" "$records"
-figure "of them rejected, each with a reason" "$GAIT_REFUSED"
+figure "of them rejected, each with a reason" "$refused_in_all"
 figure "good records among them, all came out once" "$(cat "$sent"/* | wc -l)"
 finish >&2
