@@ -23,6 +23,7 @@
 
 #include <glob.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -108,6 +109,20 @@ faultless(unsigned number)
 {
     return !simulation.dead[number] && simulation.dies_in[number] == 0 && simulation.fails_in[number] == 0 &&
            !simulation.disk_full;
+}
+
+static void
+say_how_to_repeat(void)
+{
+    print_error("to repeat it: GAIT_SEED=%" PRIu64 " simulator\n", simulation.seed);
+}
+
+/* A panic ends everything: it must not hide the seed. */
+static void
+on_abort(int number)
+{
+    (void)number;
+    say_how_to_repeat();
 }
 
 /* Deeds. */
@@ -272,9 +287,10 @@ start_process(unsigned number)
     simulation.stepping = false;
     simulation.acting = NOBODY;
     if (simulation.processes[number] == NULL) {
-        if (fine)
-            fail_msg("%s does not start; to repeat it: GAIT_SEED=%" PRIu64 " simulator", catalog_streams[number]->name,
-                     simulation.seed);
+        if (fine) {
+            say_how_to_repeat();
+            fail_msg("%s does not start", catalog_streams[number]->name);
+        }
         simulation.dead[number] = false;
         simulation.dies_in[number] = simulation.fails_in[number] = 0;
     }
@@ -538,7 +554,10 @@ settle(void)
 {
     bool moved = true;
     for (unsigned rounds = 0; moved; rounds++) {
-        assert_true(rounds < 100000);
+        if (rounds == 100000) {
+            say_how_to_repeat();
+            fail_msg("it never comes to rest");
+        }
         moved = false;
         loader_step(&simulation.loader, now_ms);
         for (unsigned i = 0; i < PROCESSES; i++)
@@ -758,7 +777,8 @@ come_right(void)
                 simulation.loader.done, simulation.loader.count,
                 simulation.loader.trusting ? "acknowledgement" : "receipt");
     all_is_right();
-    fail_msg("to repeat it: GAIT_SEED=%" PRIu64 " simulator", simulation.seed);
+    say_how_to_repeat();
+    fail();
 }
 
 /* Give the loader everything of the phase. */
@@ -1080,5 +1100,6 @@ main(void)
     };
     hash_init();
     log_open("simulator", LOG_NOTHING);
+    signal(SIGABRT, on_abort);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
