@@ -13,6 +13,9 @@ void dice_seed(uint64_t seed);
 /* 0 to sides - 1. */
 unsigned dice_roll(unsigned sides);
 
+/* 0 to sides - 1, one whose bit is set in allowed. */
+unsigned dice_roll_among(unsigned sides, unsigned allowed);
+
 /* True in so many of a hundred. */
 bool dice_chance(unsigned percent);
 

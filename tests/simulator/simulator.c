@@ -81,6 +81,7 @@ struct simulation {
     unsigned since;                       /* the phase from which on what is decided must come out */
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
 
+    unsigned faults, broker_faults;       /* those of something_breaks and broker_breaks that may happen, as bits */
     unsigned loss_percent, twice_percent; /* of messages on links */
     unsigned meanwhile_percent;           /* of syncs during which messages arrive */
     const char *lose_once;                /* a message whose topic ends like this is lost; NULL none */
@@ -477,14 +478,17 @@ something_happens(void)
     }
 }
 
+/* A broker that forgets sessions forgets messages that it has acknowledged: not with a loader that trusts it. */
+#define BROKER_FAULTS 5
+#define BROKER_KEEPS_SESSIONS (1u << 1 | 1u << 3)
+
 static void
 broker_breaks(void)
 {
     struct memory_broker *broker = &simulation.broker;
 
     seen.forgets++;
-    /* A broker that forgets sessions forgets messages that it has acknowledged: not with a loader that trusts it. */
-    switch (simulation.loader.trusting ? 1 + 2 * dice_roll(2) : dice_roll(5)) {
+    switch (dice_roll_among(BROKER_FAULTS, simulation.broker_faults)) {
     case 0:
         memory_broker_forget(broker, true, false);
         break;
@@ -502,13 +506,15 @@ broker_breaks(void)
     }
 }
 
+#define FAULTS 14
+
 static void
 something_breaks(void)
 {
     const unsigned number = dice_roll(PROCESSES);
     const bool lives = simulation.processes[number] != NULL;
     struct memory_wire *wire = simulation.broker.wires[dice_roll(simulation.broker.wire_count)];
-    switch (dice_roll(14)) {
+    switch (dice_roll_among(FAULTS, simulation.faults)) {
     case 0:
     case 1:
         broker_breaks();
@@ -938,6 +944,19 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
 
 /* Seeds. */
 
+/* Half of the seeds know only some kinds of faults: what takes several of a kind, or two kinds one after the other, is
+ * likely then. */
+static void
+choose_faults(void)
+{
+    const unsigned all = (1u << FAULTS) - 1, all_of_broker = (1u << BROKER_FAULTS) - 1;
+
+    simulation.faults = dice_chance(50) ? all : dice_roll(all) + 1;
+    simulation.broker_faults = dice_chance(50) ? all_of_broker : dice_roll(all_of_broker) + 1;
+    if (simulation.loader.trusting)
+        simulation.broker_faults = BROKER_KEEPS_SESSIONS;
+}
+
 static void
 break_things(void)
 {
@@ -988,6 +1007,7 @@ run_seed(uint64_t seed)
         start_all();
         settle();
     }
+    choose_faults();
     for (unsigned phase = 0; phase < phases; phase++) {
         load_phase(phase);
         if (dice_chance(80))
