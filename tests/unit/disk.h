@@ -266,7 +266,7 @@ int
 mkostemp(char *path, int flags)
 {
     char *random = path + strlen(path) - 6;
-    static unsigned number; /* its names need not be guessed by nobody, only be free */
+    static unsigned number; /* the name has to be free, not secret */
     int fd;
 
     do {
