@@ -246,24 +246,26 @@ write_zeros(int fd, uint64_t at, uint64_t end)
     return 0;
 }
 
-/* Let nothing but zeros stand behind at in fd, up to its full size: what stood there must not look like an entry to the
- * next recovery. In place, so that the room is not lost to somebody else on a full disk; only a file that is short is cut,
- * and its room allocated again. */
+/* Let nothing but zeros stand behind at in fd, up to its full size, and not come back: what stood there must not look like
+ * an entry to the next recovery. In place, so that the room is not lost to somebody else on a full disk; only a file that
+ * is short is cut, and its room allocated again. */
 static int
 zero_behind(const struct inbox *inbox, int fd, uint64_t at)
 {
+    const off_t begin = (off_t)at, len = (off_t)(inbox->file_bytes - at);
     struct stat status;
 
     if (fstat(fd, &status) != 0)
         return -1;
-    if (at < inbox->file_bytes && (uint64_t)status.st_size == inbox->file_bytes)
-        return fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(inbox->file_bytes - at)) == 0
-                   ? 0
-                   : write_zeros(fd, at, inbox->file_bytes);
-    if (ftruncate(fd, (off_t)at) != 0)
-        return -1;
-    errno = at < inbox->file_bytes ? posix_fallocate(fd, (off_t)at, (off_t)(inbox->file_bytes - at)) : 0;
-    return errno == 0 ? 0 : -1;
+    if (at < inbox->file_bytes && (uint64_t)status.st_size == inbox->file_bytes) {
+        if (fallocate(fd, FALLOC_FL_ZERO_RANGE, begin, len) != 0 && write_zeros(fd, at, inbox->file_bytes) != 0)
+            return -1;
+    } else {
+        errno = ftruncate(fd, begin) != 0 ? errno : at < inbox->file_bytes ? posix_fallocate(fd, begin, len) : 0;
+        if (errno != 0)
+            return -1;
+    }
+    return fdatasync(fd);
 }
 
 /* A spare that was being made when the process died may be short. And it may have been in use: a power cut can leave a
