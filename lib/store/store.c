@@ -75,21 +75,22 @@ failed(struct store *store, const char *what, int rc)
     return -1;
 }
 
-/* A new file is two pages that nobody has synced yet, and a power cut may leave anything in their place. The first commit
- * makes it longer, and both are synced before that (below): a file of two pages never held anything. */
-static int
+/* A new file is two pages that LMDB does not sync, and a power cut may leave anything in their place. The first commit makes
+ * it longer, and both are synced before that (below): a file of two pages that is no store never held anything. Whether
+ * dir had such a file; it is gone then. */
+static bool
 remove_unborn(const char *dir)
 {
     struct buffer path = {0};
     struct stat status;
-    int rc = 0;
 
     buffer_printf(&path, "%s/data.mdb", dir);
-    if (stat(buffer_text(&path), &status) == 0 && status.st_size <= 2 * sysconf(_SC_PAGESIZE) &&
-        unlink(buffer_text(&path)) != 0)
-        rc = errno;
+    const bool removed = stat(buffer_text(&path), &status) == 0 && status.st_size <= 2 * sysconf(_SC_PAGESIZE) &&
+                         unlink(buffer_text(&path)) == 0;
+    if (removed)
+        log_warning("store: nothing was ever written to %s: making it anew", buffer_text(&path));
     buffer_free(&path);
-    return rc;
+    return removed;
 }
 
 /* What mdb_env_open may have made is durable then, and so is its name. */
@@ -106,13 +107,11 @@ sync_new(struct store *store)
 }
 
 static int
-open_env(struct store *store)
+try_env(struct store *store)
 {
     int dead_readers;
     int rc;
 
-    if ((rc = remove_unborn(store->dir)) != 0)
-        return rc;
     if ((rc = mdb_env_create(&store->env)) != 0) {
         store->env = NULL;
         return rc;
@@ -128,6 +127,13 @@ open_env(struct store *store)
         store->env = NULL;
     }
     return rc;
+}
+
+static int
+open_env(struct store *store)
+{
+    const int rc = try_env(store);
+    return rc == MDB_INVALID && remove_unborn(store->dir) ? try_env(store) : rc;
 }
 
 static void
