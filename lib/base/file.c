@@ -190,6 +190,8 @@ file_sync_dir(const char *path)
     if (fd < 0)
         return -1;
     int result = fsync(fd);
+    if (result != 0 && errno == EINVAL) /* this file system has nothing to sync of a folder */
+        result = 0;
     int saved = errno;
     close(fd);
     errno = saved;

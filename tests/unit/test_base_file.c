@@ -169,6 +169,12 @@ folders_can_be_made_durable(void **state)
     assert_int_equal(file_replace(below("file"), ""), 0);
     assert_int_equal(file_sync_dir(below("file")), -1);
     assert_int_equal(errno, ENOTDIR);
+    assert_int_equal(file_sync_dir("/proc"), 0); /* whose folders can't be synced */
+    assert_int_equal(file_sync_name(below("file")), 0);
+    assert_int_equal(file_sync_name(below("none/file")), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(file_sync_name("/"), 0);
+    assert_int_equal(file_sync_name("file"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
