@@ -321,7 +321,7 @@ static const char *const way_words[] = {
     [CUT_ALL] = "everything",
     [CUT_DROP] = "everything but event",
     [CUT_KEEP] = "nothing but event",
-    [CUT_ANY] = "what the dice left",
+    [CUT_ANY] = "something, by the dice",
 };
 
 static const char *
@@ -375,11 +375,12 @@ fail_state(unsigned number, const char *format, ...)
     va_start(args, format);
     vprint_error(format, args);
     va_end(args);
-    print_error("\n  in state %" PRIu64 " of seed %" PRIu64 ", life %" PRIu64 ", the power cut behind event %u; %s",
+    print_error("\n  in state %" PRIu64 " of seed %" PRIu64 ", life %" PRIu64 ", the power cut behind event %u; of what was not "
+                "synced is left\n  in its folder: %s",
                 seen.states, seed, seen.lives, instant, way_words[ways[number]]);
     if (ways[number] == CUT_DROP || ways[number] == CUT_KEEP)
         print_error(" %u", one);
-    print_error(" left in its folder of what was not synced, and above that %s\n", way_words[ways[GROUP_SHARED]]);
+    print_error("\n  above that: %s\n", way_words[ways[GROUP_SHARED]]);
     for (unsigned i = instant > 12 ? instant - 12 : 0; i <= instant; i++)
         describe_event(i);
     open_with_log(number);
