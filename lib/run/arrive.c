@@ -125,11 +125,12 @@ keep_oldest(struct process *process, const struct wire_message *message)
             continue;
         if (link_read_report(message->payload, &position, &rewind) != 0)
             return true;
-        log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
-                    (unsigned long long)position.applied, process->stream->inputs[i].from->name);
         pthread_mutex_lock(&process->lock);
-        link_adopt(&process->links[i], position);
+        const bool news = link_adopt(&process->links[i], position);
         pthread_mutex_unlock(&process->lock);
+        if (news)
+            log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
+                        (unsigned long long)position.applied, process->stream->inputs[i].from->name);
         return true;
     }
     return false;

@@ -9,6 +9,9 @@
 /* What was in flight when we asked for a rewind keeps coming for a while; asking again for each would be answered. */
 #define REWIND_AGAIN_MS 200
 
+/* How long a producer that was never heard of may have nothing to say. */
+#define REMIND_MS 5000
+
 void
 link_free(struct link *link)
 {
@@ -31,6 +34,13 @@ void
 link_hello(struct link *link)
 {
     link->rewind = link->report = true;
+}
+
+void
+link_remind(struct link *link, int64_t steady_ms)
+{
+    if (link->committed.epoch == 0 && link->first == NULL && steady_ms - link->asked_ms >= REMIND_MS)
+        link_hello(link);
 }
 
 static void
@@ -83,12 +93,13 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
     push(link, at, row, message->payload, false);
 }
 
-void
+bool
 link_adopt(struct link *link, struct link_position oldest)
 {
     if (oldest.epoch == 0 || oldest.epoch == link->queued.epoch)
-        return; /* where we stand we know better */
+        return false; /* where we stand we know better */
     push(link, oldest, (struct span){0}, (struct span){0}, true);
+    return true;
 }
 
 void

@@ -57,13 +57,17 @@ void link_begin(struct link *link, struct link_position committed);
 /* The connection is new: report, and ask for what was missed. */
 void link_hello(struct link *link);
 
+/* As long as nothing was ever heard of the producer, ask again now and then: the question may have been lost, and a producer
+ * that has nothing to send would never show it. */
+void link_remind(struct link *link, int64_t steady_ms);
+
 /* A message of the producer arrived; row is empty or the row's name. Queues it if it is the next one. May be called while
  * another thread reads messages that were in the queue before. */
 void link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
 
 /* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. It stands in the
- * queue like a message, without payload, so that what comes behind it waits behind it. */
-void link_adopt(struct link *link, struct link_position oldest);
+ * queue like a message, without payload, so that what comes behind it waits behind it. False if that is no news. */
+bool link_adopt(struct link *link, struct link_position oldest);
 
 /* The first count messages of the queue are applied and committed: free them. */
 void link_commit(struct link *link, unsigned count);

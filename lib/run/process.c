@@ -319,6 +319,7 @@ send_reports(struct process *process, int64_t steady_ms)
         struct link *link = &process->links[i];
         bool wanted = false;
         pthread_mutex_lock(&process->lock);
+        link_remind(link, steady_ms);
         if (process->topics.report_to[i] != NULL && (wanted = link->report))
             link_report(link, steady_ms, &process->scratch);
         pthread_mutex_unlock(&process->lock);
@@ -479,7 +480,7 @@ check_copy(struct process *process)
 }
 
 static void
-hear(struct process *process)
+hear(struct process *process, int64_t steady_ms)
 {
     struct arrived *arrived = &process->arrived;
 
@@ -504,7 +505,7 @@ hear(struct process *process)
     if (synced && !process->synced)
         become_synced(process, kept_heard, kept);
     check_copy(process);
-    newcomer_look(process);
+    newcomer_look(process, steady_ms);
 }
 
 /* The step. */
@@ -608,7 +609,7 @@ process_step(struct process *process)
         process->synced = false;
     if (process->inbox != NULL)
         step_landing(process, steady_ms);
-    hear(process);
+    hear(process, steady_ms);
     ask_sync(process, steady_ms);
     int worked = work(process, wall_ms, steady_ms);
     send_reports(process, steady_ms);

@@ -70,9 +70,13 @@ publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, 
         const bool stranger = epoch != publisher->epoch || applied > publisher->outbox->last.sequence;
         if (stranger)
             applied = 0; /* it knows another life of this store, or none: for it everything is new */
-        consumer->newcomer = stranger && rewind && publisher->outbox->trimmed.sequence > 0;
-        if (consumer->newcomer)
+        if (!stranger || publisher->outbox->trimmed.sequence == 0) {
+            consumer->newcomer = consumer->has_rows = false;
+        } else if (rewind) {
+            consumer->newcomer = true;
+            consumer->greet_ms = INT64_MIN; /* it asks */
             consumer->applied = publisher->outbox->trimmed.sequence;
+        }
         const bool behind = !consumer->newcomer && applied < publisher->outbox->trimmed.sequence;
         if (rewind && behind && !consumer->behind)
             log_error("%s: %s went back in time: it needs what follows %llu, and only what follows %llu is left",

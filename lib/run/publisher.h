@@ -21,9 +21,11 @@
 struct publisher_consumer {
     const char *name;
     uint64_t applied; /* it has applied everything up to here, and committed it */
-    bool newcomer;    /* it knows nothing of this store, whose first messages are gone: see newcomer.c */
     bool behind;      /* it needs messages that are gone, and the log says so */
-    bool has_rows;    /* a newcomer that all rows of the table were appended for already */
+    bool newcomer;    /* it knows nothing of this store, whose first messages are gone, and has not reported otherwise yet:
+                       * see newcomer.c */
+    bool has_rows;    /* of a newcomer: all rows of the table were appended for it */
+    int64_t greet_ms; /* of a newcomer: when to tell it where to begin; steady clock */
 };
 
 struct publisher {

@@ -993,6 +993,29 @@ begin_with_a_newcomer(void)
     start_all();
 }
 
+/* Where a lake that is switched on later is told to begin, and its own question: each lost once, with producers that have
+ * nothing more to send behind which it would show. */
+static void
+bug_006_a_newcomer_is_told_again_where_to_begin(void **state)
+{
+    static const char *const topics[] = {"/lake/oldest", "/link/machine-learning-curated/lake"};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        dice_seed(2);
+        simulation_open(2, 2, false);
+        simulation.lake_off = true;
+        set("lake", "enabled", "off");
+        load_phase(0);
+        start_all();
+        come_right();
+        begin_with_a_newcomer();
+        simulation.lose_once = topics[i];
+        come_right();
+        assert_null(simulation.lose_once);
+        simulation_close();
+    }
+}
+
 static void
 run_seed(uint64_t seed)
 {
@@ -1116,6 +1139,7 @@ main(void)
         cmocka_unit_test(a_process_whose_own_question_got_lost_asks_again),
         cmocka_unit_test(one_message_lost_is_noticed_whichever_it_is),
         cmocka_unit_test(bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_time),
+        cmocka_unit_test(bug_006_a_newcomer_is_told_again_where_to_begin),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();

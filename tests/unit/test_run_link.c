@@ -381,6 +381,28 @@ bug_121_a_position_that_is_in_the_queue_twice_is_committed_once(void **state)
     assert_int_equal(apply_all(), 2);
 }
 
+/* A newcomer's first question got lost, and its producer had nothing to send that would have shown it: `gait status
+ * --wait-idle` waited for ever. */
+static void
+bug_005_it_asks_again_as_long_as_nothing_was_heard(void **state)
+{
+    (void)state;
+    struct link_position position;
+    assert_true(report(&position));
+    now_ms += 1000;
+    link_remind(&link, now_ms);
+    assert_false(link.report);
+    now_ms += 10000;
+    link_remind(&link, now_ms);
+    assert_true(report(&position));
+    send(EPOCH, 1);
+    assert_int_equal(apply_all(), 1);
+    assert_false(report(&position));
+    now_ms += 10000;
+    link_remind(&link, now_ms);
+    assert_false(link.report);
+}
+
 /* Reports. */
 
 static void
@@ -454,6 +476,7 @@ main(void)
         TEST(who_knows_the_store_is_not_told_where_to_begin),
         TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
         TEST(bug_121_a_position_that_is_in_the_queue_twice_is_committed_once),
+        TEST(bug_005_it_asks_again_as_long_as_nothing_was_heard),
         TEST(a_report_reads_back),
         TEST(what_is_no_report_is_refused),
     };
