@@ -13,9 +13,6 @@
 
 #define CHUNK_ROWS 200
 
-/* When to greet again whoever has not reported yet that it begins there. */
-#define GREET_AGAIN_MS 1000
-
 static void
 greet(struct process *process, const struct publisher_consumer *consumer)
 {
@@ -35,7 +32,7 @@ greet(struct process *process, const struct publisher_consumer *consumer)
 }
 
 void
-newcomer_look(struct process *process, int64_t steady_ms)
+newcomer_look(struct process *process)
 {
     struct publisher *publisher = &process->output_publisher;
 
@@ -44,10 +41,8 @@ newcomer_look(struct process *process, int64_t steady_ms)
         if (!consumer->newcomer)
             continue;
         if (process->stream->operator->rows == NULL || consumer->has_rows) {
-            if (steady_ms < consumer->greet_ms)
-                continue;
             greet(process, consumer);
-            consumer->greet_ms = steady_ms + GREET_AGAIN_MS;
+            consumer->newcomer = false; /* until it asks again, which it does until it has heard */
         } else if (!process->newcomers.active) {
             log_info("%s begins without state: appending all rows for it", consumer->name);
             process->newcomers.active = true;

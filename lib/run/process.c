@@ -480,7 +480,7 @@ check_copy(struct process *process)
 }
 
 static void
-hear(struct process *process, int64_t steady_ms)
+hear(struct process *process)
 {
     struct arrived *arrived = &process->arrived;
 
@@ -505,7 +505,7 @@ hear(struct process *process, int64_t steady_ms)
     if (synced && !process->synced)
         become_synced(process, kept_heard, kept);
     check_copy(process);
-    newcomer_look(process, steady_ms);
+    newcomer_look(process);
 }
 
 /* The step. */
@@ -609,7 +609,7 @@ process_step(struct process *process)
         process->synced = false;
     if (process->inbox != NULL)
         step_landing(process, steady_ms);
-    hear(process, steady_ms);
+    hear(process);
     ask_sync(process, steady_ms);
     int worked = work(process, wall_ms, steady_ms);
     send_reports(process, steady_ms);

@@ -212,7 +212,7 @@ void refill_free(struct process *process);
 
 /* newcomer.c: look whether a consumer without state has reported, and bring it to where it can follow. newcomer_work is
  * for inside a transaction: how many rows were appended, −1. */
-void newcomer_look(struct process *process, int64_t steady_ms);
+void newcomer_look(struct process *process);
 int newcomer_work(struct process *process);
 void newcomer_committed(struct process *process);
 void newcomer_free(struct process *process);

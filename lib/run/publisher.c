@@ -74,7 +74,6 @@ publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, 
             consumer->newcomer = consumer->has_rows = false;
         } else if (rewind) {
             consumer->newcomer = true;
-            consumer->greet_ms = INT64_MIN; /* it asks */
             consumer->applied = publisher->outbox->trimmed.sequence;
         }
         const bool behind = !consumer->newcomer && applied < publisher->outbox->trimmed.sequence;

@@ -22,10 +22,8 @@ struct publisher_consumer {
     const char *name;
     uint64_t applied; /* it has applied everything up to here, and committed it */
     bool behind;      /* it needs messages that are gone, and the log says so */
-    bool newcomer;    /* it knows nothing of this store, whose first messages are gone, and has not reported otherwise yet:
-                       * see newcomer.c */
-    bool has_rows;    /* of a newcomer: all rows of the table were appended for it */
-    int64_t greet_ms; /* of a newcomer: when to tell it where to begin; steady clock */
+    bool newcomer;    /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
+    bool has_rows;    /* all rows of the table were appended for it, and it has not reported yet that it begins there */
 };
 
 struct publisher {
