@@ -138,7 +138,7 @@ round() {
     check_lake "$consent" "$match" 0
     check_balance
     check_stop
-    ended=$(grep -E 'killed by signal|ended with status' "$work/up.log" | grep -vE 'signal 9;|status 0')
+    ended=$(grep -E 'killed by signal|ended with status' "$work/up.log" | grep -vE 'signal 9(;|$)|status 0')
     check "nobody ended but by our hand" equal "" "$ended"
     rm -rf "$run_dir"
     [ "$failures" -eq 0 ] || finish
