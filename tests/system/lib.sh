@@ -245,8 +245,13 @@ stop_loading() {
     local pid
     touch "$work/stop"
     for pid in "${loads[@]}"; do
+        wait_until 120 "the end of a load" is_gone "$pid"
         check "a load ends with its receipts" wait "$pid"
     done
+}
+
+is_gone() {
+    ! kill -0 "$1" 2>/dev/null
 }
 
 # publish TABLE [OPTION of mosquitto_pub…]: one message from standard input.

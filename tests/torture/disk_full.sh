@@ -90,7 +90,8 @@ round() {
     rm -rf "$work/stop" "$work/data"
     : >"$work/up.log"
     umount -q "$disk"
-    mount -t tmpfs -o "size=$([ "$who" = load ] && echo 30m || echo 48m)" none "$disk" || give_up "no small disk"
+    mount -t tmpfs -o size=60m none "$disk" || give_up "no small disk"
+    [ "$who" = somebody ] || fallocate -l 30m "$disk/filler" # and the rest is ours
     simulate "$([ "$who" = load ] && echo 350 || echo 200)" --seed "$RANDOM"
     rules "$consent" "$match" 0
     echo "round $rounds: filled by $1, meanwhile $2; consent $consent, match $match"
@@ -123,11 +124,7 @@ round() {
         wait_until 60 "to be told why again" says_why accelerometer-trusted
     fi
 
-    if [ "$who" = load ]; then
-        mount -o remount,size=256m "$disk"
-    else
-        rm "$disk/filler"
-    fi
+    rm "$disk/filler"
     touch "$work/stop"
     wait_until 60 "'ready' from gait up" is_ready_or_gone
     stop_loading
