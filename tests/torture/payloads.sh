@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
-# Bad input, all of it: mutated payloads through a running pipeline, good records among them.
+# Bad input, all of it: mutated payloads through a running pipeline, good records among them. Full: through the one in
+# GAIT_ASAN_BIN, if that is set.
 . "$(dirname "$0")/lib.sh"
+
+sender=$GAIT_BIN/torture-payloads
+[ "$full" = no ] || GAIT_BIN=${GAIT_ASAN_BIN:-$GAIT_BIN}
 
 count=$(choose 20000 1000000)
 seed=${GAIT_SEED:-1}
@@ -51,7 +55,7 @@ CONF
     before=$(pids)
     listen "$rejected" -t 'gait/rejected/#'
     mkdir "$sent"
-    "$GAIT_BIN/torture-payloads" "$port" "$count" "$seed" "$sent" >"$work/sums" || { gait status; give_up "not all have a receipt"; }
+    "$sender" "$port" "$count" "$seed" "$sent" >"$work/sums" || { gait status; give_up "not all have a receipt"; }
     check "the pipeline comes to rest" wait_idle 300
 
     while read -r process kind; do
