@@ -8,7 +8,6 @@
 
 #define UNDER_WAY_MAX 6
 #define RESEND_MS 3000
-#define RECEIPTS "gait/receipt/simulation"
 
 static void
 up(void *context, bool session_kept)
@@ -78,7 +77,7 @@ send_payload(struct loader *loader, unsigned number, int64_t now_ms)
                                .payload = buffer_span(&loader->payloads[number].text),
                                .delivery = WIRE_AT_LEAST_ONCE};
     if (!loader->trusting) {
-        out.response_topic = span_of(RECEIPTS);
+        out.response_topic = span_of(LOADER_RECEIPTS);
         out.correlation = span_at((const char *)&number, sizeof number);
     }
     loader->wire->calls->publish(loader->wire, &out, number + 1);
@@ -103,7 +102,7 @@ send_some(struct loader *loader, int64_t now_ms)
 void
 loader_step(struct loader *loader, int64_t now_ms)
 {
-    static const char *const filter = RECEIPTS;
+    static const char *const filter = LOADER_RECEIPTS;
 
     if (loader->down) {
         loader->up = loader->subscribed = loader->down = false;

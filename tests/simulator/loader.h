@@ -14,6 +14,9 @@
 
 #define LOADER_PAYLOADS_MAX 1000
 
+/* Where it wants receipts. */
+#define LOADER_RECEIPTS "gait/receipt/simulation"
+
 struct payload {
     enum landing landing;
     struct buffer text;

@@ -32,6 +32,7 @@
 #include "../unit/memory_wire.h"
 #include "../unit/scratch_dir.h"
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/config.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -80,6 +81,11 @@ struct simulation {
     bool lake_off;                        /* for the first phase */
     unsigned since;                       /* the phase from which on what is decided must come out */
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
+    uint64_t outbox_bytes_max;            /* of every process; 0: as configured, which is never reached */
+    struct rejections {
+        uint64_t epoch, sequence; /* the newest message */
+        uint64_t count;           /* of refusals in all of them */
+    } rejections[PROCESSES];
 
     unsigned faults, broker_faults;       /* those of something_breaks and broker_breaks that may happen, as bits */
     unsigned loss_percent, twice_percent; /* of messages on links */
@@ -204,6 +210,13 @@ _exit(int status)
 
 /* Processes. */
 
+static void
+complain_and_fail(const char *what, unsigned number)
+{
+    say_how_to_repeat();
+    fail_msg("%s %s", catalog_streams[number]->name, what);
+}
+
 static struct wire *
 make_wire(void *context, const struct wire_options *options, const struct wire_events *events)
 {
@@ -229,6 +242,50 @@ allows(void *context, const struct memory_wire *from)
 {
     (void)context;
     return !is_dead(number_of(from));
+}
+
+/* A receipt speaks of what is committed. */
+static void
+check_receipt(unsigned number)
+{
+    struct process *process = simulation.processes[number];
+    struct span position;
+
+    if (store_snapshot(process->store) != 0) /* a panic if a transaction is under way */
+        return;
+    if (store_get(process->store, process->meta, span_of("inbox"), &position) != 1 ||
+        bytes_get_u64(position.at) != process->inbox_position)
+        complain_and_fail("sends a receipt before the commit", number);
+    store_snapshot_end(process->store);
+}
+
+/* The messages of a rejected topic come in order, some of them more than once. */
+static void
+count_rejections(struct rejections *seen_ones, const struct wire_message *message)
+{
+    if (message->epoch != seen_ones->epoch)
+        *seen_ones = (struct rejections){.epoch = message->epoch};
+    if (message->sequence != seen_ones->sequence + 1)
+        return;
+    seen_ones->sequence++;
+    seen_ones->count++;
+    for (size_t i = 0; i < message->payload.len; i++)
+        seen_ones->count += message->payload.at[i] == '\n';
+}
+
+/* What processes say to the outside. */
+static void
+takes(void *context, const struct memory_wire *from, const struct wire_message *message)
+{
+    const int number = number_of(from);
+
+    (void)context;
+    if (number == NOBODY)
+        return;
+    if (span_is(message->topic, LOADER_RECEIPTS))
+        check_receipt((unsigned)number);
+    if (span_is(message->topic, simulation.processes[number]->topics.rejected))
+        count_rejections(&simulation.rejections[number], message);
 }
 
 /* kill -9: nobody hears a good-bye, and what it had not committed is gone. */
@@ -288,12 +345,12 @@ start_process(unsigned number)
     simulation.stepping = false;
     simulation.acting = NOBODY;
     if (simulation.processes[number] == NULL) {
-        if (fine) {
-            say_how_to_repeat();
-            fail_msg("%s does not start", catalog_streams[number]->name);
-        }
+        if (fine)
+            complain_and_fail("does not start", number);
         simulation.dead[number] = false;
         simulation.dies_in[number] = simulation.fails_in[number] = 0;
+    } else if (simulation.outbox_bytes_max > 0) {
+        simulation.processes[number]->outbox_bytes_max = simulation.outbox_bytes_max;
     }
     bury((int)number);
 }
@@ -307,16 +364,34 @@ start_the_dead(unsigned percent)
     }
 }
 
+/* Records that it has taken in. */
+static uint64_t
+taken_by(const struct process *process)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        sum += process->ledger.inputs[i].taken;
+    return sum;
+}
+
 static int64_t
 step(unsigned number)
 {
-    if (simulation.processes[number] == NULL)
+    struct process *process = simulation.processes[number];
+
+    if (process == NULL)
         return 1;
+    const bool full = process->loaded && outbox_bytes(&process->output) + outbox_bytes(&process->rejected) >=
+                                             process->outbox_bytes_max;
+    const uint64_t taken = taken_by(process);
     simulation.acting = (int)number;
     simulation.stepping = true;
-    const int64_t wait = process_step(simulation.processes[number]);
+    const int64_t wait = process_step(process);
     simulation.stepping = false;
     simulation.acting = NOBODY;
+    if (full && taken_by(process) != taken)
+        complain_and_fail("takes records in although its outbox is full", number);
     bury((int)number);
     seen.steps++;
     return wait;
@@ -427,6 +502,7 @@ simulation_open(uint64_t seed, unsigned phases, bool crowd)
     world_make(&simulation.world, phases, crowd);
     simulation.broker.fate = fate;
     simulation.broker.allows = allows;
+    simulation.broker.takes = takes;
     simulation.broker.context = &simulation;
     simulation.broker.retained_first = dice_chance(50);
     simulation.loader.options = (struct wire_options){.client_name = "loader"};
@@ -599,22 +675,44 @@ read_lake(enum set set, struct lines *lines)
     buffer_free(&content);
 }
 
+static bool complaining;
+
+static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #define ROW_PREFIX_BYTES 41 /* {"row":" and 32 digits, and the quote */
 
-/* Of a table's lines leave the last of each row, without its name, unless it is a withdrawal. */
 static void
+complain(const char *format, ...)
+{
+    va_list args;
+    if (!complaining)
+        return;
+    va_start(args, format);
+    vprint_error(format, args);
+    va_end(args);
+}
+
+/* Of a table's lines leave the last of each row, without its name, unless it is a withdrawal. Whether none says the same of
+ * its row as the one before. */
+static bool
 last_of_rows(struct lines *lines)
 {
     struct lines kept = {0};
+    bool right = true;
     for (unsigned i = lines->count; i-- > 0;) {
-        bool newest = true;
-        for (unsigned j = i + 1; newest && j < lines->count; j++)
-            newest = strncmp(lines->list[i], lines->list[j], ROW_PREFIX_BYTES) != 0;
-        if (newest && strstr(lines->list[i], "\"withdrawn\":") == NULL)
+        unsigned next = i + 1;
+        while (next < lines->count && strncmp(lines->list[i], lines->list[next], ROW_PREFIX_BYTES) != 0)
+            next++;
+        if (next < lines->count && strcmp(lines->list[i], lines->list[next]) == 0) {
+            complain("  twice in the lake: %s\n", lines->list[i]);
+            right = false;
+        }
+        if (next == lines->count && strstr(lines->list[i], "\"withdrawn\":") == NULL)
             lines_add(&kept, "{%s", lines->list[i] + ROW_PREFIX_BYTES + 1);
     }
     lines_free(lines);
     *lines = kept;
+    return right;
 }
 
 /* The broker's copy of a table. */
@@ -627,21 +725,6 @@ read_retained(enum set set, struct lines *lines)
         if (memory_matches(kept->wire.topic.at, filter) && strstr(kept->wire.payload.at, "\"withdrawn\":") == NULL)
             lines_add(lines, "%s", kept->wire.payload.at);
     }
-}
-
-static bool complaining;
-
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void
-complain(const char *format, ...)
-{
-    va_list args;
-    if (!complaining)
-        return;
-    va_start(args, format);
-    vprint_error(format, args);
-    va_end(args);
 }
 
 static bool
@@ -667,9 +750,9 @@ set_is_right(enum set set)
     world_expect(&simulation.world, set, simulation.since, simulation.phase, &must, &may);
     read_lake(set, &lines);
     if (is_table(set)) {
-        last_of_rows(&lines);
+        right = last_of_rows(&lines);
         read_retained(set, &retained);
-        right = is_between("the retained rows", &retained, &must, &may);
+        right = right && is_between("the retained rows", &retained, &must, &may);
     }
     if (!simulation.lake_off)
         right = is_between("the lake", &lines, &must, any_more ? NULL : &may) && right;
@@ -724,28 +807,57 @@ links_are_whole(void)
     return whole;
 }
 
-/* Each reading has come once, however often it was sent. (The ledger itself panics at a commit that does not balance.) */
+/* Each reading has come once, however often it was sent, and those that have passed are those that came out. (The ledger
+ * itself panics at a commit that does not balance.) */
 static bool
-readings_are_counted(unsigned number, enum landing landing)
+readings_are_counted(unsigned number, enum landing landing, enum set set)
 {
     const struct process *process = simulation.processes[number];
     const uint64_t *verdicts = process->ledger.inputs[0].verdicts;
     const uint64_t once =
         process->ledger.inputs[0].taken - verdicts[VERDICT_DUPLICATE] - verdicts[VERDICT_INVALID];
+    const unsigned all = world_readings(&simulation.world, landing, simulation.phase);
+    struct lines must = {0}, may = {0};
 
-    if (once == world_readings(&simulation.world, landing, simulation.phase))
+    world_expect(&simulation.world, set, 0, simulation.phase, &must, &may);
+    const unsigned least = must.count, most = may.count;
+    lines_free(&must);
+    lines_free(&may);
+    if (once == all && verdicts[VERDICT_PASSED] >= least && verdicts[VERDICT_PASSED] <= most)
         return true;
-    complain("  %s: %" PRIu64 " readings were counted, of %u\n", process->stream->name, once,
-             world_readings(&simulation.world, landing, simulation.phase));
+    complain("  %s: %" PRIu64 " readings were counted, of %u; %" PRIu64 " as passed, which were %u to %u\n",
+             process->stream->name, once, all, verdicts[VERDICT_PASSED], least, most);
+    return false;
+}
+
+/* Whatever was refused or invalid has a reason, and was published with it. */
+static bool
+reasons_are_given(unsigned number)
+{
+    const struct process *process = simulation.processes[number];
+    const struct rejections *rejections = &simulation.rejections[number];
+    uint64_t refused = 0, reasons = 0;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        refused += process->ledger.inputs[i].verdicts[VERDICT_REFUSED] + process->ledger.inputs[i].verdicts[VERDICT_INVALID];
+    for (unsigned i = 0; i < REASON_COUNT; i++)
+        reasons += process->ledger.reasons[i];
+    if (refused == reasons && (reasons == 0 || rejections->epoch == process->epoch) && rejections->count == reasons)
+        return true;
+    complain("  %s: %" PRIu64 " records were refused or invalid, %" PRIu64 " reasons counted, %" PRIu64 " published\n",
+             process->stream->name, refused, reasons, rejections->count);
     return false;
 }
 
 static bool
 all_is_right(void)
 {
-    bool right = loader_is_done(&simulation.loader) && links_are_whole() && readings_are_counted(1, ACCELEROMETER) &&
-                 readings_are_counted(3, STEP_TRAINER);
+    bool right = loader_is_done(&simulation.loader) && links_are_whole() &&
+                 readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
+                 readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
 
+    for (unsigned i = 0; i < PROCESSES; i++)
+        right = right && (is_off(i) || reasons_are_given(i));
     for (unsigned i = 0; i < SETS && (right || complaining); i++)
         right = set_is_right((enum set)i) && right;
     return right;
@@ -1031,6 +1143,8 @@ run_seed(uint64_t seed)
         settle();
     }
     choose_faults();
+    if (dice_chance(30))
+        simulation.outbox_bytes_max = 1000 + dice_roll(5000);
     for (unsigned phase = 0; phase < phases; phase++) {
         load_phase(phase);
         if (dice_chance(80))

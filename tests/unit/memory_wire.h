@@ -90,6 +90,8 @@ struct memory_broker {
     unsigned cut_in;     /* the connection breaks at this publish call from now, of whomever; 0 never */
     /* Whether a publish call has any effect; NULL: it has. */
     bool (*allows)(void *context, const struct memory_wire *from);
+    /* Sees each message that a publish call takes; may be NULL. */
+    void (*takes)(void *context, const struct memory_wire *from, const struct wire_message *message);
     /* Decides on each message on its way to a subscriber; NULL: all arrive once. */
     enum memory_fate (*fate)(void *context, const struct memory_wire *to, const struct wire_message *message);
     void *context;
@@ -513,6 +515,8 @@ memory_publish(struct wire *base, const struct wire_message *message, uint64_t t
         memory_wire_cut(wire);
     if (wire->state != MEMORY_ONLINE || (wire->broker->allows != NULL && !wire->broker->allows(wire->broker->context, wire)))
         return -1;
+    if (wire->broker->takes != NULL)
+        wire->broker->takes(wire->broker->context, wire, message);
     struct memory_item *item = memory_push(&wire->out, MEMORY_PUBLISH);
     item->message = memory_copy(message);
     item->token = token;
