@@ -493,7 +493,7 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     if (!process->loaded && batch_load(process) != 0)
         goto fail;
     begin(process, wall_ms, &progress);
-    if (intake && (work_inputs(process, &progress) != 0 || work_due(process, &progress) != 0))
+    if (intake && !process->newcomers.active && (work_inputs(process, &progress) != 0 || work_due(process, &progress) != 0))
         goto fail;
     int appended = newcomer_work(process);
     if (appended < 0)

@@ -2,7 +2,10 @@
  * newcomer: a registered consumer that has no state yet, of a producer whose first messages are gone: one that was
  * registered later, or whose state folder was removed. It is told where the oldest message stands
  * (<prefix>/link/<producer>/<consumer>/oldest, a report like the others) and begins there. Of a table it needs the rows
- * too: they are appended to the outbox once more beforehand, which changes nothing for those who have them.
+ * too: they are appended to the outbox once more beforehand, which changes nothing for those who have them, and it begins
+ * with these. What became of some rows earlier, or between two of them, it must not hear without the others: who knows
+ * one owner of a trainer alone, and then hears that he has withdrawn, refuses the trainer's readings. So nothing else is
+ * decided until all rows are appended.
  *
  * If this process dies on the way the consumer reports again, and all begins anew.
  */
@@ -13,12 +16,13 @@
 
 #define CHUNK_ROWS 200
 
+/* Tell it to begin behind this message. */
 static void
-greet(struct process *process, const struct publisher_consumer *consumer)
+greet(struct process *process, const struct publisher_consumer *consumer, uint64_t behind)
 {
     struct buffer topic = {0};
     struct buffer text = {0};
-    const struct link_position oldest = {process->epoch, process->output.trimmed.sequence};
+    const struct link_position oldest = {process->epoch, behind};
     struct wire *wire = process->link_port.wire;
 
     buffer_printf(&topic, "%s/link/%s/%s/oldest", config_text(process->options.config, "mqtt", "prefix"),
@@ -35,13 +39,14 @@ void
 newcomer_look(struct process *process)
 {
     struct publisher *publisher = &process->output_publisher;
+    const bool table = process->stream->operator->rows != NULL;
 
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
         if (!consumer->newcomer)
             continue;
-        if (process->stream->operator->rows == NULL || consumer->has_rows) {
-            greet(process, consumer);
+        if (!table || consumer->has_rows) {
+            greet(process, consumer, table ? process->newcomers.behind : process->output.trimmed.sequence);
             consumer->newcomer = false; /* until it asks again, which it does until it has heard */
         } else if (!process->newcomers.active) {
             log_info("%s begins without state: appending all rows for it", consumer->name);
@@ -79,6 +84,8 @@ newcomer_work(struct process *process)
     if (!newcomers->active)
         return 0;
     const struct span after = buffer_span(&newcomers->after);
+    if (after.len == 0)
+        newcomers->behind = process->output.last.sequence;
     if (process->stream->operator->rows(process->operator_state, after, append_row, process) != 0 || newcomers->failed)
         return -1;
     newcomers->finished = newcomers->appended < CHUNK_ROWS;

@@ -111,6 +111,7 @@ struct refill {
 struct newcomers {
     bool active;
     bool finished; /* with the transaction at hand */
+    uint64_t behind;     /* the first of them comes behind this message */
     struct buffer after; /* row name of the last one appended */
     struct buffer row;
     struct buffer payload;

@@ -1054,6 +1054,62 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
     simulation_close();
 }
 
+static void
+remove_state(unsigned number)
+{
+    char dir[192];
+
+    snprintf(dir, sizeof dir, "%s/state/%s", simulation.dir, catalog_streams[number]->name);
+    scratch_dir_remove(dir);
+}
+
+/* Whether somebody who shares a trainer with one who is curated may be curated in the second phase, before leaving. */
+static bool
+comes_and_leaves(const struct world *world)
+{
+    const struct customer *customers = world->customers;
+
+    for (unsigned i = 0; i < world->customer_count; i++) {
+        for (unsigned j = 0; j < world->customer_count; j++) {
+            if (customers[i].leaves && customers[i].curated[false] == 1 && !customers[j].leaves &&
+                customers[j].curated[true] == 0 && customers[j].trainer == customers[i].trainer)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Somebody shares a trainer, is curated and withdraws, all while the join is away, its state removed. If it heard of that
+ * before the other owner's row it would refuse the trainer's readings: of all rows that it knew none would be left. */
+static void
+bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some(void **state)
+{
+    static const enum landing order[LANDINGS] = {ACCELEROMETER, CUSTOMER, STEP_TRAINER};
+    (void)state;
+    for (unsigned i = 0; i < 400; i++) {
+        dice_seed(i);
+        simulation_open(i, 2, false);
+        if (comes_and_leaves(&simulation.world)) {
+            load_phase(0);
+            start_all();
+            come_right();
+            stop_process(NUMBER_JOIN);
+            remove_state(NUMBER_JOIN);
+            simulation.phase = simulation.since = 1;
+            simulation.join_lost = true;
+            for (unsigned j = 0; j < LANDINGS; j++) {
+                loader_add(&simulation.loader, order[j], &simulation.world.landing[1][order[j]]);
+                settle();
+            }
+            start_process(NUMBER_JOIN);
+            for (unsigned things = 1000; things > 0; things--)
+                something_happens();
+            come_right();
+        }
+        simulation_close();
+    }
+}
+
 /* Seeds. */
 
 /* Half of the seeds know only some kinds of faults: what takes several of a kind, or two kinds one after the other, is
@@ -1089,18 +1145,14 @@ break_things(void)
 static void
 begin_with_a_newcomer(void)
 {
-    char dir[192];
-
     for (unsigned i = 0; i < PROCESSES; i++) {
         if (simulation.processes[i] != NULL)
             stop_process(i);
     }
     simulation.lake_off = false;
     set("lake", "enabled", "on");
-    if (simulation.join_lost) {
-        snprintf(dir, sizeof dir, "%s/state/%s", simulation.dir, catalog_streams[NUMBER_JOIN]->name);
-        scratch_dir_remove(dir);
-    }
+    if (simulation.join_lost)
+        remove_state(NUMBER_JOIN);
     simulation.since = 1;
     start_all();
 }
@@ -1254,6 +1306,7 @@ main(void)
         cmocka_unit_test(one_message_lost_is_noticed_whichever_it_is),
         cmocka_unit_test(bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_time),
         cmocka_unit_test(bug_006_a_newcomer_is_told_again_where_to_begin),
+        cmocka_unit_test(bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();
