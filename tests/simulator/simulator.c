@@ -1063,6 +1063,49 @@ remove_state(unsigned number)
     scratch_dir_remove(dir);
 }
 
+/* All stop, and begin again with the lake switched on, or with the join's state gone: each then knows nothing of producers
+ * whose first messages are gone. */
+static void
+begin_with_a_newcomer(void)
+{
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        if (simulation.processes[i] != NULL)
+            stop_process(i);
+    }
+    simulation.lake_off = false;
+    set("lake", "enabled", "on");
+    if (simulation.join_lost)
+        remove_state(NUMBER_JOIN);
+    simulation.since = 1;
+    start_all();
+}
+
+/* A table of more rows than are given out at a time: for a lake that is switched on later, and for a broker that forgot them
+ * and then, while it is given them again, breaks once more. */
+static void
+a_crowd_of_rows_is_given_out_again_whole(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i <= 10; i++) {
+        dice_seed(i);
+        simulation_open(i, 2, true);
+        simulation.lake_off = true;
+        set("lake", "enabled", "off");
+        load_phase(0);
+        start_all();
+        come_right();
+        begin_with_a_newcomer();
+        come_right();
+        load_phase(1);
+        memory_broker_forget(&simulation.broker, true, true);
+        for (unsigned things = 200 + dice_roll(1000); things > 0; things--)
+            something_happens();
+        memory_broker_forget(&simulation.broker, true, false);
+        come_right();
+        simulation_close();
+    }
+}
+
 /* Whether somebody who shares a trainer with one who is curated may be curated in the second phase, before leaving. */
 static bool
 comes_and_leaves(const struct world *world)
@@ -1138,23 +1181,6 @@ break_things(void)
         something_breaks();
         start_the_dead(60);
     }
-}
-
-/* All stop, and begin again with the lake switched on, or with the join's state gone: each then knows nothing of producers
- * whose first messages are gone. */
-static void
-begin_with_a_newcomer(void)
-{
-    for (unsigned i = 0; i < PROCESSES; i++) {
-        if (simulation.processes[i] != NULL)
-            stop_process(i);
-    }
-    simulation.lake_off = false;
-    set("lake", "enabled", "on");
-    if (simulation.join_lost)
-        remove_state(NUMBER_JOIN);
-    simulation.since = 1;
-    start_all();
 }
 
 /* Where a lake that is switched on later is told to begin, and its own question: each lost once, with producers that have
@@ -1306,6 +1332,7 @@ main(void)
         cmocka_unit_test(one_message_lost_is_noticed_whichever_it_is),
         cmocka_unit_test(bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_time),
         cmocka_unit_test(bug_006_a_newcomer_is_told_again_where_to_begin),
+        cmocka_unit_test(a_crowd_of_rows_is_given_out_again_whole),
         cmocka_unit_test(bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };

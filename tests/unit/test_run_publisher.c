@@ -245,6 +245,23 @@ the_window_of_bytes_holds_until_the_slowest_has_applied(void **state)
     expect_sent(11, 12);
 }
 
+/* Rows are few, and withdrawals are among them. */
+static void
+a_table_waits_for_its_fastest_consumer_alone(void **state)
+{
+    (void)state;
+    publisher.table = true;
+    publisher.window_bytes = 5 * MESSAGE_BYTES;
+    begin(2);
+    append(20);
+    expect_sent(1, 5);
+    report("a", 5, false);
+    expect_sent(6, 10);
+    report("a", 10, false);
+    expect_sent(11, 15);
+    assert_int_equal(publisher_confirmed(&publisher), 0);
+}
+
 static void
 a_message_larger_than_the_window_goes_alone(void **state)
 {
@@ -528,6 +545,7 @@ main(void)
         TEST(rows_that_the_broker_has_are_not_retained_again),
         TEST(what_a_broken_connection_did_not_take_is_still_to_be_retained),
         TEST(the_window_of_bytes_holds_until_the_slowest_has_applied),
+        TEST(a_table_waits_for_its_fastest_consumer_alone),
         TEST(a_message_larger_than_the_window_goes_alone),
         TEST(the_window_of_messages_keeps_below_what_a_broker_drops),
         TEST(a_rewind_sends_again_what_follows),
