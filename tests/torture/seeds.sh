@@ -2,7 +2,7 @@
 # The simulator over many seeds (tests/simulator), in as many processes as there are processors.
 . "$(dirname "$0")/lib.sh"
 
-seeds=$(choose 300 20000)
+seeds=$(choose 300 10000)
 jobs=$(nproc)
 first=${GAIT_FIRST:-1}
 share=$(((seeds + jobs - 1) / jobs))

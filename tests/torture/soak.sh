@@ -4,7 +4,7 @@
 # of ever later times. (The short version ends before the ten minutes do and looks at memory and descriptors only.)
 . "$(dirname "$0")/lib.sh"
 
-length_s=$(choose 20 960)
+length_s=$(choose 20 780)
 settled_s=$(choose 8 640) # by then everything is as large as it gets
 configure <<'END'
 [accelerometer-trusted]
