@@ -62,22 +62,39 @@ broker_run() {
     broker_pid=$!
 }
 
-# If it is gone it comes back, perhaps only after some more has happened: with nothing, with what it saved long ago, or
-# with what it saved last, in turn.
+# Keep what it knows now.
+broker_remember() {
+    local file=$broker_dir/mosquitto.db
+    own_broker || return 0
+    rm -f "$file"
+    kill -USR1 "$broker_pid"
+    wait_until 30 "the broker's file" cp "$file" "$file.old" 2>/dev/null
+}
+
+# If it is gone it comes back, perhaps only after some more has happened: with what it knew long ago, with nothing, or with
+# what it saved last, in turn.
 broker_tend() {
     local file=$broker_dir/mosquitto.db
     own_broker || return 0
-    if [ -n "$broker_pid" ] && kill -0 "$broker_pid" 2>/dev/null; then
-        [ -e "$file.old" ] && [ $((RANDOM % 8)) -ne 0 ] || cp "$file" "$file.old" 2>/dev/null
-        return 0
-    fi
+    ! kill -0 "$broker_pid" 2>/dev/null || return 0
     [ "${1:-}" = now ] || [ $((RANDOM % 2)) -eq 0 ] || return 0
     wait "$broker_pid" 2>/dev/null # and don't say that it was killed
     case $((returns++ % 3)) in
-        0) rm -f "$file" && forgotten=$((forgotten + 1)) ;;
-        1) cp "$file.old" "$file" 2>/dev/null && back=$((back + 1)) ;;
+        0) cp "$file.old" "$file" && back=$((back + 1)) ;;
+        1) rm -f "$file" && forgotten=$((forgotten + 1)) ;;
     esac
     broker_run
+}
+
+# The last word: it is as it was before all this, and nothing more comes that would bring it up to date.
+broker_go_back() {
+    own_broker && [ "${#victims[@]}" -eq "${#names[@]}" ] || return 0
+    wait_until 60 "'ready' from gait up" is_ready_or_gone
+    check "the pipeline comes to rest" wait_idle
+    strike broker KILL
+    returns=0
+    wait "$broker_pid" 2>/dev/null
+    broker_tend now
 }
 
 broker_end() {
@@ -263,8 +280,11 @@ round() {
     esac
     launch_up
     wait_until 30 "'ready' from gait up" is_ready_or_gone
-    check "load one who withdraws" load customer "$work/ada.ndjson"
-    check "the withdrawal is everywhere" wait_idle
+    check "load one who shares" load customer <(head -n 1 "$work/ada.ndjson")
+    check "that is everywhere" wait_idle
+    broker_remember
+    check "load the withdrawal" load customer <(tail -n 1 "$work/ada.ndjson")
+    check "it is everywhere" wait_idle
     for name in customer accelerometer step_trainer; do
         if [ "${brokers[rounds % 3]}" = spared ]; then
             publish_on "$name" "$(choose 6 10)"
@@ -276,9 +296,9 @@ round() {
     strike_until $(($1 / 2))
     strike_up
     strike_until "$1"
-
     broker_tend now
     stop_loading
+    broker_go_back
     wait_until 60 "'ready' from gait up" is_ready_or_gone
     check "the pipeline comes to rest" wait_idle
     check_lake "$consent" "$match" "$window"
