@@ -64,6 +64,7 @@ steady_ms(void)
 /* The simulation. */
 
 #define PROCESSES 6
+#define NUMBER_CUSTOMER_TRUSTED 0
 #define NUMBER_LAKE 5
 #define NUMBER_JOIN 4
 #define NOBODY -1
@@ -82,6 +83,7 @@ struct simulation {
     unsigned since;                       /* the phase from which on what is decided must come out */
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
     uint64_t outbox_bytes_max;            /* of every process; 0: as configured, which is never reached */
+    uint64_t window_bytes;                /* of every publisher; 0 likewise */
     struct rejections {
         uint64_t epoch, sequence; /* the newest message */
         uint64_t count;           /* of refusals in all of them */
@@ -184,6 +186,7 @@ before_deed(const struct disk_call *call)
         return EIO;
     if (!simulation.meanwhile && simulation.fails_in[number] > 0 && --simulation.fails_in[number] == 0) {
         seen.failed_writes++;
+        simulation.fails_in[number] = dice_chance(30); /* the next one too: LMDB takes a failed write back by another one */
         if (call->deed == DISK_WRITE && dice_chance(50)) /* it says so, but it took place */
             syscall(SYS_pwritev, call->fd, call->bytes, call->byte_count, (off_t)call->offset, 0);
         return EIO;
@@ -332,6 +335,16 @@ is_off(unsigned number)
     return simulation.lake_off && number == NUMBER_LAKE;
 }
 
+/* The configuration takes only limits that are worth having. */
+static void
+set_limits(struct process *process)
+{
+    if (simulation.outbox_bytes_max > 0)
+        process->outbox_bytes_max = simulation.outbox_bytes_max;
+    if (simulation.window_bytes > 0)
+        process->output_publisher.window_bytes = process->rejected_publisher.window_bytes = simulation.window_bytes;
+}
+
 static void
 start_process(unsigned number)
 {
@@ -349,8 +362,8 @@ start_process(unsigned number)
             complain_and_fail("does not start", number);
         simulation.dead[number] = false;
         simulation.dies_in[number] = simulation.fails_in[number] = 0;
-    } else if (simulation.outbox_bytes_max > 0) {
-        simulation.processes[number]->outbox_bytes_max = simulation.outbox_bytes_max;
+    } else {
+        set_limits(simulation.processes[number]);
     }
     bury((int)number);
 }
@@ -630,6 +643,21 @@ something_breaks(void)
     }
 }
 
+/* All messages arrive that are on their way; whether there were any. */
+static bool
+messages_move(void)
+{
+    bool moved = false;
+
+    for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
+        while (memory_wire_send(simulation.broker.wires[i]))
+            moved = true;
+        while (hear(simulation.broker.wires[i], false))
+            moved = true;
+    }
+    return moved;
+}
+
 /* Everything moves until nothing does any more. */
 static void
 settle(void)
@@ -644,13 +672,18 @@ settle(void)
         loader_step(&simulation.loader, now_ms);
         for (unsigned i = 0; i < PROCESSES; i++)
             moved |= step(i) == 0;
-        for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
-            while (memory_wire_send(simulation.broker.wires[i]))
-                moved = true;
-            while (hear(simulation.broker.wires[i], false))
-                moved = true;
-        }
+        moved |= messages_move();
     }
+}
+
+/* The same for so long. */
+static void
+settle_for(int64_t time_ms)
+{
+    const int64_t end_ms = now_ms + time_ms;
+
+    for (settle(); now_ms < end_ms; settle())
+        now_ms += 2000;
 }
 
 /* What came of it. */
@@ -881,10 +914,7 @@ come_right(void)
         now_ms += 500;
         settle();
     }
-    for (unsigned i = 0; i < 5; i++) {
-        now_ms += 2000;
-        settle();
-    }
+    settle_for(10000);
     if (all_is_right())
         return;
     complaining = true;
@@ -895,6 +925,7 @@ come_right(void)
                 simulation.loader.done, simulation.loader.count,
                 simulation.loader.trusting ? "acknowledgement" : "receipt");
     all_is_right();
+    complaining = false;
     say_how_to_repeat();
     fail();
 }
@@ -952,6 +983,64 @@ a_broker_that_forgets_while_all_live_gets_the_tables_again(void **state)
     for (unsigned i = 0; i < 2; i++) {
         memory_broker_forget(&simulation.broker, true, true);
         come_right();
+    }
+    simulation_close();
+}
+
+/* Two persons withdraw, and before the producer of the rows has trimmed its outbox it dies, and the broker comes back with
+ * what it retained before. Only the consumers know how old that is, and say so when one row has been sent again. */
+static void
+a_broker_that_comes_back_with_an_older_copy_gets_the_newer_one(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i <= 10; i++) {
+        dice_seed(i);
+        simulation_open(i, 2, false);
+        simulation.window_bytes = 1;
+        load_phase(0);
+        start_all();
+        come_right();
+        memory_broker_save(&simulation.broker);
+        load_phase(1);
+        settle();
+        kill_process(NUMBER_CUSTOMER_TRUSTED);
+        memory_broker_go_back(&simulation.broker);
+        start_process(NUMBER_CUSTOMER_TRUSTED);
+        for (unsigned rounds = 0; rounds < 10; rounds++) {
+            step(NUMBER_CUSTOMER_TRUSTED);
+            messages_move();
+        }
+        come_right();
+        simulation_close();
+    }
+}
+
+/* customer-trusted alone, with no other process registered for its table: the broker's word is all it has. */
+static void
+a_table_that_nobody_is_registered_for_is_given_again_too(void **state)
+{
+    (void)state;
+    dice_seed(1);
+    simulation_open(1, 2, false);
+    for (unsigned i = 1; i < PROCESSES; i++)
+        set(catalog_streams[i]->name, "enabled", "off");
+    simulation.lake_off = true;
+    start_process(NUMBER_CUSTOMER_TRUSTED);
+    for (unsigned phase = 0; phase < 2; phase++) {
+        simulation.phase = phase;
+        loader_add(&simulation.loader, CUSTOMER, &simulation.world.landing[phase][CUSTOMER]);
+        settle_for(10000);
+        assert_true(set_is_right(TRUSTED_CUSTOMER));
+        if (phase == 0)
+            memory_broker_save(&simulation.broker);
+    }
+    for (unsigned times = 0; times < 2; times++) {
+        if (times == 0)
+            memory_broker_go_back(&simulation.broker);
+        else
+            memory_broker_forget(&simulation.broker, true, true);
+        settle_for(10000);
+        assert_true(set_is_right(TRUSTED_CUSTOMER));
     }
     simulation_close();
 }
@@ -1024,10 +1113,7 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
     for (unsigned i = 0; i < 20; i++) {
         loader_step(loader, now_ms);
         step(number);
-        for (unsigned j = 0; j < simulation.broker.wire_count; j++) {
-            while (memory_wire_send(simulation.broker.wires[j]) || hear(simulation.broker.wires[j], false))
-                ;
-        }
+        messages_move();
     }
     struct memory_wire *landing = wire_called("gait-accelerometer-trusted-landing");
     assert_int_equal(landing->state, MEMORY_ONLINE);
@@ -1223,6 +1309,8 @@ run_seed(uint64_t seed)
     choose_faults();
     if (dice_chance(30))
         simulation.outbox_bytes_max = 1000 + dice_roll(5000);
+    if (dice_chance(30))
+        simulation.window_bytes = 1 + dice_roll(2000);
     for (unsigned phase = 0; phase < phases; phase++) {
         load_phase(phase);
         if (dice_chance(80))
@@ -1328,6 +1416,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answer_is_the_same_for_every_order_of_arrival),
         cmocka_unit_test(a_broker_that_forgets_while_all_live_gets_the_tables_again),
+        cmocka_unit_test(a_broker_that_comes_back_with_an_older_copy_gets_the_newer_one),
+        cmocka_unit_test(a_table_that_nobody_is_registered_for_is_given_again_too),
         cmocka_unit_test(a_process_whose_own_question_got_lost_asks_again),
         cmocka_unit_test(one_message_lost_is_noticed_whichever_it_is),
         cmocka_unit_test(bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_time),
