@@ -380,9 +380,13 @@ work_due(struct process *process, struct progress *progress)
 {
     const struct operator *operator = process->stream->operator;
 
+    /* A record leaves two things to be forgotten at most, its fingerprint and itself: under full load as much must go as
+     * comes. */
+    const unsigned budget = BATCH_WORK_MAX + 2 * progress->records;
+
     if (operator->work == NULL)
         return 0;
-    for (unsigned done = 0; done < BATCH_WORK_MAX && !output_is_full(process); done += BATCH_WORK_STEP) {
+    for (unsigned done = 0; done < budget && !output_is_full(process); done += BATCH_WORK_STEP) {
         int rc = operator->work(process->operator_state, process->now_ms, BATCH_WORK_STEP, &process->calls);
         if (rc < 0)
             return -1;

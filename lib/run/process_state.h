@@ -25,7 +25,8 @@
 /* Output of one transaction after which it takes in no more. */
 #define BATCH_OUTPUT_BYTES_MAX (8u << 20)
 
-/* Steps of expiry and release in one transaction, and how many at a time between two looks at the output. */
+/* Steps of expiry and release in one transaction, besides two for each record taken in, and how many at a time between two
+ * looks at the output. */
 #define BATCH_WORK_MAX 1000
 #define BATCH_WORK_STEP 100
 

@@ -1239,6 +1239,44 @@ bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_so
     }
 }
 
+/* A process with more to take in than it can, for longer than it remembers: it must forget as fast as it takes in. It forgot
+ * a thousand a transaction, and took in eight thousand. */
+static void
+bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
+{
+    const unsigned number = 1, rounds = 12, records = 8000; /* accelerometer-trusted */
+    struct loader *loader = &simulation.loader;
+    (void)state;
+    dice_seed(1);
+    simulation_open(1, 1, false);
+    set("accelerometer-trusted", "hold", "1s");
+    loader->trusting = true;
+    start_process(number);
+    struct process *process = simulation.processes[number];
+    for (unsigned steps = 0; process->ledger.inputs[0].taken < rounds * records; steps++) {
+        assert_true(steps < 100);
+        if (loader->state == LOADER_READY && process->landing_port.state == PORT_READY && loader->count < rounds) {
+            struct payload *payload = &loader->payloads[loader->count];
+            *payload = (struct payload){.landing = ACCELEROMETER, .sent_ms = -1};
+            for (unsigned i = 0; i < records; i++)
+                buffer_printf(&payload->text, "{\"user\":\"u\",\"timestamp\":%u,\"x\":1,\"y\":2,\"z\":3}\n",
+                              loader->count * records + i);
+            loader->count++;
+            now_ms += 150000; /* ten minutes, for which a repeated record is recognised, are four of these */
+        }
+        loader_step(loader, now_ms);
+        for (unsigned j = 0; j < simulation.broker.wire_count; j++) {
+            while (memory_wire_send(simulation.broker.wires[j]) || hear(simulation.broker.wires[j], false))
+                ;
+        }
+        step(number);
+    }
+    assert_int_equal(store_snapshot(process->store), 0);
+    assert_in_range(store_count(process->store, store_table(process->store, "seen")), 4 * records, 6 * records);
+    store_snapshot_end(process->store);
+    simulation_close();
+}
+
 /* Seeds. */
 
 /* Half of the seeds know only some kinds of faults: what takes several of a kind, or two kinds one after the other, is
@@ -1424,6 +1462,7 @@ main(void)
         cmocka_unit_test(bug_006_a_newcomer_is_told_again_where_to_begin),
         cmocka_unit_test(a_crowd_of_rows_is_given_out_again_whole),
         cmocka_unit_test(bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some),
+        cmocka_unit_test(bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();
