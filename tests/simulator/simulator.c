@@ -278,6 +278,18 @@ count_rejections(struct rejections *seen_ones, const struct wire_message *messag
         seen_ones->count += message->payload.at[i] == '\n';
 }
 
+/* Persons stand in records and nowhere else. */
+static void
+check_personal_data(unsigned number, const struct wire_message *message)
+{
+    const struct span topic = message->topic, payload = message->payload;
+    const bool record = strstr(topic.at, "/trusted/") != NULL || strstr(topic.at, "/curated/") != NULL;
+    const bool named = payload.len > 0 && memchr(payload.at, '@', payload.len) != NULL;
+
+    if (strchr(topic.at, '@') != NULL || (!record && named))
+        complain_and_fail("tells who somebody is", number);
+}
+
 /* What processes say to the outside. */
 static void
 takes(void *context, const struct memory_wire *from, const struct wire_message *message)
@@ -287,6 +299,7 @@ takes(void *context, const struct memory_wire *from, const struct wire_message *
     (void)context;
     if (number == NOBODY)
         return;
+    check_personal_data((unsigned)number, message);
     if (span_is(message->topic, LOADER_RECEIPTS))
         check_receipt((unsigned)number);
     if (span_is(message->topic, simulation.processes[number]->topics.rejected))
