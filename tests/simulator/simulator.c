@@ -12,7 +12,8 @@
  * stack has to be left in the middle.
  *
  * GAIT_SEED=N runs that seed alone, with its log; GAIT_SEEDS=N as many, from GAIT_FIRST=N on. GAIT_WORLD=DIR runs
- * nothing, but writes down the world of GAIT_SEED and what is expected of it, to be compared with the SQL.
+ * nothing, but writes down the world of GAIT_SEED and what is expected of it, to be compared with the SQL. GAIT_ONE_FAILURE=1
+ * ends it all at the first failure.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -126,6 +127,11 @@ static void
 say_how_to_repeat(void)
 {
     print_error("to repeat it: GAIT_SEED=%" PRIu64 " simulator\n", simulation.seed);
+    if (getenv("GAIT_ONE_FAILURE") != NULL) {
+        scratch_dir_remove(simulation.dir);
+        fflush(NULL);
+        syscall(SYS_exit_group, EXIT_FAILURE);
+    }
 }
 
 /* A panic ends everything: it must not hide the seed. */
