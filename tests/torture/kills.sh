@@ -106,17 +106,17 @@ broker_end() {
 # ---- victims ----
 
 # locate NAME: its process into $pid, if it is alive. The pid file of one that has not been started again yet is old, and
-# the number may be somebody else's.
+# the number may be somebody else's: only a child of gait up counts, and a broker that is one already.
 locate() {
-    local comm state parent
+    local comm state parent whose=$up_pid
     pid=
     if own_broker && [ "$1" = broker ]; then
-        pid=$broker_pid
+        pid=$broker_pid whose=$$
     else
         { read -r pid; } 2>/dev/null <"$run_dir/pid/$1.pid"
     fi
     [ -n "$pid" ] && { read -r _ comm state parent _; } 2>/dev/null <"/proc/$pid/stat" || return
-    [ "$state" != Z ] && { [ "$parent" = "$up_pid" ] || [ "$comm" = "(mosquitto)" ]; } # of our broker: not before exec
+    [ "$parent" = "$whose" ] && [ "$state" != Z ] && { [ "$1" != broker ] || [ "$comm" = "(mosquitto)" ]; }
 }
 
 # What it has allocated, the most of all that were looked at, in KiB.
@@ -156,7 +156,7 @@ strike_any() {
     done
 }
 
-# Up to two thirds of a second, often much less.
+# Up to 0.4 s, often much less.
 pause() {
     local ms=$((RANDOM % 3 == 0 ? RANDOM % 30 : RANDOM % 400))
     sleep "$(printf '0.%03d' "$ms")"
@@ -205,17 +205,20 @@ strike_until() {
 
 # ---- a round ----
 
-# What the broker retains of a table is the newest of each row in the lake.
+# Lines "ROW RECORD": the newest of each row.
+newest() {
+    awk '{ newest[$1] = $0 } END { for (row in newest) print newest[row] }' | LC_ALL=C sort
+}
+
 newest_in_lake() {
-    lake "$1" | sed 's/^{"row":"\([0-9a-f]*\)",/\1 {/' | awk '{ newest[$1] = $0 } END { for (row in newest) print newest[row] }' |
-        LC_ALL=C sort
+    lake "$1" | sed 's/^{"row":"\([0-9a-f]*\)",/\1 {/' | newest
 }
 
 newest_retained() {
-    sed -n "s|^> gait/$1/||p" "$work/retained" | awk '{ newest[$1] = $0 } END { for (row in newest) print newest[row] }' |
-        LC_ALL=C sort
+    sed -n "s|^> gait/$1/||p" "$work/retained" | newest
 }
 
+# What the broker retains of a table is the newest of each row in the lake.
 retained_is_lake() {
     [ "$(newest_in_lake "$1")" = "$(newest_retained "$1")" ]
 }

@@ -31,14 +31,14 @@ says() {
     grep -qE "$1" "$work/status"
 }
 
-all_taken() {
+some_taken() {
     [ "$(ask "SELECT total(json ->> 'taken') FROM input WHERE name = 'accelerometer'
               AND process = 'accelerometer-trusted'")" != 0.0 ]
 }
 
 # stall NAME
 stall() {
-    local pid end name
+    local pid state end name
     run_dir=$work/run.$1
     port= loads=()
     rm -f "$work/stop"
@@ -52,7 +52,7 @@ stall() {
     load_tables customer
     load_on accelerometer 1000000 256
     load_on step_trainer 1000000 256
-    wait_until 30 "the first readings" all_taken
+    wait_until 30 "the first readings" some_taken
 
     watch_memory &
     loads+=($!)
@@ -70,7 +70,8 @@ stall() {
         wait_until 60 "a full outbox" says "why: outbox full: a registered consumer is behind or away"
     fi
     sleep $((SECONDS < end ? end - SECONDS : 0))
-    check "$1 stood still" equal T "$(ps -o stat= -p "$pid" | cut -c1)"
+    read -r _ _ state _ <"/proc/$pid/stat"
+    check "$1 stood still" equal T "$state"
     kill -CONT "$pid"
 
     check "the pipeline comes to rest" wait_idle
