@@ -6,6 +6,8 @@
 
 length_s=$(choose 20 780)
 settled_s=$(choose 8 640) # by then everything is as large as it gets
+slack_kib=$(choose 65536 1024) # in a few seconds memory is still on its way to what a full transaction takes
+! grep -qa __asan_init "$GAIT_BIN/lake" || slack_kib=$((1024 * 1024)) # what is freed counts too
 configure <<'END'
 [accelerometer-trusted]
 hold = 10s
@@ -59,7 +61,8 @@ halves() {
         $1 == name && $2 >= settled {half = $2 < (settled + end) / 2 ? 1 : 2; if ($column > most[half]) most[half] = $column}
         END {print most[1] + 0, most[2] + 0}' "$work/samples"
 }
-# flat PAIR HUNDREDTHS MORE: whether the second of the pair is at most so many hundredths of the first, and so much more.
+# flat PAIR HUNDREDTHS MORE: whether the second of the pair is at most so many hundredths of the first, and so much more. (A
+# store's file is as large as its largest transaction has made it, which some MiB of chance are in.)
 flat() {
     local first second
     read -r first second <<<"$1"
@@ -70,9 +73,9 @@ flat() {
 memory=0
 for name in "${processes[@]}"; do
     check "$name is still the same process" equal 1 "$(awk -v n="$name" '$1 == n {print $6}' "$work/samples" | sort -u | wc -l)" >&2
-    check "memory of $name stays flat" flat "$(halves "$name" 3)" 105 "$(choose 12288 1024)" >&2
+    check "memory of $name stays flat" flat "$(halves "$name" 3)" 105 "$slack_kib" >&2
     check "descriptors of $name stay flat" flat "$(halves "$name" 4)" 100 0 >&2
-    [ "$full" = no ] || check "the state of $name stays flat" flat "$(halves "$name" 5)" 105 1024 >&2
+    [ "$full" = no ] || check "the state of $name stays flat" flat "$(halves "$name" 5)" 105 4096 >&2
     read -r _ most <<<"$(halves "$name" 3)"
     [ "$most" -le "$memory" ] || memory=$most
     figure "soak: state of $name, KiB, before and behind" "$(halves "$name" 5)"
