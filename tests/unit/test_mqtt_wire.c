@@ -290,10 +290,11 @@ test_malformed_properties_of_a_link_count_as_absent(void **state)
     for (unsigned i = 0; i < sizeof link_properties / sizeof link_properties[0]; i++) {
         publish_with_properties("test/malformed", link_properties[i].properties);
         assert_true(reached(&seat->watcher, &seat->watcher.messages, (int)i + 1));
-        if (seat->watcher.last.epoch != link_properties[i].epoch ||
-            seat->watcher.last.sequence != link_properties[i].sequence)
-            fail_msg("case %u: epoch %" PRIx64 ", sequence %" PRIu64, i, seat->watcher.last.epoch,
-                     seat->watcher.last.sequence);
+        pthread_mutex_lock(&seat->watcher.lock);
+        const uint64_t epoch = seat->watcher.last.epoch, sequence = seat->watcher.last.sequence;
+        pthread_mutex_unlock(&seat->watcher.lock);
+        if (epoch != link_properties[i].epoch || sequence != link_properties[i].sequence)
+            fail_msg("case %u: epoch %" PRIx64 ", sequence %" PRIu64, i, epoch, sequence);
     }
     leave(seat);
 }
