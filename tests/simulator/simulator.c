@@ -106,6 +106,7 @@ struct simulation {
     bool dead[PROCESSES];       /* no more deeds of it */
     unsigned dies_in[PROCESSES];  /* at this deed from now; 0 never */
     unsigned fails_in[PROCESSES]; /* a deed on the disk */
+    unsigned failures_of_two;     /* left of two failures in a row: of a write that took place, and one that did not */
     jmp_buf last_words;         /* where _exit leads to */
 };
 
@@ -194,8 +195,11 @@ before_deed(const struct disk_call *call)
         return EIO;
     if (!simulation.meanwhile && simulation.fails_in[number] > 0 && --simulation.fails_in[number] == 0) {
         seen.failed_writes++;
-        simulation.fails_in[number] = dice_chance(30); /* the next one too: LMDB takes a failed write back by another one */
-        if (call->deed == DISK_WRITE && dice_chance(50)) /* it says so, but it took place */
+        const unsigned of_two = simulation.failures_of_two;
+        const bool took_place = of_two > 0 ? of_two == 2 : dice_chance(50);
+        /* The next one too: LMDB takes a failed write back by another one. */
+        simulation.fails_in[number] = of_two > 0 ? --simulation.failures_of_two > 0 : dice_chance(30);
+        if (call->deed == DISK_WRITE && took_place)
             syscall(SYS_pwritev, call->fd, call->bytes, call->byte_count, (off_t)call->offset, 0);
         return EIO;
     }
@@ -1345,6 +1349,28 @@ bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
     simulation_close();
 }
 
+/* A write of the lake, each one in turn, fails and has taken place all the same, and the next one fails too. If that was a
+ * meta page and LMDB's taking it back, the commit took place that seemed to have failed: what it had applied must not be
+ * applied again. */
+static void
+bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again(void **state)
+{
+    (void)state;
+    bool failed = true;
+    unsigned deed = 0;
+    for (; failed; deed++) {
+        open_one();
+        start_all();
+        simulation.failures_of_two = 2;
+        simulation.fails_in[NUMBER_LAKE] = deed + 1;
+        settle_for(60000);
+        failed = simulation.failures_of_two == 0;
+        come_right();
+        simulation_close();
+    }
+    assert_true(deed > 5); /* a sync, data, a meta page */
+}
+
 /* Seeds. */
 
 /* Half of the seeds know only some kinds of faults: what takes several of a kind, or two kinds one after the other, is
@@ -1532,6 +1558,7 @@ main(void)
         cmocka_unit_test(a_crowd_of_rows_is_given_out_again_whole),
         cmocka_unit_test(bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some),
         cmocka_unit_test(bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in),
+        cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();
