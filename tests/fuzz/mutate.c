@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "../unit/splitmix.h"
+
 /* Beyond this a text only shrinks: a doubling a round would fill the memory. */
 #define TEXT_BYTES_MAX (64 * 1024)
 
@@ -41,14 +43,10 @@ dice_for(uint64_t seed, uint64_t index)
     return (struct dice){seed * UINT64_C(0xd1342543de82ef95) + index};
 }
 
-/* splitmix64 */
 unsigned
 dice_roll(struct dice *dice, unsigned sides)
 {
-    uint64_t z = dice->state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (unsigned)((z ^ z >> 31) % sides);
+    return splitmix_roll(&dice->state, sides);
 }
 
 /* Put bytes in the place of len bytes at at. bytes must not point into text. */

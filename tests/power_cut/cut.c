@@ -71,25 +71,13 @@ struct cut {
 
 static struct cut *watched;
 
-static void *
-grow(void *list, unsigned count, unsigned *capacity, size_t size)
-{
-    if (count < *capacity)
-        return list;
-    *capacity = count * 2 + 16;
-    list = realloc(list, *capacity * size);
-    if (list == NULL)
-        abort();
-    return list;
-}
-
 /* Contents and names. */
 
 static void
 set_page(struct content *content, unsigned number, const struct page *page)
 {
     while (content->page_count <= number) {
-        content->pages = grow(content->pages, content->page_count, &content->page_capacity, sizeof content->pages[0]);
+        content->pages = tape_grow(content->pages, content->page_count, &content->page_capacity, sizeof content->pages[0]);
         content->pages[content->page_count++] = &page_of_zeros;
     }
     content->pages[number] = page;
@@ -104,7 +92,7 @@ page_at(const struct content *content, unsigned number)
 static void
 copy_content(struct content *to, const struct content *from)
 {
-    to->pages = grow(to->pages, from->page_count, &to->page_capacity, sizeof to->pages[0]);
+    to->pages = tape_grow(to->pages, from->page_count, &to->page_capacity, sizeof to->pages[0]);
     to->page_count = from->page_count;
     to->size = from->size;
     if (from->page_count > 0)
@@ -132,7 +120,7 @@ apply_names(struct names *names, const struct event *event)
         return;
     int to = find_name(names, event->to);
     if (to < 0) {
-        names->list = grow(names->list, names->count, &names->capacity, sizeof names->list[0]);
+        names->list = tape_grow(names->list, names->count, &names->capacity, sizeof names->list[0]);
         to = (int)names->count++;
     }
     names->list[to] = (struct name){event->to, event->child};
@@ -141,7 +129,7 @@ apply_names(struct names *names, const struct event *event)
 static void
 copy_names(struct names *to, const struct names *from)
 {
-    to->list = grow(to->list, from->count, &to->capacity, sizeof to->list[0]);
+    to->list = tape_grow(to->list, from->count, &to->capacity, sizeof to->list[0]);
     to->count = from->count;
     if (from->count > 0)
         memcpy(to->list, from->list, from->count * sizeof from->list[0]);
@@ -152,7 +140,7 @@ copy_names(struct names *to, const struct names *from)
 static void
 add_pending(struct remains *node, struct pending pending)
 {
-    node->pending = grow(node->pending, node->pending_count, &node->pending_capacity, sizeof node->pending[0]);
+    node->pending = tape_grow(node->pending, node->pending_count, &node->pending_capacity, sizeof node->pending[0]);
     node->pending[node->pending_count++] = pending;
 }
 
@@ -244,7 +232,7 @@ cut_pending(struct cut *cut, unsigned group, unsigned *events, unsigned count_ma
         for (unsigned i = 0; i < node->pending_count; i++) {
             if (i > 0 && node->pending[i].event == node->pending[i - 1].event)
                 continue;
-            found = grow(found, count, &capacity, sizeof found[0]);
+            found = tape_grow(found, count, &capacity, sizeof found[0]);
             found[count++] = node->pending[i].event;
         }
     }
@@ -361,21 +349,14 @@ choose_names(struct cut *cut, struct remains *node, struct fall *fall)
 }
 
 static uint64_t
-mix(uint64_t sum, uint64_t word)
-{
-    sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return sum ^ sum >> 29;
-}
-
-static uint64_t
 key_of_content(const struct content *content)
 {
     const uint64_t pages = (content->size + PAGE_BYTES - 1) / PAGE_BYTES;
-    uint64_t key = mix(1, content->size);
+    uint64_t key = tape_mix(1, content->size);
 
     for (unsigned i = 0; i < content->page_count && i < pages; i++) {
         if (content->pages[i] != &page_of_zeros)
-            key = mix(mix(key, i), content->pages[i]->sum);
+            key = tape_mix(tape_mix(key, i), content->pages[i]->sum);
     }
     return key;
 }
@@ -446,8 +427,8 @@ key_of(struct cut *cut, unsigned number)
         qsort(node->chosen_names.list, node->chosen_names.count, sizeof node->chosen_names.list[0], by_name);
     for (unsigned i = 0; i < node->chosen_names.count; i++) {
         for (const char *at = node->chosen_names.list[i].text; *at != '\0'; at++)
-            key = mix(key, (unsigned char)*at);
-        key = mix(key, key_of(cut, node->chosen_names.list[i].node));
+            key = tape_mix(key, (unsigned char)*at);
+        key = tape_mix(key, key_of(cut, node->chosen_names.list[i].node));
     }
     return key;
 }
@@ -465,7 +446,7 @@ static void
 set_sum(struct remains *node, unsigned number, uint64_t sum)
 {
     while (node->sum_count <= number) {
-        node->sums = grow(node->sums, node->sum_count, &node->sum_capacity, sizeof node->sums[0]);
+        node->sums = tape_grow(node->sums, node->sum_count, &node->sum_capacity, sizeof node->sums[0]);
         node->sums[node->sum_count++] = page_of_zeros.sum;
     }
     node->sums[number] = sum;

@@ -16,7 +16,6 @@
 #include "base/file.h"
 #include "streams/catalog.h"
 
-#define NOBODY -1
 
 struct world pipeline_world;
 int64_t pipeline_now_ms;
@@ -55,8 +54,7 @@ pipeline_add_to_sum(uint64_t sum, struct span bytes)
     uint64_t word = bytes.len;
 
     for (size_t i = 0;; i += sizeof word) {
-        sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        sum ^= sum >> 29;
+        sum = tape_mix(sum, word);
         if (i >= bytes.len)
             return sum;
         word = 0;
@@ -125,20 +123,6 @@ note_entries(struct pipeline *pipeline, unsigned number)
 
 /* The wire. */
 
-static int
-number_of(const struct memory_wire *wire)
-{
-    for (int i = 0; i < PROCESSES; i++) {
-        char name[128];
-        snprintf(name, sizeof name, "gait-%s", catalog_streams[i]->name);
-        const size_t len = strlen(name);
-        if (strncmp(wire->name, name, len) == 0 &&
-            (wire->name[len] == '\0' || strcmp(wire->name + len, "-landing") == 0))
-            return i;
-    }
-    return NOBODY;
-}
-
 static bool
 begins_with(struct span topic, const char *text)
 {
@@ -179,7 +163,7 @@ tell(struct wire *base, const struct wire_message *message, uint64_t token)
 {
     struct memory_broker *broker = ((struct memory_wire *)base)->broker;
     struct pipeline *pipeline = (struct pipeline *)((char *)broker - offsetof(struct pipeline, broker));
-    const unsigned number = (unsigned)number_of((struct memory_wire *)base);
+    const unsigned number = (unsigned)number_of_client(((struct memory_wire *)base)->name);
 
     if (memory_publish(base, message, token) != 0)
         return -1;
@@ -210,7 +194,7 @@ make_wire(void *context, const struct wire_options *options, const struct wire_e
 static bool
 hear(struct pipeline *pipeline, struct memory_wire *wire)
 {
-    const int number = number_of(wire);
+    const int number = number_of_client(wire->name);
     const bool listens = wire->owned && wire->down == NULL && wire->state == MEMORY_ONLINE;
     const struct memory_item *item = listens ? wire->in.first : NULL;
     const bool message = pipeline->tape != NULL && item != NULL && item->kind == MEMORY_MESSAGE;
@@ -268,7 +252,7 @@ void
 pipeline_kill(struct pipeline *pipeline, unsigned number)
 {
     for (unsigned i = 0; i < pipeline->broker.wire_count; i++) {
-        if (number_of(pipeline->broker.wires[i]) == (int)number)
+        if (number_of_client(pipeline->broker.wires[i]->name) == (int)number)
             memory_wire_cut(pipeline->broker.wires[i]);
     }
     process_close(pipeline->processes[number]);
@@ -295,7 +279,7 @@ arrive_meanwhile(const struct node *node)
     for (unsigned i = 0; i < broker->wire_count; i++) {
         for (unsigned times = dice_roll(4); times > 0; times--)
             memory_wire_send(broker->wires[i]);
-        for (unsigned times = dice_roll(4); number_of(broker->wires[i]) == (int)node->group && times > 0; times--)
+        for (unsigned times = dice_roll(4); number_of_client(broker->wires[i]->name) == (int)node->group && times > 0; times--)
             hear(recorded, broker->wires[i]);
     }
     busy = false;

@@ -6,16 +6,12 @@
 #define POWER_CUT_PIPELINE_H
 
 #include "../simulator/loader.h"
+#include "../simulator/numbers.h"
 #include "../simulator/world.h"
 #include "../unit/memory_wire.h"
 #include "run/process.h"
 #include "run/process_state.h"
 #include "tape.h"
-
-#define PROCESSES 6
-#define NUMBER_FILTER 0
-#define NUMBER_JOIN 4
-#define NUMBER_LAKE 5
 
 /* Whom a file is of: a process's number, or this. */
 #define GROUP_SHARED PROCESSES

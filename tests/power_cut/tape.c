@@ -14,12 +14,12 @@ static void (*watcher)(ino_t inode, uint64_t offset, uint64_t len, bool zeros);
 
 /* Memory. */
 
-static void *
-grow(void *list, unsigned count, unsigned *capacity, size_t size)
+void *
+tape_grow(void *list, unsigned count, unsigned *capacity, size_t size)
 {
     if (count < *capacity)
         return list;
-    *capacity = *capacity * 2 + 256;
+    *capacity = count * 2 + 16;
     list = realloc(list, *capacity * size);
     if (list == NULL)
         abort();
@@ -33,7 +33,7 @@ keep(struct tape *tape, size_t size)
     if (size > BLOCK_BYTES)
         abort();
     if (tape->block_count == 0 || tape->block_used + size > BLOCK_BYTES) {
-        tape->memory = grow(tape->memory, tape->block_count, &tape->block_capacity, sizeof tape->memory[0]);
+        tape->memory = tape_grow(tape->memory, tape->block_count, &tape->block_capacity, sizeof tape->memory[0]);
         if ((tape->memory[tape->block_count++] = malloc(BLOCK_BYTES)) == NULL)
             abort();
         tape->block_used = 0;
@@ -48,6 +48,13 @@ keep_text(struct tape *tape, const char *text)
     return text == NULL ? NULL : memcpy(keep(tape, strlen(text) + 1), text, strlen(text) + 1);
 }
 
+uint64_t
+tape_mix(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return sum ^ sum >> 29;
+}
+
 void
 page_seal(struct page *page)
 {
@@ -56,8 +63,7 @@ page_seal(struct page *page)
 
     for (size_t i = 0; i < PAGE_BYTES; i += sizeof word) {
         memcpy(&word, page->bytes + i, sizeof word);
-        sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        sum ^= sum >> 29;
+        sum = tape_mix(sum, word);
     }
     page->sum = sum | 1;
 }
@@ -67,7 +73,7 @@ page_seal(struct page *page)
 static struct event *
 add_event(struct tape *tape, enum event_kind kind, unsigned node)
 {
-    tape->events = grow(tape->events, tape->event_count, &tape->event_capacity, sizeof tape->events[0]);
+    tape->events = tape_grow(tape->events, tape->event_count, &tape->event_capacity, sizeof tape->events[0]);
     struct event *event = &tape->events[tape->event_count++];
     *event = (struct event){.kind = kind, .node = node, .time_ms = *tape->clock_ms, .first_page = tape->change_count};
     return event;
@@ -85,12 +91,12 @@ set_page(struct tape *tape, struct node *node, unsigned number, const struct pag
     if (page_at(node, number) == page)
         return;
     while (node->page_count <= number) {
-        node->pages = grow(node->pages, node->page_count, &node->page_capacity, sizeof node->pages[0]);
+        node->pages = tape_grow(node->pages, node->page_count, &node->page_capacity, sizeof node->pages[0]);
         node->pages[node->page_count++] = &page_of_zeros;
     }
     node->pages[number] = page;
     tape->page_changes =
-        grow(tape->page_changes, tape->change_count, &tape->change_capacity, sizeof tape->page_changes[0]);
+        tape_grow(tape->page_changes, tape->change_count, &tape->change_capacity, sizeof tape->page_changes[0]);
     tape->page_changes[tape->change_count++] = (struct page_change){number, page};
 }
 

@@ -88,6 +88,12 @@ void tape_end(void);
 
 void tape_free(struct tape *tape);
 
+/* list with room for one more than count things of size bytes; *capacity says for how many there is. Free with free. */
+void *tape_grow(void *list, unsigned count, unsigned *capacity, size_t size);
+
+/* sum with one more word in it: for telling states apart. */
+uint64_t tape_mix(uint64_t sum, uint64_t word);
+
 /* Have touched called for every change of a file, until it is called with NULL: len bytes at offset are zeros or something
  * else, and the size may be another. Not while recording. */
 void tape_watch(void (*touched)(ino_t inode, uint64_t offset, uint64_t len, bool zeros));

@@ -5,16 +5,6 @@
 
 #include "streams/catalog.h"
 
-static int
-number_of(const struct stream *stream)
-{
-    int number = 0;
-
-    while (catalog_streams[number] != stream)
-        number++;
-    return number;
-}
-
 static void
 message(void *context, const struct wire_message *message)
 {
@@ -23,7 +13,7 @@ message(void *context, const struct wire_message *message)
 
     if (answer_decode(message->payload, &answer) != 0)
         abort();
-    asker->answers[number_of(catalog_find(answer.process))] = answer;
+    asker->answers[number_of_stream(catalog_find(answer.process))] = answer;
 }
 
 static void
@@ -74,7 +64,7 @@ asker_ask(struct asker *asker)
 bool
 asker_has_all(const struct asker *asker)
 {
-    for (unsigned i = 0; i < ASKER_PROCESSES; i++) {
+    for (unsigned i = 0; i < PROCESSES; i++) {
         if (asker->answers[i].process[0] == '\0')
             return false;
     }
@@ -84,13 +74,13 @@ asker_has_all(const struct asker *asker)
 bool
 asker_hears_rest(const struct asker *asker)
 {
-    for (unsigned i = 0; i < ASKER_PROCESSES; i++) {
+    for (unsigned i = 0; i < PROCESSES; i++) {
         const struct answer *answer = &asker->answers[i];
         if (answer->process[0] == '\0' || answer->inbox_bytes != 0 || answer->due != 0)
             return false;
         for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
             const struct stream *from = catalog_streams[i]->inputs[j].from;
-            if (from != NULL && answer_behind(&answer->inputs[j], &asker->answers[number_of(from)]) != 0)
+            if (from != NULL && answer_behind(&answer->inputs[j], &asker->answers[number_of_stream(from)]) != 0)
                 return false;
         }
     }

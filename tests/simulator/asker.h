@@ -9,8 +9,8 @@
 
 #include "answer.h"
 #include "base/wire.h"
+#include "numbers.h"
 
-#define ASKER_PROCESSES 6
 
 /* Where it wants answers. */
 #define ASKER_ANSWERS "gait/answer/simulation"
@@ -18,7 +18,7 @@
 struct asker {
     struct wire *wire; /* the caller makes it with options and subscribes it to ASKER_ANSWERS */
     struct wire_options options;
-    struct answer answers[ASKER_PROCESSES]; /* in the order of the catalog; without a name: none in this round */
+    struct answer answers[PROCESSES]; /* in the order of the catalog; without a name: none in this round */
 };
 
 struct wire_events asker_events(struct asker *asker);

@@ -41,6 +41,7 @@
 #include "base/log.h"
 #include "dice.h"
 #include "loader.h"
+#include "numbers.h"
 #include "run/process.h"
 #include "run/process_state.h"
 #include "streams/catalog.h"
@@ -64,12 +65,6 @@ steady_ms(void)
 }
 
 /* The simulation. */
-
-#define PROCESSES 6
-#define NUMBER_CUSTOMER_TRUSTED 0
-#define NUMBER_LAKE 5
-#define NUMBER_JOIN 4
-#define NOBODY -1
 
 struct simulation {
     uint64_t seed;
@@ -238,25 +233,11 @@ make_wire(void *context, const struct wire_options *options, const struct wire_e
     return memory_wire(context, options, events);
 }
 
-static int
-number_of(const struct memory_wire *wire)
-{
-    for (int i = 0; i < PROCESSES; i++) {
-        char name[128];
-        snprintf(name, sizeof name, "gait-%s", catalog_streams[i]->name);
-        const size_t len = strlen(name);
-        if (strncmp(wire->name, name, len) == 0 &&
-            (wire->name[len] == '\0' || strcmp(wire->name + len, "-landing") == 0))
-            return i;
-    }
-    return NOBODY;
-}
-
 static bool
 allows(void *context, const struct memory_wire *from)
 {
     (void)context;
-    return !is_dead(number_of(from));
+    return !is_dead(number_of_client(from->name));
 }
 
 /* A receipt speaks of what is committed. */
@@ -304,7 +285,7 @@ check_personal_data(unsigned number, const struct wire_message *message)
 static void
 takes(void *context, const struct memory_wire *from, const struct wire_message *message)
 {
-    const int number = number_of(from);
+    const int number = number_of_client(from->name);
 
     (void)context;
     if (number == NOBODY)
@@ -321,7 +302,7 @@ static void
 kill_process(unsigned number)
 {
     for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
-        if (number_of(simulation.broker.wires[i]) == (int)number)
+        if (number_of_client(simulation.broker.wires[i]->name) == (int)number)
             memory_wire_cut(simulation.broker.wires[i]);
     }
     simulation.dead[number] = true;
@@ -441,7 +422,7 @@ hear(struct memory_wire *wire, bool cut)
 {
     volatile bool heard = false;
 
-    simulation.acting = number_of(wire);
+    simulation.acting = number_of_client(wire->name);
     if (setjmp(simulation.last_words) == 0) {
         if (cut)
             memory_wire_hear_and_cut(wire);
@@ -467,7 +448,7 @@ arrive_meanwhile(unsigned number)
     for (unsigned i = 0; i < broker->wire_count; i++) {
         for (unsigned times = dice_roll(4); times > 0; times--)
             memory_wire_send(broker->wires[i]);
-        for (unsigned times = dice_roll(4); number_of(broker->wires[i]) == (int)number && times > 0; times--)
+        for (unsigned times = dice_roll(4); number_of_client(broker->wires[i]->name) == (int)number && times > 0; times--)
             seen.meanwhile += memory_wire_hear(broker->wires[i]);
     }
     simulation.meanwhile = false;
@@ -826,16 +807,6 @@ set_is_right(enum set set)
     return right;
 }
 
-static int
-number_of_stream(const struct stream *stream)
-{
-    for (int i = 0; i < PROCESSES; i++) {
-        if (catalog_streams[i] == stream)
-            return i;
-    }
-    return NOBODY;
-}
-
 /* Every link has applied what its producer has decided, all of it is trimmed, and nothing has a hole. */
 static bool
 links_are_whole(void)
@@ -1040,11 +1011,11 @@ a_broker_that_comes_back_with_an_older_copy_gets_the_newer_one(void **state)
         memory_broker_save(&simulation.broker);
         load_phase(1);
         settle();
-        kill_process(NUMBER_CUSTOMER_TRUSTED);
+        kill_process(NUMBER_FILTER);
         memory_broker_go_back(&simulation.broker);
-        start_process(NUMBER_CUSTOMER_TRUSTED);
+        start_process(NUMBER_FILTER);
         for (unsigned rounds = 0; rounds < 10; rounds++) {
-            step(NUMBER_CUSTOMER_TRUSTED);
+            step(NUMBER_FILTER);
             messages_move();
         }
         come_right();
@@ -1062,7 +1033,7 @@ a_table_that_nobody_is_registered_for_is_given_again_too(void **state)
     for (unsigned i = 1; i < PROCESSES; i++)
         set(catalog_streams[i]->name, "enabled", "off");
     simulation.lake_off = true;
-    start_process(NUMBER_CUSTOMER_TRUSTED);
+    start_process(NUMBER_FILTER);
     for (unsigned phase = 0; phase < 2; phase++) {
         simulation.phase = phase;
         loader_add(&simulation.loader, CUSTOMER, &simulation.world.landing[phase][CUSTOMER]);

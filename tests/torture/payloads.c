@@ -6,22 +6,20 @@
  *
  * Good records have a mark that no mutation makes. They go alone, or on lines between bad ones. FOLDER/<table> gets them
  * as they must come out again, one a line. Every payload wants a receipt; the sums of those are printed in the end, a
- * line each: TABLE taken duplicate invalid. One connection of our own (lib/mqtt); losing it is a failure, so that
- * nothing is sent twice.
+ * line each: TABLE taken duplicate invalid. Losing the connection is a failure, so that nothing is sent
+ * twice.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "mqtt/mqtt.h"
+#include "client.h"
 #include "mutate.h"
 #include "record/json.h"
 #include "record/record.h"
@@ -31,7 +29,7 @@
 
 #define WINDOW_PAYLOADS 2000 /* without receipt: enough that batches grow */
 #define WINDOW_BYTES (16u << 20)
-#define SILENCE_S 60 /* without any receipt, on a busy machine with sanitizers */
+#define SILENCE_MS 60000 /* without any receipt, on a busy machine with sanitizers */
 #define PROGRESS_MS 5000
 
 #define MUTANTS 20    /* persons whose records are mutated */
@@ -40,7 +38,7 @@
 #define MIB (1u << 20)
 
 struct torture {
-    struct wire *wire;
+    struct client *client;
     struct dice dice;
     uint64_t count;
     uint64_t seed;
@@ -56,9 +54,7 @@ struct torture {
     int64_t progress_ms;
     uint64_t sent;
 
-    pthread_mutex_t lock; /* for what follows */
-    pthread_cond_t changed;
-    bool up, subscribed;
+    /* Under the client's lock. */
     uint64_t receipts;
     uint64_t bytes; /* without receipt */
     struct {
@@ -70,51 +66,11 @@ struct torture {
     } sums[KINDS];
 };
 
-static struct torture torture = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static struct torture torture;
 
 /*
- * The wire.
+ * The connection.
  */
-
-static void
-set_flag(bool *flag)
-{
-    pthread_mutex_lock(&torture.lock);
-    *flag = true;
-    pthread_cond_signal(&torture.changed);
-    pthread_mutex_unlock(&torture.lock);
-}
-
-static void
-on_up(void *context, bool session_kept)
-{
-    (void)context;
-    (void)session_kept;
-    set_flag(&torture.up);
-}
-
-static void
-on_subscribed(void *context, bool ok, const char *reason)
-{
-    (void)context;
-    if (!ok)
-        log_fatal("not subscribed: %s", reason);
-    set_flag(&torture.subscribed);
-}
-
-static void
-on_down(void *context, const char *reason)
-{
-    (void)context;
-    log_fatal("connection lost: %s", reason);
-}
-
-static void
-on_delivered(void *context, uint64_t token)
-{
-    (void)context;
-    (void)token;
-}
 
 static uint64_t
 counted(const struct json *receipt, const char *what)
@@ -133,7 +89,6 @@ on_message(void *context, const struct wire_message *message)
     (void)context;
     if (receipt == NULL || message->correlation.len != 8)
         log_fatal("a receipt that is none");
-    pthread_mutex_lock(&torture.lock);
     uint64_t number = bytes_get_u64(message->correlation.at) % WINDOW_PAYLOADS;
     enum record_kind kind = torture.waiting[number].kind;
     if (torture.waiting[number].bytes == 0)
@@ -144,19 +99,14 @@ on_message(void *context, const struct wire_message *message)
     torture.bytes -= torture.waiting[number].bytes;
     torture.waiting[number].bytes = 0;
     torture.receipts++;
-    pthread_cond_signal(&torture.changed);
-    pthread_mutex_unlock(&torture.lock);
     json_free(receipt);
 }
 
-/* With the lock: wait for a change; fatal if there is none for long. */
+/* With the lock: wait for a receipt; fatal if there is none for long, or no connection any more. */
 static void
-wait_for_change(const char *what)
+wait_for_receipt(void)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += SILENCE_S;
-    if (pthread_cond_timedwait(&torture.changed, &torture.lock, &until) != ETIMEDOUT)
+    if (client_wait(torture.client, clock_steady_ms() + SILENCE_MS) && client_is_up(torture.client))
         return;
     uint64_t last = torture.sent - 1; /* not sent yet, if there is no room for it */
     for (uint64_t number = last > WINDOW_PAYLOADS ? last - WINDOW_PAYLOADS : 0; number < last; number++) {
@@ -164,36 +114,19 @@ wait_for_change(const char *what)
             log_error("payload %" PRIu64 " of %s has no receipt", number,
                       record_kind_name(torture.waiting[number % WINDOW_PAYLOADS].kind));
     }
-    log_fatal("no %s in %d s", what, SILENCE_S);
+    log_fatal("no connection, or no receipt in %d s", SILENCE_MS / 1000);
 }
 
 static void
 connect_to(int port)
 {
     static const char *const filters[] = {RECEIPT_TOPIC};
-    static const struct wire_options options = {.client_name = "torture-payloads"};
     static struct broker broker;
-    static const struct wire_events events = {NULL, on_up, on_subscribed, on_down, on_message, on_delivered};
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&torture.changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     broker.port = port;
     broker_defaults(&broker);
-    torture.wire = mqtt_wire(&broker, &options, &events);
-    if (torture.wire == NULL || torture.wire->calls->connect(torture.wire) != 0)
+    torture.client = client_new(&broker, on_message, NULL);
+    if (torture.client == NULL || client_connect(torture.client, filters, 1, clock_steady_ms() + SILENCE_MS) != 0)
         log_fatal("can't connect");
-    pthread_mutex_lock(&torture.lock);
-    while (!torture.up)
-        wait_for_change("connection");
-    pthread_mutex_unlock(&torture.lock);
-    if (torture.wire->calls->subscribe(torture.wire, filters, 1, 1, WIRE_AT_LEAST_ONCE) != 0)
-        log_fatal("can't subscribe");
-    pthread_mutex_lock(&torture.lock);
-    while (!torture.subscribed)
-        wait_for_change("subscription");
-    pthread_mutex_unlock(&torture.lock);
 }
 
 static void
@@ -227,14 +160,14 @@ publish(enum record_kind kind)
         .sequence = dice_roll(&torture.dice, 8),
         .delivery = WIRE_AT_LEAST_ONCE,
     };
-    pthread_mutex_lock(&torture.lock);
+    client_lock(torture.client);
     while (torture.waiting[number % WINDOW_PAYLOADS].bytes != 0 || torture.bytes > WINDOW_BYTES)
-        wait_for_change("receipt");
+        wait_for_receipt();
     torture.waiting[number % WINDOW_PAYLOADS].kind = kind;
     torture.waiting[number % WINDOW_PAYLOADS].bytes = message.payload.len + 1;
     torture.bytes += message.payload.len + 1;
-    pthread_mutex_unlock(&torture.lock);
-    if (torture.wire->calls->publish(torture.wire, &message, 0) != 0)
+    client_unlock(torture.client);
+    if (client_publish(torture.client, &message) != 0)
         log_fatal("can't publish");
     buffer_clear(&torture.payload);
     show_progress(false);
@@ -508,10 +441,10 @@ publish_all(void)
         add_record();
         publish(RECORD_CUSTOMER);
     }
-    pthread_mutex_lock(&torture.lock);
+    client_lock(torture.client);
     while (torture.receipts < torture.sent)
-        wait_for_change("receipt");
-    pthread_mutex_unlock(&torture.lock);
+        wait_for_receipt();
+    client_unlock(torture.client);
     show_progress(true);
 }
 
@@ -533,8 +466,7 @@ main(int argc, char **argv)
     }
     connect_to(atoi(argv[1]));
     publish_all();
-    torture.wire->calls->disconnect(torture.wire, 500);
-    torture.wire->calls->free(torture.wire);
+    client_free(torture.client);
     for (unsigned i = 0; i < KINDS; i++) {
         if (fclose(torture.expected[i]) != 0)
             log_fatal("%s: %s", argv[4], strerror(errno));
