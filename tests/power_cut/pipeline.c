@@ -279,7 +279,8 @@ arrive_meanwhile(const struct node *node)
     for (unsigned i = 0; i < broker->wire_count; i++) {
         for (unsigned times = dice_roll(4); times > 0; times--)
             memory_wire_send(broker->wires[i]);
-        for (unsigned times = dice_roll(4); number_of_client(broker->wires[i]->name) == (int)node->group && times > 0; times--)
+        const bool own = number_of_client(broker->wires[i]->name) == (int)node->group;
+        for (unsigned times = dice_roll(4); own && times > 0; times--)
             hear(recorded, broker->wires[i]);
     }
     busy = false;

@@ -375,8 +375,8 @@ fail_state(unsigned number, const char *format, ...)
     va_start(args, format);
     vprint_error(format, args);
     va_end(args);
-    print_error("\n  in state %" PRIu64 " of seed %" PRIu64 ", life %" PRIu64 ", the power cut behind event %u; of what was not "
-                "synced is left\n  in its folder: %s",
+    print_error("\n  in state %" PRIu64 " of seed %" PRIu64 ", life %" PRIu64 ", the power cut behind event %u; of what was "
+                "not synced is left\n  in its folder: %s",
                 seen.states, seed, seen.lives, instant, way_words[ways[number]]);
     if (ways[number] == CUT_DROP || ways[number] == CUT_KEEP)
         print_error(" %u", one);

@@ -16,6 +16,17 @@ dice_roll(unsigned sides)
     return splitmix_roll(&state, sides);
 }
 
+unsigned
+dice_roll_among(unsigned sides, unsigned allowed)
+{
+    unsigned side;
+
+    do
+        side = dice_roll(sides);
+    while ((allowed >> side & 1) == 0);
+    return side;
+}
+
 bool
 dice_chance(unsigned percent)
 {

@@ -125,7 +125,8 @@ loader_step(struct loader *loader, int64_t now_ms)
 void
 loader_add(struct loader *loader, enum landing landing, const struct lines *lines)
 {
-    static const char *const bad[] = {"{", "{}", "\xff", "{\"email\":\"p0@x\",\"email\":\"p0@x\"}", "[1]", "{\"user\":1e999}"};
+    static const char *const bad[] = {"{",   "{}", "\xff", "{\"email\":\"p0@x\",\"email\":\"p0@x\"}",
+                                      "[1]", "{\"user\":1e999}"};
 
     for (unsigned i = 0; i < lines->count;) {
         if (loader->count == LOADER_PAYLOADS_MAX)

@@ -12,8 +12,8 @@
  * stack has to be left in the middle.
  *
  * GAIT_SEED=N runs that seed alone, with its log; GAIT_SEEDS=N as many, from GAIT_FIRST=N on. GAIT_WORLD=DIR runs
- * nothing, but writes down the world of GAIT_SEED and what is expected of it, to be compared with the SQL. GAIT_ONE_FAILURE=1
- * ends it all at the first failure.
+ * nothing, but writes down the world of GAIT_SEED and what is expected of it, to be compared with the SQL.
+ * GAIT_ONE_FAILURE=1 ends it all at the first failure.
  */
 #include <setjmp.h>
 #include <stdarg.h>
