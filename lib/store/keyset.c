@@ -1,0 +1,999 @@
+#include "store/keyset.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+uint32_t keyset_gathered_max = 8192;
+
+/* Runs of one level that are merged. More would write a key less often and leave more runs to look into. */
+#define RUNS_MERGED 8
+
+#define LEVELS_MAX 16
+
+/* Bytes of keys in one value: two of them fill a page of LMDB, and no value takes pages of its own. */
+#define BLOCK_BYTES 1976
+
+/* A filter is lines of so many bytes, what a processor fetches at once: a token's bits are all in one. */
+#define LINE_BYTES 64
+#define LINE_BITS (8 * LINE_BYTES)
+#define FILTER_BITS_PER_KEY 12
+#define FILTER_PROBES 7 /* nine bits of a hash each */
+#define FILTER_PART_BYTES (31 * LINE_BYTES)
+
+/* For so many keys added one value of runs that are done with is removed, and some more: a block holds many keys, but each
+ * key comes by once a level. */
+#define KEYS_PER_REMOVAL 4
+#define REMOVALS_MIN 4
+
+#define NONE UINT32_MAX
+
+enum run_state {
+    RUN_GROWING = 'g', /* a merge writes it */
+    RUN_READY = 'r',
+    RUN_DEAD = 'd' /* to be removed */
+};
+
+struct run {
+    uint32_t number;
+    enum run_state state;
+    unsigned level;
+    bool merging; /* into one of the next level */
+    uint64_t token_rule;
+    uint64_t keys;
+    uint64_t newest; /* age */
+    char first[KEYSET_KEY_BYTES_MAX];
+    char last[KEYSET_KEY_BYTES_MAX];
+    uint64_t lines;
+    unsigned char *filter; /* lines * LINE_BYTES */
+};
+
+/* Where a merge reads. */
+struct source {
+    uint32_t run;
+    struct buffer block; /* copied: what is written meanwhile may move it */
+    size_t at;
+    bool ended;
+};
+
+/* Hashes that are on their way into a filter. */
+#define PENDING 16
+
+/* What writes a run, key by key. */
+struct writer {
+    uint32_t run;
+    struct buffer block;
+    uint64_t pending[PENDING]; /* a ring; the filter is larger than what a processor has at hand, so its lines are fetched
+                                  some keys ahead */
+};
+
+struct merge {
+    bool active;
+    struct source sources[RUNS_MERGED];
+    struct writer writer;
+};
+
+/* A key in memory; its bytes stand at the same place of keys. */
+struct entry {
+    uint64_t token;
+    uint32_t next; /* of the same slot; NONE */
+};
+
+struct keyset {
+    struct store *store;
+    struct keyset_rules rules;
+    int table;
+
+    struct run *runs; /* by number */
+    unsigned run_count, run_capacity;
+    struct merge merges[LEVELS_MAX]; /* of the runs of each level */
+
+    /* Keys that are in no run: [0, written) are in the store, too. */
+    struct buffer keys;
+    struct entry *entries;
+    uint32_t entry_count, entry_capacity, written;
+    uint32_t *slots;
+    uint32_t slot_count; /* a power of two */
+    uint64_t serial;     /* last one used */
+};
+
+/* Keys of the table. */
+
+#define TABLE_KEY_BYTES_MAX (5 + KEYSET_KEY_BYTES_MAX)
+
+static struct span
+run_key(char *key, char kind, uint32_t run, const char *rest, size_t rest_bytes)
+{
+    key[0] = kind;
+    bytes_put_u32(key + 1, run);
+    if (rest_bytes > 0)
+        memcpy(key + 5, rest, rest_bytes);
+    return span_at(key, 5 + rest_bytes);
+}
+
+static bool
+begins_with(struct span key, struct span prefix)
+{
+    return key.len >= prefix.len && memcmp(key.at, prefix.at, prefix.len) == 0;
+}
+
+static uint64_t
+age_of(const struct keyset *set, const char *key)
+{
+    return bytes_get_u64(key + set->rules.key_bytes - KEYSET_AGE_BYTES);
+}
+
+static int
+compare(const struct keyset *set, const char *a, const char *b)
+{
+    const uint64_t x = bytes_get_u64(a), y = bytes_get_u64(b); /* mostly these differ */
+
+    if (x != y)
+        return x < y ? -1 : 1;
+    return memcmp(a + 8, b + 8, set->rules.key_bytes - 8);
+}
+
+static uint64_t
+token_of(const struct keyset *set, const char *key)
+{
+    return set->rules.token(set->rules.context, key);
+}
+
+/* Tokens need not look random; what is made of them here must. (The finalizer of MurmurHash3, Appleby.) */
+static uint64_t
+mixed(uint64_t token)
+{
+    token = (token ^ token >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    token = (token ^ token >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return token ^ token >> 33;
+}
+
+/* Filters. */
+
+static void
+make_filter(struct run *run, uint64_t lines)
+{
+    run->lines = lines;
+    run->filter = calloc(run->lines, LINE_BYTES);
+    if (run->filter == NULL)
+        log_fatal("out of memory");
+}
+
+static unsigned char *
+line_of(const struct run *run, uint64_t hash)
+{
+    return run->filter + ((hash >> 32) * run->lines >> 32) * LINE_BYTES;
+}
+
+static void
+filter_add(struct run *run, uint64_t hash)
+{
+    unsigned char *line = line_of(run, hash);
+    uint64_t bits = hash * UINT64_C(0x9e3779b97f4a7c15);
+
+    for (unsigned i = 0; i < FILTER_PROBES; i++, bits >>= 9)
+        line[(bits & (LINE_BITS - 1)) / 8] |= (unsigned char)(1u << (bits & 7));
+}
+
+static bool
+filter_may_have(const struct run *run, uint64_t hash)
+{
+    const unsigned char *line = line_of(run, hash);
+    uint64_t bits = hash * UINT64_C(0x9e3779b97f4a7c15);
+
+    for (unsigned i = 0; i < FILTER_PROBES; i++, bits >>= 9) {
+        if ((line[(bits & (LINE_BITS - 1)) / 8] & 1u << (bits & 7)) == 0)
+            return false;
+    }
+    return true;
+}
+
+static int
+put_filter(struct keyset *set, const struct run *run)
+{
+    const size_t len = run->lines * LINE_BYTES;
+    char key[TABLE_KEY_BYTES_MAX], part[4];
+
+    for (size_t at = 0; at < len; at += FILTER_PART_BYTES) {
+        const size_t left = len - at;
+        bytes_put_u32(part, (uint32_t)(at / FILTER_PART_BYTES));
+        if (store_put(set->store, set->table, run_key(key, 'f', run->number, part, sizeof part),
+                      span_at(run->filter + at, left < FILTER_PART_BYTES ? left : FILTER_PART_BYTES)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+get_filter(struct keyset *set, struct run *run)
+{
+    char key[TABLE_KEY_BYTES_MAX];
+    const struct span prefix = run_key(key, 'f', run->number, NULL, 0);
+    struct store_item item;
+    size_t at = 0;
+
+    make_filter(run, run->lines);
+    const size_t len = run->lines * LINE_BYTES;
+    int rc = store_seek(set->store, set->table, prefix, &item);
+    for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
+        if (item.value.len > len - at)
+            log_panic("keyset: a filter of more than %zu bytes", len);
+        memcpy(run->filter + at, item.value.at, item.value.len);
+        at += item.value.len;
+    }
+    if (rc >= 0 && at != len)
+        log_panic("keyset: a filter of %zu bytes, not %zu", at, len);
+    return rc < 0 ? -1 : 0;
+}
+
+/* Runs. */
+
+static void
+free_filter(struct run *run)
+{
+    free(run->filter);
+    run->filter = NULL;
+}
+
+static struct run *
+find_run(struct keyset *set, uint32_t number)
+{
+    for (unsigned i = 0; i < set->run_count; i++) {
+        if (set->runs[i].number == number)
+            return &set->runs[i];
+    }
+    log_panic("keyset: there is no run %u", number);
+}
+
+static struct run *
+add_run(struct keyset *set, uint32_t number)
+{
+    if (set->run_count == set->run_capacity) {
+        set->run_capacity = set->run_capacity * 2 + 16;
+        set->runs = realloc(set->runs, set->run_capacity * sizeof *set->runs);
+        if (set->runs == NULL)
+            log_fatal("out of memory");
+    }
+    struct run *run = &set->runs[set->run_count++];
+    *run = (struct run){.number = number};
+    return run;
+}
+
+#define HEAD_BYTES (2 + 4 * 8)
+
+static int
+put_head(struct keyset *set, const struct run *run)
+{
+    char key[TABLE_KEY_BYTES_MAX], value[HEAD_BYTES + 2 * KEYSET_KEY_BYTES_MAX];
+    const size_t len = set->rules.key_bytes;
+
+    value[0] = (char)run->state;
+    value[1] = (char)run->level;
+    bytes_put_u64(value + 2, run->token_rule);
+    bytes_put_u64(value + 10, run->keys);
+    bytes_put_u64(value + 18, run->newest);
+    bytes_put_u64(value + 26, run->lines);
+    memcpy(value + HEAD_BYTES, run->first, len);
+    memcpy(value + HEAD_BYTES + len, run->last, len);
+    return store_put(set->store, set->table, run_key(key, 'h', run->number, NULL, 0), span_at(value, HEAD_BYTES + 2 * len));
+}
+
+static void
+get_head(const struct keyset *set, const struct store_item *item, struct run *run)
+{
+    const size_t len = set->rules.key_bytes;
+    const char *value = item->value.at;
+
+    if (item->value.len != HEAD_BYTES + 2 * len)
+        log_panic("keyset: a head of %zu bytes", item->value.len);
+    run->state = (enum run_state)value[0];
+    run->level = (unsigned char)value[1];
+    run->token_rule = bytes_get_u64(value + 2);
+    run->keys = bytes_get_u64(value + 10);
+    run->newest = bytes_get_u64(value + 18);
+    run->lines = bytes_get_u64(value + 26);
+    memcpy(run->first, value + HEAD_BYTES, len);
+    memcpy(run->last, value + HEAD_BYTES + len, len);
+}
+
+static int
+kill_run(struct keyset *set, struct run *run)
+{
+    run->state = RUN_DEAD;
+    free_filter(run);
+    return put_head(set, run);
+}
+
+/* Writing a run. */
+
+/* A run that will have at most so many keys. */
+static int
+begin_run(struct keyset *set, struct writer *writer, unsigned level, uint64_t keys)
+{
+    struct run *run = add_run(set, set->run_count > 0 ? set->runs[set->run_count - 1].number + 1 : 1);
+
+    run->state = RUN_GROWING;
+    run->level = level;
+    run->token_rule = set->rules.token_rule;
+    make_filter(run, keys * FILTER_BITS_PER_KEY / LINE_BITS + 1);
+    writer->run = run->number;
+    buffer_clear(&writer->block);
+    return put_head(set, run);
+}
+
+/* Put the hash of the key with this number in the filter, or rather the one that came PENDING before it. */
+static void
+write_hash(struct writer *writer, struct run *run, uint64_t number, uint64_t hash)
+{
+    uint64_t *place = &writer->pending[number % PENDING];
+
+    if (number >= PENDING)
+        filter_add(run, *place);
+    *place = hash;
+    __builtin_prefetch(line_of(run, hash), 1);
+}
+
+static void
+write_pending(const struct writer *writer, struct run *run)
+{
+    for (uint64_t i = 0; i < PENDING && i < run->keys; i++)
+        filter_add(run, writer->pending[i]);
+}
+
+static int
+write_block(struct keyset *set, struct writer *writer)
+{
+    char key[TABLE_KEY_BYTES_MAX];
+    const struct span block = buffer_span(&writer->block);
+    const size_t len = set->rules.key_bytes;
+
+    if (block.len == 0)
+        return 0;
+    const struct span at = run_key(key, 'b', writer->run, block.at + block.len - len, len);
+    const int rc = store_put(set->store, set->table, at, block);
+    buffer_clear(&writer->block);
+    return rc;
+}
+
+static int
+write_key(struct keyset *set, struct writer *writer, struct run *run, const char *key)
+{
+    const size_t len = set->rules.key_bytes;
+    const uint64_t age = age_of(set, key);
+
+    if (writer->block.len + len > BLOCK_BYTES && write_block(set, writer) != 0)
+        return -1;
+    buffer_add(&writer->block, key, len);
+    write_hash(writer, run, run->keys, mixed(token_of(set, key)));
+    if (run->keys++ == 0)
+        memcpy(run->first, key, len);
+    if (age > run->newest)
+        run->newest = age;
+    return 0;
+}
+
+static int
+end_run(struct keyset *set, struct writer *writer)
+{
+    struct run *run = find_run(set, writer->run);
+
+    if (run->keys == 0)
+        return kill_run(set, run);
+    write_pending(writer, run);
+    memcpy(run->last, writer->block.data + writer->block.len - set->rules.key_bytes, set->rules.key_bytes);
+    if (write_block(set, writer) != 0)
+        return -1;
+    run->state = RUN_READY;
+    return put_filter(set, run) != 0 ? -1 : put_head(set, run);
+}
+
+/* Keys in memory. */
+
+static void
+clear_memory(struct keyset *set)
+{
+    buffer_clear(&set->keys);
+    set->entry_count = set->written = 0;
+    for (uint32_t i = 0; i < set->slot_count; i++)
+        set->slots[i] = NONE;
+}
+
+static uint32_t *
+slot_of(struct keyset *set, uint64_t token)
+{
+    return &set->slots[mixed(token) & (set->slot_count - 1)];
+}
+
+static void
+grow_memory(struct keyset *set)
+{
+    set->entry_capacity = set->entry_capacity * 2 + 256;
+    set->slot_count = set->slot_count > 0 ? set->slot_count * 2 : 512;
+    set->entries = realloc(set->entries, set->entry_capacity * sizeof *set->entries);
+    set->slots = realloc(set->slots, set->slot_count * sizeof *set->slots);
+    if (set->entries == NULL || set->slots == NULL)
+        log_fatal("out of memory");
+    for (uint32_t i = 0; i < set->slot_count; i++)
+        set->slots[i] = NONE;
+    for (uint32_t i = 0; i < set->entry_count; i++) {
+        uint32_t *slot = slot_of(set, set->entries[i].token);
+        set->entries[i].next = *slot;
+        *slot = i;
+    }
+}
+
+void
+keyset_add(struct keyset *set, const char *key)
+{
+    if (set->entry_count == set->entry_capacity)
+        grow_memory(set);
+    const uint64_t token = token_of(set, key);
+    uint32_t *slot = slot_of(set, token);
+    set->entries[set->entry_count] = (struct entry){token, *slot};
+    *slot = set->entry_count++;
+    buffer_add(&set->keys, key, set->rules.key_bytes);
+}
+
+void
+keyset_take_back(struct keyset *set)
+{
+    if (set->entry_count == set->written)
+        log_panic("keyset: nothing to take back");
+    const struct entry *entry = &set->entries[--set->entry_count];
+    *slot_of(set, entry->token) = entry->next;
+    set->keys.len -= set->rules.key_bytes;
+}
+
+/* What sorting looks at: most keys differ in their first bytes. */
+struct place {
+    uint64_t head;
+    uint32_t index;
+};
+
+struct sorting {
+    const struct keyset *set;
+    const struct buffer *keys;
+};
+
+static int
+compare_places(const void *a, const void *b, void *context)
+{
+    const struct sorting *sorting = context;
+    const struct place *x = a, *y = b;
+    const size_t len = sorting->set->rules.key_bytes;
+
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    return memcmp(sorting->keys->data + x->index * len, sorting->keys->data + y->index * len, len);
+}
+
+/* The places of the keys in keys, in order. To be freed. */
+static struct place *
+sort(const struct keyset *set, const struct buffer *keys, uint32_t *count)
+{
+    struct sorting sorting = {set, keys};
+    bool in_order = true;
+
+    *count = (uint32_t)(keys->len / set->rules.key_bytes);
+    struct place *places = malloc((*count + 1) * sizeof *places);
+    if (places == NULL)
+        log_fatal("out of memory");
+    for (uint32_t i = 0; i < *count; i++) {
+        places[i] = (struct place){bytes_get_u64(keys->data + i * set->rules.key_bytes), i};
+        in_order = in_order && (i == 0 || compare_places(&places[i - 1], &places[i], &sorting) < 0);
+    }
+    if (!in_order)
+        qsort_r(places, *count, sizeof *places, compare_places, &sorting);
+    return places;
+}
+
+static int
+forget_written(struct keyset *set)
+{
+    const struct span prefix = {"r", 1};
+    struct store_item item;
+    int rc;
+
+    while ((rc = store_seek(set->store, set->table, prefix, &item)) == 1 && begins_with(item.key, prefix)) {
+        if (store_delete_here(set->store, set->table) != 0)
+            return -1;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* What is in memory becomes a run. */
+static int
+write_memory(struct keyset *set)
+{
+    struct writer writer = {0};
+    uint32_t count;
+    struct place *places = sort(set, &set->keys, &count);
+
+    int rc = begin_run(set, &writer, 0, count);
+    struct run *run = &set->runs[set->run_count - 1];
+    for (uint32_t i = 0; i < count && rc == 0; i++)
+        rc = write_key(set, &writer, run, set->keys.data + places[i].index * set->rules.key_bytes);
+    if (rc == 0)
+        rc = end_run(set, &writer);
+    free(places);
+    buffer_free(&writer.block);
+    if (rc != 0 || (set->written > 0 && forget_written(set) != 0))
+        return -1;
+    clear_memory(set);
+    return 0;
+}
+
+/* What is new in memory goes to the store as it is. */
+static int
+write_new(struct keyset *set)
+{
+    const size_t len = set->rules.key_bytes;
+    const size_t part = BLOCK_BYTES / len * len;
+    char key[9] = "r";
+
+    for (size_t at = set->written * len; at < set->keys.len; at += part) {
+        const size_t left = set->keys.len - at;
+        bytes_put_u64(key + 1, ++set->serial);
+        if (store_put(set->store, set->table, span_at(key, sizeof key),
+                      span_at(set->keys.data + at, left < part ? left : part)) != 0)
+            return -1;
+    }
+    set->written = set->entry_count;
+    return 0;
+}
+
+/* Merging. */
+
+/* The next key in the order of keys, in place; false: there is none. */
+static bool
+add_one(char *key, size_t len)
+{
+    while (len > 0 && ++key[len - 1] == 0)
+        len--;
+    return len > 0;
+}
+
+/* Read the block that holds the first key not below from. 0 or −1. */
+static int
+read_block(struct keyset *set, struct source *source, const char *from)
+{
+    char key[TABLE_KEY_BYTES_MAX];
+    const struct span prefix = run_key(key, 'b', source->run, from, set->rules.key_bytes);
+    struct store_item item;
+    int rc = store_seek(set->store, set->table, prefix, &item);
+
+    if (rc < 0)
+        return -1;
+    source->ended = rc == 0 || !begins_with(item.key, span_at(key, 5));
+    source->at = 0;
+    buffer_clear(&source->block);
+    if (!source->ended)
+        buffer_add_span(&source->block, item.value);
+    return 0;
+}
+
+static int
+next_block(struct keyset *set, struct source *source)
+{
+    char from[KEYSET_KEY_BYTES_MAX];
+    const size_t len = set->rules.key_bytes;
+
+    memcpy(from, source->block.data + source->block.len - len, len);
+    if (add_one(from, len))
+        return read_block(set, source, from);
+    source->ended = true;
+    return 0;
+}
+
+/* Begin to merge the oldest runs of level, if there are enough of them. 0 or −1. */
+static int
+begin_merge(struct keyset *set, unsigned level)
+{
+    struct merge *merge = &set->merges[level];
+    const char lowest[KEYSET_KEY_BYTES_MAX] = {0};
+    uint64_t keys = 0;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < set->run_count && count < RUNS_MERGED; i++) {
+        if (set->runs[i].state == RUN_READY && set->runs[i].level == level) {
+            keys += set->runs[i].keys;
+            merge->sources[count++].run = set->runs[i].number;
+        }
+    }
+    if (count < RUNS_MERGED)
+        return 0;
+    for (unsigned i = 0; i < RUNS_MERGED; i++) {
+        find_run(set, merge->sources[i].run)->merging = true;
+        if (read_block(set, &merge->sources[i], lowest) != 0)
+            return -1;
+    }
+    merge->active = true;
+    return begin_run(set, &merge->writer, level + 1, keys);
+}
+
+static int
+end_merge(struct keyset *set, struct merge *merge)
+{
+    merge->active = false;
+    for (unsigned i = 0; i < RUNS_MERGED; i++) {
+        if (kill_run(set, find_run(set, merge->sources[i].run)) != 0)
+            return -1;
+    }
+    return end_run(set, &merge->writer);
+}
+
+/* Merge at most budget keys: how many, or −1. */
+static int64_t
+do_merge(struct keyset *set, struct merge *merge, uint64_t horizon, uint64_t budget)
+{
+    struct run *run = find_run(set, merge->writer.run);
+    uint64_t done = 0;
+
+    for (; done < budget; done++) {
+        struct source *least = NULL;
+        for (unsigned i = 0; i < RUNS_MERGED; i++) {
+            struct source *source = &merge->sources[i];
+            if (!source->ended &&
+                (least == NULL || compare(set, source->block.data + source->at, least->block.data + least->at) < 0))
+                least = source;
+        }
+        if (least == NULL)
+            return end_merge(set, merge) != 0 ? -1 : (int64_t)done + 1;
+        const char *key = least->block.data + least->at;
+        if (age_of(set, key) >= horizon && write_key(set, &merge->writer, run, key) != 0)
+            return -1;
+        least->at += set->rules.key_bytes;
+        if (least->at == least->block.len && next_block(set, least) != 0)
+            return -1;
+    }
+    return (int64_t)done;
+}
+
+/* Merge what added keys call for, lower levels first: who looks something up pays for each run that is there. A key is
+ * merged once a level, so one for each level keeps up; one more is for what a crash has undone. */
+static int
+merge_some(struct keyset *set, uint64_t horizon, uint64_t added)
+{
+    unsigned levels = 1;
+
+    for (unsigned i = 0; i < set->run_count; i++) {
+        if (set->runs[i].level + 1 > levels)
+            levels = set->runs[i].level + 1;
+    }
+    uint64_t budget = added * (levels + 1);
+    for (unsigned level = 0; level + 1 < LEVELS_MAX && level < levels && budget > 0;) {
+        struct merge *merge = &set->merges[level];
+        if (!merge->active && begin_merge(set, level) != 0)
+            return -1;
+        if (!merge->active) {
+            level++;
+            continue;
+        }
+        int64_t done = do_merge(set, merge, horizon, budget);
+        if (done < 0)
+            return -1;
+        budget -= (uint64_t)done < budget ? (uint64_t)done : budget;
+    }
+    return 0;
+}
+
+/* Removing. */
+
+static int
+kill_dead(struct keyset *set, uint64_t horizon)
+{
+    for (unsigned i = 0; i < set->run_count; i++) {
+        struct run *run = &set->runs[i];
+        if (run->state == RUN_READY && !run->merging && run->newest < horizon && kill_run(set, run) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Remove at most budget values of this kind of a run: how many are left of budget, or −1. */
+static int64_t
+remove_values(struct keyset *set, char kind, uint32_t number, int64_t budget)
+{
+    char key[TABLE_KEY_BYTES_MAX];
+    const struct span prefix = run_key(key, kind, number, NULL, 0);
+    struct store_item item;
+    int rc = 0;
+
+    while (budget > 0 && (rc = store_seek(set->store, set->table, prefix, &item)) == 1 && begins_with(item.key, prefix)) {
+        if (store_delete_here(set->store, set->table) != 0)
+            return -1;
+        budget--;
+    }
+    return rc < 0 ? -1 : budget;
+}
+
+/* Remove some of what is done with. */
+static int
+remove_some(struct keyset *set, int64_t budget)
+{
+    for (unsigned i = 0; i < set->run_count && budget > 0;) {
+        const uint32_t number = set->runs[i].number;
+        if (set->runs[i].state != RUN_DEAD) {
+            i++;
+            continue;
+        }
+        for (const char *kind = "bfh"; *kind != '\0' && budget > 0; kind++)
+            budget = remove_values(set, *kind, number, budget);
+        if (budget < 0)
+            return -1;
+        if (budget == 0)
+            break;
+        memmove(&set->runs[i], &set->runs[i + 1], (set->run_count - i - 1) * sizeof *set->runs);
+        set->run_count--;
+    }
+    return 0;
+}
+
+int
+keyset_flush(struct keyset *set, uint64_t horizon)
+{
+    const uint64_t added = set->entry_count - set->written;
+
+    if (added == 0)
+        return 0;
+    if ((set->entry_count >= keyset_gathered_max ? write_memory(set) : write_new(set)) != 0 || kill_dead(set, horizon) != 0 ||
+        merge_some(set, horizon, added) != 0)
+        return -1;
+    return remove_some(set, (int64_t)(added / KEYS_PER_REMOVAL + REMOVALS_MIN));
+}
+
+/* Looking up. */
+
+static bool
+is_wanted(const struct keyset *set, const struct keyset_query *query, const char *key)
+{
+    if (age_of(set, key) < query->horizon)
+        return false;
+    if (query->token_count == 0)
+        return true;
+    const uint64_t token = token_of(set, key);
+    for (unsigned i = 0; i < query->token_count; i++) {
+        if (token == query->tokens[i])
+            return true;
+    }
+    return false;
+}
+
+static void
+add_if_between(struct keyset *set, const struct keyset_query *query, uint32_t index, struct buffer *keys)
+{
+    const size_t len = set->rules.key_bytes;
+    const char *key = set->keys.data + index * len;
+
+    if (compare(set, key, query->from) >= 0 && compare(set, key, query->to) <= 0 && age_of(set, key) >= query->horizon)
+        buffer_add(keys, key, len);
+}
+
+static void
+find_in_memory(struct keyset *set, const struct keyset_query *query, struct buffer *keys)
+{
+    if (query->token_count == 0) {
+        for (uint32_t i = 0; i < set->entry_count; i++)
+            add_if_between(set, query, i, keys);
+    }
+    for (unsigned t = 0; t < query->token_count && set->entry_count > 0; t++) {
+        uint32_t i = *slot_of(set, query->tokens[t]);
+        for (; i != NONE; i = set->entries[i].next) {
+            if (set->entries[i].token == query->tokens[t])
+                add_if_between(set, query, i, keys);
+        }
+    }
+}
+
+/* Runs that are asked at once: what their filters say is on its way to the processor together. */
+#define RUNS_ASKED 16
+
+/* Choose runs, from *at on, that may have keys between from and to and are not too old; *at is behind them then. */
+static unsigned
+choose_runs(struct keyset *set, const struct keyset_query *query, const uint64_t *hashes, unsigned *at,
+            const struct run **chosen)
+{
+    unsigned count = 0;
+
+    for (; *at < set->run_count && count < RUNS_ASKED; ++*at) {
+        const struct run *run = &set->runs[*at];
+        if (run->state != RUN_READY || run->newest < query->horizon || compare(set, run->last, query->from) < 0 ||
+            compare(set, run->first, query->to) > 0)
+            continue;
+        for (unsigned i = 0; i < query->token_count; i++)
+            __builtin_prefetch(line_of(run, hashes[i]));
+        chosen[count++] = run;
+    }
+    return count;
+}
+
+static bool
+may_have(const struct keyset *set, const struct keyset_query *query, const uint64_t *hashes, const struct run *run)
+{
+    if (query->token_count == 0 || run->token_rule != set->rules.token_rule)
+        return true;
+    for (unsigned i = 0; i < query->token_count; i++) {
+        if (filter_may_have(run, hashes[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The place of the first key in block that is not below from. */
+static size_t
+lower_bound(const struct keyset *set, struct span block, const char *from)
+{
+    const size_t len = set->rules.key_bytes;
+    size_t low = 0, high = block.len / len;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (compare(set, block.at + middle * len, from) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low * len;
+}
+
+static int
+find_in_run(struct keyset *set, const struct keyset_query *query, uint32_t number, struct buffer *keys)
+{
+    const size_t len = set->rules.key_bytes;
+    char key[TABLE_KEY_BYTES_MAX];
+    const struct span from = run_key(key, 'b', number, query->from, len);
+    struct store_item item;
+    unsigned found = 0;
+    bool first = true;
+    int rc = store_seek(set->store, set->table, from, &item);
+
+    for (; rc == 1 && begins_with(item.key, span_at(key, 5)); rc = store_next(set->store, set->table, &item)) {
+        size_t at = first ? lower_bound(set, item.value, query->from) : 0;
+        first = false;
+        for (; at < item.value.len && found < query->max; at += len) {
+            if (compare(set, item.value.at + at, query->to) > 0)
+                return 0;
+            if (!is_wanted(set, query, item.value.at + at))
+                continue;
+            buffer_add(keys, item.value.at + at, len);
+            found++;
+        }
+        if (found == query->max)
+            return 0;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* Bring what came from several places in order, and leave the first max. */
+static void
+order(struct keyset *set, struct buffer *keys, unsigned max)
+{
+    struct buffer sorted = {0};
+    uint32_t count;
+    struct place *places = sort(set, keys, &count);
+
+    for (uint32_t i = 0; i < count && i < max; i++)
+        buffer_add(&sorted, keys->data + places[i].index * set->rules.key_bytes, set->rules.key_bytes);
+    free(places);
+    buffer_free(keys);
+    *keys = sorted;
+}
+
+int
+keyset_find(struct keyset *set, const struct keyset_query *query, struct buffer *keys)
+{
+    const size_t len = set->rules.key_bytes;
+    const struct run *runs[RUNS_ASKED];
+    uint64_t hashes[KEYSET_TOKENS_MAX];
+
+    buffer_clear(keys);
+    find_in_memory(set, query, keys);
+    for (unsigned i = 0; i < query->token_count; i++)
+        hashes[i] = mixed(query->tokens[i]);
+    for (unsigned at = 0; at < set->run_count;) {
+        const unsigned count = choose_runs(set, query, hashes, &at, runs);
+        for (unsigned i = 0; i < count; i++) {
+            if (may_have(set, query, hashes, runs[i]) && find_in_run(set, query, runs[i]->number, keys) != 0)
+                return -1;
+        }
+    }
+    if (keys->len > len)
+        order(set, keys, query->max);
+    return (int)(keys->len / len);
+}
+
+/* Opening and closing. */
+
+static void
+forget_runs(struct keyset *set)
+{
+    for (unsigned i = 0; i < set->run_count; i++)
+        free_filter(&set->runs[i]);
+    set->run_count = 0;
+    for (unsigned i = 0; i < LEVELS_MAX; i++)
+        set->merges[i].active = false;
+}
+
+struct keyset *
+keyset_open(struct store *store, const char *name, const struct keyset_rules *rules)
+{
+    struct keyset *set = calloc(1, sizeof *set);
+
+    if (set == NULL)
+        log_fatal("out of memory");
+    if (rules->key_bytes <= KEYSET_AGE_BYTES || rules->key_bytes > KEYSET_KEY_BYTES_MAX)
+        log_panic("keyset: keys of %zu bytes", rules->key_bytes);
+    set->store = store;
+    set->rules = *rules;
+    set->table = store_table(store, name);
+    if (set->table < 0) {
+        keyset_free(set);
+        return NULL;
+    }
+    return set;
+}
+
+static int
+load_runs(struct keyset *set)
+{
+    const struct span prefix = {"h", 1};
+    struct store_item item;
+    int rc = store_seek(set->store, set->table, prefix, &item);
+
+    for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
+        struct run *run = add_run(set, bytes_get_u32(item.key.at + 1));
+        get_head(set, &item, run);
+        if (run->state == RUN_GROWING) /* the merge was cut off; what it read is all there */
+            run->state = RUN_DEAD;
+    }
+    for (unsigned i = 0; i < set->run_count && rc >= 0; i++) {
+        if (set->runs[i].state == RUN_READY && get_filter(set, &set->runs[i]) != 0)
+            return -1;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+static int
+load_memory(struct keyset *set)
+{
+    const struct span prefix = {"r", 1};
+    const size_t len = set->rules.key_bytes;
+    struct store_item item;
+    int rc = store_seek(set->store, set->table, prefix, &item);
+
+    set->serial = 0;
+    for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
+        set->serial = bytes_get_u64(item.key.at + 1);
+        for (size_t at = 0; at + len <= item.value.len; at += len)
+            keyset_add(set, item.value.at + at);
+    }
+    set->written = set->entry_count;
+    return rc < 0 ? -1 : 0;
+}
+
+int
+keyset_load(struct keyset *set)
+{
+    forget_runs(set);
+    clear_memory(set);
+    return load_runs(set) != 0 || load_memory(set) != 0 ? -1 : 0;
+}
+
+void
+keyset_free(struct keyset *set)
+{
+    if (set == NULL)
+        return;
+    forget_runs(set);
+    for (unsigned level = 0; level < LEVELS_MAX; level++) {
+        for (unsigned i = 0; i < RUNS_MERGED; i++)
+            buffer_free(&set->merges[level].sources[i].block);
+        buffer_free(&set->merges[level].writer.block);
+    }
+    free(set->runs);
+    buffer_free(&set->keys);
+    free(set->entries);
+    free(set->slots);
+    free(set);
+}
