@@ -131,18 +131,17 @@ filter_take(void *state, const struct arrival *arrival)
     struct filter *filter = state;
     const struct record *record = arrival->record;
     const struct span identity[] = {record->email, record->serial_number};
-    char tie[SEEN_KEY_BYTES];
     char name[HASH_ID_HEX_SIZE];
     struct span value;
+    uint64_t fingerprint;
 
-    int rc = seen_add(&filter->seen, record, tie);
+    int rc = seen_add(&filter->seen, record, arrival->now_ms, &fingerprint);
     if (rc != 1)
         return rc == 0 ? VERDICT_DUPLICATE : VERDICT_ERROR;
     const struct hash_id id = hash_id(&filter->parameters.pseudonym_key, identity, 2);
     hash_hex(&id, name);
 
-    struct row row = {.updated_ms = record->time_ms, .as_of_ms = record->research_as_of_ms};
-    row.tie = bytes_get_u64(tie + 8);
+    struct row row = {.updated_ms = record->time_ms, .as_of_ms = record->research_as_of_ms, .tie = fingerprint};
     row.published = row.as_of_ms != 0;
     if (row.published)
         row.body = record->body;
@@ -168,26 +167,10 @@ filter_take(void *state, const struct arrival *arrival)
 }
 
 static int
-filter_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
-{
-    struct filter *filter = state;
-
-    (void)output;
-    return seen_work(&filter->seen, now_ms, budget);
-}
-
-static int
 filter_flush(void *state, int64_t now_ms)
 {
     struct filter *filter = state;
     return seen_flush(&filter->seen, now_ms);
-}
-
-static int64_t
-filter_due_ms(void *state)
-{
-    struct filter *filter = state;
-    return seen_due_ms(&filter->seen);
 }
 
 static int
@@ -213,8 +196,6 @@ const struct operator filter_operator = {
     .close = filter_close,
     .load = filter_load,
     .take = filter_take,
-    .work = filter_work,
     .flush = filter_flush,
-    .due_ms = filter_due_ms,
     .rows = filter_rows,
 };

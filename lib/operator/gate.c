@@ -9,8 +9,6 @@
 #include "operator/seen.h"
 #include "operator/waiting.h"
 
-_Static_assert(SEEN_KEY_BYTES == WAITING_TIE_BYTES, "a reading waits under the key it is recognised by");
-
 struct gate {
     struct gate_parameters parameters;
     struct hash_key key;
@@ -36,7 +34,7 @@ gate_close(void *state)
 static int
 gate_open(const void *parameters, struct store *store, void **state)
 {
-    static const struct waiting_names names = {"waiting", "waiting_wakes", "waiting_agenda", "waiting_size"};
+    static const struct waiting_names names = {{"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes"};
     struct gate *gate = calloc(1, sizeof *gate);
 
     if (gate == NULL)
@@ -88,26 +86,31 @@ refuse(const struct arrival *arrival, enum reason reason)
 }
 
 static enum verdict
-hold(struct gate *gate, const struct arrival *arrival, const struct hash_id *person, const char *tie)
+hold(struct gate *gate, const struct arrival *arrival, const struct hash_id *person)
 {
-    const struct span body = arrival->record->body;
+    struct backlog_record record = {
+        .arrived_ms = arrival->now_ms,
+        .time_ms = arrival->record->time_ms,
+        .person = *person,
+        .body = arrival->record->body,
+    };
 
     if (gate->parameters.hold_ms == 0)
         return refuse(arrival, REASON_NO_CONSENT);
-    if (waiting_bytes_with(&gate->waiting, body.len) > (uint64_t)gate->parameters.hold_bytes)
-        return seen_take_back(&gate->seen, tie) == 0 ? refuse(arrival, REASON_HOLD_FULL) : VERDICT_ERROR;
-    if (waiting_enter(&gate->waiting, person, tie, arrival->now_ms, body) != 0)
-        return VERDICT_ERROR;
-    return VERDICT_WAITING;
+    if (waiting_bytes_with(&gate->waiting, record.body.len) > (uint64_t)gate->parameters.hold_bytes) {
+        seen_take_back(&gate->seen);
+        return refuse(arrival, REASON_HOLD_FULL);
+    }
+    return waiting_enter(&gate->waiting, &record) == 0 ? VERDICT_WAITING : VERDICT_ERROR;
 }
 
 static enum verdict
 take_reading(struct gate *gate, const struct arrival *arrival)
 {
-    char tie[SEEN_KEY_BYTES];
     struct consent_answer answer;
+    uint64_t fingerprint;
 
-    int rc = seen_add(&gate->seen, arrival->record, tie);
+    int rc = seen_add(&gate->seen, arrival->record, arrival->now_ms, &fingerprint);
     if (rc != 1)
         return rc == 0 ? VERDICT_DUPLICATE : VERDICT_ERROR;
     const struct hash_id person = person_of(gate, arrival->record);
@@ -120,7 +123,7 @@ take_reading(struct gate *gate, const struct arrival *arrival)
     case VERDICT_REFUSED:
         return refuse(arrival, REASON_NO_CONSENT);
     default:
-        return hold(gate, arrival, &person, tie);
+        return hold(gate, arrival, &person);
     }
 }
 
@@ -154,7 +157,7 @@ struct work {
 };
 
 static enum waiting_answer
-ask(void *context, const struct waiting_record *record)
+ask(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
     struct consent_answer answer;
@@ -173,7 +176,7 @@ ask(void *context, const struct waiting_record *record)
 }
 
 static int
-expire(void *context, const struct waiting_record *record)
+expire(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
 
@@ -188,28 +191,21 @@ gate_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
     struct gate *gate = state;
     struct work work = {gate, output};
 
-    int done = waiting_work(&gate->waiting, budget, now_ms - gate->parameters.hold_ms, &work, ask, expire);
-    if (done < 0 || (unsigned)done >= budget)
-        return done;
-    int more = seen_work(&gate->seen, now_ms, budget - (unsigned)done);
-    return more < 0 ? -1 : done + more;
+    return waiting_work(&gate->waiting, budget, now_ms - gate->parameters.hold_ms, &work, ask, expire);
 }
 
 static int
 gate_flush(void *state, int64_t now_ms)
 {
     struct gate *gate = state;
-    return seen_flush(&gate->seen, now_ms) != 0 || waiting_flush(&gate->waiting, now_ms) != 0 ? -1 : 0;
+    return seen_flush(&gate->seen, now_ms) != 0 || waiting_flush(&gate->waiting) != 0 ? -1 : 0;
 }
 
 static int64_t
 gate_due_ms(void *state)
 {
     struct gate *gate = state;
-    int64_t waiting_ms = waiting_due_ms(&gate->waiting, gate->parameters.hold_ms);
-    int64_t seen_ms = seen_due_ms(&gate->seen);
-
-    return waiting_ms < seen_ms ? waiting_ms : seen_ms;
+    return waiting_due_ms(&gate->waiting, gate->parameters.hold_ms);
 }
 
 static unsigned
@@ -217,7 +213,7 @@ gate_gauges(void *state, struct gauge *gauges)
 {
     struct gate *gate = state;
 
-    gauges[0] = (struct gauge){"waiting_bytes", (int64_t)gate->waiting.bytes};
+    gauges[0] = (struct gauge){"waiting_bytes", (int64_t)gate->waiting.backlog.waiting_bytes};
     return 1;
 }
 

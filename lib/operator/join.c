@@ -1,41 +1,30 @@
 #include "operator/join.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "operator/agenda.h"
+#include "operator/backlog.h"
 #include "operator/consent.h"
 #include "operator/person.h"
 #include "operator/secret.h"
 #include "operator/waiting.h"
 
 /*
- * A reading in the index of its side.
+ * The readings of a side that were admitted are a backlog (operator/backlog.h): a reading waits there until it has come out
+ * with a partner, and stays for others.
  *
- * Table layout "steps" and "accelerations": key = group, time_ms u64 BE, number u64 BE; value = paired u8, arrived_ms
- * i64 BE, person (HASH_ID_BYTES), body. group is the person where readings match by customer, and nothing where they
- * match by time: then live readings of everybody fall on the same few pages. number counts admissions; it tells readings
- * of one time apart.
+ * Index keys "steps_index" and "accelerations_index": group, time_ms u64 BE, number u64 BE. group is the person where
+ * readings match by customer, and nothing where they match by time. The number tells readings of one time apart.
  */
-struct reading {
-    int64_t time_ms;
-    uint64_t number;
-    int64_t arrived_ms;
-    struct hash_id person;
-    bool paired; /* has come out with a partner at least once */
-    struct span body;
-};
-
 #define TIME_BYTES 16
 #define KEY_BYTES_MAX (HASH_ID_BYTES + TIME_BYTES)
-#define VALUE_HEAD_BYTES (1 + 8 + HASH_ID_BYTES)
 
 /* One of the two streams. Its number is that of its input. */
 struct side {
     struct person person;
-    int index;
-    struct agenda agenda; /* of index keys */
+    struct backlog readings;
     struct consent consent;
     struct waiting waiting;
     /* Who belongs together by a row of the table. Layout: key = person of this side, person of the other; value = open u8
@@ -46,11 +35,12 @@ struct side {
 /*
  * A row that came after readings of both its sides had been admitted: they have to be paired with each other yet.
  *
- * Table layout "pairings": key = serial number, e-mail (both HASH_ID_BYTES); value = limit u64 BE: only readings with
- * lower numbers (later ones pair by themselves), then TIME_BYTES of the index key of the step reading done last, or
- * nothing.
+ * Table layout "pairings": key = serial number, e-mail (both HASH_ID_BYTES); value = limits u64 BE, u64 BE: of the step
+ * and of the acceleration readings only those with lower numbers (later ones pair by themselves), then TIME_BYTES of the
+ * index key of the step reading done last, or nothing.
  */
 #define PAIRING_KEY_BYTES (2 * HASH_ID_BYTES)
+#define LIMITS_BYTES 16
 
 struct join {
     struct store *store;
@@ -59,19 +49,15 @@ struct join {
     struct person pseudonym; /* of e-mail addresses, with the pseudonym key */
     struct side sides[2];
     int pairings;
-    /* Table layout: key "admitted"; value u64 BE: the last number given. Key "rules"; value match u8, subject u8. */
-    int numbers;
-    uint64_t number;
-    uint64_t written_number; /* what the store holds of number */
+    int rules; /* Table layout: key "rules"; value match u8, subject u8 */
     int64_t pairing_count;
     int64_t now_ms;
-    struct buffer record;   /* an output record */
-    struct buffer unpaired; /* index keys of partners that were found for the first time */
-    struct buffer body;     /* of the accelerometer reading, its subject replaced */
-    struct buffer value;
+    struct buffer record; /* an output record */
+    struct buffer found;  /* index keys of partners */
+    struct buffer steps;  /* index keys of a pairing's step readings */
+    struct buffer body;   /* of the accelerometer reading, its subject replaced; of a pairing's step reading */
 };
 
-static const struct span number_key = {"admitted", 8};
 static const struct span rules_key = {"rules", 5};
 
 static void
@@ -83,14 +69,14 @@ join_close(void *state)
         return;
     for (unsigned i = 0; i < 2; i++) {
         person_free(&join->sides[i].person);
-        agenda_free(&join->sides[i].agenda);
+        backlog_free(&join->sides[i].readings);
         waiting_free(&join->sides[i].waiting);
     }
     person_free(&join->pseudonym);
     buffer_free(&join->record);
-    buffer_free(&join->unpaired);
+    buffer_free(&join->found);
+    buffer_free(&join->steps);
     buffer_free(&join->body);
-    buffer_free(&join->value);
     free(join);
 }
 
@@ -100,27 +86,54 @@ group_bytes(const struct join *join)
     return join->parameters.match == JOIN_BY_CUSTOMER ? HASH_ID_BYTES : 0;
 }
 
+/* Readings are looked for by spans of so much time: whatever is within a window lies in three of them at most. */
+static int64_t
+span_ms(const struct join *join)
+{
+    return join->parameters.window_ms + 1;
+}
+
+/* For a group and the span that begins at span * span_ms. */
+static uint64_t
+token_of(const struct join *join, const char *group, uint64_t span)
+{
+    return group_bytes(join) > 0 ? bytes_get_u64(group) ^ span * UINT64_C(0x9e3779b97f4a7c15) : span;
+}
+
+static uint64_t
+token(const void *context, const char *key)
+{
+    const struct join *join = context;
+    return token_of(join, key, bytes_get_u64(key + group_bytes(join)) / (uint64_t)span_ms(join));
+}
+
 static int
 open_side(struct join *join, unsigned number)
 {
     static const struct {
-        const char *index, *agenda, *partners, *rows, *persons;
+        struct backlog_names readings;
+        const char *partners, *rows, *persons;
         struct waiting_names waiting;
     } names[2] = {
-        {"steps", "steps_agenda", "step_partners", "step_rows", "step_persons",
-         {"steps_waiting", "steps_wakes", "steps_waiting_agenda", "steps_waiting_size"}},
-        {"accelerations", "accelerations_agenda", "acceleration_partners", "acceleration_rows", "acceleration_persons",
-         {"accelerations_waiting", "accelerations_wakes", "accelerations_waiting_agenda",
-          "accelerations_waiting_size"}},
+        {{"steps", "steps_settled", "steps_index"},
+         "step_partners", "step_rows", "step_persons",
+         {{"steps_waiting", "steps_waiting_settled", "steps_waiting_index"}, "steps_wakes"}},
+        {{"accelerations", "accelerations_settled", "accelerations_index"},
+         "acceleration_partners", "acceleration_rows", "acceleration_persons",
+         {{"accelerations_waiting", "accelerations_waiting_settled", "accelerations_waiting_index"},
+          "accelerations_wakes"}},
+    };
+    const struct keyset_rules rules = {
+        .key_bytes = group_bytes(join) + TIME_BYTES,
+        .token = token,
+        .context = join,
+        .token_rule = (uint64_t)span_ms(join),
     };
     struct side *side = &join->sides[number];
 
     side->person.key = &join->key;
-    side->index = store_table(join->store, names[number].index);
     side->partners = store_table(join->store, names[number].partners);
-    if (side->index < 0 || side->partners < 0)
-        return -1;
-    if (agenda_open(&side->agenda, join->store, names[number].agenda, group_bytes(join) + TIME_BYTES) != 0)
+    if (side->partners < 0 || backlog_open(&side->readings, join->store, &names[number].readings, &rules) != 0)
         return -1;
     if (consent_open(&side->consent, join->store, names[number].rows, names[number].persons) != 0)
         return -1;
@@ -138,8 +151,8 @@ join_open(const void *parameters, struct store *store, void **state)
     join->parameters = *(const struct join_parameters *)parameters;
     join->pseudonym.key = &join->parameters.pseudonym_key;
     join->pairings = store_table(store, "pairings");
-    join->numbers = store_table(store, "numbers");
-    if (join->pairings < 0 || join->numbers < 0 || secret_open(store, &join->key) != 0 || open_side(join, 0) != 0 ||
+    join->rules = store_table(store, "rules");
+    if (join->pairings < 0 || join->rules < 0 || secret_open(store, &join->key) != 0 || open_side(join, 0) != 0 ||
         open_side(join, 1) != 0) {
         join_close(join);
         return -1;
@@ -148,7 +161,7 @@ join_open(const void *parameters, struct store *store, void **state)
     return 0;
 }
 
-/* Index keys and agendas are laid out for one way to match, and readings are kept with their subject replaced already: a
+/* Index keys are laid out for one way to match, and readings are kept with their subject replaced already: a
  * state that was made by other rules must not be read by these. */
 static int
 check_rules(struct join *join)
@@ -156,10 +169,10 @@ check_rules(struct join *join)
     const char rules[2] = {(char)join->parameters.match, (char)join->parameters.subject};
     const struct span wanted = span_at(rules, sizeof rules);
     struct span value;
-    int rc = store_get(join->store, join->numbers, rules_key, &value);
+    int rc = store_get(join->store, join->rules, rules_key, &value);
 
     if (rc == 0)
-        return store_put(join->store, join->numbers, rules_key, wanted);
+        return store_put(join->store, join->rules, rules_key, wanted);
     if (rc == 1 && !span_equal(value, wanted)) {
         log_error("join: the state was made with another `match` or `subject`: set those again, or remove the state "
                   "folder of this process to begin anew");
@@ -172,12 +185,7 @@ static int
 join_load(void *state)
 {
     struct join *join = state;
-    struct span value;
-    int rc = store_get(join->store, join->numbers, number_key, &value);
 
-    if (rc < 0)
-        return -1;
-    join->number = join->written_number = rc == 1 ? bytes_get_u64(value.at) : 0;
     if (check_rules(join) != 0)
         return -1;
     join->pairing_count = store_count(join->store, join->pairings);
@@ -185,82 +193,22 @@ join_load(void *state)
         return -1;
     for (unsigned i = 0; i < 2; i++) {
         consent_load(&join->sides[i].consent);
-        if (agenda_load(&join->sides[i].agenda) != 0 || waiting_load(&join->sides[i].waiting) != 0)
+        if (backlog_load(&join->sides[i].readings) != 0 || waiting_load(&join->sides[i].waiting) != 0)
             return -1;
     }
     return 0;
 }
 
-/* Index keys and values. */
+/* Pairing. */
 
-static size_t
+static void
 encode_key(const struct join *join, const struct hash_id *group, int64_t time_ms, uint64_t number, char *key)
 {
-    size_t len = group_bytes(join);
+    const size_t len = group_bytes(join);
 
     memcpy(key, group->bytes, len);
     bytes_put_u64(key + len, (uint64_t)time_ms);
     bytes_put_u64(key + len + 8, number);
-    return len + TIME_BYTES;
-}
-
-static struct reading
-decode_reading(const struct join *join, const struct store_item *item)
-{
-    const char *time = item->key.at + group_bytes(join);
-    struct reading reading = {
-        .time_ms = (int64_t)bytes_get_u64(time),
-        .number = bytes_get_u64(time + 8),
-        .paired = item->value.at[0] != 0,
-        .arrived_ms = (int64_t)bytes_get_u64(item->value.at + 1),
-        .body = span_at(item->value.at + VALUE_HEAD_BYTES, item->value.len - VALUE_HEAD_BYTES),
-    };
-    memcpy(reading.person.bytes, item->value.at + 9, HASH_ID_BYTES);
-    return reading;
-}
-
-static int
-put_reading(struct join *join, struct side *side, const struct reading *reading)
-{
-    char key[KEY_BYTES_MAX];
-    char *value;
-    size_t len = encode_key(join, &reading->person, reading->time_ms, reading->number, key);
-
-    if (store_put_room(join->store, side->index, span_at(key, len), VALUE_HEAD_BYTES + reading->body.len, &value) != 0)
-        return -1;
-    value[0] = reading->paired;
-    bytes_put_u64(value + 1, (uint64_t)reading->arrived_ms);
-    memcpy(value + 9, reading->person.bytes, HASH_ID_BYTES);
-    memcpy(value + VALUE_HEAD_BYTES, reading->body.at, reading->body.len);
-    agenda_add(&side->agenda, key);
-    return 0;
-}
-
-/* A reading of side that counted as waiting has found a partner. */
-static int
-mark_paired(struct join *join, unsigned side, struct span key, struct output *output)
-{
-    struct span value;
-
-    if (store_get(join->store, join->sides[side].index, key, &value) != 1)
-        return -1;
-    buffer_clear(&join->value);
-    buffer_add_span(&join->value, value);
-    join->value.data[0] = 1;
-    output->move(output, side, VERDICT_WAITING, VERDICT_PASSED);
-    return store_put(join->store, join->sides[side].index, key, buffer_span(&join->value));
-}
-
-static int
-mark_unpaired(struct join *join, unsigned side, struct output *output)
-{
-    const size_t key_bytes = group_bytes(join) + TIME_BYTES;
-
-    for (size_t at = 0; at < join->unpaired.len; at += key_bytes) {
-        if (mark_paired(join, side, span_at(join->unpaired.data + at, key_bytes), output) != 0)
-            return -1;
-    }
-    return 0;
 }
 
 static void
@@ -273,14 +221,14 @@ emit_pair(struct join *join, struct span step, struct span acceleration, struct 
     output->emit(output, buffer_span(&join->record));
 }
 
-/* Whether reading, found in the index of side, may come out now. 1, 0, −1. Where readings match by customer the row that
- * joins them has been asked already. */
+/* Whether reading, kept by side, may come out now. 1, 0, −1. Where readings match by customer the row that joins them has
+ * been asked already. */
 static int
-may_pair(struct join *join, unsigned side, const struct reading *reading, uint64_t limit)
+may_pair(struct join *join, unsigned side, const struct backlog_record *reading)
 {
     struct consent_answer answer;
 
-    if (reading->number >= limit || reading->arrived_ms + join->parameters.retain_ms <= join->now_ms)
+    if (reading->arrived_ms + join->parameters.retain_ms <= join->now_ms)
         return 0;
     if (join->parameters.match == JOIN_BY_CUSTOMER)
         return 1;
@@ -289,49 +237,71 @@ may_pair(struct join *join, unsigned side, const struct reading *reading, uint64
     return answer.state == CONSENT_OPEN;
 }
 
+/* The reading with this number, of side, has come out with a partner: 0 or −1. */
+static int
+mark_paired(struct join *join, unsigned side, uint64_t number, size_t body_bytes, struct output *output)
+{
+    int rc = backlog_waits(&join->sides[side].readings, number);
+
+    if (rc != 1)
+        return rc;
+    output->move(output, side, VERDICT_WAITING, VERDICT_PASSED);
+    return backlog_settle(&join->sides[side].readings, number, body_bytes);
+}
+
+/* Pair reading, of side, with the one of the other side that has this number. 1, 0 it may not come out, −1. */
+static int
+pair_one(struct join *join, unsigned side, const struct backlog_record *reading, uint64_t number, struct output *output)
+{
+    const unsigned other = 1 - side;
+    struct backlog_record partner;
+
+    if (backlog_get(&join->sides[other].readings, number, &partner) != 1)
+        return -1;
+    int may = may_pair(join, other, &partner);
+    if (may != 1)
+        return may;
+    if (side == JOIN_STEP_TRAINER)
+        emit_pair(join, reading->body, partner.body, output);
+    else
+        emit_pair(join, partner.body, reading->body, output);
+    return mark_paired(join, other, number, partner.body.len, output) == 0 ? 1 : -1;
+}
+
 /* Pair one reading of side with those of the other side in group within the window and numbered below limit. 1 if there
  * was any, 0, −1. */
 static int
-pair_group(struct join *join, unsigned side, const struct reading *reading, const struct hash_id *group, uint64_t limit,
-           struct output *output)
+pair_group(struct join *join, unsigned side, const struct backlog_record *reading, const struct hash_id *group,
+           uint64_t limit, struct output *output)
 {
-    const unsigned other = 1 - side;
-    const int index = join->sides[other].index;
+    struct backlog *partners = &join->sides[1 - side].readings;
     const int64_t window_ms = join->parameters.window_ms;
     const int64_t from_ms = reading->time_ms > window_ms ? reading->time_ms - window_ms : 0;
-    const size_t group_len = group_bytes(join);
-    char from[KEY_BYTES_MAX];
-    struct store_item item;
+    const int64_t to_ms = reading->time_ms + window_ms;
+    char from[KEY_BYTES_MAX], to[KEY_BYTES_MAX];
+    struct keyset_query query = {.from = from, .to = to, .max = UINT_MAX};
     bool any = false;
 
-    buffer_clear(&join->unpaired);
-    size_t len = encode_key(join, group, from_ms, 0, from);
-    int rc = store_seek(join->store, index, span_at(from, len), &item);
-    for (; rc == 1 && memcmp(item.key.at, from, group_len) == 0; rc = store_next(join->store, index, &item)) {
-        const struct reading partner = decode_reading(join, &item);
-        if (partner.time_ms - reading->time_ms > window_ms)
-            break;
-        int may = may_pair(join, other, &partner, limit);
-        if (may < 0)
-            return -1;
-        if (may == 0)
+    encode_key(join, group, from_ms, 0, from);
+    encode_key(join, group, to_ms, UINT64_MAX, to);
+    for (int64_t span = from_ms / span_ms(join); span <= to_ms / span_ms(join); span++)
+        query.tokens[query.token_count++] = token_of(join, from, (uint64_t)span);
+    const int count = backlog_find(partners, &query, &join->found);
+    for (int i = 0; i < count; i++) {
+        const uint64_t number = backlog_number(partners, join->found.data + (size_t)i * partners->index_key_bytes);
+        if (number >= limit)
             continue;
-        any = true;
-        if (!partner.paired)
-            buffer_add_span(&join->unpaired, item.key);
-        if (side == JOIN_STEP_TRAINER)
-            emit_pair(join, reading->body, partner.body, output);
-        else
-            emit_pair(join, partner.body, reading->body, output);
+        int rc = pair_one(join, side, reading, number, output);
+        if (rc < 0)
+            return -1;
+        any = any || rc == 1;
     }
-    if (rc < 0 || mark_unpaired(join, other, output) != 0)
-        return -1;
-    return any;
+    return count < 0 ? -1 : any;
 }
 
 /* Pair one reading of side with everything on the other side that is there. 1 if there was any, 0, −1. */
 static int
-pair_all(struct join *join, unsigned side, const struct reading *reading, struct output *output)
+pair_all(struct join *join, unsigned side, const struct backlog_record *reading, struct output *output)
 {
     const struct span prefix = span_at(reading->person.bytes, HASH_ID_BYTES);
     const int partners = join->sides[side].partners;
@@ -357,14 +327,15 @@ pair_all(struct join *join, unsigned side, const struct reading *reading, struct
 
 /* Let a reading take part: pair it with what is there, then keep it for what comes. 1 paired, 0 not yet, −1. */
 static int
-admit(struct join *join, unsigned side, struct reading *reading, struct output *output)
+admit(struct join *join, unsigned side, struct backlog_record *reading, struct output *output)
 {
-    reading->number = ++join->number;
+    char key[KEY_BYTES_MAX];
     int rc = pair_all(join, side, reading, output);
+
     if (rc < 0)
         return -1;
-    reading->paired = rc == 1;
-    return put_reading(join, &join->sides[side], reading) != 0 ? -1 : rc;
+    encode_key(join, &reading->person, reading->time_ms, 0, key);
+    return backlog_add(&join->sides[side].readings, reading, join->now_ms, key, rc == 1) != 0 ? -1 : rc;
 }
 
 /* The accelerometer body as it goes out: the e-mail address as subject says. */
@@ -387,18 +358,6 @@ replace_subject(struct join *join, const struct record *record)
     return buffer_span(&join->body);
 }
 
-static enum verdict
-wait_for_row(struct join *join, unsigned side, const struct reading *reading)
-{
-    char tie[WAITING_TIE_BYTES];
-
-    bytes_put_u64(tie, (uint64_t)reading->time_ms);
-    bytes_put_u64(tie + 8, ++join->number);
-    if (waiting_enter(&join->sides[side].waiting, &reading->person, tie, reading->arrived_ms, reading->body) != 0)
-        return VERDICT_ERROR;
-    return VERDICT_WAITING;
-}
-
 static struct hash_id
 person_of(struct join *join, unsigned side, const struct record *record)
 {
@@ -410,7 +369,7 @@ take_reading(struct join *join, unsigned side, const struct arrival *arrival)
 {
     const struct record *record = arrival->record;
     struct consent_answer answer;
-    struct reading reading = {.time_ms = record->time_ms, .arrived_ms = arrival->now_ms};
+    struct backlog_record reading = {.time_ms = record->time_ms, .arrived_ms = arrival->now_ms};
 
     reading.person = person_of(join, side, record);
     if (consent_ask(&join->sides[side].consent, &reading.person, &answer) != 0)
@@ -421,7 +380,7 @@ take_reading(struct join *join, unsigned side, const struct arrival *arrival)
     }
     reading.body = side == JOIN_STEP_TRAINER ? record->body : replace_subject(join, record);
     if (answer.state == CONSENT_UNKNOWN)
-        return wait_for_row(join, side, &reading);
+        return waiting_enter(&join->sides[side].waiting, &reading) == 0 ? VERDICT_WAITING : VERDICT_ERROR;
     int rc = admit(join, side, &reading, arrival->output);
     if (rc < 0)
         return VERDICT_ERROR;
@@ -445,14 +404,27 @@ set_partners(struct join *join, const struct hash_id persons[2], bool open)
     return 0;
 }
 
-/* Whether the index of side has any reading of person (match by customer only). 1, 0, −1. */
+/* Gather the index keys of a person's readings of side from `from` on, max at most (match by customer only). How many, or
+ * −1. */
+static int
+find_readings(struct join *join, unsigned side, const struct hash_id *person, const char *from, unsigned max,
+              struct buffer *keys)
+{
+    char to[KEY_BYTES_MAX];
+    struct keyset_query query = {.from = from, .to = to, .max = max};
+
+    encode_key(join, person, -1, UINT64_MAX, to);
+    return backlog_find(&join->sides[side].readings, &query, keys);
+}
+
+/* Whether side keeps any reading of person. 1, 0, −1. */
 static int
 has_readings(struct join *join, unsigned side, const struct hash_id *person)
 {
-    struct store_item item;
-    int rc = store_seek(join->store, join->sides[side].index, span_at(person->bytes, HASH_ID_BYTES), &item);
+    char from[KEY_BYTES_MAX];
 
-    return rc != 1 ? rc : memcmp(item.key.at, person->bytes, HASH_ID_BYTES) == 0;
+    encode_key(join, person, 0, 0, from);
+    return find_readings(join, side, person, from, 1, &join->found);
 }
 
 /* A row that was not there before: note that what its two sides have admitted already is to be paired. A row that comes
@@ -461,7 +433,7 @@ static int
 note_pairing(struct join *join, const struct hash_id persons[2])
 {
     char key[PAIRING_KEY_BYTES];
-    char limit[8];
+    char limits[LIMITS_BYTES];
     struct span nothing;
 
     if (join->parameters.match == JOIN_BY_TIME)
@@ -474,10 +446,10 @@ note_pairing(struct join *join, const struct hash_id persons[2])
     for (unsigned side = 0; side < 2; side++) {
         if ((rc = has_readings(join, side, &persons[side])) != 1)
             return rc;
+        bytes_put_u64(limits + side * 8, join->sides[side].readings.last + 1);
     }
-    bytes_put_u64(limit, join->number + 1);
     join->pairing_count++;
-    return store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(limit, sizeof limit));
+    return store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(limits, sizeof limits));
 }
 
 static enum verdict
@@ -531,16 +503,11 @@ struct work {
 };
 
 static enum waiting_answer
-ask(void *context, const struct waiting_record *record)
+ask(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
     struct consent_answer answer;
-    struct reading reading = {
-        .time_ms = record->time_ms,
-        .arrived_ms = record->arrived_ms,
-        .person = record->person,
-        .body = record->body,
-    };
+    struct backlog_record reading = *record;
 
     if (consent_ask(&work->join->sides[work->side].consent, &record->person, &answer) != 0)
         return WAITING_ERROR;
@@ -560,7 +527,7 @@ ask(void *context, const struct waiting_record *record)
 }
 
 static int
-expire_waiting(void *context, const struct waiting_record *record)
+expire(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
 
@@ -569,91 +536,77 @@ expire_waiting(void *context, const struct waiting_record *record)
     return 0;
 }
 
-static int
-expire_reading(void *context, struct span key)
-{
-    struct work *work = context;
-    struct join *join = work->join;
-    const int index = join->sides[work->side].index;
-    struct store_item item = {.key = key};
-    int rc = store_get(join->store, index, key, &item.value);
-
-    if (rc != 1)
-        return rc;
-    const struct reading reading = decode_reading(join, &item);
-    if (!reading.paired) {
-        work->output->refuse(work->output, work->side, REASON_EXPIRED, reading.body);
-        work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_REFUSED);
-    }
-    return store_delete(join->store, index, key) < 0 ? -1 : 0;
-}
-
-/* The step reading of the pairing at key behind the one at position (NULL: the first). Its key goes to index_key, its
- * body to join->body. 1, 0, −1. */
-static int
-next_of_pairing(struct join *join, const struct hash_id *person, struct span position, char *index_key,
-                struct reading *reading)
-{
-    struct store_item item;
-    size_t len = encode_key(join, person, 0, 0, index_key);
-
-    if (position.len != 0)
-        memcpy(index_key + HASH_ID_BYTES, position.at, TIME_BYTES);
-    int rc = store_seek(join->store, join->sides[JOIN_STEP_TRAINER].index, span_at(index_key, len), &item);
-    if (rc == 1 && position.len != 0 && span_equal(item.key, span_at(index_key, len)))
-        rc = store_next(join->store, join->sides[JOIN_STEP_TRAINER].index, &item);
-    if (rc != 1)
-        return rc;
-    if (memcmp(item.key.at, person->bytes, HASH_ID_BYTES) != 0)
-        return 0;
-    memcpy(index_key, item.key.at, len);
-    *reading = decode_reading(join, &item);
-    buffer_clear(&join->body);
-    buffer_add_span(&join->body, reading->body);
-    reading->body = buffer_span(&join->body);
-    return 1;
-}
-
-/* One step reading of the first pairing: 1 step done, 0 there is no pairing, −1. */
-static int
-work_pairing(struct join *join, struct output *output)
-{
-    char key[PAIRING_KEY_BYTES];
-    char value[8 + TIME_BYTES];
-    char index_key[KEY_BYTES_MAX];
+/* A pairing at work. */
+struct pairing {
     struct hash_id persons[2];
+    uint64_t limits[2];
+};
+
+/* Pair the step reading with this index key with all the other side has. 0 or −1. */
+static int
+pair_step(struct join *join, const struct pairing *pairing, const char *index_key, struct output *output)
+{
+    struct backlog *steps = &join->sides[JOIN_STEP_TRAINER].readings;
+    struct backlog_record reading;
+    const uint64_t number = backlog_number(steps, index_key);
+
+    if (number >= pairing->limits[JOIN_STEP_TRAINER])
+        return 0;
+    if (backlog_get(steps, number, &reading) != 1)
+        return -1;
+    int rc = may_pair(join, JOIN_STEP_TRAINER, &reading);
+    if (rc != 1)
+        return rc;
+    buffer_clear(&join->body);
+    buffer_add_span(&join->body, reading.body);
+    reading.body = buffer_span(&join->body);
+    rc = pair_group(join, JOIN_STEP_TRAINER, &reading, &pairing->persons[JOIN_ACCELEROMETER],
+                    pairing->limits[JOIN_ACCELEROMETER], output);
+    return rc == 1 ? mark_paired(join, JOIN_STEP_TRAINER, number, reading.body.len, output) : rc;
+}
+
+/* Step readings of the first pairing, at most budget of them: how many steps were done, 0 there is no pairing, −1. */
+static int
+work_pairing(struct join *join, unsigned budget, struct output *output)
+{
+    char key[PAIRING_KEY_BYTES], from[KEY_BYTES_MAX];
+    char value[LIMITS_BYTES + TIME_BYTES];
+    struct pairing pairing;
     struct store_item item;
     struct span open;
-    struct reading reading = {0};
 
     int rc = store_seek(join->store, join->pairings, (struct span){0}, &item);
     if (rc != 1)
         return rc;
     memcpy(key, item.key.at, sizeof key);
     memcpy(value, item.value.at, item.value.len);
-    const struct span position = span_at(value + 8, item.value.len - 8);
-    memcpy(persons[0].bytes, key, HASH_ID_BYTES);
-    memcpy(persons[1].bytes, key + HASH_ID_BYTES, HASH_ID_BYTES);
-    rc = store_get(join->store, join->sides[0].partners, span_at(key, sizeof key), &open);
-    if (rc == 1 && open.at[0] != 0)
-        rc = next_of_pairing(join, &persons[0], position, index_key, &reading);
-    else if (rc == 1)
-        rc = 0; /* withdrawn meanwhile */
-    if (rc < 0)
-        return -1;
-    if (rc == 0) {
-        join->pairing_count--;
-        return store_delete(join->store, join->pairings, span_at(key, sizeof key)) < 0 ? -1 : 1;
+    for (unsigned side = 0; side < 2; side++) {
+        memcpy(pairing.persons[side].bytes, key + side * HASH_ID_BYTES, HASH_ID_BYTES);
+        pairing.limits[side] = bytes_get_u64(value + side * 8);
     }
-    const uint64_t limit = bytes_get_u64(value);
-    if (may_pair(join, JOIN_STEP_TRAINER, &reading, limit) == 1) {
-        rc = pair_group(join, JOIN_STEP_TRAINER, &reading, &persons[1], limit, output);
-        const struct span found = span_at(index_key, sizeof index_key);
-        if (rc < 0 || (rc == 1 && !reading.paired && mark_paired(join, JOIN_STEP_TRAINER, found, output) != 0))
+    encode_key(join, &pairing.persons[0], 0, 0, from);
+    if (item.value.len == sizeof value) { /* behind the one done last */
+        memcpy(from + HASH_ID_BYTES, value + LIMITS_BYTES, TIME_BYTES);
+        bytes_put_u64(from + HASH_ID_BYTES + 8, bytes_get_u64(from + HASH_ID_BYTES + 8) + 1);
+    }
+    if (store_get(join->store, join->sides[0].partners, span_at(key, sizeof key), &open) != 1)
+        return -1;
+    int count = 0;
+    if (open.at[0] != 0) /* else withdrawn meanwhile */
+        count = find_readings(join, JOIN_STEP_TRAINER, &pairing.persons[0], from, budget, &join->steps);
+    for (int i = 0; i < count; i++) {
+        if (pair_step(join, &pairing, join->steps.data + (size_t)i * KEY_BYTES_MAX, output) != 0)
             return -1;
     }
-    memcpy(value + 8, index_key + HASH_ID_BYTES, TIME_BYTES);
-    return store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(value, sizeof value)) != 0 ? -1 : 1;
+    if (count < 0)
+        return -1;
+    if ((unsigned)count < budget) {
+        join->pairing_count--;
+        return store_delete(join->store, join->pairings, span_at(key, sizeof key)) < 0 ? -1 : count + 1;
+    }
+    memcpy(value + LIMITS_BYTES, join->steps.data + (size_t)(count - 1) * KEY_BYTES_MAX + HASH_ID_BYTES, TIME_BYTES);
+    rc = store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(value, sizeof value));
+    return rc != 0 ? -1 : count;
 }
 
 static int
@@ -666,22 +619,22 @@ join_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
     join->now_ms = now_ms;
     for (unsigned side = 0; side < 2 && done < budget; side++) {
         struct work work = {join, side, output};
-        int rc = waiting_work(&join->sides[side].waiting, budget - done, expired_ms, &work, ask, expire_waiting);
+        int rc = waiting_work(&join->sides[side].waiting, budget - done, expired_ms, &work, ask, expire);
         if (rc < 0)
             return -1;
         done += (unsigned)rc;
     }
     while (done < budget && join->pairing_count > 0) {
-        int rc = work_pairing(join, output);
+        int rc = work_pairing(join, budget - done, output);
         if (rc < 0)
             return -1;
         if (rc == 0)
             log_panic("join: %lld pairings counted, none stored", (long long)join->pairing_count);
-        done++;
+        done += (unsigned)rc;
     }
     for (unsigned side = 0; side < 2 && done < budget; side++) {
         struct work work = {join, side, output};
-        int rc = agenda_work(&join->sides[side].agenda, expired_ms, budget - done, expire_reading, &work);
+        int rc = backlog_expire(&join->sides[side].readings, expired_ms, false, budget - done, &work, expire);
         if (rc < 0)
             return -1;
         done += (unsigned)rc;
@@ -693,17 +646,10 @@ static int
 join_flush(void *state, int64_t now_ms)
 {
     struct join *join = state;
-    char value[8];
 
-    if (join->number != join->written_number) {
-        bytes_put_u64(value, join->number);
-        if (store_put(join->store, join->numbers, number_key, span_at(value, sizeof value)) != 0)
-            return -1;
-        join->written_number = join->number;
-    }
+    (void)now_ms;
     for (unsigned side = 0; side < 2; side++) {
-        if (agenda_flush(&join->sides[side].agenda, now_ms) != 0 ||
-            waiting_flush(&join->sides[side].waiting, now_ms) != 0)
+        if (backlog_flush(&join->sides[side].readings) != 0 || waiting_flush(&join->sides[side].waiting) != 0)
             return -1;
     }
     return 0;
@@ -713,11 +659,12 @@ static int64_t
 join_due_ms(void *state)
 {
     struct join *join = state;
+    const int64_t retain_ms = join->parameters.retain_ms;
     int64_t due_ms = join->pairing_count > 0 ? 0 : INT64_MAX;
 
     for (unsigned side = 0; side < 2; side++) {
-        const int64_t times[] = {waiting_due_ms(&join->sides[side].waiting, join->parameters.retain_ms),
-                                 agenda_due_ms(&join->sides[side].agenda, join->parameters.retain_ms)};
+        const int64_t times[] = {waiting_due_ms(&join->sides[side].waiting, retain_ms),
+                                 backlog_due_ms(&join->sides[side].readings, retain_ms)};
         for (unsigned i = 0; i < 2; i++) {
             if (times[i] < due_ms)
                 due_ms = times[i];
@@ -732,7 +679,8 @@ join_gauges(void *state, struct gauge *gauges)
     struct join *join = state;
 
     gauges[0] = (struct gauge){"waiting_bytes",
-                               (int64_t)(join->sides[0].waiting.bytes + join->sides[1].waiting.bytes)};
+                               (int64_t)(join->sides[0].waiting.backlog.waiting_bytes +
+                                         join->sides[1].waiting.backlog.waiting_bytes)};
     return 1;
 }
 

@@ -2,65 +2,81 @@
 
 #include "base/bytes.h"
 
+#define KEY_BYTES 24
+
+/* What a record is looked for by: its fingerprint. */
+static uint64_t
+token(const void *context, const char *key)
+{
+    (void)context;
+    return bytes_get_u64(key + 8);
+}
+
 int
 seen_open(struct seen *seen, struct store *store, const struct hash_key *key, int64_t hold_ms)
 {
-    *seen = (struct seen){.store = store, .key = key, .hold_ms = hold_ms > REDELIVERY_MS ? hold_ms : REDELIVERY_MS};
-    seen->table = store_table(store, "seen");
-    return seen->table < 0 ? -1 : agenda_open(&seen->agenda, store, "seen_agenda", SEEN_KEY_BYTES);
+    const struct keyset_rules rules = {.key_bytes = KEY_BYTES, .token = token};
+
+    *seen = (struct seen){.key = key, .hold_ms = hold_ms > REDELIVERY_MS ? hold_ms : REDELIVERY_MS};
+    seen->set = keyset_open(store, "seen", &rules);
+    return seen->set != NULL ? 0 : -1;
 }
 
 int
 seen_load(struct seen *seen)
 {
-    return agenda_load(&seen->agenda);
+    return keyset_load(seen->set);
+}
+
+/* What arrived before this is forgotten. */
+static uint64_t
+horizon(const struct seen *seen, int64_t now_ms)
+{
+    return now_ms > seen->hold_ms ? (uint64_t)(now_ms - seen->hold_ms) + 1 : 0;
 }
 
 int
-seen_add(struct seen *seen, const struct record *record, char *key)
+seen_add(struct seen *seen, const struct record *record, int64_t now_ms, uint64_t *fingerprint)
 {
+    char key[KEY_BYTES], to[KEY_BYTES];
+    const struct keyset_query query = {
+        .from = key,
+        .to = to,
+        .horizon = horizon(seen, now_ms),
+        .tokens = {hash_64(seen->key, record->identity)},
+        .token_count = 1,
+        .max = 1,
+    };
+
+    *fingerprint = query.tokens[0];
     bytes_put_u64(key, (uint64_t)record->time_ms);
-    bytes_put_u64(key + 8, hash_64(seen->key, record->identity));
-    int rc = store_put_new(seen->store, seen->table, span_at(key, SEEN_KEY_BYTES), (struct span){0});
-    if (rc == 1)
-        agenda_add(&seen->agenda, key);
-    return rc;
+    bytes_put_u64(key + 8, *fingerprint);
+    bytes_put_u64(key + 16, 0);
+    memcpy(to, key, 16);
+    bytes_put_u64(to + 16, UINT64_MAX);
+    int rc = keyset_find(seen->set, &query, &seen->found);
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    bytes_put_u64(key + 16, (uint64_t)now_ms);
+    keyset_add(seen->set, key);
+    return 1;
 }
 
-int
-seen_take_back(struct seen *seen, const char *key)
+void
+seen_take_back(struct seen *seen)
 {
-    agenda_take_back(&seen->agenda);
-    return store_delete(seen->store, seen->table, span_at(key, SEEN_KEY_BYTES)) < 0 ? -1 : 0;
-}
-
-static int
-forget(void *context, struct span thing)
-{
-    struct seen *seen = context;
-    return store_delete(seen->store, seen->table, thing) < 0 ? -1 : 0;
-}
-
-int
-seen_work(struct seen *seen, int64_t now_ms, unsigned budget)
-{
-    return agenda_work(&seen->agenda, now_ms - seen->hold_ms, budget, forget, seen);
+    keyset_take_back(seen->set);
 }
 
 int
 seen_flush(struct seen *seen, int64_t now_ms)
 {
-    return agenda_flush(&seen->agenda, now_ms);
-}
-
-int64_t
-seen_due_ms(const struct seen *seen)
-{
-    return agenda_due_ms(&seen->agenda, seen->hold_ms);
+    return keyset_flush(seen->set, horizon(seen, now_ms));
 }
 
 void
 seen_free(struct seen *seen)
 {
-    agenda_free(&seen->agenda);
+    keyset_free(seen->set);
+    buffer_free(&seen->found);
 }

@@ -3,118 +3,78 @@
 #include "base/bytes.h"
 #include "base/log.h"
 
-#define ARRIVED_BYTES 8
+#define INDEX_KEY_BYTES (HASH_ID_BYTES + KEYSET_AGE_BYTES)
+#define POSITION_BYTES 8
 
-static const struct span size_key = {"bytes", 5};
+/* What a record is looked for by: its person, which is a hash already. */
+static uint64_t
+token(const void *context, const char *key)
+{
+    (void)context;
+    return bytes_get_u64(key);
+}
 
 int
 waiting_open(struct waiting *waiting, struct store *store, const struct waiting_names *names)
 {
+    const struct keyset_rules rules = {.key_bytes = INDEX_KEY_BYTES, .token = token};
+
     *waiting = (struct waiting){.store = store};
-    waiting->room = store_table(store, names->room);
     waiting->wakes = store_table(store, names->wakes);
-    waiting->size = store_table(store, names->size);
-    if (waiting->room < 0 || waiting->wakes < 0 || waiting->size < 0)
-        return -1;
-    return agenda_open(&waiting->agenda, store, names->agenda, WAITING_KEY_BYTES);
+    return waiting->wakes < 0 ? -1 : backlog_open(&waiting->backlog, store, &names->backlog, &rules);
 }
 
 int
 waiting_load(struct waiting *waiting)
 {
-    struct span value;
-    int rc = store_get(waiting->store, waiting->size, size_key, &value);
-
-    if (rc < 0)
-        return -1;
-    waiting->bytes = waiting->written_bytes = rc == 1 ? bytes_get_u64(value.at) : 0;
     waiting->wake_count = store_count(waiting->store, waiting->wakes);
-    return waiting->wake_count < 0 ? -1 : agenda_load(&waiting->agenda);
+    return waiting->wake_count < 0 ? -1 : backlog_load(&waiting->backlog);
 }
 
 uint64_t
 waiting_bytes_with(const struct waiting *waiting, size_t body_bytes)
 {
-    return waiting->bytes + WAITING_KEY_BYTES + ARRIVED_BYTES + body_bytes;
+    return backlog_bytes_with(&waiting->backlog, body_bytes);
 }
 
 int
-waiting_enter(struct waiting *waiting, const struct hash_id *person, const char *tie, int64_t arrived_ms,
-              struct span body)
+waiting_enter(struct waiting *waiting, struct backlog_record *record)
 {
-    char key[WAITING_KEY_BYTES];
-    char *room;
+    char key[INDEX_KEY_BYTES];
 
-    memcpy(key, person->bytes, HASH_ID_BYTES);
-    memcpy(key + HASH_ID_BYTES, tie, WAITING_TIE_BYTES);
-    if (store_put_room(waiting->store, waiting->room, span_at(key, sizeof key), ARRIVED_BYTES + body.len, &room) != 0)
-        return -1;
-    bytes_put_u64(room, (uint64_t)arrived_ms);
-    memcpy(room + ARRIVED_BYTES, body.at, body.len);
-    waiting->bytes = waiting_bytes_with(waiting, body.len);
-    agenda_add(&waiting->agenda, key);
-    return 0;
+    memcpy(key, record->person.bytes, HASH_ID_BYTES);
+    return backlog_add(&waiting->backlog, record, record->arrived_ms, key, false);
+}
+
+/* Gather the index keys of the person's records behind number after, max at most. How many, or −1. */
+static int
+find_behind(struct waiting *waiting, const struct hash_id *person, uint64_t after, unsigned max)
+{
+    char from[INDEX_KEY_BYTES], to[INDEX_KEY_BYTES];
+    struct keyset_query query = {.from = from, .to = to, .token_count = 1, .max = max};
+
+    memcpy(from, person->bytes, HASH_ID_BYTES);
+    memcpy(to, person->bytes, HASH_ID_BYTES);
+    bytes_put_u64(from + HASH_ID_BYTES, after + 1);
+    bytes_put_u64(to + HASH_ID_BYTES, UINT64_MAX);
+    query.tokens[0] = token(NULL, from);
+    return backlog_find(&waiting->backlog, &query, &waiting->keys);
 }
 
 int
 waiting_wake(struct waiting *waiting, const struct hash_id *person)
 {
-    const struct span prefix = span_at(person->bytes, HASH_ID_BYTES);
-    struct store_item item;
+    const struct span key = span_at(person->bytes, HASH_ID_BYTES);
     struct span value;
+    int rc = find_behind(waiting, person, 0, 1);
 
-    int rc = store_seek(waiting->store, waiting->room, prefix, &item);
-    if (rc < 0)
-        return -1;
-    if (rc == 0 || memcmp(item.key.at, prefix.at, prefix.len) != 0)
-        return 0;
-    rc = store_get(waiting->store, waiting->wakes, prefix, &value);
+    if (rc != 1)
+        return rc;
+    rc = store_get(waiting->store, waiting->wakes, key, &value);
     if (rc < 0)
         return -1;
     waiting->wake_count += rc == 0;
-    return store_put(waiting->store, waiting->wakes, prefix, (struct span){0});
-}
-
-/* The entry as a record, its body copied: whoever is asked may change the store. */
-static struct waiting_record
-record_of(struct waiting *waiting, const char *key, struct span value)
-{
-    struct waiting_record record = {
-        .time_ms = (int64_t)bytes_get_u64(key + HASH_ID_BYTES),
-        .arrived_ms = (int64_t)bytes_get_u64(value.at),
-        .tie = span_at(key + HASH_ID_BYTES, WAITING_TIE_BYTES),
-    };
-    memcpy(record.person.bytes, key, HASH_ID_BYTES);
-    buffer_clear(&waiting->body);
-    buffer_add(&waiting->body, value.at + ARRIVED_BYTES, value.len - ARRIVED_BYTES);
-    record.body = buffer_span(&waiting->body);
-    return record;
-}
-
-static int
-leave(struct waiting *waiting, const char *key, size_t body_bytes)
-{
-    waiting->bytes -= WAITING_KEY_BYTES + ARRIVED_BYTES + body_bytes;
-    return store_delete(waiting->store, waiting->room, span_at(key, WAITING_KEY_BYTES)) < 0 ? -1 : 0;
-}
-
-/* The first entry of the person in key behind the rest of key, or at it with `at` set; its key goes to key. 1, 0, −1. */
-static int
-next_of_person(struct waiting *waiting, char *key, bool at, struct span *value)
-{
-    struct store_item item;
-    const struct span from = span_at(key, WAITING_KEY_BYTES);
-    int rc = store_seek(waiting->store, waiting->room, from, &item);
-
-    if (rc == 1 && !at && span_equal(item.key, from))
-        rc = store_next(waiting->store, waiting->room, &item);
-    if (rc != 1)
-        return rc;
-    if (memcmp(item.key.at, key, HASH_ID_BYTES) != 0)
-        return 0;
-    memcpy(key, item.key.at, WAITING_KEY_BYTES);
-    *value = item.value;
-    return 1;
+    return store_put(waiting->store, waiting->wakes, key, (struct span){0});
 }
 
 /* What waiting_work is given. */
@@ -122,78 +82,80 @@ struct work {
     struct waiting *waiting;
     int64_t expired_ms;
     void *context;
-    enum waiting_answer (*ask)(void *context, const struct waiting_record *record);
-    int (*expire)(void *context, const struct waiting_record *record);
+    enum waiting_answer (*ask)(void *context, const struct backlog_record *record);
+    int (*expire)(void *context, const struct backlog_record *record);
 };
 
 /* Ask about a record of a woken person, unless its time is up, whoever has come. */
 static enum waiting_answer
-ask_or_expire(const struct work *work, const struct waiting_record *record)
+ask_or_expire(const struct work *work, const struct backlog_record *record)
 {
     if (record->arrived_ms > work->expired_ms)
         return work->ask(work->context, record);
     return work->expire(work->context, record) == 0 ? WAITING_GO : WAITING_ERROR;
 }
 
-/* Ask about the records of the first woken person, at most budget of them. */
+/* 0 or −1. */
 static int
-work_wake(struct work *work, unsigned budget)
+work_record(const struct work *work, uint64_t number)
 {
     struct waiting *waiting = work->waiting;
-    char key[WAITING_KEY_BYTES] = {0};
+    struct backlog_record record;
+    int rc = backlog_waits(&waiting->backlog, number);
+
+    if (rc != 1)
+        return rc;
+    if (backlog_get(&waiting->backlog, number, &record) != 1)
+        return -1;
+    /* A copy: whoever is asked may change the store. */
+    buffer_clear(&waiting->body);
+    buffer_add_span(&waiting->body, record.body);
+    record.body = buffer_span(&waiting->body);
+    const enum waiting_answer answer = ask_or_expire(work, &record);
+    if (answer == WAITING_GO)
+        return backlog_settle(&waiting->backlog, number, record.body.len);
+    return answer == WAITING_STAY ? 0 : -1;
+}
+
+/* Ask about the records of the first woken person, at most budget of them. */
+static int
+work_wake(const struct work *work, unsigned budget)
+{
+    struct waiting *waiting = work->waiting;
+    struct hash_id person;
     struct store_item wake;
-    struct span value;
-    unsigned done = 0;
+    char position[POSITION_BYTES];
+    uint64_t number = 0;
 
     int rc = store_seek(waiting->store, waiting->wakes, (struct span){0}, &wake);
     if (rc != 1)
         return rc;
-    bool at_start = wake.value.len == 0;
-    memcpy(key, wake.key.at, HASH_ID_BYTES);
-    if (!at_start)
-        memcpy(key + HASH_ID_BYTES, wake.value.at, WAITING_TIE_BYTES);
-    while (done < budget && (rc = next_of_person(waiting, key, at_start, &value)) == 1) {
-        const size_t body_bytes = value.len - ARRIVED_BYTES;
-        const struct waiting_record record = record_of(waiting, key, value);
-        enum waiting_answer answer = ask_or_expire(work, &record);
-        if (answer == WAITING_ERROR || (answer == WAITING_GO && leave(waiting, key, body_bytes) != 0))
+    memcpy(person.bytes, wake.key.at, HASH_ID_BYTES);
+    if (wake.value.len > 0)
+        number = bytes_get_u64(wake.value.at);
+    const int count = find_behind(waiting, &person, number, budget);
+    for (int i = 0; i < count; i++) {
+        number = backlog_number(&waiting->backlog, waiting->keys.data + i * INDEX_KEY_BYTES);
+        if (work_record(work, number) != 0)
             return -1;
-        at_start = false;
-        done++;
     }
-    if (rc < 0)
+    const struct span key = span_at(person.bytes, HASH_ID_BYTES);
+    if (count < 0)
         return -1;
-    const struct span person = span_at(key, HASH_ID_BYTES);
-    if (done == budget) {
-        rc = store_put(waiting->store, waiting->wakes, person, span_at(key + HASH_ID_BYTES, WAITING_TIE_BYTES));
-        return rc != 0 ? -1 : (int)done;
+    if ((unsigned)count == budget) {
+        bytes_put_u64(position, number);
+        return store_put(waiting->store, waiting->wakes, key, span_at(position, sizeof position)) != 0 ? -1 : count;
     }
     waiting->wake_count--;
-    return store_delete(waiting->store, waiting->wakes, person) < 0 ? -1 : (int)done + 1;
-}
-
-static int
-expire_one(void *context, struct span thing)
-{
-    struct work *work = context;
-    struct span value;
-    int rc = store_get(work->waiting->store, work->waiting->room, thing, &value);
-
-    if (rc != 1) /* 0: it left earlier */
-        return rc;
-    const size_t body_bytes = value.len - ARRIVED_BYTES;
-    const struct waiting_record record = record_of(work->waiting, thing.at, value);
-    if (work->expire(work->context, &record) != 0)
-        return -1;
-    return leave(work->waiting, thing.at, body_bytes);
+    return store_delete(waiting->store, waiting->wakes, key) < 0 ? -1 : count + 1;
 }
 
 int
 waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void *context,
-             enum waiting_answer (*ask)(void *context, const struct waiting_record *record),
-             int (*expire)(void *context, const struct waiting_record *record))
+             enum waiting_answer (*ask)(void *context, const struct backlog_record *record),
+             int (*expire)(void *context, const struct backlog_record *record))
 {
-    struct work work = {waiting, expired_ms, context, ask, expire};
+    const struct work work = {waiting, expired_ms, context, ask, expire};
     unsigned done = 0;
 
     while (done < budget && waiting->wake_count > 0) {
@@ -206,33 +168,26 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
     }
     if (done >= budget)
         return (int)done;
-    int rc = agenda_work(&waiting->agenda, expired_ms, budget - done, expire_one, &work);
+    int rc = backlog_expire(&waiting->backlog, expired_ms, true, budget - done, context, expire);
     return rc < 0 ? -1 : (int)done + rc;
 }
 
 int
-waiting_flush(struct waiting *waiting, int64_t now_ms)
+waiting_flush(struct waiting *waiting)
 {
-    char value[8];
-
-    if (waiting->bytes != waiting->written_bytes) {
-        bytes_put_u64(value, waiting->bytes);
-        if (store_put(waiting->store, waiting->size, size_key, span_at(value, sizeof value)) != 0)
-            return -1;
-        waiting->written_bytes = waiting->bytes;
-    }
-    return agenda_flush(&waiting->agenda, now_ms);
+    return backlog_flush(&waiting->backlog);
 }
 
 int64_t
 waiting_due_ms(const struct waiting *waiting, int64_t hold_ms)
 {
-    return waiting->wake_count > 0 ? 0 : agenda_due_ms(&waiting->agenda, hold_ms);
+    return waiting->wake_count > 0 ? 0 : backlog_due_ms(&waiting->backlog, hold_ms);
 }
 
 void
 waiting_free(struct waiting *waiting)
 {
-    agenda_free(&waiting->agenda);
+    backlog_free(&waiting->backlog);
+    buffer_free(&waiting->keys);
     buffer_free(&waiting->body);
 }

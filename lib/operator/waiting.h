@@ -5,44 +5,32 @@
  * When something changes for a person, waiting_wake makes a note, and waiting_work asks again about that person's
  * records, a few at a time: a customer who releases a million readings must not stop the loop.
  *
- * Table layouts, NAME is given at open:
- *   NAME         key = person (HASH_ID_BYTES), time_ms u64 BE, tie u64; value = arrived_ms i64 BE, body
- *   NAME_wakes   key = person; value = the rest of the last key asked about (empty: none yet)
- *   NAME_agenda  the keys of the first, for expiry
- *   NAME_size    key "bytes"; value u64 BE, the sum of all keys and values
+ * A record that was let go is settled, and its room given back when all that came before it have left, too.
+ *
+ * Table layouts, names are given at open:
+ *   records, settled   a backlog (operator/backlog.h)
+ *   index              its index: key = person (HASH_ID_BYTES), number u64 BE
+ *   wakes              key = person; value = number u64 BE of the last record asked about (empty: none yet)
  */
 #ifndef OPERATOR_WAITING_H
 #define OPERATOR_WAITING_H
 
 #include <stdint.h>
 
-#include "base/hash.h"
-#include "operator/agenda.h"
-
-#define WAITING_TIE_BYTES 16 /* time_ms and tie */
-#define WAITING_KEY_BYTES (HASH_ID_BYTES + WAITING_TIE_BYTES)
+#include "operator/backlog.h"
 
 struct waiting_names {
-    const char *room, *wakes, *agenda, *size;
+    struct backlog_names backlog;
+    const char *wakes;
 };
 
 struct waiting {
     struct store *store;
-    struct agenda agenda;
-    int room, wakes, size;
-    uint64_t bytes;
-    uint64_t written_bytes; /* what the store holds of bytes */
+    struct backlog backlog;
+    int wakes;
     int64_t wake_count;
+    struct buffer keys; /* of the index, of a woken person */
     struct buffer body; /* of the record that is asked about */
-};
-
-/* A record in the room. Spans are valid during the call they are given to. */
-struct waiting_record {
-    struct hash_id person;
-    int64_t time_ms;
-    int64_t arrived_ms;
-    struct span tie; /* WAITING_TIE_BYTES of its key */
-    struct span body;
 };
 
 enum waiting_answer { WAITING_ERROR = -1, WAITING_STAY, WAITING_GO };
@@ -51,9 +39,8 @@ enum waiting_answer { WAITING_ERROR = -1, WAITING_STAY, WAITING_GO };
 int waiting_open(struct waiting *waiting, struct store *store, const struct waiting_names *names);
 int waiting_load(struct waiting *waiting);
 
-/* Let a record in. tie tells records of the same person apart: time_ms u64 BE first, then 8 bytes that differ. 0 or −1. */
-int waiting_enter(struct waiting *waiting, const struct hash_id *person, const char *tie, int64_t arrived_ms,
-                  struct span body);
+/* Let record in; its number is set. 0 or −1. */
+int waiting_enter(struct waiting *waiting, struct backlog_record *record);
 
 /* What one more record of body_bytes would bring the room to. */
 uint64_t waiting_bytes_with(const struct waiting *waiting, size_t body_bytes);
@@ -64,10 +51,10 @@ int waiting_wake(struct waiting *waiting, const struct hash_id *person);
 /* Ask about woken records: ask says whether each stays or goes (then it is out, and ask has dealt with it). Then turn out
  * those that arrived at expired_ms or before: expire is called for each. How many steps were done, or −1. */
 int waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void *context,
-                 enum waiting_answer (*ask)(void *context, const struct waiting_record *record),
-                 int (*expire)(void *context, const struct waiting_record *record));
+                 enum waiting_answer (*ask)(void *context, const struct backlog_record *record),
+                 int (*expire)(void *context, const struct backlog_record *record));
 
-int waiting_flush(struct waiting *waiting, int64_t now_ms);
+int waiting_flush(struct waiting *waiting);
 
 /* When something is due: 0 while anybody is woken, else when the first record expires. */
 int64_t waiting_due_ms(const struct waiting *waiting, int64_t hold_ms);

@@ -19,7 +19,7 @@
  * store of the old version can be left; or, where the state can be made again by loading once more, refuse it and say so
  * in the release notes.
  */
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 
 static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
@@ -298,8 +298,9 @@ load_format(struct process *process)
     if (rc == 0)
         return put_number(process, format_key, FORMAT_VERSION);
     if (bytes_get_u64(value.at) != FORMAT_VERSION)
-        log_fatal("the state in %s has format %llu, this program reads %d", process->dir,
-                  (unsigned long long)bytes_get_u64(value.at), FORMAT_VERSION);
+        log_fatal("the state in %s has format %llu, and this program reads %d: go on with the version that made it, or "
+                  "remove the folder and load again", process->dir, (unsigned long long)bytes_get_u64(value.at),
+                  FORMAT_VERSION);
     return 0;
 }
 

@@ -9,17 +9,16 @@
 
 #include <cmocka.h>
 
-#include "base/bytes.h"
 #include "operator/waiting.h"
 #include "operator_bench.h"
 
-#define RECORD_BYTES(body_bytes) (WAITING_KEY_BYTES + 8 + (body_bytes))
+#define RECORD_BYTES(body_bytes) (48 + (body_bytes)) /* number, three times, person */
 
 static char dir[64];
 static struct store *store;
 static struct waiting waiting;
 
-static const struct waiting_names names = {"room", "wakes", "agenda", "size"};
+static const struct waiting_names names = {{"room", "settled", "index"}, "wakes"};
 
 static void
 start(void)
@@ -64,15 +63,13 @@ person(unsigned number)
     return id;
 }
 
-/* Record `number` of the person, whose body is one letter. */
+/* A record of the person, whose body is one letter. */
 static void
-enter(unsigned owner, unsigned number, int64_t arrived_ms, char letter)
+enter(unsigned owner, int64_t arrived_ms, char letter)
 {
-    const struct hash_id id = person(owner);
-    char tie[WAITING_TIE_BYTES];
-    bytes_put_u64(tie, number / 3); /* some at the same time */
-    bytes_put_u64(tie + 8, number);
-    assert_int_equal(waiting_enter(&waiting, &id, tie, arrived_ms, span_at(&letter, 1)), 0);
+    struct backlog_record record = {.person = person(owner), .arrived_ms = arrived_ms, .time_ms = letter,
+                                    .body = span_at(&letter, 1)};
+    assert_int_equal(waiting_enter(&waiting, &record), 0);
 }
 
 static void
@@ -87,16 +84,17 @@ static struct buffer asked;
 static const char *go; /* letters that go */
 
 static enum waiting_answer
-ask(void *context, const struct waiting_record *record)
+ask(void *context, const struct backlog_record *record)
 {
     (void)context;
     assert_int_equal(record->body.len, 1);
+    assert_int_equal(record->time_ms, record->body.at[0]);
     buffer_add_byte(&asked, record->body.at[0]);
     return strchr(go, record->body.at[0]) != NULL ? WAITING_GO : WAITING_STAY;
 }
 
 static int
-expire(void *context, const struct waiting_record *record)
+expire(void *context, const struct backlog_record *record)
 {
     (void)context;
     buffer_add_byte(&asked, (char)(record->body.at[0] - 'a' + 'A'));
@@ -110,7 +108,7 @@ assert_work(unsigned budget, int64_t expired_ms, const char *going, const char *
     int done;
     buffer_clear(&asked);
     go = going;
-    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    assert_int_equal(waiting_flush(&waiting), 0);
     do {
         done = waiting_work(&waiting, budget, expired_ms, NULL, ask, expire);
         assert_true(done >= 0);
@@ -123,32 +121,31 @@ static void
 nobody_is_asked_about_before_a_wake(void **state)
 {
     (void)state;
-    enter(1, 0, 0, 'a');
+    enter(1, 0, 'a');
     assert_work(10, -1, "a", "");
     assert_int_equal(waiting_due_ms(&waiting, 50), 50);
     wake(1);
     assert_int_equal(waiting_due_ms(&waiting, 50), 0);
     assert_work(10, -1, "a", "a");
+    assert_int_equal(waiting_due_ms(&waiting, 50), INT64_MAX);
     wake(1); /* nobody is there */
-    assert_int_equal(waiting_due_ms(&waiting, 50), 50); /* the agenda does not know that it left */
-    assert_work(10, 0, "a", "");
     assert_int_equal(waiting_due_ms(&waiting, 50), INT64_MAX);
 }
 
-/* Whatever the budget, everybody woken is asked about once, in order of time. */
+/* Whatever the budget, everybody woken is asked about once, in order of arrival. */
 static void
 each_is_asked_about_once_a_wake(void **state)
 {
     (void)state;
     for (unsigned budget = 1; budget <= 9; budget++) {
-        enter(2, 5, 0, 'h');
-        enter(1, 4, 0, 'e');
-        enter(1, 0, 0, 'a');
-        enter(3, 0, 0, 'x');
-        enter(1, 2, 0, 'c');
-        enter(1, 1, 0, 'b');
-        enter(1, 3, 0, 'd');
-        enter(2, 4, 0, 'g');
+        enter(2, 0, 'g');
+        enter(1, 0, 'a');
+        enter(1, 0, 'b');
+        enter(3, 0, 'x');
+        enter(1, 0, 'c');
+        enter(1, 0, 'd');
+        enter(1, 0, 'e');
+        enter(2, 0, 'h');
         wake(1);
         wake(2);
         wake(1);
@@ -162,8 +159,8 @@ each_is_asked_about_once_a_wake(void **state)
         wake(2);
         wake(3);
         assert_work(budget, -1, "hx", "hx");
-        assert_int_equal(waiting.bytes, 0);
-        assert_int_equal(store_count(store, waiting.room), 0);
+        assert_int_equal(waiting.backlog.waiting_bytes, 0);
+        assert_int_equal(store_count(store, waiting.backlog.records), 1); /* its own state */
         assert_int_equal(store_count(store, waiting.wakes), 0);
     }
 }
@@ -173,9 +170,9 @@ static void
 a_wake_in_the_middle_begins_again(void **state)
 {
     (void)state;
-    enter(1, 0, 0, 'a');
-    enter(1, 1, 0, 'b');
-    enter(1, 2, 0, 'c');
+    enter(1, 0, 'a');
+    enter(1, 0, 'b');
+    enter(1, 0, 'c');
     wake(1);
     go = "";
     assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2);
@@ -184,43 +181,57 @@ a_wake_in_the_middle_begins_again(void **state)
 }
 
 static void
-who_comes_during_a_round_is_not_lost(void **state)
+who_comes_during_a_round_is_asked_about_in_it(void **state)
 {
     (void)state;
-    for (unsigned number = 2; number < 8; number += 2)
-        enter(1, number, 0, (char)('a' + number));
+    enter(1, 0, 'a');
+    enter(1, 0, 'b');
+    enter(1, 0, 'c');
     wake(1);
     go = "";
-    assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2); /* c and e */
-    enter(1, 3, 0, 'd'); /* behind where the round is: it is asked about after the next wake */
-    enter(1, 5, 0, 'f'); /* ahead of it */
-    assert_work(2, -1, "", "fg");
+    assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2); /* a and b */
+    enter(1, 0, 'd');
+    assert_work(2, -1, "", "cd");
     wake(1);
-    assert_work(2, -1, "cdefg", "cdefg");
+    assert_work(2, -1, "abcd", "abcd");
 }
 
 static void
 the_time_is_up_exactly_then(void **state)
 {
     (void)state;
-    enter(1, 0, 0, 'a');
-    assert_int_equal(waiting_flush(&waiting, 100), 0);
-    enter(1, 1, 0, 'b');
-    assert_int_equal(waiting_flush(&waiting, 200), 0);
+    enter(1, 100, 'a');
+    enter(1, 200, 'b');
     assert_work(10, 99, "", "");
     assert_work(10, 100, "", "A");
-    assert_int_equal(waiting.bytes, RECORD_BYTES(1));
+    assert_int_equal(waiting.backlog.waiting_bytes, RECORD_BYTES(1));
     assert_work(10, 200, "", "B");
-    assert_int_equal(waiting.bytes, 0);
+    assert_int_equal(waiting.backlog.waiting_bytes, 0);
+}
+
+/* Whoever went gives its room back when nobody who still waits came before it. */
+static void
+room_is_given_back_from_the_oldest_on(void **state)
+{
+    (void)state;
+    enter(1, 100, 'a');
+    enter(2, 100, 'b');
+    enter(2, 200, 'c');
+    wake(2);
+    assert_work(10, -1, "bc", "bc");
+    assert_int_equal(store_count(store, waiting.backlog.records), 1 + 3);
+    wake(1);
+    assert_work(10, -1, "a", "a");
+    assert_int_equal(store_count(store, waiting.backlog.records), 1);
+    assert_int_equal(waiting_due_ms(&waiting, 0), INT64_MAX);
 }
 
 static void
 whose_time_is_up_is_turned_out_even_if_somebody_came(void **state)
 {
     (void)state;
-    enter(1, 0, 0, 'a');
-    enter(1, 1, 0, 'b');
-    assert_int_equal(waiting_flush(&waiting, 100), 0);
+    enter(1, 100, 'a');
+    enter(1, 100, 'b');
     wake(1);
     assert_work(1, 100, "ab", "AB");
 }
@@ -231,21 +242,21 @@ a_restart_goes_on_where_it_was(void **state)
 {
     (void)state;
     for (unsigned number = 0; number < 5; number++)
-        enter(1, number, 0, (char)('a' + number));
+        enter(1, 0, (char)('a' + number));
     wake(1);
     go = "";
-    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    assert_int_equal(waiting_flush(&waiting), 0);
     assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2);
-    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    assert_int_equal(waiting_flush(&waiting), 0);
     assert_int_equal(store_commit(store), 0);
     stop();
     buffer_free(&asked);
     start();
-    assert_int_equal(waiting.bytes, 5 * RECORD_BYTES(1));
+    assert_int_equal(waiting.backlog.waiting_bytes, 5 * RECORD_BYTES(1));
     assert_int_equal(waiting_bytes_with(&waiting, 7), 5 * RECORD_BYTES(1) + RECORD_BYTES(7));
     assert_int_equal(waiting_due_ms(&waiting, 0), 0);
     assert_work(2, -1, "cd", "cde");
-    assert_int_equal(waiting.bytes, 3 * RECORD_BYTES(1));
+    assert_int_equal(waiting.backlog.waiting_bytes, 3 * RECORD_BYTES(1));
     assert_work(1, 0, "", "ABE");
 }
 
@@ -253,16 +264,16 @@ static void
 an_abort_undoes_entries_wakes_and_releases(void **state)
 {
     (void)state;
-    enter(1, 0, 0, 'a');
-    enter(1, 1, 0, 'b');
-    assert_int_equal(waiting_flush(&waiting, 0), 0);
+    enter(1, 0, 'a');
+    enter(1, 0, 'b');
+    assert_int_equal(waiting_flush(&waiting), 0);
     assert_int_equal(store_commit(store), 0);
     for (unsigned round = 0; round < 2; round++) {
         assert_int_equal(store_begin(store), 0);
         assert_int_equal(waiting_load(&waiting), 0);
-        assert_int_equal(waiting.bytes, 2 * RECORD_BYTES(1));
+        assert_int_equal(waiting.backlog.waiting_bytes, 2 * RECORD_BYTES(1));
         assert_int_equal(waiting_due_ms(&waiting, 9), 9);
-        enter(2, 2, 0, 'c');
+        enter(2, 0, 'c');
         wake(2);
         wake(1);
         assert_work(10, -1, "ac", "abc");
@@ -288,8 +299,9 @@ main(void)
         EACH(nobody_is_asked_about_before_a_wake),
         EACH(each_is_asked_about_once_a_wake),
         EACH(a_wake_in_the_middle_begins_again),
-        EACH(who_comes_during_a_round_is_not_lost),
+        EACH(who_comes_during_a_round_is_asked_about_in_it),
         EACH(the_time_is_up_exactly_then),
+        EACH(room_is_given_back_from_the_oldest_on),
         EACH(whose_time_is_up_is_turned_out_even_if_somebody_came),
         EACH(a_restart_goes_on_where_it_was),
         EACH(an_abort_undoes_entries_wakes_and_releases),
