@@ -923,6 +923,24 @@ dead_keys_do_not_stay(void **state)
     assert_int_equal(assert_found(&query), 10000);
 }
 
+/* All that a merge reads dies while it is under way, and there is time to remove it. */
+static void
+a_run_that_is_being_merged_stays_until_that_is_done(void **state)
+{
+    (void)state;
+    start(24, 16);
+    next_age = 0;
+    while (runs('g', 0) == 0)
+        add_shuffled(1000, 1000);
+    horizon = next_age + 1;
+    add_shuffled(500, 1);
+    assert_int_equal(runs('g', 0), 1);
+    while (runs('g', 0) > 0)
+        add_shuffled(1000, 1000);
+    struct keyset_query query = everything();
+    assert_true(assert_found(&query) > 500);
+}
+
 static void
 a_window_that_moves_on_takes_no_more_room(void **state)
 {
@@ -1113,6 +1131,7 @@ main(void)
         EACH(keys_die_by_age_not_by_arrival),
         EACH(keys_as_old_as_the_horizon_live),
         EACH(dead_keys_do_not_stay),
+        EACH(a_run_that_is_being_merged_stays_until_that_is_done),
         EACH(a_window_that_moves_on_takes_no_more_room),
         EACH(a_merge_that_was_cut_off_leaves_nothing),
         EACH(keys_in_no_order_write_few_pages),
