@@ -188,7 +188,8 @@ backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_
     bytes_put_u64(room + 8, (uint64_t)record->arrived_ms);
     bytes_put_u64(room + 16, (uint64_t)record->time_ms);
     memcpy(room + 24, record->person.bytes, HASH_ID_BYTES);
-    memcpy(room + HEAD_BYTES, record->body.at, record->body.len);
+    if (record->body.len > 0)
+        memcpy(room + HEAD_BYTES, record->body.at, record->body.len);
     memcpy(key + backlog->index_key_bytes - KEYSET_AGE_BYTES, number, KEYSET_AGE_BYTES);
     keyset_add(backlog->index, key);
     if (alone)

@@ -1,7 +1,7 @@
 /*
- * backlog: readings in the order in which they entered, that wait for something or are kept for what comes, until their time is
- * up. Each has a number; whether it still waits is one bit. They are found by an index (store/keyset.h) whose keys end with
- * the number.
+ * backlog: readings in the order in which they entered, that wait for something or are kept for what comes, until their
+ * time is up. Each has a number; whether it still waits is one bit. They are found by an index (store/keyset.h) whose keys
+ * end with the number.
  *
  * Records are appended and removed at the ends only, and the bits of many share a page: what comes in no order of persons or
  * times writes no more pages than what does.
@@ -10,8 +10,8 @@
  *   NAME           key = number u64 BE, from 1; value = entered_ms i64 BE, arrived_ms i64 BE, time_ms i64 BE, person
  *                  (HASH_ID_BYTES), body. entered_ms is when it came into the backlog, never before the one in front of it
  *                  key = 0 u64; value = last number given u64 BE, lowest number kept u64 BE, waiting_bytes u64 BE
- *   NAME_settled   key = number / SETTLED_BLOCK u64 BE; value = a bit for each number of the block: it waits no more. Absent:
- *                  no bit is set
+ *   NAME_settled   key = number / SETTLED_BLOCK u64 BE; value = a bit for each number of the block: it waits no more.
+ *                  Absent: no bit is set
  *   NAME_index     a keyset: key = what the caller looks for, number u64 BE
  */
 #ifndef OPERATOR_BACKLOG_H

@@ -4,8 +4,8 @@
  * Remembered for `hold`, and for REDELIVERY_MS at least: after a lost connection the broker hands out again what it has
  * no acknowledgement for, and that must not count twice even where hold is 0. Only fingerprints are kept.
  *
- * Table layout: a keyset (store/keyset.h): key = the record's time_ms u64 BE, fingerprint u64, arrived_ms u64 BE. Time first:
- * runs of live records follow each other then, and a look-up passes over all but the last.
+ * Table layout: a keyset (store/keyset.h): key = the record's time_ms u64 BE, fingerprint u64, arrived_ms u64 BE. Time
+ * first: runs of live records follow each other then, and a look-up passes over all but the last.
  */
 #ifndef OPERATOR_SEEN_H
 #define OPERATOR_SEEN_H

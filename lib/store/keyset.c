@@ -21,6 +21,7 @@ uint32_t keyset_gathered_max = 8192;
 #define FILTER_BITS_PER_KEY 12
 #define FILTER_PROBES 7 /* nine bits of a hash each */
 #define FILTER_PART_BYTES (31 * LINE_BYTES)
+#define KEYS_PER_PART 64 /* what merging costs as much as writing a part */
 
 /* For so many keys added one value of runs that are done with is removed, and some more: a block holds many keys, but each
  * key comes by once a level. */
@@ -64,6 +65,7 @@ struct source {
 struct writer {
     uint32_t run;
     struct buffer block;
+    uint32_t part; /* of the filter: the next one to be written, when all keys are */
     uint64_t pending[PENDING]; /* a ring; the filter is larger than what a processor has at hand, so its lines are fetched
                                   some keys ahead */
 };
@@ -189,20 +191,22 @@ filter_may_have(const struct run *run, uint64_t hash)
     return true;
 }
 
-static int
-put_filter(struct keyset *set, const struct run *run)
+/* Whether the filter has a part of this number. */
+static bool
+has_part(const struct run *run, uint32_t number)
 {
-    const size_t len = run->lines * LINE_BYTES;
+    return (uint64_t)number * FILTER_PART_BYTES < run->lines * LINE_BYTES;
+}
+
+static int
+put_part(struct keyset *set, const struct run *run, uint32_t number)
+{
+    const size_t at = (size_t)number * FILTER_PART_BYTES, left = run->lines * LINE_BYTES - at;
     char key[TABLE_KEY_BYTES_MAX], part[4];
 
-    for (size_t at = 0; at < len; at += FILTER_PART_BYTES) {
-        const size_t left = len - at;
-        bytes_put_u32(part, (uint32_t)(at / FILTER_PART_BYTES));
-        if (store_put(set->store, set->table, run_key(key, 'f', run->number, part, sizeof part),
-                      span_at(run->filter + at, left < FILTER_PART_BYTES ? left : FILTER_PART_BYTES)) != 0)
-            return -1;
-    }
-    return 0;
+    bytes_put_u32(part, number);
+    return store_put(set->store, set->table, run_key(key, 'f', run->number, part, sizeof part),
+                     span_at(run->filter + at, left < FILTER_PART_BYTES ? left : FILTER_PART_BYTES));
 }
 
 static int
@@ -318,6 +322,7 @@ begin_run(struct keyset *set, struct writer *writer, unsigned level, uint64_t ke
     run->token_rule = set->rules.token_rule;
     make_filter(run, keys * FILTER_BITS_PER_KEY / LINE_BITS + 1);
     writer->run = run->number;
+    writer->part = 0;
     buffer_clear(&writer->block);
     return put_head(set, run);
 }
@@ -373,19 +378,30 @@ write_key(struct keyset *set, struct writer *writer, struct run *run, const char
     return 0;
 }
 
-static int
-end_run(struct keyset *set, struct writer *writer)
+/* All keys are written. Write more of the filter, and be done when all of it is. How many parts were written, at most
+ * budget; 0: the run is ready, or dead if no key came; −1. */
+static int64_t
+end_run(struct keyset *set, struct writer *writer, uint64_t budget)
 {
     struct run *run = find_run(set, writer->run);
+    int64_t done = 0;
 
     if (run->keys == 0)
         return kill_run(set, run);
-    write_pending(writer, run);
-    memcpy(run->last, writer->block.data + writer->block.len - set->rules.key_bytes, set->rules.key_bytes);
-    if (write_block(set, writer) != 0)
-        return -1;
+    if (writer->block.len > 0) {
+        write_pending(writer, run);
+        memcpy(run->last, writer->block.data + writer->block.len - set->rules.key_bytes, set->rules.key_bytes);
+        if (write_block(set, writer) != 0)
+            return -1;
+    }
+    for (; (uint64_t)done < budget && has_part(run, writer->part); done++) {
+        if (put_part(set, run, writer->part++) != 0)
+            return -1;
+    }
+    if (done > 0)
+        return done;
     run->state = RUN_READY;
-    return put_filter(set, run) != 0 ? -1 : put_head(set, run);
+    return put_head(set, run);
 }
 
 /* Keys in memory. */
@@ -514,11 +530,12 @@ write_memory(struct keyset *set)
     struct run *run = &set->runs[set->run_count - 1];
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = write_key(set, &writer, run, set->keys.data + places[i].index * set->rules.key_bytes);
-    if (rc == 0)
-        rc = end_run(set, &writer);
+    int64_t parts = 1;
+    while (rc == 0 && parts > 0)
+        parts = end_run(set, &writer, UINT64_MAX);
     free(places);
     buffer_free(&writer.block);
-    if (rc != 0 || (set->written > 0 && forget_written(set) != 0))
+    if (rc != 0 || parts != 0 || (set->written > 0 && forget_written(set) != 0))
         return -1;
     clear_memory(set);
     return 0;
@@ -612,15 +629,20 @@ begin_merge(struct keyset *set, unsigned level)
     return begin_run(set, &merge->writer, level + 1, keys);
 }
 
-static int
-end_merge(struct keyset *set, struct merge *merge)
+/* All keys are merged: as end_run. When the new run is ready it takes the place of those it was made of. */
+static int64_t
+end_merge(struct keyset *set, struct merge *merge, uint64_t budget)
 {
+    const int64_t parts = end_run(set, &merge->writer, budget);
+
+    if (parts != 0)
+        return parts;
     merge->active = false;
     for (unsigned i = 0; i < RUNS_MERGED; i++) {
         if (kill_run(set, find_run(set, merge->sources[i].run)) != 0)
             return -1;
     }
-    return end_run(set, &merge->writer);
+    return 0;
 }
 
 /* Merge at most budget keys: how many, or −1. */
@@ -638,8 +660,10 @@ do_merge(struct keyset *set, struct merge *merge, uint64_t horizon, uint64_t bud
                 (least == NULL || compare(set, source->block.data + source->at, least->block.data + least->at) < 0))
                 least = source;
         }
-        if (least == NULL)
-            return end_merge(set, merge) != 0 ? -1 : (int64_t)done + 1;
+        if (least == NULL) {
+            const int64_t parts = end_merge(set, merge, (budget - done + KEYS_PER_PART - 1) / KEYS_PER_PART);
+            return parts < 0 ? -1 : (int64_t)done + parts * KEYS_PER_PART + 1;
+        }
         const char *key = least->block.data + least->at;
         if (age_of(set, key) >= horizon && write_key(set, &merge->writer, run, key) != 0)
             return -1;
@@ -737,8 +761,8 @@ keyset_flush(struct keyset *set, uint64_t horizon)
 
     if (added == 0)
         return 0;
-    if ((set->entry_count >= keyset_gathered_max ? write_memory(set) : write_new(set)) != 0 || kill_dead(set, horizon) != 0 ||
-        merge_some(set, horizon, added) != 0)
+    if ((set->entry_count >= keyset_gathered_max ? write_memory(set) : write_new(set)) != 0 ||
+        kill_dead(set, horizon) != 0 || merge_some(set, horizon, added) != 0)
         return -1;
     return remove_some(set, (int64_t)(added / KEYS_PER_REMOVAL + REMOVALS_MIN));
 }

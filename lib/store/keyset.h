@@ -3,11 +3,11 @@
  * age. A B+ tree writes a page for each key that comes in no order; here keys are gathered, sorted and written in runs, one
  * behind the other.
  *
- * A log-structured merge tree (O'Neil, Cheng, Gawlick, O'Neil 1996) over one table of a store: RUNS_MERGED runs of a level
+ * A log-structured merge tree (O'Neil, Cheng, Gawlick, O'Neil 1996) over one table of a store: eight runs of a level
  * are merged into one of the next, a bounded number of keys a transaction. A run has a blocked Bloom filter (Bloom 1970;
  * Putze, Sanders, Singler 2007) of the tokens of its keys in memory, 12 bits a key, so that a look-up reads only runs that
- * hold what it wants, and one in a hundred others. What is being merged is not seen before it is done; a merge that a crash
- * cut off is begun again.
+ * hold what it wants, and one in a hundred others. What is being merged is not seen before it is done; a merge that a
+ * crash or a failed transaction cut off is begun again.
  *
  * The last eight bytes of a key are its age (u64 BE): something that grows with its arrival, a time or a number. Keys below
  * a horizon are dead: never found, left out by the next merge, a run of nothing else dropped as a whole. Nothing else can be
@@ -53,7 +53,7 @@ struct keyset;
 struct keyset *keyset_open(struct store *store, const char *name, const struct keyset_rules *rules);
 
 /* Read what is kept in memory from the store, forgetting what was there: in a transaction, after open and after an aborted
- * one. What it writes is committed before anything is added. 0 or −1. */
+ * one. 0 or −1. */
 int keyset_load(struct keyset *set);
 
 /* Add key, which must not be in the set. keyset_flush must follow before the commit. */
