@@ -5,6 +5,8 @@
  *                                          the two operators with each of the two orders of arrival
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "bench.h"
@@ -13,7 +15,7 @@
 #define FIRST_READINGS 10000
 #define BATCH_READINGS 1000 /* a synced commit each */
 #define BATCHES 10          /* a sample */
-#define SAMPLES 3
+#define SAMPLES 7
 
 static double
 sample(struct tank *tank)
@@ -35,12 +37,21 @@ bytes_on_disk(const char *dir)
     return stat(path, &status) == 0 ? (double)status.st_blocks * 512 : 0;
 }
 
-/* The middle one. */
-static double
-median(const double *s)
+static int
+ascending(const void *a, const void *b)
 {
-    const double least = s[0] < s[1] ? s[0] : s[1], most = s[0] < s[1] ? s[1] : s[0];
-    return s[2] < least ? least : s[2] > most ? most : s[2];
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double
+median(const double *samples)
+{
+    double sorted[SAMPLES];
+
+    memcpy(sorted, samples, sizeof sorted);
+    qsort(sorted, SAMPLES, sizeof sorted[0], ascending);
+    return sorted[SAMPLES / 2];
 }
 
 static int
