@@ -64,8 +64,7 @@ struct mqtt {
     pthread_cond_t settled;
     enum state state;
     uint64_t connection; /* number of the newest attempt to connect */
-    unsigned unsettled;  /* publishes in Paho's hands that neither succeeded nor failed yet */
-    unsigned in_flight;  /* those of them that need an acknowledgement, */
+    unsigned in_flight;  /* publishes in Paho's hands that neither succeeded nor failed yet, */
     unsigned in_flight_max;
     size_t in_flight_bytes;     /* and their size */
     struct parcel *queue_first; /* publishes that wait for room in flight, in order */
@@ -81,7 +80,7 @@ struct request {
     struct mqtt *mqtt;
     uint64_t token;
     uint64_t connection;
-    size_t bytes; /* of a publish that counts as in flight; else 0 */
+    size_t bytes; /* of a publish: what counts as in flight */
 };
 
 /* A publish that waits in our queue, with a copy of what the message points at. */
@@ -575,11 +574,8 @@ settle_publish(struct request *request, bool delivered)
     struct mqtt *mqtt = request->mqtt;
     uint64_t token = request->token;
     pthread_mutex_lock(&mqtt->lock);
-    mqtt->unsettled--;
-    if (request->bytes != 0) {
-        mqtt->in_flight--;
-        mqtt->in_flight_bytes -= request->bytes;
-    }
+    mqtt->in_flight--;
+    mqtt->in_flight_bytes -= request->bytes;
     pthread_cond_broadcast(&mqtt->settled);
     pthread_mutex_unlock(&mqtt->lock);
     free(request);
@@ -631,11 +627,11 @@ send_now(struct mqtt *mqtt, const struct wire_message *message, struct request *
     return rc == MQTTASYNC_SUCCESS ? 0 : -1;
 }
 
-/* What counts against IN_FLIGHT_BYTES_MAX; never 0. */
+/* What counts against IN_FLIGHT_BYTES_MAX. */
 static size_t
 weight(const struct wire_message *message)
 {
-    return message->payload.len + message->topic.len + 1;
+    return message->payload.len + message->topic.len;
 }
 
 /* With the lock held: whether the message may go to Paho now. One that is too large alone goes alone. */
@@ -644,7 +640,7 @@ has_room(const struct mqtt *mqtt, const struct wire_message *message)
 {
     if (mqtt->sending)
         return false;
-    if (message->delivery == WIRE_AT_MOST_ONCE || mqtt->in_flight == 0)
+    if (mqtt->in_flight == 0)
         return true;
     return mqtt->in_flight < mqtt->in_flight_max &&
            mqtt->in_flight_bytes + weight(message) <= IN_FLIGHT_BYTES_MAX;
@@ -656,12 +652,9 @@ begin_send(struct mqtt *mqtt, const struct wire_message *message, uint64_t token
 {
     *request = (struct request){.mqtt = mqtt, .token = token, .connection = mqtt->connection};
     mqtt->sending = true;
-    mqtt->unsettled++;
-    if (message->delivery == WIRE_AT_LEAST_ONCE) {
-        request->bytes = weight(message);
-        mqtt->in_flight++;
-        mqtt->in_flight_bytes += request->bytes;
-    }
+    request->bytes = weight(message);
+    mqtt->in_flight++;
+    mqtt->in_flight_bytes += request->bytes;
 }
 
 /* Hand over what waits and has room now. By whoever made room, or kept others from using it. */
@@ -763,7 +756,7 @@ wait_until_settled(struct mqtt *mqtt, int timeout_ms)
         deadline.tv_sec++;
     }
     pthread_mutex_lock(&mqtt->lock);
-    while (mqtt->state == UP && (mqtt->unsettled != 0 || mqtt->queue_first != NULL)) {
+    while (mqtt->state == UP && (mqtt->in_flight != 0 || mqtt->queue_first != NULL)) {
         if (pthread_cond_timedwait(&mqtt->settled, &mqtt->lock, &deadline) == ETIMEDOUT)
             break;
     }

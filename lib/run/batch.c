@@ -557,7 +557,7 @@ batch_send_receipts(struct process *process)
             .topic = span_at(receipts->bytes.data + receipt->topic_at, receipt->topic_len),
             .payload = buffer_span(&process->scratch),
             .correlation = span_at(receipts->bytes.data + receipt->correlation_at, receipt->correlation_len),
-            .delivery = WIRE_AT_LEAST_ONCE,
+            .delivery = WIRE_AT_MOST_ONCE,
         };
         /* One that can't be sent is not missed for long: the publisher sends its message again. */
         if (wire->calls->publish(wire, &message, 0) != 0)
