@@ -82,7 +82,6 @@ struct client *
 client_new(const struct broker *broker, void (*message)(void *context, const struct wire_message *message),
            void *context)
 {
-    pthread_condattr_t monotonic;
     uint64_t random;
     struct client *client = calloc(1, sizeof *client);
     if (client == NULL)
@@ -94,10 +93,7 @@ client_new(const struct broker *broker, void (*message)(void *context, const str
     client->message = message;
     client->context = context;
     pthread_mutex_init(&client->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&client->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&client->changed, NULL);
 
     const struct wire_events events = {client, on_up, on_subscribed, on_down, on_message, on_delivered};
     client->wire = mqtt_wire(broker, &client->options, &events);
@@ -193,7 +189,7 @@ client_wait(struct client *client, int64_t deadline_ms)
         return pthread_cond_wait(&client->changed, &client->lock) == 0;
     /* clock_steady_ms is CLOCK_MONOTONIC, as the condition's clock */
     struct timespec deadline = {deadline_ms / 1000, deadline_ms % 1000 * 1000000L};
-    return pthread_cond_timedwait(&client->changed, &client->lock, &deadline) != ETIMEDOUT;
+    return pthread_cond_clockwait(&client->changed, &client->lock, CLOCK_MONOTONIC, &deadline) != ETIMEDOUT;
 }
 
 bool

@@ -107,7 +107,7 @@ change_link(struct sender *sender, enum link link, const char *reason)
     sender->link = link;
     snprintf(sender->down_reason, sizeof sender->down_reason, "%s", reason);
     sender->events++;
-    pthread_cond_signal(&sender->changed);
+    pthread_cond_broadcast(&sender->changed);
     pthread_mutex_unlock(&sender->lock);
 }
 
@@ -168,7 +168,7 @@ on_receipt(struct sender *sender, const struct wire_message *message)
         sender->heard_ms = clock_steady_ms();
         sender->silence_ms = SILENCE_MS_MIN;
         sender->events++;
-        pthread_cond_signal(&sender->changed);
+        pthread_cond_broadcast(&sender->changed);
     }
     pthread_mutex_unlock(&sender->lock);
     json_free(receipt);
@@ -181,7 +181,7 @@ on_status(struct sender *sender, unsigned kind)
     pthread_mutex_lock(&sender->lock);
     mark_unsent(sender, kind, kind + 1);
     sender->events++;
-    pthread_cond_signal(&sender->changed);
+    pthread_cond_broadcast(&sender->changed);
     pthread_mutex_unlock(&sender->lock);
 }
 
@@ -356,7 +356,7 @@ wait_for_event(struct sender *sender, uint64_t events, int64_t until_ms)
     struct timespec deadline = {until_ms / 1000, until_ms % 1000 * 1000000L};
     pthread_mutex_lock(&sender->lock);
     while (sender->events == events) {
-        if (pthread_cond_timedwait(&sender->changed, &sender->lock, &deadline) != 0)
+        if (pthread_cond_clockwait(&sender->changed, &sender->lock, CLOCK_MONOTONIC, &deadline) != 0)
             break;
     }
     pthread_mutex_unlock(&sender->lock);
@@ -490,7 +490,6 @@ struct sender *
 sender_new(const struct sender_options *options)
 {
     struct sender *sender = calloc(1, sizeof *sender);
-    pthread_condattr_t monotonic;
     if (sender == NULL)
         log_fatal("out of memory");
     sender->options = *options;
@@ -501,10 +500,7 @@ sender_new(const struct sender_options *options)
     sender->first = sender->next = 1;
     sender->rate_start_ms = INT64_MIN / 2; /* long ago: the first message starts the clock */
     pthread_mutex_init(&sender->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&sender->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&sender->changed, NULL);
     const struct wire_events events = {sender, on_up, on_subscribed, on_down, on_message, on_delivered};
     sender->wire = mqtt_wire(options->broker, &sender->wire_options, &events);
     if (sender->wire == NULL) {

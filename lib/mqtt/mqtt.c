@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,6 +304,30 @@ usleep(useconds_t wanted_us)
     const useconds_t us = wanted_us < PAHO_SLEEP_US_MAX ? wanted_us : PAHO_SLEEP_US_MAX;
     const struct timespec time = {0, (long)us * 1000};
     return nanosleep(&time, NULL);
+}
+
+/* Paho's sender looks for work, and then waits for the signal that there is some, or 1 s: a signal that comes between the
+ * two is lost. (Seen: with others at work on the machine, one load in twenty stood still for a second.) So signals are
+ * counted, and who missed one does not wait. For Paho only, by the same trick: the rest of us uses pthread_cond_broadcast
+ * and pthread_cond_clockwait. Whoever does not know that is woken once too often at worst. */
+static atomic_uint signals_given;
+
+int
+pthread_cond_signal(pthread_cond_t *condition)
+{
+    atomic_fetch_add(&signals_given, 1);
+    return pthread_cond_broadcast(condition);
+}
+
+int
+pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
+{
+    static atomic_uint signals_seen;
+    int rc = 0;
+    if (atomic_load(&signals_given) == atomic_load(&signals_seen))
+        rc = pthread_cond_clockwait(condition, mutex, CLOCK_REALTIME, until);
+    atomic_store(&signals_seen, atomic_load(&signals_given));
+    return rc;
 }
 
 static void
@@ -757,7 +782,7 @@ wait_until_settled(struct mqtt *mqtt, int timeout_ms)
     }
     pthread_mutex_lock(&mqtt->lock);
     while (mqtt->state == UP && (mqtt->in_flight != 0 || mqtt->queue_first != NULL)) {
-        if (pthread_cond_timedwait(&mqtt->settled, &mqtt->lock, &deadline) == ETIMEDOUT)
+        if (pthread_cond_clockwait(&mqtt->settled, &mqtt->lock, CLOCK_MONOTONIC, &deadline) == ETIMEDOUT)
             break;
     }
     pthread_mutex_unlock(&mqtt->lock);
@@ -810,7 +835,6 @@ make_uri(const struct broker *broker)
 struct wire *
 mqtt_wire(const struct broker *broker, const struct wire_options *options, const struct wire_events *events)
 {
-    pthread_condattr_t monotonic;
     struct mqtt *mqtt = calloc(1, sizeof *mqtt);
     if (mqtt == NULL)
         log_fatal("out of memory");
@@ -822,10 +846,7 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
     mqtt->events = *events;
     mqtt->queue_end = &mqtt->queue_first;
     pthread_mutex_init(&mqtt->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&mqtt->settled, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&mqtt->settled, NULL);
     if (make_handle(mqtt) != 0) {
         mqtt_free(&mqtt->wire);
         return NULL;

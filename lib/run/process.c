@@ -262,13 +262,8 @@ open_ports(struct process *process)
 static void
 init_waiting(struct process *process)
 {
-    pthread_condattr_t attributes;
-
     pthread_mutex_init(&process->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&process->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&process->changed, NULL);
 }
 
 struct process *
@@ -632,7 +627,7 @@ process_wake(struct process *process)
 {
     pthread_mutex_lock(&process->lock);
     process->woken = true;
-    pthread_cond_signal(&process->changed);
+    pthread_cond_broadcast(&process->changed);
     pthread_mutex_unlock(&process->lock);
 }
 
@@ -650,7 +645,7 @@ process_wait(struct process *process, int64_t timeout_ms)
     }
     pthread_mutex_lock(&process->lock);
     while (!process->woken && timeout_ms > 0 &&
-           pthread_cond_timedwait(&process->changed, &process->lock, &until) != ETIMEDOUT)
+           pthread_cond_clockwait(&process->changed, &process->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
         ;
     process->woken = false;
     pthread_mutex_unlock(&process->lock);
