@@ -366,6 +366,8 @@ static int
 make_handle(struct mqtt *mqtt)
 {
     MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer5;
+    /* Else it writes a line for each packet into a buffer of its own, with the begin of the payload. */
+    MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     create.sendWhileDisconnected = 0;
     create.restoreMessages = 0;
     create.maxBufferedMessages = INT_MAX; /* owners bound what they have under way */
