@@ -4,23 +4,24 @@
 #include "base/log.h"
 
 #define KEY_BYTES 8
-#define HEAD_BYTES (8 + 8 + 8 + HASH_ID_BYTES)
-#define STATE_BYTES 24
+#define HEAD_BYTES (1 + 8 + 8 + 8 + HASH_ID_BYTES)
+#define STATE_BYTES 16
 #define BITS_BYTES (BACKLOG_SETTLED_BLOCK / 8)
 #define NO_BLOCK UINT64_MAX
 
-static const char state_key[KEY_BYTES] = {0};
+static const unsigned char state_key[KEY_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 int
 backlog_open(struct backlog *backlog, struct store *store, const struct backlog_names *names,
-             const struct keyset_rules *rules)
+             const struct keyset_rules *rules, backlog_index_key *index_key)
 {
-    *backlog = (struct backlog){.store = store, .index_key_bytes = rules->key_bytes, .block = NO_BLOCK};
+    *backlog = (struct backlog){.store = store, .rules = *rules, .index_key = index_key, .block = NO_BLOCK};
+    backlog->rules.kept_elsewhere = true;
     backlog->records = store_table(store, names->records);
     backlog->settled = store_table(store, names->settled);
     if (backlog->records < 0 || backlog->settled < 0)
         return -1;
-    backlog->index = keyset_open(store, names->index, rules);
+    backlog->index = keyset_open(store, names->index, &backlog->rules);
     return backlog->index != NULL ? 0 : -1;
 }
 
@@ -49,7 +50,7 @@ read_first(struct backlog *backlog)
         return 0;
     if (get_value(backlog, backlog->lowest, &value) != 0)
         return -1;
-    backlog->first_ms = (int64_t)bytes_get_u64(value.at);
+    backlog->first_ms = (int64_t)bytes_get_u64(value.at + 1);
     return 0;
 }
 
@@ -63,26 +64,62 @@ read_last(struct backlog *backlog)
         return 0;
     if (get_value(backlog, backlog->last, &value) != 0)
         return -1;
-    backlog->last_ms = (int64_t)bytes_get_u64(value.at);
+    backlog->last_ms = (int64_t)bytes_get_u64(value.at + 1);
+    return 0;
+}
+
+/* Find which records there are: 0 or −1. */
+static int
+read_ends(struct backlog *backlog)
+{
+    struct store_item item;
+    struct span state;
+    int rc = store_get(backlog->store, backlog->settled, span_at(state_key, sizeof state_key), &state);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 1 && state.len != STATE_BYTES)
+        log_panic("backlog: a state of %zu bytes", state.len);
+    backlog->last = rc == 1 ? bytes_get_u64(state.at) : 0;
+    backlog->lowest = rc == 1 ? bytes_get_u64(state.at + 8) : 1;
+    if ((rc = store_last(backlog->store, backlog->records, &item)) == 1)
+        backlog->last = bytes_get_u64(item.key.at);
+    return rc < 0 || read_first(backlog) != 0 || read_last(backlog) != 0 ? -1 : 0;
+}
+
+static void
+add_to_index(struct backlog *backlog, const struct backlog_record *record)
+{
+    char key[KEYSET_KEY_BYTES_MAX];
+
+    backlog->index_key(backlog->rules.context, record, key);
+    bytes_put_u64(key + backlog->rules.key_bytes - KEYSET_AGE_BYTES, record->number);
+    keyset_add(backlog->index, key);
+}
+
+/* What no run of the index has. */
+static int
+load_index(struct backlog *backlog)
+{
+    struct backlog_record record;
+
+    if (keyset_load(backlog->index) != 0)
+        return -1;
+    const uint64_t newest = keyset_newest(backlog->index);
+    for (uint64_t number = newest < backlog->lowest ? backlog->lowest : newest + 1; number <= backlog->last; number++) {
+        if (backlog_get(backlog, number, &record) != 1)
+            return -1;
+        add_to_index(backlog, &record);
+    }
     return 0;
 }
 
 int
 backlog_load(struct backlog *backlog)
 {
-    struct span value;
-    int rc = store_get(backlog->store, backlog->records, span_at(state_key, sizeof state_key), &value);
-
-    if (rc < 0)
-        return -1;
-    if (rc == 1 && value.len != STATE_BYTES)
-        log_panic("backlog: a state of %zu bytes", value.len);
-    backlog->last = rc == 1 ? bytes_get_u64(value.at) : 0;
-    backlog->lowest = rc == 1 ? bytes_get_u64(value.at + 8) : 1;
-    backlog->waiting_bytes = rc == 1 ? bytes_get_u64(value.at + 16) : 0;
     backlog->block = NO_BLOCK;
-    backlog->changed = backlog->block_changed = false;
-    return read_first(backlog) != 0 || read_last(backlog) != 0 ? -1 : keyset_load(backlog->index);
+    backlog->removed = backlog->block_changed = false;
+    return read_ends(backlog) != 0 || load_index(backlog) != 0 ? -1 : 0;
 }
 
 /* Settled bits. */
@@ -126,17 +163,19 @@ use_block(struct backlog *backlog, uint64_t number)
 }
 
 int
-backlog_waits(struct backlog *backlog, uint64_t number)
+backlog_waits(struct backlog *backlog, const struct backlog_record *record)
 {
-    const unsigned bit = (unsigned)(number % BACKLOG_SETTLED_BLOCK);
+    const unsigned bit = (unsigned)(record->number % BACKLOG_SETTLED_BLOCK);
 
-    if (use_block(backlog, number) != 0)
+    if (record->settled)
+        return 0;
+    if (use_block(backlog, record->number) != 0)
         return -1;
     return (backlog->bits[bit / 8] >> bit % 8 & 1) == 0;
 }
 
-static int
-set_bit(struct backlog *backlog, uint64_t number)
+int
+backlog_settle(struct backlog *backlog, uint64_t number)
 {
     const unsigned bit = (unsigned)(number % BACKLOG_SETTLED_BLOCK);
 
@@ -164,41 +203,30 @@ remove_block(struct backlog *backlog, uint64_t number)
 
 /* Records. */
 
-uint64_t
-backlog_bytes_with(const struct backlog *backlog, size_t body_bytes)
-{
-    return backlog->waiting_bytes + KEY_BYTES + HEAD_BYTES + body_bytes;
-}
-
 int
-backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_ms, char *key, bool settled)
+backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_ms)
 {
-    char number[KEY_BYTES];
+    const bool alone = backlog->lowest > backlog->last;
+    char key[KEY_BYTES];
     char *room;
 
     record->number = backlog->last + 1;
-    bytes_put_u64(number, record->number);
-    if (store_put_room(backlog->store, backlog->records, span_at(number, sizeof number), HEAD_BYTES + record->body.len,
-                       &room) != 0)
+    bytes_put_u64(key, record->number);
+    if (store_put_room(backlog->store, backlog->records, span_at(key, sizeof key), HEAD_BYTES + record->body.len, &room) != 0)
         return -1;
-    const bool alone = backlog->lowest > backlog->last;
     if (alone || now_ms > backlog->last_ms)
         backlog->last_ms = now_ms;
-    bytes_put_u64(room, (uint64_t)backlog->last_ms);
-    bytes_put_u64(room + 8, (uint64_t)record->arrived_ms);
-    bytes_put_u64(room + 16, (uint64_t)record->time_ms);
-    memcpy(room + 24, record->person.bytes, HASH_ID_BYTES);
+    room[0] = record->settled;
+    bytes_put_u64(room + 1, (uint64_t)backlog->last_ms);
+    bytes_put_u64(room + 9, (uint64_t)record->arrived_ms);
+    bytes_put_u64(room + 17, (uint64_t)record->time_ms);
+    memcpy(room + 25, record->person.bytes, HASH_ID_BYTES);
     if (record->body.len > 0)
         memcpy(room + HEAD_BYTES, record->body.at, record->body.len);
-    memcpy(key + backlog->index_key_bytes - KEYSET_AGE_BYTES, number, KEYSET_AGE_BYTES);
-    keyset_add(backlog->index, key);
     if (alone)
         backlog->first_ms = backlog->last_ms;
     backlog->last = record->number;
-    backlog->changed = true;
-    if (settled)
-        return set_bit(backlog, record->number);
-    backlog->waiting_bytes = backlog_bytes_with(backlog, record->body.len);
+    add_to_index(backlog, record);
     return 0;
 }
 
@@ -212,25 +240,18 @@ backlog_get(struct backlog *backlog, uint64_t number, struct backlog_record *rec
         return 0;
     if (get_value(backlog, number, &value) != 0)
         return -1;
-    record->arrived_ms = (int64_t)bytes_get_u64(value.at + 8);
-    record->time_ms = (int64_t)bytes_get_u64(value.at + 16);
-    memcpy(record->person.bytes, value.at + 24, HASH_ID_BYTES);
+    record->settled = value.at[0] != 0;
+    record->arrived_ms = (int64_t)bytes_get_u64(value.at + 9);
+    record->time_ms = (int64_t)bytes_get_u64(value.at + 17);
+    memcpy(record->person.bytes, value.at + 25, HASH_ID_BYTES);
     record->body = span_at(value.at + HEAD_BYTES, value.len - HEAD_BYTES);
     return 1;
-}
-
-int
-backlog_settle(struct backlog *backlog, uint64_t number, size_t body_bytes)
-{
-    backlog->waiting_bytes -= KEY_BYTES + HEAD_BYTES + body_bytes;
-    backlog->changed = true;
-    return set_bit(backlog, number);
 }
 
 uint64_t
 backlog_number(const struct backlog *backlog, const char *key)
 {
-    return bytes_get_u64(key + backlog->index_key_bytes - KEYSET_AGE_BYTES);
+    return bytes_get_u64(key + backlog->rules.key_bytes - KEYSET_AGE_BYTES);
 }
 
 int
@@ -248,11 +269,22 @@ remove_lowest(struct backlog *backlog)
     char key[KEY_BYTES];
 
     bytes_put_u64(key, number);
-    backlog->changed = true;
+    backlog->removed = true;
     if (store_delete(backlog->store, backlog->records, span_at(key, sizeof key)) < 0 ||
         (backlog->lowest % BACKLOG_SETTLED_BLOCK == 0 && remove_block(backlog, number) != 0))
         return -1;
     return read_first(backlog);
+}
+
+/* Visit record with its body copied. */
+static int
+visit_copy(struct backlog *backlog, struct backlog_record *record, void *context,
+           int (*visit)(void *context, const struct backlog_record *record))
+{
+    buffer_clear(&backlog->body);
+    buffer_add_span(&backlog->body, record->body);
+    record->body = buffer_span(&backlog->body);
+    return visit(context, record);
 }
 
 int
@@ -266,21 +298,13 @@ backlog_expire(struct backlog *backlog, int64_t until_ms, bool settled_too, unsi
         const bool expired = backlog->first_ms <= until_ms;
         if (!expired && !settled_too)
             break;
-        const int waits = backlog_waits(backlog, backlog->lowest);
-        if (waits < 0)
+        if (backlog_get(backlog, backlog->lowest, &record) != 1)
             return -1;
+        const int waits = backlog_waits(backlog, &record);
         if (waits == 1 && !expired)
             break;
-        if (waits == 1) {
-            if (backlog_get(backlog, backlog->lowest, &record) != 1)
-                return -1;
-            buffer_clear(&backlog->body);
-            buffer_add_span(&backlog->body, record.body);
-            record.body = buffer_span(&backlog->body);
-            if (visit(context, &record) != 0)
-                return -1;
-            backlog->waiting_bytes -= KEY_BYTES + HEAD_BYTES + record.body.len;
-        }
+        if (waits < 0 || (waits == 1 && visit_copy(backlog, &record, context, visit) != 0))
+            return -1;
         if (remove_lowest(backlog) != 0)
             return -1;
     }
@@ -300,13 +324,12 @@ backlog_flush(struct backlog *backlog)
 
     if (keyset_flush(backlog->index, backlog->lowest) != 0 || write_block(backlog) != 0)
         return -1;
-    if (!backlog->changed)
+    if (!backlog->removed)
         return 0;
-    backlog->changed = false;
+    backlog->removed = false;
     bytes_put_u64(value, backlog->last);
     bytes_put_u64(value + 8, backlog->lowest);
-    bytes_put_u64(value + 16, backlog->waiting_bytes);
-    return store_put(backlog->store, backlog->records, span_at(state_key, sizeof state_key), span_at(value, sizeof value));
+    return store_put(backlog->store, backlog->settled, span_at(state_key, sizeof state_key), span_at(value, sizeof value));
 }
 
 void

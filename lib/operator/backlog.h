@@ -7,12 +7,14 @@
  * times writes no more pages than what does.
  *
  * Table layouts, NAME is given at open:
- *   NAME           key = number u64 BE, from 1; value = entered_ms i64 BE, arrived_ms i64 BE, time_ms i64 BE, person
- *                  (HASH_ID_BYTES), body. entered_ms is when it came into the backlog, never before the one in front of it
- *                  key = 0 u64; value = last number given u64 BE, lowest number kept u64 BE, waiting_bytes u64 BE
- *   NAME_settled   key = number / SETTLED_BLOCK u64 BE; value = a bit for each number of the block: it waits no more.
- *                  Absent: no bit is set
- *   NAME_index     a keyset: key = what the caller looks for, number u64 BE
+ *   NAME           key = number u64 BE, from 1; value = settled u8 (when it entered), entered_ms i64 BE, arrived_ms i64 BE,
+ *                  time_ms i64 BE, person (HASH_ID_BYTES), body. entered_ms is when it came into the backlog, never before
+ *                  the one in front of it
+ *   NAME_settled   key = number / SETTLED_BLOCK u64 BE; value = a bit for each number of the block: settled since it
+ *                  entered. Absent: no bit is set
+ *                  key = 2^64 − 1 u64; value = last number given u64 BE, lowest number kept u64 BE, when that changed last
+ *   NAME_index     a keyset: key = what the caller looks for, number u64 BE. What is in none of its runs yet is not there: it
+ *                  is made of the records again
  */
 #ifndef OPERATOR_BACKLOG_H
 #define OPERATOR_BACKLOG_H
@@ -32,55 +34,55 @@ struct backlog_names {
 /* Spans are valid until the next change of the store. */
 struct backlog_record {
     uint64_t number;
+    bool settled; /* it did not wait when it entered; backlog_waits says whether it does now */
     int64_t arrived_ms;
     int64_t time_ms;
     struct hash_id person;
     struct span body;
 };
 
+/* Writes the index key of record to key, all but the number. context is that of the index's rules. */
+typedef void backlog_index_key(const void *context, const struct backlog_record *record, char *key);
+
 struct backlog {
     struct store *store;
     struct keyset *index;
-    size_t index_key_bytes;
+    struct keyset_rules rules;
+    backlog_index_key *index_key;
     int records, settled;
     uint64_t last;          /* number given last */
     uint64_t lowest;        /* kept; last + 1 if there is none */
     int64_t first_ms;       /* when the lowest entered; INT64_MAX if there is none */
     int64_t last_ms;        /* when the last one did */
-    uint64_t waiting_bytes; /* of records that are not settled */
-    bool changed;
+    bool removed;           /* since the state was written */
     uint64_t block; /* whose bits are in memory; UINT64_MAX: of none */
     bool block_changed;
     unsigned char bits[BACKLOG_SETTLED_BLOCK / 8];
     struct buffer body; /* of the record that is being visited */
 };
 
-/* rules are those of the index. 0 or −1. Free with backlog_free. */
+/* rules are those of the index (its keys are always kept elsewhere), index_key makes them. 0 or −1. Free with backlog_free. */
 int backlog_open(struct backlog *backlog, struct store *store, const struct backlog_names *names,
-                 const struct keyset_rules *rules);
+                 const struct keyset_rules *rules, backlog_index_key *index_key);
 int backlog_load(struct backlog *backlog);
 
-/* Append record, which enters at now_ms; its number is set. key is its index key, all but the number, which is added.
- * settled: it does not wait. 0 or −1. */
-int backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_ms, char *key, bool settled);
+/* Append record, which enters at now_ms; its number is set. 0 or −1. */
+int backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_ms);
 
 /* The record with number: 1, 0 it is gone, −1. */
 int backlog_get(struct backlog *backlog, uint64_t number, struct backlog_record *record);
 
 /* Whether record waits: 1, 0 it is settled, −1. */
-int backlog_waits(struct backlog *backlog, uint64_t number);
+int backlog_waits(struct backlog *backlog, const struct backlog_record *record);
 
-/* The record waits no more. Its body counts body_bytes. 0 or −1. */
-int backlog_settle(struct backlog *backlog, uint64_t number, size_t body_bytes);
+/* The record with this number, which does, waits no more. 0 or −1. */
+int backlog_settle(struct backlog *backlog, uint64_t number);
 
 /* Find index keys as keyset_find does, of records that are kept: query->horizon is filled in. */
 int backlog_find(struct backlog *backlog, struct keyset_query *query, struct buffer *keys);
 
 /* The number at the end of an index key. */
 uint64_t backlog_number(const struct backlog *backlog, const char *key);
-
-/* What waiting_bytes is with one more record of body_bytes. */
-uint64_t backlog_bytes_with(const struct backlog *backlog, size_t body_bytes);
 
 /* Remove records from the oldest on that entered at until_ms or before, at most budget of them; with settled_too also those
  * that are settled, whenever they entered. visit is called for each that still waits, with its body copied: it may change

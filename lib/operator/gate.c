@@ -34,7 +34,7 @@ gate_close(void *state)
 static int
 gate_open(const void *parameters, struct store *store, void **state)
 {
-    static const struct waiting_names names = {{"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes"};
+    static const struct waiting_names names = {{"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes", "waiting_size"};
     struct gate *gate = calloc(1, sizeof *gate);
 
     if (gate == NULL)
@@ -213,7 +213,7 @@ gate_gauges(void *state, struct gauge *gauges)
 {
     struct gate *gate = state;
 
-    gauges[0] = (struct gauge){"waiting_bytes", (int64_t)gate->waiting.backlog.waiting_bytes};
+    gauges[0] = (struct gauge){"waiting_bytes", (int64_t)gate->waiting.bytes};
     return 1;
 }
 

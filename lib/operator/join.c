@@ -107,6 +107,22 @@ token(const void *context, const char *key)
     return token_of(join, key, bytes_get_u64(key + group_bytes(join)) / (uint64_t)span_ms(join));
 }
 
+static void
+encode_key(const struct join *join, const struct hash_id *group, int64_t time_ms, uint64_t number, char *key)
+{
+    const size_t len = group_bytes(join);
+
+    memcpy(key, group->bytes, len);
+    bytes_put_u64(key + len, (uint64_t)time_ms);
+    bytes_put_u64(key + len + 8, number);
+}
+
+static void
+index_key(const void *context, const struct backlog_record *record, char *key)
+{
+    encode_key(context, &record->person, record->time_ms, 0, key);
+}
+
 static int
 open_side(struct join *join, unsigned number)
 {
@@ -117,11 +133,11 @@ open_side(struct join *join, unsigned number)
     } names[2] = {
         {{"steps", "steps_settled", "steps_index"},
          "step_partners", "step_rows", "step_persons",
-         {{"steps_waiting", "steps_waiting_settled", "steps_waiting_index"}, "steps_wakes"}},
+         {{"steps_waiting", "steps_waiting_settled", "steps_waiting_index"}, "steps_wakes", "steps_waiting_size"}},
         {{"accelerations", "accelerations_settled", "accelerations_index"},
          "acceleration_partners", "acceleration_rows", "acceleration_persons",
          {{"accelerations_waiting", "accelerations_waiting_settled", "accelerations_waiting_index"},
-          "accelerations_wakes"}},
+          "accelerations_wakes", "accelerations_waiting_size"}},
     };
     const struct keyset_rules rules = {
         .key_bytes = group_bytes(join) + TIME_BYTES,
@@ -133,7 +149,7 @@ open_side(struct join *join, unsigned number)
 
     side->person.key = &join->key;
     side->partners = store_table(join->store, names[number].partners);
-    if (side->partners < 0 || backlog_open(&side->readings, join->store, &names[number].readings, &rules) != 0)
+    if (side->partners < 0 || backlog_open(&side->readings, join->store, &names[number].readings, &rules, index_key) != 0)
         return -1;
     if (consent_open(&side->consent, join->store, names[number].rows, names[number].persons) != 0)
         return -1;
@@ -202,16 +218,6 @@ join_load(void *state)
 /* Pairing. */
 
 static void
-encode_key(const struct join *join, const struct hash_id *group, int64_t time_ms, uint64_t number, char *key)
-{
-    const size_t len = group_bytes(join);
-
-    memcpy(key, group->bytes, len);
-    bytes_put_u64(key + len, (uint64_t)time_ms);
-    bytes_put_u64(key + len + 8, number);
-}
-
-static void
 emit_pair(struct join *join, struct span step, struct span acceleration, struct output *output)
 {
     buffer_clear(&join->record);
@@ -237,16 +243,16 @@ may_pair(struct join *join, unsigned side, const struct backlog_record *reading)
     return answer.state == CONSENT_OPEN;
 }
 
-/* The reading with this number, of side, has come out with a partner: 0 or −1. */
+/* reading, kept by side, has come out with a partner: 0 or −1. */
 static int
-mark_paired(struct join *join, unsigned side, uint64_t number, size_t body_bytes, struct output *output)
+mark_paired(struct join *join, unsigned side, const struct backlog_record *reading, struct output *output)
 {
-    int rc = backlog_waits(&join->sides[side].readings, number);
+    int rc = backlog_waits(&join->sides[side].readings, reading);
 
     if (rc != 1)
         return rc;
     output->move(output, side, VERDICT_WAITING, VERDICT_PASSED);
-    return backlog_settle(&join->sides[side].readings, number, body_bytes);
+    return backlog_settle(&join->sides[side].readings, reading->number);
 }
 
 /* Pair reading, of side, with the one of the other side that has this number. 1, 0 it may not come out, −1. */
@@ -265,7 +271,7 @@ pair_one(struct join *join, unsigned side, const struct backlog_record *reading,
         emit_pair(join, reading->body, partner.body, output);
     else
         emit_pair(join, partner.body, reading->body, output);
-    return mark_paired(join, other, number, partner.body.len, output) == 0 ? 1 : -1;
+    return mark_paired(join, other, &partner, output) == 0 ? 1 : -1;
 }
 
 /* Pair one reading of side with those of the other side in group within the window and numbered below limit. 1 if there
@@ -288,7 +294,7 @@ pair_group(struct join *join, unsigned side, const struct backlog_record *readin
         query.tokens[query.token_count++] = token_of(join, from, (uint64_t)span);
     const int count = backlog_find(partners, &query, &join->found);
     for (int i = 0; i < count; i++) {
-        const uint64_t number = backlog_number(partners, join->found.data + (size_t)i * partners->index_key_bytes);
+        const uint64_t number = backlog_number(partners, join->found.data + (size_t)i * partners->rules.key_bytes);
         if (number >= limit)
             continue;
         int rc = pair_one(join, side, reading, number, output);
@@ -329,13 +335,12 @@ pair_all(struct join *join, unsigned side, const struct backlog_record *reading,
 static int
 admit(struct join *join, unsigned side, struct backlog_record *reading, struct output *output)
 {
-    char key[KEY_BYTES_MAX];
     int rc = pair_all(join, side, reading, output);
 
     if (rc < 0)
         return -1;
-    encode_key(join, &reading->person, reading->time_ms, 0, key);
-    return backlog_add(&join->sides[side].readings, reading, join->now_ms, key, rc == 1) != 0 ? -1 : rc;
+    reading->settled = rc == 1;
+    return backlog_add(&join->sides[side].readings, reading, join->now_ms) != 0 ? -1 : rc;
 }
 
 /* The accelerometer body as it goes out: the e-mail address as subject says. */
@@ -562,7 +567,7 @@ pair_step(struct join *join, const struct pairing *pairing, const char *index_ke
     reading.body = buffer_span(&join->body);
     rc = pair_group(join, JOIN_STEP_TRAINER, &reading, &pairing->persons[JOIN_ACCELEROMETER],
                     pairing->limits[JOIN_ACCELEROMETER], output);
-    return rc == 1 ? mark_paired(join, JOIN_STEP_TRAINER, number, reading.body.len, output) : rc;
+    return rc == 1 ? mark_paired(join, JOIN_STEP_TRAINER, &reading, output) : rc;
 }
 
 /* Step readings of the first pairing, at most budget of them: how many steps were done, 0 there is no pairing, −1. */
@@ -679,8 +684,7 @@ join_gauges(void *state, struct gauge *gauges)
     struct join *join = state;
 
     gauges[0] = (struct gauge){"waiting_bytes",
-                               (int64_t)(join->sides[0].waiting.backlog.waiting_bytes +
-                                         join->sides[1].waiting.backlog.waiting_bytes)};
+                               (int64_t)(join->sides[0].waiting.bytes + join->sides[1].waiting.bytes)};
     return 1;
 }
 

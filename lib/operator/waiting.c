@@ -6,12 +6,24 @@
 #define INDEX_KEY_BYTES (HASH_ID_BYTES + KEYSET_AGE_BYTES)
 #define POSITION_BYTES 8
 
+/* What a record counts besides its body: about what its entry and its index key take. */
+#define RECORD_BYTES 80
+
+static const struct span size_key = {"bytes", 5};
+
 /* What a record is looked for by: its person, which is a hash already. */
 static uint64_t
 token(const void *context, const char *key)
 {
     (void)context;
     return bytes_get_u64(key);
+}
+
+static void
+index_key(const void *context, const struct backlog_record *record, char *key)
+{
+    (void)context;
+    memcpy(key, record->person.bytes, HASH_ID_BYTES);
 }
 
 int
@@ -21,12 +33,21 @@ waiting_open(struct waiting *waiting, struct store *store, const struct waiting_
 
     *waiting = (struct waiting){.store = store};
     waiting->wakes = store_table(store, names->wakes);
-    return waiting->wakes < 0 ? -1 : backlog_open(&waiting->backlog, store, &names->backlog, &rules);
+    waiting->size = store_table(store, names->size);
+    if (waiting->wakes < 0 || waiting->size < 0)
+        return -1;
+    return backlog_open(&waiting->backlog, store, &names->backlog, &rules, index_key);
 }
 
 int
 waiting_load(struct waiting *waiting)
 {
+    struct span value;
+    int rc = store_get(waiting->store, waiting->size, size_key, &value);
+
+    if (rc < 0)
+        return -1;
+    waiting->bytes = waiting->written_bytes = rc == 1 ? bytes_get_u64(value.at) : 0;
     waiting->wake_count = store_count(waiting->store, waiting->wakes);
     return waiting->wake_count < 0 ? -1 : backlog_load(&waiting->backlog);
 }
@@ -34,16 +55,15 @@ waiting_load(struct waiting *waiting)
 uint64_t
 waiting_bytes_with(const struct waiting *waiting, size_t body_bytes)
 {
-    return backlog_bytes_with(&waiting->backlog, body_bytes);
+    return waiting->bytes + RECORD_BYTES + body_bytes;
 }
 
 int
 waiting_enter(struct waiting *waiting, struct backlog_record *record)
 {
-    char key[INDEX_KEY_BYTES];
-
-    memcpy(key, record->person.bytes, HASH_ID_BYTES);
-    return backlog_add(&waiting->backlog, record, record->arrived_ms, key, false);
+    record->settled = false;
+    waiting->bytes = waiting_bytes_with(waiting, record->body.len);
+    return backlog_add(&waiting->backlog, record, record->arrived_ms);
 }
 
 /* Gather the index keys of the person's records behind number after, max at most. How many, or −1. */
@@ -101,20 +121,20 @@ work_record(const struct work *work, uint64_t number)
 {
     struct waiting *waiting = work->waiting;
     struct backlog_record record;
-    int rc = backlog_waits(&waiting->backlog, number);
-
-    if (rc != 1)
-        return rc;
     if (backlog_get(&waiting->backlog, number, &record) != 1)
         return -1;
+    int rc = backlog_waits(&waiting->backlog, &record);
+    if (rc != 1)
+        return rc;
     /* A copy: whoever is asked may change the store. */
     buffer_clear(&waiting->body);
     buffer_add_span(&waiting->body, record.body);
     record.body = buffer_span(&waiting->body);
     const enum waiting_answer answer = ask_or_expire(work, &record);
-    if (answer == WAITING_GO)
-        return backlog_settle(&waiting->backlog, number, record.body.len);
-    return answer == WAITING_STAY ? 0 : -1;
+    if (answer != WAITING_GO)
+        return answer == WAITING_STAY ? 0 : -1;
+    waiting->bytes -= RECORD_BYTES + record.body.len;
+    return backlog_settle(&waiting->backlog, number);
 }
 
 /* Ask about the records of the first woken person, at most budget of them. */
@@ -150,12 +170,21 @@ work_wake(const struct work *work, unsigned budget)
     return store_delete(waiting->store, waiting->wakes, key) < 0 ? -1 : count + 1;
 }
 
+static int
+turn_out(void *context, const struct backlog_record *record)
+{
+    const struct work *work = context;
+
+    work->waiting->bytes -= RECORD_BYTES + record->body.len;
+    return work->expire(work->context, record);
+}
+
 int
 waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void *context,
              enum waiting_answer (*ask)(void *context, const struct backlog_record *record),
              int (*expire)(void *context, const struct backlog_record *record))
 {
-    const struct work work = {waiting, expired_ms, context, ask, expire};
+    struct work work = {waiting, expired_ms, context, ask, expire};
     unsigned done = 0;
 
     while (done < budget && waiting->wake_count > 0) {
@@ -168,13 +197,21 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
     }
     if (done >= budget)
         return (int)done;
-    int rc = backlog_expire(&waiting->backlog, expired_ms, true, budget - done, context, expire);
+    int rc = backlog_expire(&waiting->backlog, expired_ms, true, budget - done, &work, turn_out);
     return rc < 0 ? -1 : (int)done + rc;
 }
 
 int
 waiting_flush(struct waiting *waiting)
 {
+    char value[8];
+
+    if (waiting->bytes != waiting->written_bytes) {
+        bytes_put_u64(value, waiting->bytes);
+        if (store_put(waiting->store, waiting->size, size_key, span_at(value, sizeof value)) != 0)
+            return -1;
+        waiting->written_bytes = waiting->bytes;
+    }
     return backlog_flush(&waiting->backlog);
 }
 

@@ -10,6 +10,7 @@
  * Table layouts, names are given at open:
  *   records, settled   a backlog (operator/backlog.h)
  *   index              its index: key = person (HASH_ID_BYTES), number u64 BE
+ *   size               key "bytes"; value u64 BE, the sum of all that wait
  *   wakes              key = person; value = number u64 BE of the last record asked about (empty: none yet)
  */
 #ifndef OPERATOR_WAITING_H
@@ -21,13 +22,15 @@
 
 struct waiting_names {
     struct backlog_names backlog;
-    const char *wakes;
+    const char *wakes, *size;
 };
 
 struct waiting {
     struct store *store;
     struct backlog backlog;
-    int wakes;
+    int wakes, size;
+    uint64_t bytes;
+    uint64_t written_bytes; /* what the store holds of bytes */
     int64_t wake_count;
     struct buffer keys; /* of the index, of a woken person */
     struct buffer body; /* of the record that is asked about */

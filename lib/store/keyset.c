@@ -549,6 +549,8 @@ write_new(struct keyset *set)
     const size_t part = BLOCK_BYTES / len * len;
     char key[9] = "r";
 
+    if (set->rules.kept_elsewhere)
+        return 0;
     for (size_t at = set->written * len; at < set->keys.len; at += part) {
         const size_t left = set->keys.len - at;
         bytes_put_u64(key + 1, ++set->serial);
@@ -556,7 +558,6 @@ write_new(struct keyset *set)
                       span_at(set->keys.data + at, left < part ? left : part)) != 0)
             return -1;
     }
-    set->written = set->entry_count;
     return 0;
 }
 
@@ -761,8 +762,10 @@ keyset_flush(struct keyset *set, uint64_t horizon)
 
     if (added == 0)
         return 0;
-    if ((set->entry_count >= keyset_gathered_max ? write_memory(set) : write_new(set)) != 0 ||
-        kill_dead(set, horizon) != 0 || merge_some(set, horizon, added) != 0)
+    if ((set->entry_count >= keyset_gathered_max ? write_memory(set) : write_new(set)) != 0)
+        return -1;
+    set->written = set->entry_count;
+    if (kill_dead(set, horizon) != 0 || merge_some(set, horizon, added) != 0)
         return -1;
     return remove_some(set, (int64_t)(added / KEYS_PER_REMOVAL + REMOVALS_MIN));
 }
@@ -1002,6 +1005,18 @@ keyset_load(struct keyset *set)
     forget_runs(set);
     clear_memory(set);
     return load_runs(set) != 0 || load_memory(set) != 0 ? -1 : 0;
+}
+
+uint64_t
+keyset_newest(const struct keyset *set)
+{
+    uint64_t newest = 0;
+
+    for (unsigned i = 0; i < set->run_count; i++) {
+        if (set->runs[i].state == RUN_READY && set->runs[i].newest > newest)
+            newest = set->runs[i].newest;
+    }
+    return newest;
 }
 
 void

@@ -44,6 +44,7 @@ struct keyset_rules {
     uint64_t (*token)(const void *context, const char *key);
     const void *context;
     uint64_t token_rule; /* another number when token gives others than before: older filters are passed over then */
+    bool kept_elsewhere; /* keys in no run are not written: keyset_newest says what is to be added again */
 };
 
 struct keyset;
@@ -55,6 +56,10 @@ struct keyset *keyset_open(struct store *store, const char *name, const struct k
 /* Read what is kept in memory from the store, forgetting what was there: in a transaction, after open and after an aborted
  * one. 0 or −1. */
 int keyset_load(struct keyset *set);
+
+/* The greatest age in any run; 0 if there is none. For keys that are kept elsewhere and come with growing ages: after
+ * keyset_load those above it are to be added. */
+uint64_t keyset_newest(const struct keyset *set);
 
 /* Add key, which must not be in the set. keyset_flush must follow before the commit. */
 void keyset_add(struct keyset *set, const char *key);

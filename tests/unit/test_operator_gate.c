@@ -15,7 +15,7 @@
 #define MUCH (INT64_C(1) << 40)
 
 /* What one reading takes in the waiting room besides its body. */
-#define WAITING_HEAD_BYTES 48
+#define WAITING_HEAD_BYTES 80
 
 static struct gate_parameters parameters;
 static struct bench_setup setup;
