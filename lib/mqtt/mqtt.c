@@ -308,8 +308,8 @@ usleep(useconds_t wanted_us)
 
 /* Paho's sender looks for work, and then waits for the signal that there is some, or 1 s: a signal that comes between the
  * two is lost. (Seen: with others at work on the machine, one load in twenty stood still for a second.) So signals are
- * counted, and who missed one does not wait. For Paho only, by the same trick: the rest of us uses pthread_cond_broadcast
- * and pthread_cond_clockwait. Whoever does not know that is woken once too often at worst. */
+ * counted, and who missed one does not wait. For Paho only, by the same trick: everybody else in
+ * a program with Paho in it uses pthread_cond_broadcast and pthread_cond_clockwait, or takes the sender's signals from it. */
 static atomic_uint signals_given;
 
 int
@@ -329,6 +329,9 @@ pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const 
     atomic_store(&signals_seen, atomic_load(&signals_given));
     return rc;
 }
+
+/* With TLS Paho closes the socket after a failure only if it had to look for the connection. */
+static atomic_bool connection_waited_for;
 
 static void
 tune_socket(int fd)
@@ -355,7 +358,7 @@ connect(int fd, const struct sockaddr *address, socklen_t address_len)
     struct pollfd made = {.fd = fd, .events = POLLOUT};
     int error = syscall(SYS_connect, fd, address, address_len) == 0 ? 0 : errno;
     socklen_t len = sizeof error;
-    if (error == EINPROGRESS && poll(&made, 1, CONNECT_WAIT_MS) == 1)
+    if (error == EINPROGRESS && atomic_load(&connection_waited_for) && poll(&made, 1, CONNECT_WAIT_MS) == 1)
         (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     tune_socket(fd);
     errno = error;
@@ -847,6 +850,7 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
     mqtt->options = options;
     mqtt->events = *events;
     mqtt->queue_end = &mqtt->queue_first;
+    atomic_store(&connection_waited_for, broker->cafile == NULL);
     pthread_mutex_init(&mqtt->lock, NULL);
     pthread_cond_init(&mqtt->settled, NULL);
     if (make_handle(mqtt) != 0) {

@@ -276,15 +276,18 @@ remove_lowest(struct backlog *backlog)
     return read_first(backlog);
 }
 
-/* Visit record with its body copied. */
+/* Visit the lowest record with its body copied. */
 static int
-visit_copy(struct backlog *backlog, struct backlog_record *record, void *context,
-           int (*visit)(void *context, const struct backlog_record *record))
+visit_lowest(struct backlog *backlog, void *context, int (*visit)(void *context, const struct backlog_record *record))
 {
+    struct backlog_record record;
+
+    if (backlog_get(backlog, backlog->lowest, &record) != 1)
+        return -1;
     buffer_clear(&backlog->body);
-    buffer_add_span(&backlog->body, record->body);
-    record->body = buffer_span(&backlog->body);
-    return visit(context, record);
+    buffer_add_span(&backlog->body, record.body);
+    record.body = buffer_span(&backlog->body);
+    return visit(context, &record);
 }
 
 int
@@ -303,7 +306,7 @@ backlog_expire(struct backlog *backlog, int64_t until_ms, bool settled_too, unsi
         const int waits = backlog_waits(backlog, &record);
         if (waits == 1 && !expired)
             break;
-        if (waits < 0 || (waits == 1 && visit_copy(backlog, &record, context, visit) != 0))
+        if (waits < 0 || (waits == 1 && visit_lowest(backlog, context, visit) != 0))
             return -1;
         if (remove_lowest(backlog) != 0)
             return -1;

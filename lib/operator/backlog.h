@@ -72,7 +72,7 @@ int backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t 
 /* The record with number: 1, 0 it is gone, −1. */
 int backlog_get(struct backlog *backlog, uint64_t number, struct backlog_record *record);
 
-/* Whether record waits: 1, 0 it is settled, −1. */
+/* Whether record waits: 1, 0 it is settled, −1. May change the store. */
 int backlog_waits(struct backlog *backlog, const struct backlog_record *record);
 
 /* The record with this number, which does, waits no more. 0 or −1. */

@@ -123,13 +123,13 @@ work_record(const struct work *work, uint64_t number)
     struct backlog_record record;
     if (backlog_get(&waiting->backlog, number, &record) != 1)
         return -1;
-    int rc = backlog_waits(&waiting->backlog, &record);
-    if (rc != 1)
-        return rc;
     /* A copy: whoever is asked may change the store. */
     buffer_clear(&waiting->body);
     buffer_add_span(&waiting->body, record.body);
     record.body = buffer_span(&waiting->body);
+    int rc = backlog_waits(&waiting->backlog, &record);
+    if (rc != 1)
+        return rc;
     const enum waiting_answer answer = ask_or_expire(work, &record);
     if (answer != WAITING_GO)
         return answer == WAITING_STAY ? 0 : -1;

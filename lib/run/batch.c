@@ -504,12 +504,15 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     if (appended < 0)
         goto fail;
     progress.other += (unsigned)appended;
-    if (trim(process, &progress) != 0 || flush(process, &progress) != 0)
+    if (trim(process, &progress) != 0)
         goto fail;
+    /* Before the flush: that changes what operators have in memory, and they are not told of this abort. */
     if (!anything(process, &progress)) {
         store_abort(process->store);
         return 0;
     }
+    if (flush(process, &progress) != 0)
+        goto fail;
     if (store_commit(process->store) != 0)
         goto fail;
     committed(process, &progress);

@@ -18,7 +18,7 @@ uint32_t keyset_gathered_max = 8192;
 /* A filter is lines of so many bytes, what a processor fetches at once: a token's bits are all in one. */
 #define LINE_BYTES 64
 #define LINE_BITS (8 * LINE_BYTES)
-#define FILTER_BITS_PER_KEY 12
+#define FILTER_BITS_PER_KEY 16
 #define FILTER_PROBES 7 /* nine bits of a hash each */
 #define FILTER_PART_BYTES (31 * LINE_BYTES)
 #define KEYS_PER_PART 64 /* what merging costs as much as writing a part */
@@ -50,6 +50,15 @@ struct run {
     unsigned char *filter; /* lines * LINE_BYTES */
 };
 
+/* What a look-up wants to know of each run that is ready: close together, since it goes through all of them. */
+struct probe {
+    uint64_t first, last; /* the first bytes of the run's first and last key */
+    uint64_t newest;
+    uint64_t lines;
+    unsigned char *filter; /* NULL: of other tokens */
+    uint32_t run;
+};
+
 /* Where a merge reads. */
 struct source {
     uint32_t run;
@@ -73,6 +82,8 @@ struct writer {
 struct merge {
     bool active;
     struct source sources[RUNS_MERGED];
+    struct source *order[RUNS_MERGED]; /* those that have not ended, by their next keys */
+    unsigned reading;                  /* how many these are */
     struct writer writer;
 };
 
@@ -89,6 +100,9 @@ struct keyset {
 
     struct run *runs; /* by number */
     unsigned run_count, run_capacity;
+    struct probe *probes;
+    unsigned probe_count, probe_capacity;
+    bool probes_are_old; /* runs have come or gone since */
     struct merge merges[LEVELS_MAX]; /* of the runs of each level */
 
     /* Keys that are in no run: [0, written) are in the store, too. */
@@ -163,15 +177,15 @@ make_filter(struct run *run, uint64_t lines)
 }
 
 static unsigned char *
-line_of(const struct run *run, uint64_t hash)
+line_of(unsigned char *filter, uint64_t lines, uint64_t hash)
 {
-    return run->filter + ((hash >> 32) * run->lines >> 32) * LINE_BYTES;
+    return filter + ((hash >> 32) * lines >> 32) * LINE_BYTES;
 }
 
 static void
 filter_add(struct run *run, uint64_t hash)
 {
-    unsigned char *line = line_of(run, hash);
+    unsigned char *line = line_of(run->filter, run->lines, hash);
     uint64_t bits = hash * UINT64_C(0x9e3779b97f4a7c15);
 
     for (unsigned i = 0; i < FILTER_PROBES; i++, bits >>= 9)
@@ -179,9 +193,9 @@ filter_add(struct run *run, uint64_t hash)
 }
 
 static bool
-filter_may_have(const struct run *run, uint64_t hash)
+filter_may_have(const struct probe *probe, uint64_t hash)
 {
-    const unsigned char *line = line_of(run, hash);
+    const unsigned char *line = line_of(probe->filter, probe->lines, hash);
     uint64_t bits = hash * UINT64_C(0x9e3779b97f4a7c15);
 
     for (unsigned i = 0; i < FILTER_PROBES; i++, bits >>= 9) {
@@ -305,6 +319,7 @@ static int
 kill_run(struct keyset *set, struct run *run)
 {
     run->state = RUN_DEAD;
+    set->probes_are_old = true;
     free_filter(run);
     return put_head(set, run);
 }
@@ -336,7 +351,7 @@ write_hash(struct writer *writer, struct run *run, uint64_t number, uint64_t has
     if (number >= PENDING)
         filter_add(run, *place);
     *place = hash;
-    __builtin_prefetch(line_of(run, hash), 1);
+    __builtin_prefetch(line_of(run->filter, run->lines, hash), 1);
 }
 
 static void
@@ -401,6 +416,7 @@ end_run(struct keyset *set, struct writer *writer, uint64_t budget)
     if (done > 0)
         return done;
     run->state = RUN_READY;
+    set->probes_are_old = true;
     return put_head(set, run);
 }
 
@@ -604,12 +620,42 @@ next_block(struct keyset *set, struct source *source)
     return 0;
 }
 
+/* The first source in order has another key now, or has ended: bring it to its place. */
+static void
+reorder(const struct keyset *set, struct merge *merge)
+{
+    struct source *moved = merge->order[0];
+    unsigned i = 0;
+
+    for (; i + 1 < merge->reading; i++) {
+        struct source *next = merge->order[i + 1];
+        if (!moved->ended && compare(set, moved->block.data + moved->at, next->block.data + next->at) < 0)
+            break;
+        merge->order[i] = next;
+    }
+    merge->order[i] = moved;
+    merge->reading -= moved->ended;
+}
+
+/* Begin to read a source that is not in order yet. 0 or −1. */
+static int
+begin_source(struct keyset *set, struct merge *merge, struct source *source)
+{
+    const char lowest[KEYSET_KEY_BYTES_MAX] = {0};
+
+    if (read_block(set, source, lowest) != 0)
+        return -1;
+    memmove(merge->order + 1, merge->order, merge->reading++ * sizeof merge->order[0]);
+    merge->order[0] = source;
+    reorder(set, merge);
+    return 0;
+}
+
 /* Begin to merge the oldest runs of level, if there are enough of them. 0 or −1. */
 static int
 begin_merge(struct keyset *set, unsigned level)
 {
     struct merge *merge = &set->merges[level];
-    const char lowest[KEYSET_KEY_BYTES_MAX] = {0};
     uint64_t keys = 0;
     unsigned count = 0;
 
@@ -621,9 +667,10 @@ begin_merge(struct keyset *set, unsigned level)
     }
     if (count < RUNS_MERGED)
         return 0;
+    merge->reading = 0;
     for (unsigned i = 0; i < RUNS_MERGED; i++) {
         find_run(set, merge->sources[i].run)->merging = true;
-        if (read_block(set, &merge->sources[i], lowest) != 0)
+        if (begin_source(set, merge, &merge->sources[i]) != 0)
             return -1;
     }
     merge->active = true;
@@ -653,30 +700,25 @@ do_merge(struct keyset *set, struct merge *merge, uint64_t horizon, uint64_t bud
     struct run *run = find_run(set, merge->writer.run);
     uint64_t done = 0;
 
-    for (; done < budget; done++) {
-        struct source *least = NULL;
-        for (unsigned i = 0; i < RUNS_MERGED; i++) {
-            struct source *source = &merge->sources[i];
-            if (!source->ended &&
-                (least == NULL || compare(set, source->block.data + source->at, least->block.data + least->at) < 0))
-                least = source;
-        }
-        if (least == NULL) {
-            const int64_t parts = end_merge(set, merge, (budget - done + KEYS_PER_PART - 1) / KEYS_PER_PART);
-            return parts < 0 ? -1 : (int64_t)done + parts * KEYS_PER_PART + 1;
-        }
+    for (; done < budget && merge->reading > 0; done++) {
+        struct source *least = merge->order[0];
         const char *key = least->block.data + least->at;
         if (age_of(set, key) >= horizon && write_key(set, &merge->writer, run, key) != 0)
             return -1;
         least->at += set->rules.key_bytes;
         if (least->at == least->block.len && next_block(set, least) != 0)
             return -1;
+        reorder(set, merge);
+    }
+    if (done < budget) {
+        const int64_t parts = end_merge(set, merge, (budget - done + KEYS_PER_PART - 1) / KEYS_PER_PART);
+        return parts < 0 ? -1 : (int64_t)done + parts * KEYS_PER_PART + 1;
     }
     return (int64_t)done;
 }
 
 /* Merge what added keys call for, lower levels first: who looks something up pays for each run that is there. A key is
- * merged once a level, so one for each level keeps up; one more is for what a crash has undone. */
+ * merged once in each level but the highest: one for each level keeps up, with something over for what a crash has undone. */
 static int
 merge_some(struct keyset *set, uint64_t horizon, uint64_t added)
 {
@@ -813,35 +855,61 @@ find_in_memory(struct keyset *set, const struct keyset_query *query, struct buff
     }
 }
 
+static void
+renew_probes(struct keyset *set)
+{
+    set->probes_are_old = false;
+    set->probe_count = 0;
+    if (set->probe_capacity < set->run_count) {
+        set->probe_capacity = set->run_capacity;
+        set->probes = realloc(set->probes, set->probe_capacity * sizeof *set->probes);
+        if (set->probes == NULL)
+            log_fatal("out of memory");
+    }
+    for (unsigned i = 0; i < set->run_count; i++) {
+        const struct run *run = &set->runs[i];
+        if (run->state != RUN_READY)
+            continue;
+        set->probes[set->probe_count++] = (struct probe){
+            .first = bytes_get_u64(run->first),
+            .last = bytes_get_u64(run->last),
+            .newest = run->newest,
+            .lines = run->lines,
+            .filter = run->token_rule == set->rules.token_rule ? run->filter : NULL,
+            .run = run->number,
+        };
+    }
+}
+
 /* Runs that are asked at once: what their filters say is on its way to the processor together. */
 #define RUNS_ASKED 16
 
 /* Choose runs, from *at on, that may have keys between from and to and are not too old; *at is behind them then. */
 static unsigned
-choose_runs(struct keyset *set, const struct keyset_query *query, const uint64_t *hashes, unsigned *at,
-            const struct run **chosen)
+choose_runs(const struct keyset *set, const struct keyset_query *query, const uint64_t *hashes, unsigned *at,
+            const struct probe **chosen)
 {
+    const uint64_t from = bytes_get_u64(query->from), to = bytes_get_u64(query->to);
     unsigned count = 0;
 
-    for (; *at < set->run_count && count < RUNS_ASKED; ++*at) {
-        const struct run *run = &set->runs[*at];
-        if (run->state != RUN_READY || run->newest < query->horizon || compare(set, run->last, query->from) < 0 ||
-            compare(set, run->first, query->to) > 0)
+    for (; *at < set->probe_count && count < RUNS_ASKED; ++*at) {
+        const struct probe *probe = &set->probes[*at];
+        if (probe->newest < query->horizon || probe->last < from || probe->first > to)
             continue;
-        for (unsigned i = 0; i < query->token_count; i++)
-            __builtin_prefetch(line_of(run, hashes[i]));
-        chosen[count++] = run;
+        for (unsigned i = 0; i < query->token_count && probe->filter != NULL; i++)
+            __builtin_prefetch(line_of(probe->filter, probe->lines, hashes[i]));
+        chosen[count++] = probe;
     }
     return count;
 }
 
 static bool
-may_have(const struct keyset *set, const struct keyset_query *query, const uint64_t *hashes, const struct run *run)
+may_have(const struct keyset_query *query, const uint64_t *hashes, const struct probe *probe)
 {
-    if (query->token_count == 0 || run->token_rule != set->rules.token_rule)
+    if (query->token_count == 0 || probe->filter == NULL)
         return true;
     for (unsigned i = 0; i < query->token_count; i++) {
-        if (filter_may_have(run, hashes[i]))
+        if (filter_may_have(probe, hashes[i]))
             return true;
     }
     return false;
@@ -911,17 +979,20 @@ int
 keyset_find(struct keyset *set, const struct keyset_query *query, struct buffer *keys)
 {
     const size_t len = set->rules.key_bytes;
-    const struct run *runs[RUNS_ASKED];
-    uint64_t hashes[KEYSET_TOKENS_MAX];
+    const struct probe *runs[RUNS_ASKED];
+    uint64_t hashes[KEYSET_TOKENS_MAX] = {0};
+    unsigned at = 0;
 
     buffer_clear(keys);
-    find_in_memory(set, query, keys);
+    if (set->probes_are_old)
+        renew_probes(set);
     for (unsigned i = 0; i < query->token_count; i++)
         hashes[i] = mixed(query->tokens[i]);
-    for (unsigned at = 0; at < set->run_count;) {
-        const unsigned count = choose_runs(set, query, hashes, &at, runs);
+    unsigned count = choose_runs(set, query, hashes, &at, runs);
+    find_in_memory(set, query, keys); /* while filters are on their way */
+    for (; count > 0; count = choose_runs(set, query, hashes, &at, runs)) {
         for (unsigned i = 0; i < count; i++) {
-            if (may_have(set, query, hashes, runs[i]) && find_in_run(set, query, runs[i]->number, keys) != 0)
+            if (may_have(query, hashes, runs[i]) && find_in_run(set, query, runs[i]->run, keys) != 0)
                 return -1;
         }
     }
@@ -938,6 +1009,7 @@ forget_runs(struct keyset *set)
     for (unsigned i = 0; i < set->run_count; i++)
         free_filter(&set->runs[i]);
     set->run_count = 0;
+    set->probes_are_old = true;
     for (unsigned i = 0; i < LEVELS_MAX; i++)
         set->merges[i].active = false;
 }
@@ -1031,6 +1103,7 @@ keyset_free(struct keyset *set)
         buffer_free(&set->merges[level].writer.block);
     }
     free(set->runs);
+    free(set->probes);
     buffer_free(&set->keys);
     free(set->entries);
     free(set->slots);

@@ -59,7 +59,7 @@ set_flag(bool *flag)
 {
     pthread_mutex_lock(&client.lock);
     *flag = true;
-    pthread_cond_signal(&client.changed);
+    pthread_cond_broadcast(&client.changed);
     pthread_mutex_unlock(&client.lock);
 }
 
@@ -103,7 +103,7 @@ answer(int64_t time_ms, int64_t now_ns)
     if (pair >= 0 && pair < client.pairs && client.took_ms[pair] == 0) {
         client.took_ms[pair] = (double)(now_ns - client.sent_ns[pair]) / 1e6;
         client.answered++;
-        pthread_cond_signal(&client.changed);
+        pthread_cond_broadcast(&client.changed);
     }
     pthread_mutex_unlock(&client.lock);
 }
@@ -136,7 +136,7 @@ await(const bool *flag, const char *what)
     until.tv_sec += CONNECT_S;
     pthread_mutex_lock(&client.lock);
     while (!*flag) {
-        if (pthread_cond_timedwait(&client.changed, &client.lock, &until) != 0)
+        if (pthread_cond_clockwait(&client.changed, &client.lock, CLOCK_REALTIME, &until) != 0)
             log_fatal("no %s in %d s", what, CONNECT_S);
     }
     pthread_mutex_unlock(&client.lock);
@@ -151,7 +151,7 @@ await_answers(void)
     until.tv_sec += ANSWER_S;
     pthread_mutex_lock(&client.lock);
     while (client.answered < client.pairs) {
-        if (pthread_cond_timedwait(&client.changed, &client.lock, &until) != 0)
+        if (pthread_cond_clockwait(&client.changed, &client.lock, CLOCK_REALTIME, &until) != 0)
             log_fatal("%u of %u pairs did not come back", client.pairs - client.answered, client.pairs);
     }
     pthread_mutex_unlock(&client.lock);

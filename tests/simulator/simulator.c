@@ -1283,6 +1283,55 @@ bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_so
     }
 }
 
+static void
+load_readings(unsigned from, unsigned count)
+{
+    struct loader *loader = &simulation.loader;
+    struct payload *payload = &loader->payloads[loader->count++];
+
+    *payload = (struct payload){.landing = ACCELEROMETER, .sent_ms = -1};
+    for (unsigned i = from; i < from + count; i++)
+        buffer_printf(&payload->text, "{\"user\":\"u\",\"timestamp\":%u,\"x\":1,\"y\":2,\"z\":3}\n", i);
+    settle();
+}
+
+/* A transaction that finds nothing to do is aborted, and its operator is not told. It must not have been asked to write what
+ * it has in memory: it went on with a merge, whose first keys were in no store then. */
+static void
+bug_161_a_transaction_with_nothing_to_do_changes_nothing(void **state)
+{
+    const unsigned number = 1, runs = 8, in_a_run = 110, more = 60, times = 20; /* accelerometer-trusted */
+    struct loader *loader = &simulation.loader;
+    unsigned readings = 0;
+    (void)state;
+    dice_seed(1);
+    simulation_open(1, 1, false);
+    keyset_gathered_max = 100;
+    loader->trusting = true;
+    start_process(0);
+    start_process(number);
+    settle(); /* the broker keeps messages for those that it has seen once */
+    struct process *process = simulation.processes[number];
+    for (unsigned i = 0; i < runs; i++, readings += in_a_run)
+        load_readings(readings, in_a_run);
+    for (unsigned i = 0; i < times; i++, readings += more) {
+        load_readings(readings, more);
+        if (i == 0)
+            process->loaded = false; /* as after a transaction that failed */
+        step(number);
+    }
+    assert_int_equal(process->ledger.inputs[0].verdicts[VERDICT_WAITING], readings);
+    struct payload *payload = &loader->payloads[loader->count++];
+    *payload = (struct payload){.landing = CUSTOMER, .sent_ms = -1};
+    buffer_add_text(&payload->text, "{\"customerName\":\"U\",\"email\":\"u\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","
+                                    "\"serialNumber\":\"s\",\"registrationDate\":1,\"lastUpdateDate\":2,"
+                                    "\"shareWithResearchAsOfDate\":3}");
+    settle();
+    assert_int_equal(process->ledger.inputs[0].verdicts[VERDICT_PASSED], readings);
+    keyset_gathered_max = 8192;
+    simulation_close();
+}
+
 /* A process with more to take in than it can, for longer than it remembers: it must forget as fast as it takes in. It forgot
  * a thousand a transaction, and took in eight thousand. */
 static void
@@ -1531,6 +1580,7 @@ main(void)
         cmocka_unit_test(bug_006_a_newcomer_is_told_again_where_to_begin),
         cmocka_unit_test(a_crowd_of_rows_is_given_out_again_whole),
         cmocka_unit_test(bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some),
+        cmocka_unit_test(bug_161_a_transaction_with_nothing_to_do_changes_nothing),
         cmocka_unit_test(bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in),
         cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),

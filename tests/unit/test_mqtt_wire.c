@@ -123,7 +123,7 @@ reached(struct watcher *watcher, const int *count, int wanted)
     deadline.tv_sec += LIMIT_S;
     pthread_mutex_lock(&watcher->lock);
     while (*count < wanted) {
-        if (pthread_cond_timedwait(&watcher->changed, &watcher->lock, &deadline) != 0)
+        if (pthread_cond_clockwait(&watcher->changed, &watcher->lock, CLOCK_REALTIME, &deadline) != 0)
             break;
     }
     bool ok = *count >= wanted;
