@@ -3,11 +3,11 @@
  * age. A B+ tree writes a page for each key that comes in no order; here keys are gathered, sorted and written in runs, one
  * behind the other.
  *
- * A log-structured merge tree (O'Neil, Cheng, Gawlick, O'Neil 1996) over one table of a store: eight runs of a level
- * are merged into one of the next, a bounded number of keys a transaction. A run has a blocked Bloom filter (Bloom 1970;
- * Putze, Sanders, Singler 2007) of the tokens of its keys in memory, 12 bits a key, so that a look-up reads only runs that
- * hold what it wants, and one in a hundred others. What is being merged is not seen before it is done; a merge that a
- * crash or a failed transaction cut off is begun again.
+ * A log-structured merge tree (O'Neil, Cheng, Gawlick, O'Neil 1996) over one table of a store: eight runs of a level are
+ * merged into one of the next, a bounded number of keys a transaction. A run has a blocked Bloom filter (Bloom 1970; Putze,
+ * Sanders, Singler 2007) of the tokens of its keys in memory, 16 bits a key, so that a look-up reads only runs that hold
+ * what it wants, and few others. What is being merged is not seen before it is done; a merge that a crash or a failed
+ * transaction cut off is begun again.
  *
  * The last eight bytes of a key are its age (u64 BE): something that grows with its arrival, a time or a number. Keys below
  * a horizon are dead: never found, left out by the next merge, a run of nothing else dropped as a whole. Nothing else can be
