@@ -309,7 +309,8 @@ usleep(useconds_t wanted_us)
 /* Paho's sender looks for work, and then waits for the signal that there is some, or 1 s: a signal that comes between the
  * two is lost. (Seen: with others at work on the machine, one load in twenty stood still for a second.) So signals are
  * counted, and who missed one does not wait. For Paho only, by the same trick: everybody else in
- * a program with Paho in it uses pthread_cond_broadcast and pthread_cond_clockwait, or takes the sender's signals from it. */
+ * a program with Paho in it uses pthread_cond_broadcast and pthread_cond_clockwait, or takes the sender's signals
+ * from it. */
 static atomic_uint signals_given;
 
 int

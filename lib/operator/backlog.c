@@ -212,7 +212,8 @@ backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_
 
     record->number = backlog->last + 1;
     bytes_put_u64(key, record->number);
-    if (store_put_room(backlog->store, backlog->records, span_at(key, sizeof key), HEAD_BYTES + record->body.len, &room) != 0)
+    if (store_put_room(backlog->store, backlog->records, span_at(key, sizeof key), HEAD_BYTES + record->body.len,
+                       &room) != 0)
         return -1;
     if (alone || now_ms > backlog->last_ms)
         backlog->last_ms = now_ms;

@@ -13,8 +13,8 @@
  *   NAME_settled   key = number / SETTLED_BLOCK u64 BE; value = a bit for each number of the block: settled since it
  *                  entered. Absent: no bit is set
  *                  key = 2^64 − 1 u64; value = last number given u64 BE, lowest number kept u64 BE, when that changed last
- *   NAME_index     a keyset: key = what the caller looks for, number u64 BE. What is in none of its runs yet is not there: it
- *                  is made of the records again
+ *   NAME_index     a keyset: key = what the caller looks for, number u64 BE. What is in none of its runs yet is not
+ *                  there: it is made of the records again
  */
 #ifndef OPERATOR_BACKLOG_H
 #define OPERATOR_BACKLOG_H
@@ -61,7 +61,8 @@ struct backlog {
     struct buffer body; /* of the record that is being visited */
 };
 
-/* rules are those of the index (its keys are always kept elsewhere), index_key makes them. 0 or −1. Free with backlog_free. */
+/* rules are those of the index (its keys are always kept elsewhere), index_key makes them. 0 or −1. Free with
+ * backlog_free. */
 int backlog_open(struct backlog *backlog, struct store *store, const struct backlog_names *names,
                  const struct keyset_rules *rules, backlog_index_key *index_key);
 int backlog_load(struct backlog *backlog);

@@ -34,7 +34,8 @@ gate_close(void *state)
 static int
 gate_open(const void *parameters, struct store *store, void **state)
 {
-    static const struct waiting_names names = {{"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes", "waiting_size"};
+    static const struct waiting_names names = {
+        {"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes", "waiting_size"};
     struct gate *gate = calloc(1, sizeof *gate);
 
     if (gate == NULL)

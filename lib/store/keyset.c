@@ -718,7 +718,7 @@ do_merge(struct keyset *set, struct merge *merge, uint64_t horizon, uint64_t bud
 }
 
 /* Merge what added keys call for, lower levels first: who looks something up pays for each run that is there. A key is
- * merged once in each level but the highest: one for each level keeps up, with something over for what a crash has undone. */
+ * merged once in each level but the highest: one for each and two more keep up, also with what a crash has undone. */
 static int
 merge_some(struct keyset *set, uint64_t horizon, uint64_t added)
 {
