@@ -39,33 +39,25 @@ get_value(struct backlog *backlog, uint64_t number, struct span *value)
     return rc < 0 ? -1 : 0;
 }
 
-/* Read when the lowest record entered. */
+/* When the record with this number entered; *ms stays as it is if nobody is kept. 0 or −1. */
 static int
-read_first(struct backlog *backlog)
+read_entered(struct backlog *backlog, uint64_t number, int64_t *ms)
 {
     struct span value;
 
-    backlog->first_ms = INT64_MAX;
     if (backlog->lowest > backlog->last)
         return 0;
-    if (get_value(backlog, backlog->lowest, &value) != 0)
+    if (get_value(backlog, number, &value) != 0)
         return -1;
-    backlog->first_ms = (int64_t)bytes_get_u64(value.at + 1);
+    *ms = (int64_t)bytes_get_u64(value.at + 1);
     return 0;
 }
 
 static int
-read_last(struct backlog *backlog)
+read_first(struct backlog *backlog)
 {
-    struct span value;
-
-    backlog->last_ms = 0;
-    if (backlog->lowest > backlog->last)
-        return 0;
-    if (get_value(backlog, backlog->last, &value) != 0)
-        return -1;
-    backlog->last_ms = (int64_t)bytes_get_u64(value.at + 1);
-    return 0;
+    backlog->first_ms = INT64_MAX;
+    return read_entered(backlog, backlog->lowest, &backlog->first_ms);
 }
 
 /* Find which records there are: 0 or −1. */
@@ -84,7 +76,9 @@ read_ends(struct backlog *backlog)
     backlog->lowest = rc == 1 ? bytes_get_u64(state.at + 8) : 1;
     if ((rc = store_last(backlog->store, backlog->records, &item)) == 1)
         backlog->last = bytes_get_u64(item.key.at);
-    return rc < 0 || read_first(backlog) != 0 || read_last(backlog) != 0 ? -1 : 0;
+    if (rc < 0 || read_first(backlog) != 0)
+        return -1;
+    return read_entered(backlog, backlog->last, &backlog->last_ms);
 }
 
 static void
@@ -277,7 +271,7 @@ remove_lowest(struct backlog *backlog)
     return read_first(backlog);
 }
 
-/* Visit the lowest record with its body copied. */
+/* Visit the lowest record with its body copied. It is read again: asking whether it waits may have changed the store. */
 static int
 visit_lowest(struct backlog *backlog, void *context, int (*visit)(void *context, const struct backlog_record *record))
 {

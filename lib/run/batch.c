@@ -381,8 +381,8 @@ work_due(struct process *process, struct progress *progress)
 {
     const struct operator *operator = process->stream->operator;
 
-    /* A record leaves two things to be forgotten at most, its fingerprint and itself: under full load as much must go as
-     * comes. */
+    /* A record is to be removed from two places at most, the waiting room and the join's readings: under full load as much
+     * must go as comes. */
     const unsigned budget = BATCH_WORK_MAX + 2 * progress->records;
 
     if (operator->work == NULL)
