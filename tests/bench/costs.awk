@@ -1,5 +1,5 @@
 # costs: lines of callgrind_annotate ("INSTRUCTIONS (PERCENT) FILE:FUNCTION [OBJECT]") to results, by where the code
-# lies: one library a folder makes that easy. Variables: process, records.
+# lies: one library a folder makes that easy. Paths below the working folder come without it. Variables: process, records.
 
 !/^ *[0-9,]+ +\(/ || /PROGRAM TOTALS/ { next }
 
@@ -9,13 +9,13 @@
 {
     count = $1
     gsub(",", "", count)
-    if (/\/lib\/record\// || /span\.h:(json|scan|record|decode)_/)
+    if (/[ \/]lib\/record\// || /span\.h:(json|scan|record|decode)_/)
         part = "decode"
     else if (/libsodium|\/base\/hash\.c:|explicit_bzero/)
         part = "hash"
-    else if (/\/lib\/operator\// || /\/lib\/lake\//)
+    else if (/[ \/]lib\/operator\// || /[ \/]lib\/lake\//)
         part = "decide"
-    else if (/liblmdb|\/lib\/store\//)
+    else if (/liblmdb|[ \/]lib\/store\//)
         part = "store"
     else if (/\/run\/outbox\.c:|\/run\/batch\.c:(emit|add_record|close_message)/)
         part = "encode"
