@@ -7,6 +7,11 @@
 
 uint32_t keyset_gathered_max = 8192;
 
+/* A large set gathers more: its runs would be many otherwise, and each key merged once more. So many keys for one that is
+ * gathered, and at most so many times keyset_gathered_max. */
+#define KEYS_PER_GATHERED 128
+#define GATHERED_TIMES_MAX 8
+
 /* Runs of one level that are merged. More would write a key less often and leave more runs to look into. */
 #define RUNS_MERGED 8
 
@@ -15,11 +20,13 @@ uint32_t keyset_gathered_max = 8192;
 /* Bytes of keys in one value: two of them fill a page of LMDB, and no value takes pages of its own. */
 #define BLOCK_BYTES 1976
 
-/* A filter is lines of so many bytes, what a processor fetches at once: a token's bits are all in one. */
+/* A filter is lines of so many bytes, what a processor fetches at once: a token's bits are all in one, one in each word, so
+ * that a line is asked without a branch. */
 #define LINE_BYTES 64
+#define LINE_WORDS 8
 #define LINE_BITS (8 * LINE_BYTES)
 #define FILTER_BITS_PER_KEY 16
-#define FILTER_PROBES 7 /* nine bits of a hash each */
+#define FILTER_LAYOUT UINT64_C(1) /* another number when the bits of a token are others: older filters are passed over */
 #define FILTER_PART_BYTES (31 * LINE_BYTES)
 #define KEYS_PER_PART 64 /* what merging costs as much as writing a part */
 
@@ -47,7 +54,8 @@ struct run {
     char first[KEYSET_KEY_BYTES_MAX];
     char last[KEYSET_KEY_BYTES_MAX];
     uint64_t lines;
-    unsigned char *filter; /* lines * LINE_BYTES */
+    void *filter_memory;
+    uint64_t *filter; /* lines * LINE_WORDS, in filter_memory where a line begins */
 };
 
 /* What a look-up wants to know of each run that is ready: close together, since it goes through all of them. */
@@ -55,7 +63,7 @@ struct probe {
     uint64_t first, last; /* the first bytes of the run's first and last key */
     uint64_t newest;
     uint64_t lines;
-    unsigned char *filter; /* NULL: of other tokens */
+    uint64_t *filter; /* NULL: of other tokens */
     uint32_t run;
 };
 
@@ -171,38 +179,53 @@ static void
 make_filter(struct run *run, uint64_t lines)
 {
     run->lines = lines;
-    run->filter = calloc(run->lines, LINE_BYTES);
-    if (run->filter == NULL)
+    run->filter_memory = calloc(run->lines + 1, LINE_BYTES);
+    if (run->filter_memory == NULL)
         log_fatal("out of memory");
+    run->filter = (uint64_t *)(((uintptr_t)run->filter_memory + LINE_BYTES - 1) & ~(uintptr_t)(LINE_BYTES - 1));
 }
 
-static unsigned char *
-line_of(unsigned char *filter, uint64_t lines, uint64_t hash)
+static uint64_t *
+line_of(uint64_t *filter, uint64_t lines, uint64_t hash)
 {
-    return filter + ((hash >> 32) * lines >> 32) * LINE_BYTES;
+    return filter + ((hash >> 32) * lines >> 32) * LINE_WORDS;
+}
+
+/* What a hash sets in a line. */
+struct mask {
+    uint64_t words[LINE_WORDS];
+};
+
+static struct mask
+mask_of(uint64_t hash)
+{
+    const uint64_t bits = hash * UINT64_C(0x9e3779b97f4a7c15);
+    struct mask mask;
+
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        mask.words[i] = UINT64_C(1) << (bits >> (58 - 6 * i) & 63);
+    return mask;
 }
 
 static void
 filter_add(struct run *run, uint64_t hash)
 {
-    unsigned char *line = line_of(run->filter, run->lines, hash);
-    uint64_t bits = hash * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t *line = line_of(run->filter, run->lines, hash);
+    const struct mask mask = mask_of(hash);
 
-    for (unsigned i = 0; i < FILTER_PROBES; i++, bits >>= 9)
-        line[(bits & (LINE_BITS - 1)) / 8] |= (unsigned char)(1u << (bits & 7));
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        line[i] |= mask.words[i];
 }
 
 static bool
-filter_may_have(const struct probe *probe, uint64_t hash)
+filter_may_have(const struct probe *probe, uint64_t hash, const struct mask *mask)
 {
-    const unsigned char *line = line_of(probe->filter, probe->lines, hash);
-    uint64_t bits = hash * UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t *line = line_of(probe->filter, probe->lines, hash);
+    uint64_t missing = 0;
 
-    for (unsigned i = 0; i < FILTER_PROBES; i++, bits >>= 9) {
-        if ((line[(bits & (LINE_BITS - 1)) / 8] & 1u << (bits & 7)) == 0)
-            return false;
-    }
-    return true;
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        missing |= mask->words[i] & ~line[i];
+    return missing == 0;
 }
 
 /* Whether the filter has a part of this number. */
@@ -220,7 +243,7 @@ put_part(struct keyset *set, const struct run *run, uint32_t number)
 
     bytes_put_u32(part, number);
     return store_put(set->store, set->table, run_key(key, 'f', run->number, part, sizeof part),
-                     span_at(run->filter + at, left < FILTER_PART_BYTES ? left : FILTER_PART_BYTES));
+                     span_at((const char *)run->filter + at, left < FILTER_PART_BYTES ? left : FILTER_PART_BYTES));
 }
 
 static int
@@ -237,7 +260,7 @@ get_filter(struct keyset *set, struct run *run)
     for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
         if (item.value.len > len - at)
             log_panic("keyset: a filter of more than %zu bytes", len);
-        memcpy(run->filter + at, item.value.at, item.value.len);
+        memcpy((char *)run->filter + at, item.value.at, item.value.len);
         at += item.value.len;
     }
     if (rc >= 0 && at != len)
@@ -250,7 +273,8 @@ get_filter(struct keyset *set, struct run *run)
 static void
 free_filter(struct run *run)
 {
-    free(run->filter);
+    free(run->filter_memory);
+    run->filter_memory = NULL;
     run->filter = NULL;
 }
 
@@ -500,6 +524,57 @@ compare_places(const void *a, const void *b, void *context)
     return memcmp(sorting->keys->data + x->index * len, sorting->keys->data + y->index * len, len);
 }
 
+/* Fewer places than that are sorted by comparing. */
+#define RADIX_MIN 64
+
+/* Bring count places in the order of their heads; those of one head stay as they are. Radix sort from the last byte on
+ * (Knuth, The Art of Computer Programming 3, 5.2.5), which passes over bytes that are the same in all. Gives places or what
+ * took their place, which is freed then. */
+static struct place *
+sort_heads(struct place *places, uint32_t count)
+{
+    struct place *other = malloc((count + 1) * sizeof *other);
+    uint64_t differ = 0;
+
+    if (other == NULL)
+        log_fatal("out of memory");
+    for (uint32_t i = 1; i < count; i++)
+        differ |= places[i].head ^ places[0].head;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        uint32_t starts[256] = {0}, sum = 0;
+        if ((differ >> shift & 255) == 0)
+            continue;
+        for (uint32_t i = 0; i < count; i++)
+            starts[places[i].head >> shift & 255]++;
+        for (unsigned byte = 0; byte < 256; byte++) {
+            const uint32_t here = starts[byte];
+            starts[byte] = sum;
+            sum += here;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            other[starts[places[i].head >> shift & 255]++] = places[i];
+        struct place *const sorted = other;
+        other = places;
+        places = sorted;
+    }
+    free(other);
+    return places;
+}
+
+/* Bring places that are in the order of their heads in that of their keys. Mostly they are: keys that came in the order of
+ * their ages. */
+static void
+sort_ties(struct place *places, uint32_t count, struct sorting *sorting)
+{
+    for (uint32_t i = 0, end; i < count; i = end) {
+        bool in_order = true;
+        for (end = i + 1; end < count && places[end].head == places[i].head; end++)
+            in_order = in_order && compare_places(&places[end - 1], &places[end], sorting) < 0;
+        if (!in_order)
+            qsort_r(places + i, end - i, sizeof *places, compare_places, sorting);
+    }
+}
+
 /* The places of the keys in keys, in order. To be freed. */
 static struct place *
 sort(const struct keyset *set, const struct buffer *keys, uint32_t *count)
@@ -515,8 +590,14 @@ sort(const struct keyset *set, const struct buffer *keys, uint32_t *count)
         places[i] = (struct place){bytes_get_u64(keys->data + i * set->rules.key_bytes), i};
         in_order = in_order && (i == 0 || compare_places(&places[i - 1], &places[i], &sorting) < 0);
     }
-    if (!in_order)
+    if (in_order)
+        return places;
+    if (*count < RADIX_MIN) {
         qsort_r(places, *count, sizeof *places, compare_places, &sorting);
+        return places;
+    }
+    places = sort_heads(places, *count);
+    sort_ties(places, *count, &sorting);
     return places;
 }
 
@@ -797,6 +878,19 @@ remove_some(struct keyset *set, int64_t budget)
     return 0;
 }
 
+/* How many keys are gathered before they become a run. */
+static uint32_t
+gathered_max(const struct keyset *set)
+{
+    const uint64_t most = (uint64_t)keyset_gathered_max * GATHERED_TIMES_MAX;
+    uint64_t keys = 0;
+
+    for (unsigned i = 0; i < set->run_count; i++)
+        keys += set->runs[i].state == RUN_READY ? set->runs[i].keys : 0;
+    keys /= KEYS_PER_GATHERED;
+    return (uint32_t)(keys > most ? most : keys > keyset_gathered_max ? keys : keyset_gathered_max);
+}
+
 int
 keyset_flush(struct keyset *set, uint64_t horizon)
 {
@@ -804,7 +898,7 @@ keyset_flush(struct keyset *set, uint64_t horizon)
 
     if (added == 0)
         return 0;
-    if ((set->entry_count >= keyset_gathered_max ? write_memory(set) : write_new(set)) != 0)
+    if ((set->entry_count >= gathered_max(set) ? write_memory(set) : write_new(set)) != 0)
         return -1;
     set->written = set->entry_count;
     if (kill_dead(set, horizon) != 0 || merge_some(set, horizon, added) != 0)
@@ -884,9 +978,24 @@ renew_probes(struct keyset *set)
 /* Runs that are asked at once: what their filters say is on its way to the processor together. */
 #define RUNS_ASKED 16
 
+/* What is looked for in filters. */
+struct wanted {
+    uint64_t hashes[KEYSET_TOKENS_MAX];
+    struct mask masks[KEYSET_TOKENS_MAX];
+};
+
+static void
+want(const struct keyset_query *query, struct wanted *wanted)
+{
+    for (unsigned i = 0; i < query->token_count; i++) {
+        wanted->hashes[i] = mixed(query->tokens[i]);
+        wanted->masks[i] = mask_of(wanted->hashes[i]);
+    }
+}
+
 /* Choose runs, from *at on, that may have keys between from and to and are not too old; *at is behind them then. */
 static unsigned
-choose_runs(const struct keyset *set, const struct keyset_query *query, const uint64_t *hashes, unsigned *at,
+choose_runs(const struct keyset *set, const struct keyset_query *query, const struct wanted *wanted, unsigned *at,
             const struct probe **chosen)
 {
     const uint64_t from = bytes_get_u64(query->from), to = bytes_get_u64(query->to);
@@ -897,19 +1006,19 @@ choose_runs(const struct keyset *set, const struct keyset_query *query, const ui
         if (probe->newest < query->horizon || probe->last < from || probe->first > to)
             continue;
         for (unsigned i = 0; i < query->token_count && probe->filter != NULL; i++)
-            __builtin_prefetch(line_of(probe->filter, probe->lines, hashes[i]));
+            __builtin_prefetch(line_of(probe->filter, probe->lines, wanted->hashes[i]));
         chosen[count++] = probe;
     }
     return count;
 }
 
 static bool
-may_have(const struct keyset_query *query, const uint64_t *hashes, const struct probe *probe)
+may_have(const struct keyset_query *query, const struct wanted *wanted, const struct probe *probe)
 {
     if (query->token_count == 0 || probe->filter == NULL)
         return true;
     for (unsigned i = 0; i < query->token_count; i++) {
-        if (filter_may_have(probe, hashes[i]))
+        if (filter_may_have(probe, wanted->hashes[i], &wanted->masks[i]))
             return true;
     }
     return false;
@@ -980,19 +1089,18 @@ keyset_find(struct keyset *set, const struct keyset_query *query, struct buffer 
 {
     const size_t len = set->rules.key_bytes;
     const struct probe *runs[RUNS_ASKED];
-    uint64_t hashes[KEYSET_TOKENS_MAX] = {0};
+    struct wanted wanted = {0};
     unsigned at = 0;
 
     buffer_clear(keys);
     if (set->probes_are_old)
         renew_probes(set);
-    for (unsigned i = 0; i < query->token_count; i++)
-        hashes[i] = mixed(query->tokens[i]);
-    unsigned count = choose_runs(set, query, hashes, &at, runs);
+    want(query, &wanted);
+    unsigned count = choose_runs(set, query, &wanted, &at, runs);
     find_in_memory(set, query, keys); /* while filters are on their way */
-    for (; count > 0; count = choose_runs(set, query, hashes, &at, runs)) {
+    for (; count > 0; count = choose_runs(set, query, &wanted, &at, runs)) {
         for (unsigned i = 0; i < count; i++) {
-            if (may_have(query, hashes, runs[i]) && find_in_run(set, query, runs[i]->run, keys) != 0)
+            if (may_have(query, &wanted, runs[i]) && find_in_run(set, query, runs[i]->run, keys) != 0)
                 return -1;
         }
     }
@@ -1025,6 +1133,7 @@ keyset_open(struct store *store, const char *name, const struct keyset_rules *ru
         log_panic("keyset: keys of %zu bytes", rules->key_bytes);
     set->store = store;
     set->rules = *rules;
+    set->rules.token_rule ^= FILTER_LAYOUT << 56;
     set->table = store_table(store, name);
     if (set->table < 0) {
         keyset_free(set);

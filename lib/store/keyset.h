@@ -34,8 +34,8 @@
 /* Look-ups for one key ask for at most so many tokens. */
 #define KEYSET_TOKENS_MAX 4
 
-/* So many keys are gathered before they become a run: what a commit or two bring under full load. A variable for tests,
- * which have little data. */
+/* So many keys are gathered before they become a run: what a commit or two bring under full load; in a set of millions up to
+ * eight times as many. A variable for tests, which have little data. */
 extern uint32_t keyset_gathered_max;
 
 struct keyset_rules {

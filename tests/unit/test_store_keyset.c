@@ -889,6 +889,27 @@ keys_as_old_as_the_horizon_live(void **state)
     assert_int_equal(assert_found(&query), 0);
 }
 
+/* Sorting looks at the first bytes before it looks at the others. */
+static void
+keys_of_one_place_come_in_order(void **state)
+{
+    (void)state;
+    start(32, 16);
+    for (unsigned i = 0; runs('r', 0) == 0; i++) {
+        assert_true(i < KEYS_MAX);
+        add(i % 3 * 1000, i + 1); /* what follows the place is in no order */
+        if (i % 1000 == 999)
+            commit();
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        struct keyset_query query = places(i * 1000, i * 1000);
+        ask_for_tokens(&query);
+        assert_true(assert_found(&query) > 1000);
+    }
+    struct keyset_query query = everything();
+    assert_found(&query);
+}
+
 /* What it costs. */
 
 /* Add count keys at even places, in no order, `batch` a transaction. */
@@ -1055,6 +1076,43 @@ a_transaction_merges_only_so_much(void **state)
     assert_true(most < 2000000);
 }
 
+/* Keys that are gathered by a set of so many thousand keys before they become a run. */
+static size_t
+most_gathered(unsigned thousands)
+{
+    size_t most = 0;
+
+    for (unsigned i = 0; i < thousands * 1000; i++) {
+        size_t gathered = 0;
+        struct store_item item;
+        add(roll(1000000), ++next_age);
+        if (i % 5 != 4)
+            continue;
+        commit();
+        for (int rc = store_seek(store, table, span_of("r"), &item); rc == 1; rc = store_next(store, table, &item))
+            gathered += item.value.len / key_bytes;
+        most = gathered > most ? gathered : most;
+    }
+    return most;
+}
+
+/* Or its runs would be too many; but what a transaction writes at once has a limit. */
+static void
+a_large_set_gathers_more(void **state)
+{
+    (void)state;
+    const uint32_t usual = keyset_gathered_max;
+    keyset_gathered_max = 20;
+    start(24, 16);
+    next_age = 0;
+    assert_int_equal(most_gathered(1), 15); /* and five more make a run */
+    const size_t some = most_gathered(6);
+    assert_in_range(some, 25, 60);
+    assert_in_range(most_gathered(20), some + 50, 160);
+    assert_int_equal(most_gathered(10), 155);
+    keyset_gathered_max = usual;
+}
+
 /* Reads of the store, all of which pass through here: a program's own definition comes before the library's. */
 static unsigned reads;
 
@@ -1130,12 +1188,14 @@ main(void)
         EACH(so_they_do_when_the_store_is_full_now_and_then),
         EACH(keys_die_by_age_not_by_arrival),
         EACH(keys_as_old_as_the_horizon_live),
+        EACH(keys_of_one_place_come_in_order),
         EACH(dead_keys_do_not_stay),
         EACH(a_run_that_is_being_merged_stays_until_that_is_done),
         EACH(a_window_that_moves_on_takes_no_more_room),
         EACH(a_merge_that_was_cut_off_leaves_nothing),
         EACH(keys_in_no_order_write_few_pages),
         EACH(a_transaction_merges_only_so_much),
+        EACH(a_large_set_gathers_more),
         EACH(look_ups_read_only_runs_that_hold_what_they_want),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
