@@ -27,6 +27,21 @@ sample(struct tank *tank)
     return BATCHES * BATCH_READINGS * 1e9 / (double)ns;
 }
 
+/* Fill the tank up to size, and say how fast that went: in it is what comes now and then, like merging, which a sample may
+ * miss. Whether size was reached by until_ns. */
+static bool
+fill(struct tank *tank, const char *name, uint64_t size, int64_t until_ns)
+{
+    const uint64_t readings = tank->readings;
+    const int64_t ns = tank->ns;
+
+    if (!tank_fill(tank, size, until_ns))
+        return false;
+    const double rate = (double)(tank->readings - readings) * 1e9 / (double)(tank->ns - ns);
+    bench_result(name, "records/s", &rate, 1);
+    return true;
+}
+
 static double
 bytes_on_disk(const char *dir)
 {
@@ -66,7 +81,8 @@ measure(const char *operator, const char *arrival_word, enum tank_kind kind, enu
     bench_dir_make(dir);
     tank_open(&tank, dir, kind, arrival);
     for (uint64_t size = last < FIRST_READINGS ? last : FIRST_READINGS; size <= last; size *= 10) {
-        if (!tank_fill(&tank, size, until_ns)) {
+        snprintf(name, sizeof name, "growth/%s/%s/fill/%llu", operator, arrival_word, (unsigned long long)size);
+        if (!fill(&tank, name, size, until_ns)) {
             printf("growth/%s/%s: %llu readings were not reached in time, so the last size is the one before\n",
                    operator, arrival_word, (unsigned long long)size);
             break;

@@ -169,8 +169,10 @@ tank_take(struct tank *tank, unsigned count)
         take_text(tank, JOIN_STEP_TRAINER, &tank->texts[1], no_row, now_ms);
     take_text(tank, tank->kind == TANK_JOIN ? JOIN_ACCELEROMETER : GATE_STREAM, &tank->texts[0], no_row, now_ms);
     commit(tank, now_ms);
+    const int64_t ns = bench_now_ns() - start_ns;
     tank->readings += count;
-    return bench_now_ns() - start_ns;
+    tank->ns += ns;
+    return ns;
 }
 
 bool

@@ -25,6 +25,7 @@ struct tank {
     struct record_decoder *decoders[OPERATOR_INPUTS_MAX];
     uint64_t readings; /* that were taken in */
     uint64_t emitted;  /* records that came out */
+    int64_t ns;        /* that all of it took: of tank_take, summed up */
     struct buffer texts[2];
 };
 
