@@ -25,6 +25,19 @@ backlog_open(struct backlog *backlog, struct store *store, const struct backlog_
     return backlog->index != NULL ? 0 : -1;
 }
 
+_Noreturn static void
+panic_missing(uint64_t number)
+{
+    log_panic("backlog: record %llu is missing", (unsigned long long)number);
+}
+
+static void
+check_value(struct span value)
+{
+    if (value.len < HEAD_BYTES)
+        log_panic("backlog: a record of %zu bytes", value.len);
+}
+
 static int
 get_value(struct backlog *backlog, uint64_t number, struct span *value)
 {
@@ -33,9 +46,9 @@ get_value(struct backlog *backlog, uint64_t number, struct span *value)
     bytes_put_u64(key, number);
     int rc = store_get(backlog->store, backlog->records, span_at(key, sizeof key), value);
     if (rc == 0)
-        log_panic("backlog: record %llu is missing", (unsigned long long)number);
-    if (rc == 1 && value->len < HEAD_BYTES)
-        log_panic("backlog: a record of %zu bytes", value->len);
+        panic_missing(number);
+    if (rc == 1)
+        check_value(*value);
     return rc < 0 ? -1 : 0;
 }
 
@@ -82,30 +95,49 @@ read_ends(struct backlog *backlog)
 }
 
 static void
-add_to_index(struct backlog *backlog, const struct backlog_record *record)
+make_index_key(const struct backlog *backlog, const struct backlog_record *record, char *key)
 {
-    char key[KEYSET_KEY_BYTES_MAX];
-
     backlog->index_key(backlog->rules.context, record, key);
     bytes_put_u64(key + backlog->rules.key_bytes - KEYSET_AGE_BYTES, record->number);
-    keyset_add(backlog->index, key);
 }
 
-/* What no run of the index has. */
+static struct backlog_record
+decode_record(uint64_t number, struct span value)
+{
+    check_value(value);
+    struct backlog_record record = {
+        .number = number,
+        .settled = value.at[0] != 0,
+        .arrived_ms = (int64_t)bytes_get_u64(value.at + 9),
+        .time_ms = (int64_t)bytes_get_u64(value.at + 17),
+        .body = span_at(value.at + HEAD_BYTES, value.len - HEAD_BYTES),
+    };
+    memcpy(record.person.bytes, value.at + 25, HASH_ID_BYTES);
+    return record;
+}
+
+/* What no run of the index has. There may be as much of it as a large index gathers: it is read in one go. */
 static int
 load_index(struct backlog *backlog)
 {
-    struct backlog_record record;
+    char number[KEY_BYTES], key[KEYSET_KEY_BYTES_MAX];
+    struct store_item item;
 
     if (keyset_load(backlog->index) != 0)
         return -1;
     const uint64_t newest = keyset_newest(backlog->index);
-    for (uint64_t number = newest < backlog->lowest ? backlog->lowest : newest + 1; number <= backlog->last; number++) {
-        if (backlog_get(backlog, number, &record) != 1)
-            return -1;
-        add_to_index(backlog, &record);
+    uint64_t next = newest < backlog->lowest ? backlog->lowest : newest + 1;
+    bytes_put_u64(number, next);
+    int rc = store_seek(backlog->store, backlog->records, span_at(number, sizeof number), &item);
+    for (; rc == 1 && bytes_get_u64(item.key.at) == next; next++) {
+        const struct backlog_record record = decode_record(next, item.value);
+        make_index_key(backlog, &record, key);
+        keyset_add_again(backlog->index, key);
+        rc = store_next(backlog->store, backlog->records, &item);
     }
-    return 0;
+    if (rc >= 0 && next <= backlog->last)
+        panic_missing(next);
+    return rc < 0 ? -1 : 0;
 }
 
 int
@@ -201,7 +233,7 @@ int
 backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_ms)
 {
     const bool alone = backlog->lowest > backlog->last;
-    char key[KEY_BYTES];
+    char key[KEY_BYTES], index_key[KEYSET_KEY_BYTES_MAX];
     char *room;
 
     record->number = backlog->last + 1;
@@ -221,7 +253,8 @@ backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_
     if (alone)
         backlog->first_ms = backlog->last_ms;
     backlog->last = record->number;
-    add_to_index(backlog, record);
+    make_index_key(backlog, record, index_key);
+    keyset_add(backlog->index, index_key);
     return 0;
 }
 
@@ -235,11 +268,7 @@ backlog_get(struct backlog *backlog, uint64_t number, struct backlog_record *rec
         return 0;
     if (get_value(backlog, number, &value) != 0)
         return -1;
-    record->settled = value.at[0] != 0;
-    record->arrived_ms = (int64_t)bytes_get_u64(value.at + 9);
-    record->time_ms = (int64_t)bytes_get_u64(value.at + 17);
-    memcpy(record->person.bytes, value.at + 25, HASH_ID_BYTES);
-    record->body = span_at(value.at + HEAD_BYTES, value.len - HEAD_BYTES);
+    *record = decode_record(number, value);
     return 1;
 }
 

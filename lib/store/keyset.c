@@ -63,7 +63,7 @@ struct probe {
     uint64_t first, last; /* the first bytes of the run's first and last key */
     uint64_t newest;
     uint64_t lines;
-    uint64_t *filter; /* NULL: of other tokens */
+    uint64_t *filter; /* NULL: of other tokens, or of another layout */
     uint32_t run;
 };
 
@@ -113,13 +113,14 @@ struct keyset {
     bool probes_are_old; /* runs have come or gone since */
     struct merge merges[LEVELS_MAX]; /* of the runs of each level */
 
-    /* Keys that are in no run: [0, written) are in the store, too. */
+    /* Keys that are in no run: [0, written) are in the store, too, or kept elsewhere since an earlier transaction. */
     struct buffer keys;
     struct entry *entries;
     uint32_t entry_count, entry_capacity, written;
     uint32_t *slots;
     uint32_t slot_count; /* a power of two */
-    uint64_t serial;     /* last one used */
+    uint64_t serial;     /* of the value in the store that was written last */
+    uint32_t serial_at;  /* the first key in it */
 };
 
 /* Keys of the table. */
@@ -492,6 +493,13 @@ keyset_add(struct keyset *set, const char *key)
 }
 
 void
+keyset_add_again(struct keyset *set, const char *key)
+{
+    keyset_add(set, key);
+    set->written = set->entry_count;
+}
+
+void
 keyset_take_back(struct keyset *set)
 {
     if (set->entry_count == set->written)
@@ -638,24 +646,30 @@ write_memory(struct keyset *set)
     return 0;
 }
 
-/* What is new in memory goes to the store as it is. */
+/* What is new in memory goes to the store as it is: into the value that was written last while there is room. Values of
+ * their own for the few keys of a small transaction would be many to remove when they become a run. */
 static int
 write_new(struct keyset *set)
 {
     const size_t len = set->rules.key_bytes;
-    const size_t part = BLOCK_BYTES / len * len;
+    const uint32_t most = (uint32_t)(BLOCK_BYTES / len);
     char key[9] = "r";
 
     if (set->rules.kept_elsewhere)
         return 0;
-    for (size_t at = set->written * len; at < set->keys.len; at += part) {
-        const size_t left = set->keys.len - at;
-        bytes_put_u64(key + 1, ++set->serial);
-        if (store_put(set->store, set->table, span_at(key, sizeof key),
-                      span_at(set->keys.data + at, left < part ? left : part)) != 0)
-            return -1;
+    if (set->written == 0 || set->written - set->serial_at >= most) {
+        set->serial++;
+        set->serial_at = set->written;
     }
-    return 0;
+    for (;; set->serial++, set->serial_at += most) {
+        const uint32_t left = set->entry_count - set->serial_at;
+        bytes_put_u64(key + 1, set->serial);
+        if (store_put(set->store, set->table, span_at(key, sizeof key),
+                      span_at(set->keys.data + set->serial_at * len, (left < most ? left : most) * len)) != 0)
+            return -1;
+        if (left <= most)
+            return 0;
+    }
 }
 
 /* Merging. */
@@ -1173,6 +1187,7 @@ load_memory(struct keyset *set)
     set->serial = 0;
     for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
         set->serial = bytes_get_u64(item.key.at + 1);
+        set->serial_at = set->entry_count;
         for (size_t at = 0; at + len <= item.value.len; at += len)
             keyset_add(set, item.value.at + at);
     }

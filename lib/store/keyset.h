@@ -16,9 +16,9 @@
  * Table layout:
  *   'r', serial u64 BE             → keys not in a run yet, one behind the other
  *   'b', run u32 BE, last key      → a block of a run: keys in order
- *   'f', run u32 BE, part u32 BE   → a part of the run's filter
- *   'h', run u32 BE                → state u8, level u8, token rule u64 BE, keys u64 BE, newest age u64 BE, filter lines
- *                                    u64 BE, first key, last key
+ *   'f', run u32 BE, part u32 BE   → a part of the run's filter, as it is in memory
+ *   'h', run u32 BE                → state u8, level u8, token rule and filter layout u64 BE, keys u64 BE, newest age u64 BE,
+ *                                    filter lines u64 BE, first key, last key
  */
 #ifndef STORE_KEYSET_H
 #define STORE_KEYSET_H
@@ -58,11 +58,15 @@ struct keyset *keyset_open(struct store *store, const char *name, const struct k
 int keyset_load(struct keyset *set);
 
 /* The greatest age in any run; 0 if there is none. For keys that are kept elsewhere and come with growing ages: after
- * keyset_load those above it are to be added. */
+ * keyset_load those above it are to be added again. */
 uint64_t keyset_newest(const struct keyset *set);
 
 /* Add key, which must not be in the set. keyset_flush must follow before the commit. */
 void keyset_add(struct keyset *set, const char *key);
+
+/* Add key, which was there before keyset_load: it calls for no merging, since it did so when it came. Before any other is
+ * added. */
+void keyset_add_again(struct keyset *set, const char *key);
 
 /* Forget the key that was added last after all; not flushed yet. */
 void keyset_take_back(struct keyset *set);

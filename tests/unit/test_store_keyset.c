@@ -1076,6 +1076,47 @@ a_transaction_merges_only_so_much(void **state)
     assert_true(most < 2000000);
 }
 
+static void
+what_is_added_again_calls_for_no_merging(void **state)
+{
+    (void)state;
+    char key[KEYSET_KEY_BYTES_MAX];
+    start(24, 16);
+    next_age = 0;
+    while (runs('g', 0) == 0)
+        add_shuffled(1000, 1000);
+    reopen();
+    for (unsigned i = 0; i < 5000; i++) {
+        make_key(key, roll(1000000), ++next_age);
+        keyset_add_again(set, key);
+        buffer_add(&fresh, key, key_bytes);
+    }
+    assert_true(written_by(add_shuffled, 1, 1) < 100000);
+    struct keyset_query query = everything();
+    assert_true(assert_found(&query) > 5000);
+}
+
+static void
+small_transactions_share_what_they_write(void **state)
+{
+    (void)state;
+    struct store_item item;
+    size_t values = 0, keys = 0;
+    start(24, 16);
+    next_age = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        add_shuffled(1 + roll(19), 20);
+        if (i % 10 == 9)
+            reopen();
+    }
+    for (int rc = store_seek(store, table, span_of("r"), &item); rc == 1; rc = store_next(store, table, &item), values++)
+        keys += item.value.len / key_bytes;
+    assert_int_equal(keys, count_of(&committed));
+    assert_true(values <= keys / 80 + 1);
+    struct keyset_query query = everything();
+    assert_found(&query);
+}
+
 /* Keys that are gathered by a set of so many thousand keys before they become a run. */
 static size_t
 most_gathered(unsigned thousands)
@@ -1195,6 +1236,8 @@ main(void)
         EACH(a_merge_that_was_cut_off_leaves_nothing),
         EACH(keys_in_no_order_write_few_pages),
         EACH(a_transaction_merges_only_so_much),
+        EACH(what_is_added_again_calls_for_no_merging),
+        EACH(small_transactions_share_what_they_write),
         EACH(a_large_set_gathers_more),
         EACH(look_ups_read_only_runs_that_hold_what_they_want),
     };
