@@ -16,13 +16,15 @@ probes=50 # pairs a second beside the load, whose latency is measured
 taken=0 # of the step trainer's
 available=$((customers * readings / 2))
 
-# cut STEPS: files with the next so many step trainer readings, and with twice as many of the phones.
+# cut STEPS: files with the next so many step trainer readings, and with twice as many of the phones. On the disk at once, as
+# the data are: a gigabyte that the kernel writes half a minute later is what every commit would wait for.
 cut() {
     steps=$(($1 < available - taken ? $1 : available - taken))
     [ "$steps" -gt 0 ] || give_up "there are no records left"
     tail -n +$((taken + 1)) "$work/data/step_trainer.ndjson" | head -n "$steps" >"$work/steps.ndjson"
     tail -n +$((taken * 2 + 1)) "$work/data/accelerometer.ndjson" | head -n $((steps * 2)) >"$work/accelerations.ndjson"
     taken=$((taken + steps))
+    sync "$work/steps.ndjson" "$work/accelerations.ndjson"
 }
 
 # load_both [RATE]: both files at once, at RATE records a second together; returns when all have their receipts.
@@ -86,6 +88,7 @@ level() {
 
 "$GAIT_BIN/gait" simulate --customers "$customers" --readings "$readings" --out "$work/data" >/dev/null 2>&1 ||
     give_up "gait simulate"
+sync "$work/data"/*
 read -r email serial_number < <(first_person)
 : >"$work/gait.conf"
 start
