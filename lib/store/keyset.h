@@ -17,8 +17,8 @@
  *   'r', serial u64 BE             → keys not in a run yet, one behind the other
  *   'b', run u32 BE, last key      → a block of a run: keys in order
  *   'f', run u32 BE, part u32 BE   → a part of the run's filter, as it is in memory
- *   'h', run u32 BE                → state u8, level u8, token rule and filter layout u64 BE, keys u64 BE, newest age u64 BE,
- *                                    filter lines u64 BE, first key, last key
+ *   'h', run u32 BE                → state u8, level u8, token rule and filter layout u64 BE, keys u64 BE, newest age
+ *                                    u64 BE, filter lines u64 BE, first key, last key
  */
 #ifndef STORE_KEYSET_H
 #define STORE_KEYSET_H

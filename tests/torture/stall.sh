@@ -50,8 +50,9 @@ stall() {
     done | configure
     start
     load_tables customer
-    load_on accelerometer 1000000 256
-    load_on step_trainer 1000000 256
+    # Not as fast as can be: most must be left to come when somebody stops, or no outbox gets full.
+    load_on accelerometer 20000 256
+    load_on step_trainer 10000 256
     wait_until 30 "the first readings" some_taken
 
     watch_memory &
