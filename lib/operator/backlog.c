@@ -101,10 +101,10 @@ make_index_key(const struct backlog *backlog, const struct backlog_record *recor
     bytes_put_u64(key + backlog->rules.key_bytes - KEYSET_AGE_BYTES, record->number);
 }
 
+/* value has been checked. */
 static struct backlog_record
 decode_record(uint64_t number, struct span value)
 {
-    check_value(value);
     struct backlog_record record = {
         .number = number,
         .settled = value.at[0] != 0,
@@ -130,6 +130,7 @@ load_index(struct backlog *backlog)
     bytes_put_u64(number, next);
     int rc = store_seek(backlog->store, backlog->records, span_at(number, sizeof number), &item);
     for (; rc == 1 && bytes_get_u64(item.key.at) == next; next++) {
+        check_value(item.value);
         const struct backlog_record record = decode_record(next, item.value);
         make_index_key(backlog, &record, key);
         keyset_add_again(backlog->index, key);
