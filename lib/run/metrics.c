@@ -98,6 +98,7 @@ why_stopped(const struct process *process)
     static const char *const words[] = {
         [WHY_NOT_STOPPED] = "",
         [WHY_DISK_FULL] = "disk full",
+        [WHY_NO_ADDRESS_SPACE] = "state file full, and no address space for a larger `map` (ulimit -v?)",
         [WHY_STORE_BROKEN] = "state damaged or unreadable, see the log",
         [WHY_INBOX_FULL] = "inbox full, or no disk for it",
         [WHY_OUTBOX_FULL] = "outbox full: a registered consumer is behind or away",

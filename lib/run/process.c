@@ -533,6 +533,19 @@ trim_waits(const struct process *process, int64_t steady_ms)
     return output + rejected >= TRIM_MESSAGES || (output + rejected > 0 && steady_ms >= process->trim_ms);
 }
 
+static enum why_stopped
+why_of_fault(enum store_fault fault)
+{
+    switch (fault) {
+    case STORE_FULL:
+        return WHY_DISK_FULL;
+    case STORE_NO_ADDRESS_SPACE:
+        return WHY_NO_ADDRESS_SPACE;
+    default:
+        return WHY_STORE_BROKEN;
+    }
+}
+
 /* Work what waits. 1 worked, 0 nothing was there, −1 stalled. */
 static int
 work(struct process *process, int64_t wall_ms, int64_t steady_ms)
@@ -548,7 +561,7 @@ work(struct process *process, int64_t wall_ms, int64_t steady_ms)
         return 0;
     int rc = batch_work(process, wall_ms, intake);
     if (rc < 0) {
-        process->why = process->fault == STORE_FULL ? WHY_DISK_FULL : WHY_STORE_BROKEN;
+        process->why = why_of_fault(process->fault);
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
     }

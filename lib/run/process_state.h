@@ -121,7 +121,15 @@ struct newcomers {
 };
 
 /* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
-enum why_stopped { WHY_NOT_STOPPED, WHY_DISK_FULL, WHY_STORE_BROKEN, WHY_INBOX_FULL, WHY_OUTBOX_FULL, WHY_BROKER_AWAY };
+enum why_stopped {
+    WHY_NOT_STOPPED,
+    WHY_DISK_FULL,
+    WHY_NO_ADDRESS_SPACE,
+    WHY_STORE_BROKEN,
+    WHY_INBOX_FULL,
+    WHY_OUTBOX_FULL,
+    WHY_BROKER_AWAY
+};
 
 struct process {
     struct process_options options;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -31,6 +32,9 @@ struct store {
     struct table tables[STORE_TABLES_MAX];
     int table_count;
 };
+
+/* Least map that is tried: the least that `map` may be set to. */
+#define MAP_BYTES_MIN (UINT64_C(16) << 20)
 
 /* Less than this is as good as nothing: a commit writes some pages at least. */
 #define ROOM_BYTES_MIN (1u << 20)
@@ -61,6 +65,9 @@ failed(struct store *store, const char *what, int rc)
         break;
     case EIO: /* LMDB's word for a short write, too */
         store->fault = disk_is_full(store) ? STORE_FULL : STORE_BROKEN;
+        break;
+    case ENOMEM:
+        store->fault = STORE_NO_ADDRESS_SPACE;
         break;
     case MDB_PANIC:
         store->env_is_dead = true;
@@ -129,11 +136,29 @@ try_env(struct store *store)
     return rc;
 }
 
+/* Where a process may have little address space (ulimit -v, a small machine) less of it is asked for: the map grows when it
+ * is full. */
+static int
+try_smaller_maps(struct store *store)
+{
+    const uint64_t wanted_bytes = store->map_bytes;
+    int rc = try_env(store);
+
+    while (rc == ENOMEM && store->map_bytes / 2 >= MAP_BYTES_MIN) {
+        store->map_bytes /= 2;
+        rc = try_env(store);
+    }
+    if (rc == 0 && store->map_bytes != wanted_bytes)
+        log_warning("store: no address space for a map of %llu MiB (ulimit -v?): going on with %llu MiB; `map` says how much",
+                    (unsigned long long)wanted_bytes >> 20, (unsigned long long)store->map_bytes >> 20);
+    return rc;
+}
+
 static int
 open_env(struct store *store)
 {
-    const int rc = try_env(store);
-    return rc == MDB_INVALID && remove_unborn(store->dir) ? try_env(store) : rc;
+    const int rc = try_smaller_maps(store);
+    return rc == MDB_INVALID && remove_unborn(store->dir) ? try_smaller_maps(store) : rc;
 }
 
 static void
@@ -159,7 +184,8 @@ store_open(const char *dir, uint64_t map_bytes)
     if (file_make_dirs(dir) != 0) {
         log_error("store: can't make folder %s: %s", dir, strerror(errno));
     } else if ((rc = open_env(store)) != 0) {
-        log_error("store: can't open %s: %s", dir, mdb_strerror(rc));
+        log_error("store: can't open %s: %s%s", dir, mdb_strerror(rc),
+                  rc == ENOMEM ? ": too little address space even for a small `map` (ulimit -v?)" : "");
     } else {
         return store;
     }
@@ -253,23 +279,36 @@ forget_cursors(struct store *store)
     }
 }
 
-/* Only without a transaction: LMDB forbids it otherwise. */
-static void
+/* Whether there is address space for so much more. */
+static bool
+address_space_has(size_t bytes)
+{
+    void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return map != MAP_FAILED && munmap(map, bytes) == 0;
+}
+
+/* Only without a transaction: LMDB forbids it otherwise. It gives up the old map before it has the new one, and crashes when
+ * it is used without any, so what can't succeed is not begun. 0; −1: the map is as small as before. */
+static int
 grow_map(struct store *store)
 {
     MDB_envinfo info;
     int rc;
 
     if (!store->map_too_small)
-        return;
-    store->map_too_small = false;
-    if ((rc = mdb_env_info(store->env, &info)) != 0 ||
-        (rc = mdb_env_set_mapsize(store->env, info.me_mapsize * 2)) != 0) {
-        failed(store, "can't grow the map", rc);
-        return;
+        return 0;
+    if ((rc = mdb_env_info(store->env, &info)) != 0)
+        return failed(store, "can't grow the map", rc);
+    if (!address_space_has(info.me_mapsize))
+        return failed(store, "can't grow the map", ENOMEM);
+    if ((rc = mdb_env_set_mapsize(store->env, info.me_mapsize * 2)) != 0) {
+        store->env_is_dead = true;
+        return failed(store, "can't grow the map", rc);
     }
+    store->map_too_small = false;
     store->map_bytes = info.me_mapsize * 2;
     log_info("store: map grown to %zu MiB", info.me_mapsize * 2 >> 20);
+    return 0;
 }
 
 int
@@ -278,9 +317,8 @@ store_begin(struct store *store)
     if (store->txn != NULL)
         log_panic("store: begin inside a transaction");
     store->fault = STORE_FINE;
-    if (revive(store) != 0)
+    if (revive(store) != 0 || grow_map(store) != 0)
         return -1;
-    grow_map(store);
     int rc = mdb_txn_begin(store->env, NULL, 0, &store->txn);
     if (rc != 0) {
         store->txn = NULL;
@@ -326,7 +364,6 @@ store_snapshot(struct store *store)
         log_panic("store: snapshot inside a transaction");
     if (store->env_is_dead) /* to be opened again by the next transaction, after which all that is in memory is read again */
         return -1;
-    grow_map(store);
     if (store->snapshot == NULL)
         rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->snapshot);
     else

@@ -34,11 +34,12 @@ struct store_item {
 enum store_fault {
     STORE_FINE,  /* nothing went wrong */
     STORE_FULL,  /* no room on the disk: abort, wait, try again */
+    STORE_NO_ADDRESS_SPACE, /* the map is full, and the process may not have a larger one: the same */
     STORE_BROKEN /* input/output error or corrupt file: only an operator can help */
 };
 
-/* Open the store in folder dir, made if need be (0700, files 0600), with a map of map_bytes (sparse, address space only).
- * NULL with a line in the log. Free with store_close. */
+/* Open the store in folder dir, made if need be (0700, files 0600), with a map of map_bytes (sparse, address space only), or
+ * a smaller one with a warning where the process may not have that much. NULL with a line in the log. Free with store_close. */
 struct store *store_open(const char *dir, uint64_t map_bytes);
 
 /* Open the named table, made if need be; only between transactions. Returns its number for the

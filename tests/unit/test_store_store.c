@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -496,6 +497,64 @@ a_full_map_grows_and_the_next_try_has_room(void **state)
     store_snapshot_end(store);
 }
 
+/* The field's 41: a host with a limit of address space. More than any host has is limited in the same way. */
+static void
+bug_280_a_map_larger_than_the_address_space_is_opened_smaller(void **state)
+{
+    (void)state;
+    reopen(UINT64_C(1) << 50);
+    int table = table_called("t");
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(store_put(store, table, span_of("k"), span_of("v")), 0);
+    assert_int_equal(store_commit(store), 0);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool limits_hold = false; /* a sanitizer has more address space than a limit could leave it */
+#else
+static const bool limits_hold = true;
+#endif
+
+static void
+limit_address_space(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* LMDB gives up the old map before it has the new one: it crashed with the next call. */
+static void
+bug_281_a_map_that_can_not_grow_stays_and_says_so(void **state)
+{
+    (void)state;
+    if (!limits_hold)
+        skip();
+    reopen(TINY_MAP_BYTES);
+    int table = table_called("t");
+    struct span got;
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(store_put(store, table, span_of("k"), span_of("v")), 0);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_begin(store), 0);
+    unsigned filled = fill(table);
+    assert_int_equal(store_commit(store), -1);
+    limit_address_space(0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(store_begin(store), -1);
+        assert_int_equal(store_fault(store), STORE_NO_ADDRESS_SPACE);
+        assert_int_equal(store_snapshot(store), 0);
+        assert_int_equal(store_get(store, table, span_of("k"), &got), 1);
+        store_snapshot_end(store);
+    }
+    limit_address_space(RLIM_INFINITY);
+    assert_int_equal(store_begin(store), 0);
+    assert_true(fill(table) > filled);
+    store_abort(store);
+}
+
 static void
 a_map_that_fills_at_the_commit_grows_too(void **state)
 {
@@ -655,6 +714,8 @@ main(void)
         EACH(walking_and_deleting_agrees_with_an_array),
         EACH(a_full_map_grows_and_the_next_try_has_room),
         EACH(a_map_that_fills_at_the_commit_grows_too),
+        EACH(bug_280_a_map_larger_than_the_address_space_is_opened_smaller),
+        EACH(bug_281_a_map_that_can_not_grow_stays_and_says_so),
         EACH(a_full_store_stays_full_whatever_is_asked_of_it_then),
         EACH(pages_of_deleted_entries_are_used_again),
         EACH(bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is),
