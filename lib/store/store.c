@@ -149,7 +149,7 @@ try_smaller_maps(struct store *store)
         rc = try_env(store);
     }
     if (rc == 0 && store->map_bytes != wanted_bytes)
-        log_warning("store: no address space for a map of %llu MiB (ulimit -v?): going on with %llu MiB; `map` says how much",
+        log_warning("store: no address space for a `map` of %llu MiB (ulimit -v?): going on with %llu MiB",
                     (unsigned long long)wanted_bytes >> 20, (unsigned long long)store->map_bytes >> 20);
     return rc;
 }

@@ -3,6 +3,7 @@
 # A test sources this, calls start once or more, then check for everything it wants to be true, then finish. Everything
 # lives below $work, which goes away at the end; with GAIT_KEEP=1 in the environment a failed test's folder stays.
 set -uo pipefail
+export LC_ALL=C.UTF-8 # the same everywhere; also where there is no locale
 
 : "${GAIT_BIN:?is not set: the folder that holds the programs}"
 lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
