@@ -39,7 +39,8 @@ enum store_fault {
 };
 
 /* Open the store in folder dir, made if need be (0700, files 0600), with a map of map_bytes (sparse, address space only), or
- * a smaller one with a warning where the process may not have that much. NULL with a line in the log. Free with store_close. */
+ * a smaller one, with a warning, where the process may not have that much. NULL with a line in the log. Free with
+ * store_close. */
 struct store *store_open(const char *dir, uint64_t map_bytes);
 
 /* Open the named table, made if need be; only between transactions. Returns its number for the
