@@ -132,22 +132,22 @@ take_payload(struct process *process, unsigned input, struct span row, struct sp
     struct record_cursor cursor = record_cursor(payload);
     struct record record;
     struct receipt counts = {0};
-    enum reason reason;
+    struct fault fault;
 
     for (;;) {
         enum verdict verdict = VERDICT_INVALID;
         size_t from = cursor.at;
         int rc = record_next(process->decoders[input], &cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
-                             process->now_ms, &record, &reason);
+                             process->now_ms, &record, &fault);
         if (rc == 0)
             break;
-        if (reason == REASON_NONE) {
+        if (fault.reason == REASON_NONE) {
             const struct arrival arrival = {input, &record, row, process->now_ms, &process->calls};
             verdict = process->stream->operator->take(process->operator_state, &arrival);
             if (verdict == VERDICT_ERROR || process->output_failed)
                 return -1;
         } else {
-            reject(process, input, reason, span_at(payload.at + from, cursor.at - from), true);
+            reject(process, input, fault.reason, span_at(payload.at + from, cursor.at - from), true);
         }
         ledger_count(&process->ledger, input, verdict);
         counts.taken++;
