@@ -470,6 +470,8 @@ flush(struct process *process, const struct progress *progress)
         return -1;
     if (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms) != 0)
         return -1;
+    if (recent_flush(&process->recent) != 0)
+        return -1;
     if (progress->inbox_position != process->inbox_position &&
         put_number(process, inbox_key, progress->inbox_position) != 0)
         return -1;
@@ -478,8 +480,6 @@ flush(struct process *process, const struct progress *progress)
             return -1;
     }
     if (outbox_flush(&process->output) != 0 || outbox_flush(&process->rejected) != 0)
-        return -1;
-    if (recent_flush(&process->recent) != 0)
         return -1;
     return ledger_flush(&process->ledger);
 }

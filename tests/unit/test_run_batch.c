@@ -205,9 +205,9 @@ what_the_last_receipts_needed_is_free_for_the_next(void **state)
     assert_in_range(bytes, 1, 100);
 }
 
-/* Of a transaction that failed nobody gets a receipt; of the one that does the same again, everybody. */
+/* While nothing is taken in, what is acknowledged waits in the inbox, and its publisher for the receipt. */
 static void
-a_receipt_comes_when_what_it_says_is_committed(void **state)
+a_receipt_comes_when_its_payload_is_worked(void **state)
 {
     (void)state;
     static const struct setting small[] = {{"accelerometer-trusted", "outbox_bytes", "1MiB"}, {0}};
@@ -339,7 +339,7 @@ main(void)
         TEST(a_receipt_counts_what_became_of_each_record),
         TEST(bug_274_a_receipt_says_which_records_are_invalid_and_why),
         TEST(what_the_last_receipts_needed_is_free_for_the_next),
-        TEST(a_receipt_comes_when_what_it_says_is_committed),
+        TEST(a_receipt_comes_when_its_payload_is_worked),
         TEST(bug_275_the_newest_refusals_can_be_asked_for_afterwards),
         TEST(a_large_payload_is_refused_whole),
         TEST(what_comes_over_a_link_is_taken_once_and_opens_the_gate),
