@@ -17,6 +17,8 @@
 
 #define ANSWER_WAIT_MS 1000 /* as gait status */
 #define LINE_COLUMNS 80
+#define FIELD_COLUMN 24    /* behind indentation and time */
+#define FIELD_WIDTH_MAX 25 /* the longest there is */
 #define TIME_SIZE sizeof "2026-11-27 20:02:49"
 
 static const char help[] =
@@ -51,17 +53,33 @@ format_time(int64_t time_ms, char text[TIME_SIZE])
 
 /* Of a topic that is too long for the line its end is shown: that is where devices differ. */
 static void
-print_refusal(const struct answer_refusal *refusal)
+print_refusal(const struct answer_refusal *refusal, int field_width)
 {
     char time[TIME_SIZE];
     format_time(refusal->time_ms, time);
-    int column = printf("    %s %-25s ", time, refusal->field[0] != '\0' ? refusal->field : "-");
-    size_t room = column > 0 && column < LINE_COLUMNS - 8 ? (size_t)(LINE_COLUMNS - column) : 8;
-    size_t len = strlen(refusal->topic);
+    const size_t room = (size_t)(LINE_COLUMNS - FIELD_COLUMN - 1 - field_width);
+    const size_t len = strlen(refusal->topic);
+    printf("    %s %-*.*s ", time, field_width, field_width, refusal->field[0] != '\0' ? refusal->field : "-");
     if (len <= room)
         puts(refusal->topic);
     else
         printf("...%s\n", refusal->topic + len - (room - 3));
+}
+
+/* Columns that the fields of all refusals take. */
+static int
+widest_field(const struct peer *list, unsigned count)
+{
+    size_t width = sizeof "FIELD" - 1;
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned r = 0; r < REASON_COUNT; r++) {
+            for (unsigned j = 0; j < list[i].answer.recent_count[r]; j++) {
+                const size_t len = strlen(list[i].answer.recent[r][j].field);
+                width = len > width ? len : width;
+            }
+        }
+    }
+    return (int)(width < FIELD_WIDTH_MAX ? width : FIELD_WIDTH_MAX);
 }
 
 static bool
@@ -86,7 +104,7 @@ absence(const struct peer *peer)
 }
 
 static void
-print_peer(const struct peer *peer)
+print_peer(const struct peer *peer, int field_width)
 {
     if (peer->answered && !has_refused(peer))
         return;
@@ -96,25 +114,27 @@ print_peer(const struct peer *peer)
             continue;
         printf("  %-40s %12" PRId64 "\n", reason_word(i), peer->answer.reasons[i]);
         for (unsigned j = 0; j < peer->answer.recent_count[i]; j++)
-            print_refusal(&peer->answer.recent[i][j]);
+            print_refusal(&peer->answer.recent[i][j], field_width);
     }
 }
 
 static void
-print_table(const struct peers *peers)
+print_table(const struct peers *peers, bool all_answered)
 {
     unsigned count;
     bool any = false;
     const struct peer *list = peers_list(peers, &count);
+    const int field_width = widest_field(list, count);
     for (unsigned i = 0; i < count; i++)
         any = any || has_refused(&list[i]);
     if (any)
-        printf("%-42s %12s\n    %-19s %-25s %s\n", "PROCESS AND REASON", "COUNT", "THE NEWEST, UTC", "FIELD", "TOPIC");
+        printf("%-42s %12s\n    %-19s %-*s %s\n", "PROCESS AND REASON", "COUNT", "THE NEWEST, UTC", field_width, "FIELD",
+               "TOPIC");
     for (unsigned i = 0; i < count; i++) {
         if (list[i].answered || peers_expected(peers, &list[i]))
-            print_peer(&list[i]);
+            print_peer(&list[i], field_width);
     }
-    if (!any)
+    if (!any && all_answered)
         puts("nothing was refused");
 }
 
@@ -223,7 +243,7 @@ command_rejected(int argc, char **argv)
     if (asked >= 0 && request.json)
         print_json(peers);
     else if (asked >= 0)
-        print_table(peers);
+        print_table(peers, asked == 1);
     peers_free(peers);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         say("standard output: %s", strerror(errno));

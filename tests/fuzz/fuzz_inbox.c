@@ -167,8 +167,8 @@ check_entry(const struct plan *plan, uint64_t position, const struct inbox_entry
     size_t correlation = (uint8_t)bytes[15] * 256u + (uint8_t)bytes[16];
     bool has_levels = ((uint8_t)bytes[12] & 128) != 0;
     size_t levels = has_levels ? (uint8_t)bytes[17] : 0;
-    if (has_levels != (levels > 0) || levels > INBOX_LEVELS_BYTES_MAX || entry->input != ((uint8_t)bytes[12] & 127) || entry->response_topic.len != response ||
-        entry->correlation.len != correlation || entry->levels.len != levels ||
+    if (has_levels != (levels > 0) || levels > INBOX_LEVELS_BYTES_MAX || entry->input != ((uint8_t)bytes[12] & 127) ||
+        entry->response_topic.len != response || entry->correlation.len != correlation || entry->levels.len != levels ||
         levels + response + correlation + entry->payload.len != len - PREFIX_BYTES - HEAD_BYTES - has_levels)
         log_panic("an entry that is none");
 }

@@ -80,9 +80,10 @@ there_is_nothing_at_first(void **state)
 static void
 the_newest_come_first_and_older_ones_go(void **state)
 {
-    static const char all[] = "{\"missing_field\":[{\"topic\":\"t\",\"time\":9},{\"field\":\"f8\",\"topic\":\"t\",\"time\":8},"
-                              "{\"field\":\"f7\",\"topic\":\"t\",\"time\":7},{\"field\":\"f6\",\"topic\":\"t\",\"time\":6}],"
-                              "\"hold_full\":[{\"topic\":\"a/\\\"\\\\/\xc3\xa9\",\"time\":-1}]}";
+    static const char all[] =
+        "{\"missing_field\":[{\"topic\":\"t\",\"time\":9},{\"field\":\"f8\",\"topic\":\"t\",\"time\":8},"
+        "{\"field\":\"f7\",\"topic\":\"t\",\"time\":7},{\"field\":\"f6\",\"topic\":\"t\",\"time\":6}],"
+        "\"hold_full\":[{\"topic\":\"a/\\\"\\\\/\xc3\xa9\",\"time\":-1}]}";
     char field[8];
     (void)state;
     for (int i = 1; i <= 9; i++) {
