@@ -39,6 +39,22 @@ check_again(const struct record *record)
     record_decoder_free(decoder);
 }
 
+/* Only names out of the table are said, and only of what is refused. */
+static void
+check_fault(enum record_kind kind, enum record_source source, const struct fault *fault)
+{
+    unsigned count;
+    const struct record_field *fields = record_fields(kind, &count);
+    if (fault->field == NULL)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        if (fields[i].name == fault->field && fault->reason != REASON_NONE)
+            return;
+    }
+    if (source == RECORD_FROM_LANDING || strcmp(fault->field, "withdrawn") != 0)
+        log_panic("%s in a field that is none", reason_word(fault->reason));
+}
+
 static void
 check_payload(enum record_kind kind, enum record_source source, struct span payload)
 {
@@ -51,6 +67,7 @@ check_payload(enum record_kind kind, enum record_source source, struct span payl
         bool advanced = cursor.at > before.at || (cursor.at == before.at && cursor.place > before.place);
         if (!advanced || cursor.at > payload.len)
             log_panic("a step from %zu to %zu", before.at, cursor.at);
+        check_fault(kind, source, &fault);
         if (fault.reason == REASON_NONE && kind != RECORD_LINE)
             check_again(&record);
         before = cursor;
