@@ -17,6 +17,7 @@ const char *const answer_counter_names[ANSWER_COUNTERS] = {
 struct reading {
     struct answer *answer;
     const struct stream *stream;
+    unsigned reason; /* whose refusals are read */
 };
 
 static void
@@ -66,14 +67,46 @@ read_consumer(void *context, const char *name, const struct json *value)
     consumer->applied = json_int_at(value, "applied", 0);
 }
 
+/* The reason called name; REASON_COUNT if there is none. */
+static unsigned
+reason_called(const char *name)
+{
+    unsigned i = 0;
+    while (i < REASON_COUNT && (name == NULL || strcmp(reason_word(i), name) != 0))
+        i++;
+    return i;
+}
+
 static void
 read_reason(void *context, const char *name, const struct json *value)
 {
     struct answer *answer = ((struct reading *)context)->answer;
-    for (unsigned i = 0; i < REASON_COUNT; i++) {
-        if (name != NULL && strcmp(reason_word(i), name) == 0)
-            answer->reasons[i] = json_int(value, 0);
-    }
+    unsigned reason = reason_called(name);
+    if (reason < REASON_COUNT)
+        answer->reasons[reason] = json_int(value, 0);
+}
+
+static void
+read_refusal(void *context, const char *name, const struct json *value)
+{
+    struct reading *reading = context;
+    struct answer *answer = reading->answer;
+    (void)name;
+    if (answer->recent_count[reading->reason] == ANSWER_RECENT_MAX)
+        return;
+    struct answer_refusal *refusal = &answer->recent[reading->reason][answer->recent_count[reading->reason]++];
+    refusal->time_ms = json_int_at(value, "time", 0);
+    copy_text(refusal->field, sizeof refusal->field, json_text_at(value, "field", ""));
+    copy_text(refusal->topic, sizeof refusal->topic, json_text_at(value, "topic", ""));
+}
+
+static void
+read_recent(void *context, const char *name, const struct json *value)
+{
+    struct reading *reading = context;
+    reading->reason = reason_called(name);
+    if (reading->reason < REASON_COUNT)
+        json_each(value, "", read_refusal, reading);
 }
 
 int
@@ -84,7 +117,7 @@ answer_decode(struct span text, struct answer *answer)
     if (json == NULL)
         return -1;
     copy_text(answer->process, sizeof answer->process, json_text_at(json, "process", ""));
-    struct reading reading = {answer, catalog_find(answer->process)};
+    struct reading reading = {answer, catalog_find(answer->process), REASON_NONE};
     if (reading.stream != NULL) {
         copy_text(answer->state, sizeof answer->state, json_text_at(json, "state", ""));
         copy_text(answer->why, sizeof answer->why, json_text_at(json, "why", ""));
@@ -96,6 +129,7 @@ answer_decode(struct span text, struct answer *answer)
         json_each(json, "inputs", read_input, &reading);
         json_each(json, "output.consumers", read_consumer, &reading);
         json_each(json, "reasons", read_reason, &reading);
+        json_each(json, "recent", read_recent, &reading);
     }
     json_free(json);
     return reading.stream != NULL ? 0 : -1;

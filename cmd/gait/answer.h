@@ -32,6 +32,16 @@ struct answer_consumer {
     int64_t applied;
 };
 
+#define ANSWER_RECENT_MAX 4       /* a process keeps as many of each reason */
+#define ANSWER_TOPIC_SIZE 256
+
+/* One of the newest records that were refused for a reason. */
+struct answer_refusal {
+    int64_t time_ms;
+    char field[ANSWER_NAME_SIZE]; /* empty: none is at fault */
+    char topic[ANSWER_TOPIC_SIZE]; /* below the prefix */
+};
+
 struct answer {
     char process[ANSWER_NAME_SIZE];
     char state[16];
@@ -43,6 +53,8 @@ struct answer {
     struct answer_consumer consumers[ANSWER_CONSUMERS_MAX];
     unsigned consumer_count;
     int64_t reasons[REASON_COUNT];
+    struct answer_refusal recent[REASON_COUNT][ANSWER_RECENT_MAX]; /* newest first */
+    unsigned recent_count[REASON_COUNT];
     int64_t inbox_bytes;
     int64_t due;
 };

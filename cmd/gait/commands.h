@@ -15,6 +15,7 @@ int command_check(int argc, char **argv);
 int command_load(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_rejected(int argc, char **argv);
 int command_tail(int argc, char **argv);
 
 /* The configuration in the file at path, or all defaults for NULL. NULL when something is wrong in it: every fault is

@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"load", command_load, "publish files of records, until every record has its receipt"},
     {"simulate", command_simulate, "make records of people who do not exist"},
     {"status", command_status, "show what every process has taken in and what became of it"},
+    {"rejected", command_rejected, "show what was refused, and the newest of it"},
     {"tail", command_tail, "follow a table or stream"},
 };
 

@@ -363,7 +363,8 @@ scan_member(struct scan *scan, struct json_object *object)
     enum reason reason = scan_string(scan, &member->name, &member->name_escaped);
     if (reason != REASON_NONE)
         return reason;
-    if (has_name(object, member))
+    object->in_member = has_name(object, member);
+    if (object->in_member)
         return REASON_BAD_JSON;
     skip_blanks(scan);
     if (peek(scan) != ':')
@@ -373,6 +374,8 @@ scan_member(struct scan *scan, struct json_object *object)
     reason = scan_value(scan, member);
     if (reason == REASON_NONE)
         object->count++;
+    else
+        object->in_member = true;
     return reason;
 }
 
@@ -381,6 +384,7 @@ static enum reason
 scan_object(struct scan *scan, struct json_object *object)
 {
     object->count = 0;
+    object->in_member = false;
     if (++scan->depth > scan->limits->depth_max)
         return REASON_BAD_JSON;
     scan->at++;
@@ -482,6 +486,7 @@ json_scan(struct span text, const struct json_limits *limits, struct json_object
 {
     object->count = 0;
     object->length = 0;
+    object->in_member = false;
     if (text.len == 0 || text.at[0] != '{')
         return REASON_BAD_JSON;
     struct scan scan = {.at = text.at, .end = text.at + text.len, .limits = limits};

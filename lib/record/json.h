@@ -46,6 +46,7 @@ struct json_object {
     struct json_member members[JSON_MEMBERS_MAX]; /* more members than that are REASON_TOO_LARGE */
     unsigned count;
     size_t length; /* bytes of text that the object took, from its '{' to its '}' */
+    bool in_member; /* a fault is in members[count], of which name and name_escaped are set */
 };
 
 /* Scan one object at the start of text ('{' first; what follows its '}' is not looked at). REASON_NONE, or why not:

@@ -18,6 +18,12 @@ enum reason {
     REASON_COUNT
 };
 
+/* What is wrong with one record, and where. */
+struct fault {
+    enum reason reason;
+    const char *field; /* one of those in record.c's tables (static), or NULL: in none, or one that has no name there */
+};
+
 /* The word for reason; "none" for REASON_NONE. */
 const char *reason_word(enum reason reason);
 

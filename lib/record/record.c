@@ -279,24 +279,24 @@ decode_withdrawn(struct record_decoder *decoder, const struct json_member *membe
 }
 
 /* Decode all fields of the object at hand. */
-static enum reason
+static struct fault
 decode_fields(struct record_decoder *decoder, struct record *record)
 {
     const char *identity = decoder->identity.data;
     for (unsigned i = 0; i < decoder->field_count; i++) {
         enum reason reason = decode_field(decoder, i, record);
         if (reason != REASON_NONE)
-            return reason;
+            return (struct fault){reason, decoder->fields[i].name};
     }
     if (decoder->identity.data != identity)
         log_panic("a record's identity outgrows its room");
     record->body = buffer_span(&decoder->body);
     record->identity = buffer_span(&decoder->identity);
-    return REASON_NONE;
+    return (struct fault){REASON_NONE, NULL};
 }
 
 /* Decode the object that has been scanned. */
-static enum reason
+static struct fault
 decode_object(struct record_decoder *decoder, enum record_source source, int64_t now_ms, struct record *record)
 {
     const struct json_object *object = &decoder->object;
@@ -306,9 +306,27 @@ decode_object(struct record_decoder *decoder, enum record_source source, int64_t
     decoder->latest_ms = landing ? now_ms + decoder->limits.ahead_ms : INT64_MAX;
     reserve(decoder);
     if (!landing && decoder->kind == RECORD_CUSTOMER && object->count == 1 &&
-        json_name_is(&object->members[0], span_of(WITHDRAWN)))
-        return decode_withdrawn(decoder, &object->members[0], record);
+        json_name_is(&object->members[0], span_of(WITHDRAWN))) {
+        enum reason reason = decode_withdrawn(decoder, &object->members[0], record);
+        return (struct fault){reason, reason != REASON_NONE ? WITHDRAWN : NULL};
+    }
     return decode_fields(decoder, record);
+}
+
+/* The fault that the scan ended at. Strangers choose what a member is called, so only names that we know are said. */
+static struct fault
+scan_fault(const struct record_decoder *decoder, enum reason reason)
+{
+    const struct json_object *object = &decoder->object;
+    struct fault fault = {reason, NULL};
+    for (unsigned i = 0; object->in_member && fault.field == NULL && i < decoder->field_count; i++) {
+        const struct record_field *field = &decoder->fields[i];
+        const struct json_member *member = &object->members[object->count];
+        if (json_name_is(member, decoder->names[i]) ||
+            (field->alias != NULL && json_name_is(member, span_of(field->alias))))
+            fault.field = field->name;
+    }
+    return fault;
 }
 
 void
@@ -447,7 +465,7 @@ skip_element(struct span text, size_t at)
 }
 
 /* Decode the record that begins at cursor, and move behind it. */
-static enum reason
+static struct fault
 take_object(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
             struct record *record)
 {
@@ -455,7 +473,7 @@ take_object(struct record_decoder *decoder, struct record_cursor *cursor, enum r
     enum reason reason = json_scan(rest, &decoder->limits.json, &decoder->object);
     if (reason != REASON_NONE) {
         cursor->at = resync(cursor->payload, cursor->at, cursor->at + decoder->object.length);
-        return reason;
+        return scan_fault(decoder, reason);
     }
     cursor->at += decoder->object.length;
     return decode_object(decoder, source, now_ms, record);
@@ -572,20 +590,20 @@ record_cursor(struct span payload)
 
 int
 record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
-            struct record *record, enum reason *reason)
+            struct record *record, struct fault *fault)
 {
     *record = (struct record){.kind = decoder->kind};
-    *reason = REASON_NONE;
+    *fault = (struct fault){REASON_NONE, NULL};
     if (cursor->place == RECORD_AT_START) {
-        *reason = begin(decoder, cursor);
-        if (*reason != REASON_NONE)
+        fault->reason = begin(decoder, cursor);
+        if (fault->reason != REASON_NONE)
             return 1;
     }
     switch (find_next(decoder->kind, cursor)) {
     case FOUND_END:
         return 0;
     case FOUND_JUNK:
-        *reason = REASON_BAD_JSON;
+        fault->reason = REASON_BAD_JSON;
         return 1;
     case FOUND_RECORD:
         break;
@@ -593,28 +611,28 @@ record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum r
     if (decoder->kind == RECORD_LINE)
         take_line(cursor, record);
     else
-        *reason = take_object(decoder, cursor, source, now_ms, record);
+        *fault = take_object(decoder, cursor, source, now_ms, record);
     return 1;
 }
 
-enum reason
+struct fault
 record_decode(struct record_decoder *decoder, struct span text, enum record_source source, int64_t now_ms,
               struct record *record)
 {
     *record = (struct record){.kind = decoder->kind};
     if (decoder->kind == RECORD_LINE) {
         record->body = text;
-        return REASON_NONE;
+        return (struct fault){REASON_NONE, NULL};
     }
     size_t start = skip_blanks(text, 0);
     if (start == text.len)
-        return REASON_BAD_JSON;
+        return (struct fault){REASON_BAD_JSON, NULL};
     struct span rest = span_at(text.at + start, text.len - start);
     enum reason reason = json_scan(rest, &decoder->limits.json, &decoder->object);
     if (reason != REASON_NONE)
-        return reason;
+        return scan_fault(decoder, reason);
     if (skip_blanks(rest, decoder->object.length) < rest.len)
-        return REASON_BAD_JSON;
+        return (struct fault){REASON_BAD_JSON, NULL};
     return decode_object(decoder, source, now_ms, record);
 }
 

@@ -65,9 +65,10 @@ void record_decoder_free(struct record_decoder *decoder);
 enum record_source { RECORD_FROM_LANDING, RECORD_FROM_LINK };
 
 /* Decode the one object that fills text but for white space; RECORD_LINE: text, whatever it is. REASON_NONE and
- * *record, or why it is refused. */
-enum reason record_decode(struct record_decoder *decoder, struct span text, enum record_source source, int64_t now_ms,
-                          struct record *record);
+ * *record, or why it is refused and which field is at fault: the first missing one, or the first of body order that is
+ * wrong; in text that is no object as a whole (bad_json, too_large) the one in which that was found. */
+struct fault record_decode(struct record_decoder *decoder, struct span text, enum record_source source, int64_t now_ms,
+                           struct record *record);
 
 /*
  * A payload is one object, an array of objects, or objects one after another (NDJSON, with or without line ends, CRLF
@@ -92,13 +93,13 @@ struct record_cursor {
 /* Start on payload. */
 struct record_cursor record_cursor(struct span payload);
 
-/* The next record. 1 and either *reason REASON_NONE and *record, or *reason says why this one is refused; 0 at the end.
+/* The next record. 1 and either fault->reason REASON_NONE and *record, or *fault as from record_decode; 0 at the end.
  * Always advances. An empty payload is one refused record (REASON_BAD_JSON), one over payload_bytes_max is one too
  * (REASON_TOO_LARGE). So is what can't be a record (REASON_BAD_JSON): each run of text between objects, each element of
  * an array that is no object or is not there, a missing ']', and everything behind an array. An array without elements
  * is no record. For RECORD_LINE: every line that is not empty, as body, without blanks before it and its line end. */
 int record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
-                struct record *record, enum reason *reason);
+                struct record *record, struct fault *fault);
 
 /* What stands in an accelerometer record's body behind the member "user" and its comma. */
 struct span record_body_behind_user(const struct record *record);

@@ -20,7 +20,8 @@ begins_with(struct span topic, const char *prefix, struct span *rest)
     return true;
 }
 
-/* Whether topic matches filter, whose only wildcards are a last level + or #. *level is what that stands for. */
+/* Whether topic matches filter, whose only wildcards are a last level + or #. *level is what that stands for: of #, which
+ * takes an empty level too, maybe nothing. */
 static bool
 matches(struct span topic, const char *filter, struct span *level)
 {
@@ -31,10 +32,10 @@ matches(struct span topic, const char *filter, struct span *level)
         return span_is(topic, filter);
     if (filter[len - 1] == '#' && span_equal(topic, span_at(filter, len - 2)))
         return true;
-    if (topic.len <= len - 1 || memcmp(topic.at, filter, len - 1) != 0)
+    if (topic.len < len - 1 || memcmp(topic.at, filter, len - 1) != 0)
         return false;
     *level = span_at(topic.at + len - 1, topic.len - (len - 1));
-    return filter[len - 1] == '#' || memchr(level->at, '/', level->len) == NULL;
+    return filter[len - 1] == '#' || (level->len > 0 && memchr(level->at, '/', level->len) == NULL);
 }
 
 /* Of topics that somebody else names. mosquitto cuts the connection of whoever publishes to one of more than 200 levels. */
@@ -66,6 +67,24 @@ may_answer(const struct process *process, struct span topic, const char *kind)
     if (!begins_with(topic, prefix, &rest) || (rest.len > 0 && rest.at[0] != '/'))
         return true;
     return begins_with(rest, kind, &rest);
+}
+
+/* Levels as they may be shown to people: to `to`, what is longer cut off, behind a whole character. */
+static struct span
+readable(struct span levels, char to[INBOX_LEVELS_BYTES_MAX])
+{
+    size_t len = levels.len;
+
+    if (len > INBOX_LEVELS_BYTES_MAX) {
+        len = INBOX_LEVELS_BYTES_MAX;
+        while (len > 0 && ((unsigned char)levels.at[len] & 0xc0) == 0x80)
+            len--;
+    }
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char byte = (unsigned char)levels.at[i];
+        to[i] = (char)(byte < ' ' || byte == 0x7f ? '?' : byte);
+    }
+    return span_at(to, len);
 }
 
 static void
@@ -162,6 +181,7 @@ static void
 message_on_landing(void *context, const struct wire_message *message)
 {
     struct process *process = context;
+    char levels[INBOX_LEVELS_BYTES_MAX];
     struct span level;
 
     if (span_is(message->topic, process->topics.ask)) {
@@ -172,7 +192,7 @@ message_on_landing(void *context, const struct wire_message *message)
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->topics.landing[i] == NULL || !matches(message->topic, process->topics.landing[i], &level))
             continue;
-        struct inbox_entry entry = {.input = i, .payload = message->payload};
+        struct inbox_entry entry = {.input = i, .levels = readable(level, levels), .payload = message->payload};
         if (entry.payload.len > process->payload_bytes_max) /* enough of it to be refused as too large */
             entry.payload.len = process->payload_bytes_max + 1;
         if (may_answer(process, message->response_topic, "/receipt/")) {

@@ -37,7 +37,11 @@ process_of(struct output *output)
 static void
 close_message(struct process *process, struct outbox *outbox, struct buffer *message)
 {
-    if (message->len > 0 && outbox_append(outbox, (struct span){0}, buffer_span(message)) != 0)
+    /* Whoever looks after a load went wrong finds the newest refusals; but what is personal must not lie at the broker. */
+    const bool kept = outbox == &process->rejected && !process->rejected_payload;
+    const struct span mark = kept ? span_of(OUTBOX_RETAINED) : (struct span){0};
+
+    if (message->len > 0 && outbox_append(outbox, mark, buffer_span(message)) != 0)
         process->output_failed = true;
     buffer_clear(message);
 }
@@ -82,21 +86,42 @@ input_topic(const struct process *process, unsigned input)
     return from->landing != NULL ? from->landing : from->from->topic;
 }
 
+/* The topic that what is refused came on, below the prefix; of a record that waited, without the levels of its sender. */
+static struct span
+refused_topic(struct process *process, unsigned input)
+{
+    struct buffer *topic = &process->refused_topic;
+
+    buffer_clear(topic);
+    buffer_add_text(topic, input_topic(process, input));
+    if (process->levels.len > 0 && process->stream->inputs[input].landing != NULL) {
+        buffer_add_byte(topic, '/');
+        buffer_add_span(topic, process->levels);
+    }
+    return buffer_span(topic);
+}
+
 /* Report a refusal. payload is what was refused: a record's members, or the text as it came in (whole). */
 static void
-reject(struct process *process, unsigned input, enum reason reason, struct span payload, bool whole)
+reject(struct process *process, unsigned input, struct fault fault, struct span payload, bool whole)
 {
+    const struct span topic = refused_topic(process, input);
     struct buffer *line = &process->scratch;
 
-    ledger_reason(&process->ledger, reason);
+    ledger_reason(&process->ledger, fault.reason);
+    recent_note(&process->recent, &fault, topic, process->now_ms);
     buffer_clear(line);
     buffer_add_text(line, "\"process\":\"");
     buffer_add_text(line, process->stream->name);
     buffer_add_text(line, "\",\"reason\":\"");
-    buffer_add_text(line, reason_word(reason));
-    buffer_add_text(line, "\",\"topic\":\"");
-    buffer_add_text(line, input_topic(process, input));
-    buffer_add_text(line, "\",\"time\":");
+    buffer_add_text(line, reason_word(fault.reason));
+    if (fault.field != NULL) {
+        buffer_add_text(line, "\",\"field\":\"");
+        buffer_add_text(line, fault.field);
+    }
+    buffer_add_text(line, "\",\"topic\":");
+    json_add_any_text(line, topic);
+    buffer_add_text(line, ",\"time\":");
     buffer_add_int(line, process->now_ms);
     if (process->rejected_payload && payload.len > 0) {
         buffer_add_text(line, whole ? ",\"payload\":" : ",\"payload\":{");
@@ -112,7 +137,7 @@ reject(struct process *process, unsigned input, enum reason reason, struct span 
 static void
 refuse(struct output *output, unsigned input, enum reason reason, struct span body)
 {
-    reject(process_of(output), input, reason, body, false);
+    reject(process_of(output), input, (struct fault){reason, NULL}, body, false);
 }
 
 static void
@@ -123,48 +148,66 @@ move(struct output *output, unsigned input, enum verdict from, enum verdict to)
 
 /* Input. */
 
-/* Work all records of one payload. 0 or −1. receipt may be NULL. */
+static uint8_t
+field_number(enum record_kind kind, const char *name)
+{
+    unsigned count;
+    const struct record_field *fields = record_fields(kind, &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (fields[i].name == name)
+            return (uint8_t)i;
+    }
+    return TALLY_NO_FIELD;
+}
+
+static void
+add_to_tally(struct tally *tally, enum record_kind kind, enum verdict verdict, const struct fault *fault)
+{
+    if (verdict == VERDICT_INVALID && tally->invalid < TALLY_FAULTS_MAX) {
+        tally->faults[tally->invalid].record = (uint32_t)tally->taken; /* fewer than the payload has bytes */
+        tally->faults[tally->invalid].reason = (uint8_t)fault->reason;
+        tally->faults[tally->invalid].field = field_number(kind, fault->field);
+    }
+    tally->taken++;
+    tally->duplicate += verdict == VERDICT_DUPLICATE;
+    tally->invalid += verdict == VERDICT_INVALID;
+}
+
+/* Work all records of one payload. 0 or −1. */
 static int
-take_payload(struct process *process, unsigned input, struct span row, struct span payload, struct receipt *receipt,
+take_payload(struct process *process, unsigned input, struct span row, struct span payload, struct tally *tally,
              unsigned *records)
 {
     const bool landing = process->stream->inputs[input].landing != NULL;
     struct record_cursor cursor = record_cursor(payload);
     struct record record;
-    struct receipt counts = {0};
-    enum reason reason;
+    struct fault fault;
 
     for (;;) {
         enum verdict verdict = VERDICT_INVALID;
         size_t from = cursor.at;
         int rc = record_next(process->decoders[input], &cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
-                             process->now_ms, &record, &reason);
+                             process->now_ms, &record, &fault);
         if (rc == 0)
             break;
-        if (reason == REASON_NONE) {
+        if (fault.reason == REASON_NONE) {
             const struct arrival arrival = {input, &record, row, process->now_ms, &process->calls};
             verdict = process->stream->operator->take(process->operator_state, &arrival);
             if (verdict == VERDICT_ERROR || process->output_failed)
                 return -1;
         } else {
-            reject(process, input, reason, span_at(payload.at + from, cursor.at - from), true);
+            reject(process, input, fault, span_at(payload.at + from, cursor.at - from), true);
         }
         ledger_count(&process->ledger, input, verdict);
-        counts.taken++;
-        counts.duplicate += verdict == VERDICT_DUPLICATE;
-        counts.invalid += verdict == VERDICT_INVALID;
+        add_to_tally(tally, process->stream->inputs[input].record, verdict, &fault);
         ++*records;
-    }
-    if (receipt != NULL) {
-        receipt->taken = counts.taken;
-        receipt->duplicate = counts.duplicate;
-        receipt->invalid = counts.invalid;
     }
     return 0;
 }
 
-static struct receipt *
-add_receipt(struct receipts *receipts, const struct inbox_entry *entry)
+static void
+add_receipt(struct receipts *receipts, const struct inbox_entry *entry, const struct tally *tally)
 {
     if (receipts->count == receipts->capacity) {
         receipts->capacity = receipts->capacity * 2 + 16;
@@ -173,6 +216,8 @@ add_receipt(struct receipts *receipts, const struct inbox_entry *entry)
             log_fatal("out of memory");
     }
     struct receipt *receipt = &receipts->list[receipts->count++];
+    receipt->input = entry->input;
+    receipt->tally = *tally;
     receipt->topic_at = receipts->bytes.len;
     receipt->topic_len = entry->response_topic.len;
     buffer_add_span(&receipts->bytes, entry->response_topic);
@@ -180,7 +225,6 @@ add_receipt(struct receipts *receipts, const struct inbox_entry *entry)
     receipt->correlation_at = receipts->bytes.len;
     receipt->correlation_len = entry->correlation.len;
     buffer_add_span(&receipts->bytes, entry->correlation);
-    return receipt;
 }
 
 /* Whether this transaction has put out so much that it had better end: one record can have many partners. */
@@ -200,14 +244,17 @@ work_inbox(struct process *process, uint64_t *position, unsigned *records)
 
     while (*records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX && !output_is_full(process) &&
            (rc = inbox_read(process->inbox, position, &entry)) == 1) {
-        struct receipt *receipt = NULL;
+        struct tally tally = {0};
         if (entry.input >= process->stream->input_count)
             log_panic("inbox: an entry for input %u", entry.input);
-        if (entry.response_topic.len > 0)
-            receipt = add_receipt(&process->receipts, &entry);
-        if (take_payload(process, entry.input, (struct span){0}, entry.payload, receipt, records) != 0)
+        process->levels = entry.levels;
+        const int taken = take_payload(process, entry.input, (struct span){0}, entry.payload, &tally, records);
+        process->levels = (struct span){0};
+        if (taken != 0)
             return -1;
-        bytes += entry.payload.len + entry.response_topic.len + entry.correlation.len;
+        if (entry.response_topic.len > 0)
+            add_receipt(&process->receipts, &entry, &tally);
+        bytes += entry.payload.len + entry.levels.len + entry.response_topic.len + entry.correlation.len;
     }
     if (rc < 0) { /* nothing behind a damaged entry can be found */
         process->why = WHY_STORE_BROKEN;
@@ -239,8 +286,9 @@ work_link(struct process *process, unsigned input, struct progress *progress)
     /* The first `count` messages and the pointers between them don't change any more; the last one's pointer may. */
     while (count > 0 && progress->records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX &&
            !output_is_full(process)) {
+        struct tally tally = {0};
         if (!message->oldest &&
-            take_payload(process, input, message->row, message->payload, NULL, &progress->records) != 0)
+            take_payload(process, input, message->row, message->payload, &tally, &progress->records) != 0)
             return -1;
         bytes += message->payload.len;
         progress->links[input] = message->position;
@@ -354,7 +402,8 @@ int
 batch_load(struct process *process)
 {
     if (load_format(process) != 0 || load_epoch(process) != 0 || load_positions(process) != 0 ||
-        ledger_load(&process->ledger) != 0 || outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+        ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
+        outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     if (process->stream->operator->load != NULL && process->stream->operator->load(process->operator_state) != 0)
         return -1;
@@ -420,6 +469,8 @@ flush(struct process *process, const struct progress *progress)
     if (process->output_failed)
         return -1;
     if (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms) != 0)
+        return -1;
+    if (recent_flush(&process->recent) != 0)
         return -1;
     if (progress->inbox_position != process->inbox_position &&
         put_number(process, inbox_key, progress->inbox_position) != 0)
@@ -545,6 +596,24 @@ batch_waits(struct process *process, int64_t wall_ms, bool intake)
     return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= wall_ms);
 }
 
+static void
+write_receipt(const struct tally *tally, enum record_kind kind, struct buffer *text)
+{
+    unsigned field_count;
+    const struct record_field *fields = record_fields(kind, &field_count);
+
+    buffer_printf(text, "{\"taken\":%" PRIu64 ",\"duplicate\":%" PRIu64 ",\"invalid\":%" PRIu64, tally->taken,
+                  tally->duplicate, tally->invalid);
+    for (unsigned i = 0; i < tally->invalid && i < TALLY_FAULTS_MAX; i++) {
+        buffer_printf(text, "%s{\"record\":%" PRIu32 ",\"reason\":\"%s\"", i == 0 ? ",\"faults\":[" : ",",
+                      tally->faults[i].record, reason_word((enum reason)tally->faults[i].reason));
+        if (tally->faults[i].field < field_count)
+            buffer_printf(text, ",\"field\":\"%s\"", fields[tally->faults[i].field].name);
+        buffer_add_byte(text, '}');
+    }
+    buffer_add_text(text, tally->invalid > 0 ? "]}" : "}");
+}
+
 void
 batch_send_receipts(struct process *process)
 {
@@ -554,8 +623,7 @@ batch_send_receipts(struct process *process)
     for (unsigned i = 0; i < receipts->count; i++) {
         const struct receipt *receipt = &receipts->list[i];
         buffer_clear(&process->scratch);
-        buffer_printf(&process->scratch, "{\"taken\":%" PRIu64 ",\"duplicate\":%" PRIu64 ",\"invalid\":%" PRIu64 "}",
-                      receipt->taken, receipt->duplicate, receipt->invalid);
+        write_receipt(&receipt->tally, process->stream->inputs[receipt->input].record, &process->scratch);
         const struct wire_message message = {
             .topic = span_at(receipts->bytes.data + receipt->topic_at, receipt->topic_len),
             .payload = buffer_span(&process->scratch),

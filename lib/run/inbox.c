@@ -18,6 +18,7 @@
 
 #define PREFIX_BYTES 12 /* length and checksum */
 #define HEAD_BYTES 5    /* input and the two lengths */
+#define HAS_LEVELS 0x80 /* in the byte of the input */
 #define NAME_SIZE 17    /* 16 hex digits and NUL */
 #define SPARE "spare"
 
@@ -72,12 +73,26 @@ checksum_of(const char *at, size_t length)
     return hash_checksum(span_at(at + PREFIX_BYTES, length)) ^ length;
 }
 
-/* Bytes of response topic and correlation in the entry at at. */
-static size_t
-fields_bytes(const char *at)
+static bool
+has_levels(const unsigned char *head)
 {
-    const unsigned char *head = (const unsigned char *)at + PREFIX_BYTES;
-    return ((size_t)head[1] << 8 | head[2]) + ((size_t)head[3] << 8 | head[4]);
+    return (head[0] & HAS_LEVELS) != 0;
+}
+
+/* Whether the length bytes at head are of an entry: its parts are as long as they may be, and fit. */
+static bool
+parts_fit(const unsigned char *head, size_t length)
+{
+    size_t bytes = HEAD_BYTES;
+
+    if (length < HEAD_BYTES + (has_levels(head) ? 1 : 0))
+        return false;
+    if (has_levels(head)) {
+        if (head[HEAD_BYTES] == 0 || head[HEAD_BYTES] > INBOX_LEVELS_BYTES_MAX)
+            return false;
+        bytes += 1 + (size_t)head[HEAD_BYTES];
+    }
+    return bytes + ((size_t)head[1] << 8 | head[2]) + ((size_t)head[3] << 8 | head[4]) <= length;
 }
 
 /* How many bytes the entry at the start of bytes takes, if it is whole and right; else 0. */
@@ -87,7 +102,8 @@ whole_entry(struct span bytes)
     if (bytes.len < PREFIX_BYTES)
         return 0;
     size_t length = bytes_get_u32(bytes.at);
-    if (length < HEAD_BYTES || length > bytes.len - PREFIX_BYTES || fields_bytes(bytes.at) > length - HEAD_BYTES)
+    if (length < HEAD_BYTES || length > bytes.len - PREFIX_BYTES ||
+        !parts_fit((const unsigned char *)bytes.at + PREFIX_BYTES, length))
         return 0;
     return checksum_of(bytes.at, length) == bytes_get_u64(bytes.at + 4) ? PREFIX_BYTES + length : 0;
 }
@@ -311,7 +327,8 @@ find_end(struct inbox *inbox, uint64_t position)
 struct inbox *
 inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max)
 {
-    const uint64_t largest = PREFIX_BYTES + HEAD_BYTES + 2 * (uint64_t)INBOX_FIELD_BYTES_MAX + payload_bytes_max;
+    const uint64_t largest =
+        PREFIX_BYTES + HEAD_BYTES + 1 + INBOX_LEVELS_BYTES_MAX + 2 * (uint64_t)INBOX_FIELD_BYTES_MAX + payload_bytes_max;
     struct inbox *inbox = calloc(1, sizeof *inbox);
 
     if (inbox == NULL)
@@ -349,18 +366,22 @@ fail:
 static void
 encode_entry(const struct inbox_entry *entry, struct buffer *bytes)
 {
-    char head[HEAD_BYTES];
-    size_t length = HEAD_BYTES + entry->response_topic.len + entry->correlation.len + entry->payload.len;
+    char head[HEAD_BYTES + 1];
+    const size_t head_bytes = entry->levels.len > 0 ? HEAD_BYTES + 1 : HEAD_BYTES;
+    const size_t length =
+        head_bytes + entry->levels.len + entry->response_topic.len + entry->correlation.len + entry->payload.len;
 
-    head[0] = (char)entry->input;
+    head[0] = (char)(entry->input | (entry->levels.len > 0 ? HAS_LEVELS : 0));
     head[1] = (char)(entry->response_topic.len >> 8);
     head[2] = (char)entry->response_topic.len;
     head[3] = (char)(entry->correlation.len >> 8);
     head[4] = (char)entry->correlation.len;
+    head[HEAD_BYTES] = (char)entry->levels.len;
     buffer_clear(bytes);
     buffer_reserve(bytes, PREFIX_BYTES + length);
     bytes->len = PREFIX_BYTES;
-    buffer_add(bytes, head, sizeof head);
+    buffer_add(bytes, head, head_bytes);
+    buffer_add_span(bytes, entry->levels);
     buffer_add_span(bytes, entry->response_topic);
     buffer_add_span(bytes, entry->correlation);
     buffer_add_span(bytes, entry->payload);
@@ -373,13 +394,16 @@ static struct inbox_entry
 decode_entry(const char *at, size_t whole)
 {
     const unsigned char *head = (const unsigned char *)at + PREFIX_BYTES;
-    const char *rest = at + PREFIX_BYTES + HEAD_BYTES;
+    const size_t levels_bytes = has_levels(head) ? head[HEAD_BYTES] : 0;
+    const char *levels = at + PREFIX_BYTES + HEAD_BYTES + (levels_bytes > 0 ? 1 : 0);
+    const char *rest = levels + levels_bytes;
     size_t response_bytes = (size_t)head[1] << 8 | head[2];
     size_t correlation_bytes = (size_t)head[3] << 8 | head[4];
-    size_t payload_bytes = whole - PREFIX_BYTES - HEAD_BYTES - response_bytes - correlation_bytes;
+    size_t payload_bytes = whole - (size_t)(rest - at) - response_bytes - correlation_bytes;
 
     return (struct inbox_entry){
-        .input = head[0],
+        .input = head[0] & ~(unsigned)HAS_LEVELS,
+        .levels = span_at(levels, levels_bytes),
         .response_topic = span_at(rest, response_bytes),
         .correlation = span_at(rest + response_bytes, correlation_bytes),
         .payload = span_at(rest + response_bytes + correlation_bytes, payload_bytes),
@@ -393,6 +417,8 @@ inbox_append(struct inbox *inbox, const struct inbox_entry *entry)
 
     if (entry->response_topic.len > INBOX_FIELD_BYTES_MAX || entry->correlation.len > INBOX_FIELD_BYTES_MAX)
         log_panic("inbox: a field of more than %d bytes", INBOX_FIELD_BYTES_MAX);
+    if (entry->levels.len > INBOX_LEVELS_BYTES_MAX || entry->input >= HAS_LEVELS)
+        log_panic("inbox: %zu bytes of levels, input %u", entry->levels.len, entry->input);
     pthread_mutex_lock(&inbox->lock);
     encode_entry(entry, &inbox->entry);
     uint64_t begin = inbox->files[inbox->file_count - 1];

@@ -10,9 +10,10 @@
  * Entry layout:
  *   length u32 BE       of what follows the checksum, never 0
  *   checksum u64 BE     hash_checksum of what follows, xor length
- *   input u8            index in the stream's inputs
+ *   input u8            index in the stream's inputs, plus 128 if there are levels
  *   response_bytes u16 BE, correlation_bytes u16 BE
- *   response topic, correlation, payload
+ *   levels_bytes u8     only if there are levels: 1 to INBOX_LEVELS_BYTES_MAX
+ *   levels, response topic, correlation, payload
  * Behind the last entry stand zeros. Reading stops at the first entry that is not whole: it was torn by a crash, and the
  * broker, which has no acknowledgement for it, sends it again.
  *
@@ -31,13 +32,15 @@
 struct inbox;
 
 struct inbox_entry {
-    unsigned input;
+    unsigned input;             /* below 128 */
+    struct span levels;         /* what the sender's topic has behind the landing topic; at most INBOX_LEVELS_BYTES_MAX */
     struct span response_topic; /* at most INBOX_FIELD_BYTES_MAX */
     struct span correlation;
     struct span payload;
 };
 
 #define INBOX_FIELD_BYTES_MAX 65535
+#define INBOX_LEVELS_BYTES_MAX 128 /* they are there to be shown to a person, with each refusal */
 
 /* Open the inbox in folder dir (made if need be) at position, the first entry that is not worked yet. Refuses new
  * messages (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with a line in the log. */

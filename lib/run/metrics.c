@@ -76,7 +76,8 @@ add_reasons(struct process *process, struct buffer *text)
         buffer_printf(text, "%s\"%s\":%" PRIu64, comma, reason_word((enum reason)r), process->ledger.reasons[r]);
         comma = ",";
     }
-    buffer_add_byte(text, '}');
+    buffer_add_text(text, "},\"recent\":");
+    recent_write(&process->recent, text);
 }
 
 static void

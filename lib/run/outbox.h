@@ -16,6 +16,9 @@
 
 #define OUTBOX_ROW_BYTES_MAX 255
 
+/* In the place of the row, in a stream: the broker is to keep this message until the next one, for who looks later. */
+#define OUTBOX_RETAINED "retained"
+
 /* Where a sequence number stands, in messages and in bytes. */
 struct outbox_mark {
     uint64_t sequence;
@@ -32,7 +35,7 @@ struct outbox {
 
 struct outbox_message {
     struct outbox_mark mark;
-    struct span row; /* tables: the row's name; else empty */
+    struct span row; /* tables: the row's name; streams: OUTBOX_RETAINED or empty */
     struct span payload;
 };
 

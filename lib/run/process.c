@@ -133,6 +133,7 @@ open_state(struct process *process)
     free(dir);
     if (process->store == NULL || (process->meta = store_table(process->store, "meta")) < 0 ||
         ledger_open(&process->ledger, process->store, "meta", process->stream->input_count) != 0 ||
+        recent_open(&process->recent, process->store, "meta") != 0 ||
         outbox_open(&process->output, process->store, "outbox") != 0 ||
         outbox_open(&process->rejected, process->store, "rejected") != 0 || open_operator(process) != 0)
         return -1;
@@ -704,7 +705,8 @@ free_memory(struct process *process)
     refill_free(process);
     newcomer_free(process);
     struct buffer *const buffers[] = {&process->output_message, &process->rejected_message, &process->receipts.bytes,
-                                      &process->scratch,        &process->metrics,          &process->metrics_sent};
+                                      &process->refused_topic,  &process->scratch,          &process->metrics,
+                                      &process->metrics_sent};
     for (unsigned i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         buffer_free(buffers[i]);
     free(process->receipts.list);

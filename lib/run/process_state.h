@@ -16,6 +16,7 @@
 #include "run/port.h"
 #include "run/process.h"
 #include "run/publisher.h"
+#include "run/recent.h"
 #include "store/store.h"
 
 /* Bounds one transaction: its memory, and how long a reading waits for the commit it is in. */
@@ -55,11 +56,26 @@ struct topics {
     char *metrics;
 };
 
+/* Invalid records of a payload that its receipt tells of one by one: enough to see what is wrong with the rest. */
+#define TALLY_FAULTS_MAX 8
+#define TALLY_NO_FIELD UINT8_MAX
+
+/* What became of the records of one payload. Plain data, so that it can be kept in a store. */
+struct tally {
+    uint64_t taken, duplicate, invalid;
+    struct {
+        uint32_t record; /* its place in the payload, from 0 */
+        uint8_t reason;
+        uint8_t field; /* in record_fields of the input's kind, or TALLY_NO_FIELD */
+    } faults[TALLY_FAULTS_MAX]; /* of the first invalid ones */
+};
+
 /* An answer to a publisher, once the batch is committed. Offsets into receipts.bytes. */
 struct receipt {
     size_t topic_at, topic_len;
     size_t correlation_at, correlation_len;
-    uint64_t taken, duplicate, invalid;
+    unsigned input;
+    struct tally tally;
 };
 
 struct receipts {
@@ -143,11 +159,12 @@ struct process {
     struct arrived arrived;
 
     struct store *store;
-    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger" */
+    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent" */
     uint64_t epoch;
     bool loaded; /* what is kept in memory agrees with the store */
     void *operator_state;
     struct ledger ledger;
+    struct recent recent;
     struct record_decoder *decoders[OPERATOR_INPUTS_MAX];
 
     struct inbox *inbox; /* NULL without a landing input */
@@ -177,6 +194,8 @@ struct process {
     uint64_t output_end; /* of both outboxes when the transaction began */
     enum store_fault fault; /* why the last one failed */
     struct receipts receipts;
+    struct span levels; /* what the payload at hand has in its topic behind the landing topic */
+    struct buffer refused_topic;
     int64_t now_ms;
     int64_t message_bytes;
     size_t payload_bytes_max;

@@ -135,6 +135,15 @@ look_up(struct publisher *publisher, uint64_t sequence, struct outbox_mark *mark
     return 0;
 }
 
+/* Whether the broker is to keep message. */
+static bool
+retained(const struct publisher *publisher, const struct outbox_message *message)
+{
+    /* Sent again for a consumer's sake, an older state of a row must not take the place of a newer one: if the connection
+     * broke between the two it would stay there, a withdrawn person's record among them. */
+    return publisher->table ? message->mark.sequence > publisher->copied : span_is(message->row, OUTBOX_RETAINED);
+}
+
 static int
 send_message(struct publisher *publisher, const struct outbox_message *message, struct wire *wire)
 {
@@ -143,9 +152,7 @@ send_message(struct publisher *publisher, const struct outbox_message *message, 
         .payload = message->payload,
         .epoch = publisher->epoch,
         .sequence = message->mark.sequence,
-        /* Sent again for a consumer's sake, an older state of a row must not take the place of a newer one: if the
-         * connection broke between the two it would stay there, a withdrawn person's record among them. */
-        .retained = publisher->table && message->mark.sequence > publisher->copied,
+        .retained = retained(publisher, message),
         .delivery = WIRE_AT_LEAST_ONCE,
     };
     uint64_t token = publisher->consumer_count == 0 ? publisher->token | message->mark.sequence : 0;

@@ -37,11 +37,11 @@ decode(struct record_decoder *decoder, const struct buffer *message)
 {
     struct record_cursor cursor = record_cursor(buffer_span(message));
     struct record record;
-    enum reason reason;
+    struct fault fault;
     unsigned good = 0;
 
-    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason) == 1)
-        good += reason == REASON_NONE;
+    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &fault) == 1)
+        good += fault.reason == REASON_NONE;
     return good;
 }
 

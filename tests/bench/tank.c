@@ -64,12 +64,12 @@ take_text(struct tank *tank, unsigned input, const struct buffer *text, struct s
 {
     struct record_cursor cursor = record_cursor(buffer_span(text));
     struct record record;
-    enum reason reason;
+    struct fault fault;
     const enum record_source source = tank->kind == TANK_GATE ? RECORD_FROM_LANDING : RECORD_FROM_LINK;
 
-    while (record_next(tank->decoders[input], &cursor, source, now_ms, &record, &reason) == 1) {
+    while (record_next(tank->decoders[input], &cursor, source, now_ms, &record, &fault) == 1) {
         const struct arrival arrival = {input, &record, row, now_ms, &tank->output};
-        if (reason != REASON_NONE || tank->operator->take(tank->state, &arrival) == VERDICT_ERROR)
+        if (fault.reason != REASON_NONE || tank->operator->take(tank->state, &arrival) == VERDICT_ERROR)
             fail("taking a record");
     }
 }

@@ -165,8 +165,11 @@ check_entry(const struct plan *plan, uint64_t position, const struct inbox_entry
         log_panic("an entry that is not whole");
     size_t response = (uint8_t)bytes[13] * 256u + (uint8_t)bytes[14];
     size_t correlation = (uint8_t)bytes[15] * 256u + (uint8_t)bytes[16];
-    if (entry->input != (uint8_t)bytes[12] || entry->response_topic.len > response || entry->correlation.len > correlation ||
-        entry->response_topic.len + entry->correlation.len + entry->payload.len != len - PREFIX_BYTES - HEAD_BYTES)
+    bool has_levels = ((uint8_t)bytes[12] & 128) != 0;
+    size_t levels = has_levels ? (uint8_t)bytes[17] : 0;
+    if (has_levels != (levels > 0) || levels > INBOX_LEVELS_BYTES_MAX || entry->input != ((uint8_t)bytes[12] & 127) ||
+        entry->response_topic.len != response || entry->correlation.len != correlation || entry->levels.len != levels ||
+        levels + response + correlation + entry->payload.len != len - PREFIX_BYTES - HEAD_BYTES - has_levels)
         log_panic("an entry that is none");
 }
 
@@ -179,13 +182,16 @@ read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, str
     struct inbox_entry entry;
     int rc;
     while ((rc = inbox_read(inbox, &position, &entry)) == 1) {
-        size_t bytes = PREFIX_BYTES + HEAD_BYTES + entry.response_topic.len + entry.correlation.len + entry.payload.len;
+        size_t bytes = PREFIX_BYTES + HEAD_BYTES + (entry.levels.len > 0) + entry.levels.len + entry.response_topic.len +
+                       entry.correlation.len + entry.payload.len;
         uint64_t from = position - bytes;
         if (from < plan->position || position > inbox_end(inbox))
             log_panic("an entry outside");
         if (from < planned_end)
             check_entry(plan, from, &entry);
         buffer_printf(found, "%" PRIu64 " %u ", from, entry.input);
+        buffer_add_span(found, entry.levels);
+        buffer_add_byte(found, ' ');
         buffer_add_span(found, entry.response_topic);
         buffer_add_byte(found, ' ');
         buffer_add_span(found, entry.correlation);
@@ -207,8 +213,11 @@ open_inbox(const struct plan *plan)
 static void
 check_inbox(struct plan *plan)
 {
-    static const struct inbox_entry more = {
-        .input = 1, .response_topic = {"topic", 5}, .correlation = {"id", 2}, .payload = {"payload", 7}};
+    static const struct inbox_entry more = {.input = 1,
+                                            .levels = {"phone-17", 8},
+                                            .response_topic = {"topic", 5},
+                                            .correlation = {"id", 2},
+                                            .payload = {"payload", 7}};
     struct buffer found = {0};
     struct buffer again = {0};
     struct inbox *inbox = open_inbox(plan);
@@ -219,7 +228,7 @@ check_inbox(struct plan *plan)
         log_panic("the end is at %" PRIu64 ", reading comes to %" PRIu64, inbox_end(inbox), end);
     if (inbox_append(inbox, &more) != 0)
         log_panic("nothing can be appended");
-    buffer_printf(&found, "%" PRIu64 " 1 topic id payload\n", end);
+    buffer_printf(&found, "%" PRIu64 " 1 phone-17 topic id payload\n", end);
     inbox_close(inbox);
     if ((inbox = open_inbox(plan)) == NULL)
         log_panic("the inbox does not open again");

@@ -27,7 +27,7 @@ check_again(const struct record *record)
     buffer_add_byte(&text, '{');
     buffer_add_span(&text, record->body);
     buffer_add_byte(&text, '}');
-    if (record_decode(decoder, buffer_span(&text), RECORD_FROM_LINK, NOW_MS, &again) != REASON_NONE)
+    if (record_decode(decoder, buffer_span(&text), RECORD_FROM_LINK, NOW_MS, &again).reason != REASON_NONE)
         log_panic("what went out does not come in");
     if (!span_equal(again.identity, record->identity) || !span_equal(again.body, record->body))
         log_panic("what went out comes in as another record");
@@ -39,6 +39,22 @@ check_again(const struct record *record)
     record_decoder_free(decoder);
 }
 
+/* Only names out of the table are said, and only of what is refused. */
+static void
+check_fault(enum record_kind kind, enum record_source source, const struct fault *fault)
+{
+    unsigned count;
+    const struct record_field *fields = record_fields(kind, &count);
+    if (fault->field == NULL)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        if (fields[i].name == fault->field && fault->reason != REASON_NONE)
+            return;
+    }
+    if (source == RECORD_FROM_LANDING || strcmp(fault->field, "withdrawn") != 0)
+        log_panic("%s in a field that is none", reason_word(fault->reason));
+}
+
 static void
 check_payload(enum record_kind kind, enum record_source source, struct span payload)
 {
@@ -46,12 +62,13 @@ check_payload(enum record_kind kind, enum record_source source, struct span payl
     struct record_cursor cursor = record_cursor(payload);
     struct record_cursor before = cursor;
     struct record record;
-    enum reason reason;
-    while (record_next(decoder, &cursor, source, NOW_MS, &record, &reason)) {
+    struct fault fault;
+    while (record_next(decoder, &cursor, source, NOW_MS, &record, &fault)) {
         bool advanced = cursor.at > before.at || (cursor.at == before.at && cursor.place > before.place);
         if (!advanced || cursor.at > payload.len)
             log_panic("a step from %zu to %zu", before.at, cursor.at);
-        if (reason == REASON_NONE && kind != RECORD_LINE)
+        check_fault(kind, source, &fault);
+        if (fault.reason == REASON_NONE && kind != RECORD_LINE)
             check_again(&record);
         before = cursor;
     }
@@ -86,7 +103,7 @@ check_neighbours(enum record_kind kind, struct span bytes)
     struct record_decoder *decoder = record_decoder_new(kind, &limits);
     struct buffer payload = {0};
     struct record record, last = {0};
-    enum reason reason, last_reason = REASON_BAD_JSON;
+    struct fault fault, last_fault = {REASON_BAD_JSON, NULL};
     unsigned count = 0;
     buffer_add_text(&payload, neighbours[kind]);
     buffer_add_byte(&payload, '\n');
@@ -94,15 +111,15 @@ check_neighbours(enum record_kind kind, struct span bytes)
     buffer_add_byte(&payload, '\n');
     buffer_add_text(&payload, neighbours[kind]);
     struct record_cursor cursor = record_cursor(buffer_span(&payload));
-    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason)) {
+    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &fault)) {
         if (count++ == 0)
-            check_neighbour(kind, reason, &record, "before");
+            check_neighbour(kind, fault.reason, &record, "before");
         last = record;
-        last_reason = reason;
+        last_fault = fault;
     }
     if (count < 2)
         log_panic("two records and what is between them are %u", count);
-    check_neighbour(kind, last_reason, &last, "behind");
+    check_neighbour(kind, last_fault.reason, &last, "behind");
     buffer_free(&payload);
     record_decoder_free(decoder);
 }

@@ -115,7 +115,8 @@ uint64_t pipeline_sum(struct span response_topic, struct span correlation, struc
 static inline uint64_t
 pipeline_entry_bytes(const struct inbox_entry *entry)
 {
-    return 17 + entry->response_topic.len + entry->correlation.len + entry->payload.len;
+    const size_t levels = entry->levels.len > 0 ? 1 + entry->levels.len : 0;
+    return 17 + levels + entry->response_topic.len + entry->correlation.len + entry->payload.len;
 }
 
 /* The entry that was taken in at begin, or NULL. */

@@ -862,6 +862,24 @@ readings_are_counted(unsigned number, enum landing landing, enum set set)
     return false;
 }
 
+/* The newest refusals stand in the store, in the transactions that counted them. */
+static bool
+newest_refusals_are_known(unsigned number)
+{
+    const struct process *process = simulation.processes[number];
+    bool known = true;
+
+    for (unsigned i = 0; i < REASON_COUNT; i++) {
+        const uint64_t kept = process->ledger.reasons[i] < RECENT_MAX ? process->ledger.reasons[i] : RECENT_MAX;
+        if (process->recent.reasons[i].count == kept)
+            continue;
+        complain("  %s: %u of the newest %" PRIu64 " refusals for %s are known\n", process->stream->name,
+                 process->recent.reasons[i].count, kept, reason_word((enum reason)i));
+        known = false;
+    }
+    return known;
+}
+
 /* Whatever was refused or invalid has a reason, and was published with it. */
 static bool
 reasons_are_given(unsigned number)
@@ -899,7 +917,7 @@ all_is_right(void)
                  readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
 
     for (unsigned i = 0; i < PROCESSES; i++)
-        right = right && (is_off(i) || reasons_are_given(i));
+        right = right && (is_off(i) || (reasons_are_given(i) && newest_refusals_are_known(i)));
     if (right || complaining)
         right = sets_are_right() && right;
     return right;

@@ -188,6 +188,8 @@ memory_drop(struct memory_queue *queue, bool keep)
 static inline bool
 memory_matches(const char *topic, const char *filter)
 {
+    if (topic[0] == '$' && filter[0] != '$')
+        return false;
     for (;;) {
         const size_t level = strcspn(topic, "/");
         if (strcmp(filter, "#") == 0)

@@ -330,8 +330,8 @@ bench_do(struct bench *bench, const struct bench_step *step)
         return operator->work(bench->state, bench->now_ms, step->budget, &bench->output);
     const struct bench_input *input = &bench->setup->inputs[step->input];
     enum verdict verdict = VERDICT_INVALID;
-    enum reason reason = record_decode(bench->decoders[step->input], span_of(step->json), input->source, bench->now_ms,
-                                       &record);
+    const enum reason reason = record_decode(bench->decoders[step->input], span_of(step->json), input->source,
+                                             bench->now_ms, &record).reason;
     if (reason == REASON_NONE) {
         const struct arrival arrival = {step->input, &record, span_of(step->row), bench->now_ms, &bench->output};
         verdict = operator->take(bench->state, &arrival);

@@ -46,6 +46,29 @@ test_reads_a_whole_document(void **state)
 }
 
 static void
+test_bug_276_the_newest_refusals_are_read(void **state)
+{
+    static const char text[] =
+        "{\"process\":\"lake\",\"recent\":{\"bad_json\":[{\"topic\":\"landing/\\u001b[2J\",\"time\":5}],"
+        "\"unheard_of\":[{\"topic\":\"t\",\"time\":1}],\"too_large\":7,\"expired\":[7,{\"field\":\"x\"},{},{},{},{}],"
+        "\"bad_type\":[{\"field\":\"user\",\"topic\":\"t\",\"time\":1600000000000}]}}";
+    struct answer answer;
+    (void)state;
+    assert_int_equal(answer_decode(span_of(text), &answer), 0);
+    assert_int_equal(answer.recent_count[REASON_BAD_JSON], 1);
+    assert_string_equal(answer.recent[REASON_BAD_JSON][0].topic, "landing/?[2J");
+    assert_string_equal(answer.recent[REASON_BAD_JSON][0].field, "");
+    assert_int_equal(answer.recent[REASON_BAD_JSON][0].time_ms, 5);
+    assert_int_equal(answer.recent_count[REASON_TOO_LARGE], 0);
+    assert_int_equal(answer.recent_count[REASON_EXPIRED], ANSWER_RECENT_MAX);
+    assert_string_equal(answer.recent[REASON_EXPIRED][1].field, "x");
+    assert_string_equal(answer.recent[REASON_BAD_TYPE][0].field, "user");
+    assert_int_equal(answer.recent[REASON_BAD_TYPE][0].time_ms, INT64_C(1600000000000));
+    assert_int_equal(answer_decode(span_of(document), &answer), 0);
+    assert_int_equal(answer.recent_count[REASON_BAD_JSON], 0);
+}
+
+static void
 test_inputs_stand_in_declared_order(void **state)
 {
     struct answer answer;
@@ -159,6 +182,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_a_whole_document),
+        cmocka_unit_test(test_bug_276_the_newest_refusals_are_read),
         cmocka_unit_test(test_inputs_stand_in_declared_order),
         cmocka_unit_test(test_an_input_from_elsewhere_is_not_ours),
         cmocka_unit_test(test_refuses_what_is_no_answer),

@@ -129,7 +129,7 @@ call_row(struct golden *golden, unsigned input, const char *json)
 {
     struct record record;
     if (record_decode(golden->bench->decoders[input], span_of(json), RECORD_FROM_LANDING, golden->bench->now_ms,
-                      &record) == REASON_NONE)
+                      &record).reason == REASON_NONE)
         bench_call_row(golden->bench, &key, record.email, record.serial_number);
 }
 

@@ -61,7 +61,8 @@ add(const char *json, int64_t now_ms)
 {
     struct record record;
     uint64_t fingerprint;
-    assert_int_equal(record_decode(decoder, span_of(json), RECORD_FROM_LANDING, BENCH_START_MS, &record), REASON_NONE);
+    assert_int_equal(record_decode(decoder, span_of(json), RECORD_FROM_LANDING, BENCH_START_MS, &record).reason,
+                     REASON_NONE);
     int rc = seen_add(&seen, &record, now_ms, &fingerprint);
     assert_int_equal(seen_flush(&seen, now_ms), 0);
     return rc;
@@ -155,8 +156,7 @@ the_last_one_can_be_taken_back(void **state)
     assert_int_equal(add(READING, BENCH_START_MS), 1);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(record_decode(decoder, span_of("{\"user\":\"a\",\"timestamp\":8,\"x\":1,\"y\":0,\"z\":0}"),
-                                       RECORD_FROM_LANDING, BENCH_START_MS, &record),
-                         REASON_NONE);
+                                       RECORD_FROM_LANDING, BENCH_START_MS, &record).reason, REASON_NONE);
         assert_int_equal(seen_add(&seen, &record, BENCH_START_MS, &fingerprint), 1);
         seen_take_back(&seen);
     }

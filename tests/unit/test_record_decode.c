@@ -38,6 +38,7 @@ struct decoded {
     struct record_decoder *decoder;
     struct record record;
     enum reason reason;
+    struct fault fault;
     char *text;
 };
 
@@ -50,7 +51,8 @@ decode_from(enum record_kind kind, const char *text, enum record_source source)
     decoded.text = malloc(len > 0 ? len : 1);
     assert_non_null(decoded.text);
     memcpy(decoded.text, text, len);
-    decoded.reason = record_decode(decoded.decoder, span_at(decoded.text, len), source, NOW_MS, &decoded.record);
+    decoded.fault = record_decode(decoded.decoder, span_at(decoded.text, len), source, NOW_MS, &decoded.record);
+    decoded.reason = decoded.fault.reason;
     return decoded;
 }
 
@@ -266,11 +268,64 @@ test_every_field_of_every_kind_is_checked(void **state)
                 struct decoded d = decode_from((enum record_kind)kind, buffer_text(&text), RECORD_FROM_LANDING);
                 if (d.reason != cases[j].reason)
                     fail_msg("%s: %s", buffer_text(&text), reason_word(d.reason));
+                /* The name out of the table itself: nothing that came in is pointed to. */
+                if (d.fault.field != (d.reason == REASON_NONE ? NULL : fields[i].name))
+                    fail_msg("%s: the fault is said to be in %s", buffer_text(&text), d.fault.field);
                 decoded_free(&d);
             }
         }
     }
     buffer_free(&text);
+}
+
+#define LONG_NUMBER                                                                                                    \
+    "11111111112222222222333333333344444444445555555555666666666677777777778888888888999999999900000000001111111111"
+
+static void
+test_bug_270_a_fault_names_its_field(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum reason reason;
+        const char *field;
+    } cases[] = {
+        {"{}", REASON_MISSING_FIELD, "user"},
+        {"{\"z\":1,\"user\":\"a\"}", REASON_MISSING_FIELD, "timestamp"},
+        {"{\"user\":7,\"timestamp\":\"x\"}", REASON_BAD_TYPE, "user"},
+        {"{\"user\":\"a\",\"timeStamp\":true,\"x\":1,\"y\":1,\"z\":1}", REASON_BAD_TYPE, "timestamp"},
+        {"{\"user\":\"a\",\"timestamp\":1,\"timeStamp\":1,\"x\":1,\"y\":1,\"z\":1}", REASON_BAD_JSON, "timestamp"},
+        {"{\"user\":\"a\",\"timestamp\":-1,\"x\":1,\"y\":1,\"z\":1}", REASON_OUT_OF_RANGE, "timestamp"},
+        {"{\"user\":\"a\",\"timestamp\":1,\"x\":1,\"y\":" LONG_NUMBER ",\"z\":1}", REASON_OUT_OF_RANGE, "y"},
+        /* Found before there is an object: what is no JSON, comes twice, is too long. */
+        {"{\"user\":\"a\",\"timestamp\":1,\"x\":NaN,\"y\":1,\"z\":1}", REASON_BAD_JSON, "x"},
+        {"{\"user\":\"a\",\"time\\u0053tamp\":'1'}", REASON_BAD_JSON, "timestamp"},
+        {"{\"user\":\"a\",\"\\u0075ser\":\"b\"}", REASON_BAD_JSON, "user"},
+        {"{\"x\":1,\"user\":\"" LONG_NUMBER "\"}", REASON_TOO_LARGE, "user"},
+        {"{\"x\":[1,{\"user\":\"" LONG_NUMBER "\"}]}", REASON_TOO_LARGE, "x"},
+        /* In no field of ours. */
+        {"{\"more\":\"" LONG_NUMBER "\"}", REASON_TOO_LARGE, NULL},
+        {"{\"user\":\"a\",\"" LONG_NUMBER "\":1}", REASON_TOO_LARGE, NULL},
+        {"{\"user\":\"a\",,}", REASON_BAD_JSON, NULL},
+        {"{\"user\":\"a\"} x", REASON_BAD_JSON, NULL},
+        {" ", REASON_BAD_JSON, NULL},
+    };
+    struct record_limits narrow = limits;
+    narrow.json.string_bytes_max = 100;
+    struct record_decoder *decoder = record_decoder_new(RECORD_ACCELEROMETER, &narrow);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct record record;
+        struct fault fault = record_decode(decoder, span_of(cases[i].text), RECORD_FROM_LANDING, NOW_MS, &record);
+        const char *field = fault.field != NULL ? fault.field : "none";
+        const char *expected = cases[i].field != NULL ? cases[i].field : "none";
+        if (fault.reason != cases[i].reason || strcmp(field, expected) != 0)
+            fail_msg("%s: %s in %s", cases[i].text, reason_word(fault.reason), field);
+        /* The decoder remembers nothing of it. */
+        fault = record_decode(decoder, span_of("{" ACCELEROMETER "}"), RECORD_FROM_LANDING, NOW_MS, &record);
+        assert_int_equal(fault.reason, REASON_NONE);
+        assert_null(fault.field);
+    }
+    record_decoder_free(decoder);
 }
 
 static void
@@ -501,15 +556,15 @@ read_payload(enum record_kind kind, struct span payload, struct buffer *words)
     struct record_cursor cursor = record_cursor(payload);
     struct record_cursor before = cursor;
     struct record record;
-    enum reason reason;
+    struct fault fault;
     buffer_clear(words);
-    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason)) {
+    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &fault)) {
         assert_true(cursor.at > before.at || cursor.place != before.place);
         assert_true(cursor.at <= payload.len);
         before = cursor;
         struct buffer word = {0};
-        if (reason != REASON_NONE)
-            buffer_add_text(&word, reason_word(reason));
+        if (fault.reason != REASON_NONE)
+            buffer_add_text(&word, reason_word(fault.reason));
         else if (kind == RECORD_LINE)
             buffer_printf(&word, "<%.*s>", (int)record.body.len, record.body.at);
         else
@@ -517,7 +572,7 @@ read_payload(enum record_kind kind, struct span payload, struct buffer *words)
         add_word(words, buffer_text(&word));
         buffer_free(&word);
     }
-    assert_int_equal(record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason), 0);
+    assert_int_equal(record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &fault), 0);
     record_decoder_free(decoder);
 }
 
@@ -630,15 +685,15 @@ test_many_faults_cost_no_more_than_their_bytes(void **state)
     for (size_t i = 0; i < 2 * (sizeof faults / sizeof faults[0]); i++) {
         struct buffer payload = {0};
         struct record record;
-        enum reason reason;
+        struct fault fault;
         if (i % 2 == 1)
             buffer_add_byte(&payload, '[');
         while (payload.len < SIZE)
             buffer_add_text(&payload, faults[i / 2]);
         struct record_cursor cursor = record_cursor(buffer_span(&payload));
         unsigned count = 0;
-        while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &reason)) {
-            assert_int_not_equal(reason, REASON_NONE);
+        while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &fault)) {
+            assert_int_not_equal(fault.reason, REASON_NONE);
             count++;
         }
         assert_in_range(count, 1, SIZE);
@@ -675,6 +730,7 @@ main(void)
         cmocka_unit_test(test_bodies_go_out_as_they_came),
         cmocka_unit_test(test_readings_are_checked),
         cmocka_unit_test(test_every_field_of_every_kind_is_checked),
+        cmocka_unit_test(test_bug_270_a_fault_names_its_field),
         cmocka_unit_test(test_escapes_are_resolved_in_keys),
         cmocka_unit_test(test_withdrawn_markers),
         cmocka_unit_test(test_encoded_withdrawn_markers_decode),

@@ -321,8 +321,8 @@ test_decode_and_cjson_see_the_same(void **state)
             struct record record;
             seed(round);
             write_record((enum record_kind)kind, &current_text);
-            check(record_decode(decoder, buffer_span(&current_text), RECORD_FROM_LANDING, INT64_MAX, &record) ==
-                  REASON_NONE);
+            check(record_decode(decoder, buffer_span(&current_text), RECORD_FROM_LANDING, INT64_MAX, &record)
+                      .reason == REASON_NONE);
             cJSON *tree = cJSON_ParseWithLength(current_text.data, current_text.len);
             check(tree != NULL);
             compare_record(&record, tree);

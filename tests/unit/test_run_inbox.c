@@ -105,7 +105,7 @@ append_numbered(struct inbox *inbox, unsigned number, size_t size)
 {
     struct buffer payload = {0};
     numbered(number, size, &payload);
-    append(inbox, number % 256, payload.data);
+    append(inbox, number % 128, payload.data);
     buffer_free(&payload);
 }
 
@@ -114,7 +114,7 @@ expect_numbered(struct inbox *inbox, uint64_t *position, unsigned number, size_t
 {
     struct buffer payload = {0};
     numbered(number, size, &payload);
-    expect(inbox, position, number % 256, payload.data);
+    expect(inbox, position, number % 128, payload.data);
     buffer_free(&payload);
 }
 
@@ -162,7 +162,8 @@ entries_come_back_whole_and_in_order(void **state)
 {
     (void)state;
     struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
-    const struct inbox_entry first = {.input = 255,
+    const struct inbox_entry first = {.input = 127,
+                                      .levels = span_of("site/phone-17"),
                                       .response_topic = span_of("answer/here"),
                                       .correlation = span_at("\0\1\2", 3),
                                       .payload = span_of("{}")};
@@ -175,7 +176,8 @@ entries_come_back_whole_and_in_order(void **state)
     append(inbox, 0, "");
     append(inbox, 1, "third");
     assert_int_equal(inbox_read(inbox, &position, &entry), 1);
-    assert_int_equal(entry.input, 255);
+    assert_int_equal(entry.input, 127);
+    assert_true(span_is(entry.levels, "site/phone-17"));
     assert_true(span_is(entry.response_topic, "answer/here"));
     assert_true(span_equal(entry.correlation, first.correlation));
     assert_true(span_is(entry.payload, "{}"));
@@ -185,6 +187,66 @@ entries_come_back_whole_and_in_order(void **state)
     append(inbox, 2, "later");
     expect(inbox, &position, 2, "later");
     inbox_close(inbox);
+}
+
+/* Write an entry of these bytes, input first, to the start of the file, with its prefix. */
+static void
+write_entry(const char *bytes, size_t len)
+{
+    char entry[256] = {0};
+    assert_true(12 + len <= sizeof entry);
+    memcpy(entry + 12, bytes, len);
+    bytes_put_u32(entry, (uint32_t)len);
+    bytes_put_u64(entry + 4, hash_checksum(span_at(bytes, len)) ^ len);
+    scribble(0, 0, entry, sizeof entry);
+}
+
+/* Whether the inbox holds an entry of these bytes, and then *entry. */
+static bool
+is_entry(const char *bytes, size_t len, struct buffer *payload, unsigned *input, size_t *levels)
+{
+    struct inbox_entry entry;
+    uint64_t position = 0;
+    write_entry(bytes, len);
+    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    assert_non_null(inbox);
+    const bool is = inbox_read(inbox, &position, &entry) == 1;
+    buffer_clear(payload);
+    if (is) {
+        buffer_add_span(payload, entry.payload);
+        *input = entry.input;
+        *levels = entry.levels.len;
+    }
+    inbox_close(inbox);
+    return is;
+}
+
+static void
+bug_272_entries_without_levels_are_as_they_were(void **state)
+{
+    (void)state;
+    struct buffer payload = {0};
+    unsigned input = 0;
+    size_t levels = 1;
+    inbox_close(inbox_open(dir, 0, ROOM, PAYLOAD_MAX));
+    /* As versions wrote it that knew no levels. */
+    assert_true(is_entry("\3\0\1\0\2tid{}", 10, &payload, &input, &levels));
+    assert_int_equal(input, 3);
+    assert_int_equal(levels, 0);
+    assert_true(span_is(buffer_span(&payload), "{}"));
+    assert_true(is_entry("\203\0\1\0\2\3onetid{}", 14, &payload, &input, &levels));
+    assert_int_equal(input, 3);
+    assert_int_equal(levels, 3);
+    assert_true(span_is(buffer_span(&payload), "{}"));
+    /* What says it has levels, and has none, no room for them, or more than there can be. */
+    assert_false(is_entry("\203\0\0\0\0", 5, &payload, &input, &levels));
+    assert_false(is_entry("\203\0\0\0\0\0", 6, &payload, &input, &levels));
+    assert_false(is_entry("\203\0\0\0\0\2a", 7, &payload, &input, &levels));
+    char many[200] = "\203\0\0\0\0\201";
+    assert_false(is_entry(many, sizeof many, &payload, &input, &levels));
+    many[5] = (char)INBOX_LEVELS_BYTES_MAX;
+    assert_true(is_entry(many, sizeof many, &payload, &input, &levels));
+    buffer_free(&payload);
 }
 
 static void
@@ -198,13 +260,15 @@ fields_and_payloads_may_have_their_full_size(void **state)
     uint64_t position = 0;
 
     memset(bytes, 'x', payload_bytes);
-    const struct inbox_entry large = {.response_topic = {bytes, INBOX_FIELD_BYTES_MAX},
+    const struct inbox_entry large = {.levels = {bytes, INBOX_LEVELS_BYTES_MAX},
+                                      .response_topic = {bytes, INBOX_FIELD_BYTES_MAX},
                                       .correlation = {bytes, INBOX_FIELD_BYTES_MAX},
                                       .payload = {bytes, payload_bytes}};
     for (int i = 0; i < 5; i++)
         assert_int_equal(inbox_append(inbox, &large), 0);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(inbox_read(inbox, &position, &entry), 1);
+        assert_true(span_equal(entry.levels, large.levels));
         assert_true(span_equal(entry.response_topic, large.response_topic));
         assert_true(span_equal(entry.correlation, large.correlation));
         assert_true(span_equal(entry.payload, large.payload));
@@ -846,7 +910,7 @@ write_all(void *context)
 
     for (unsigned i = 0; i < writer->count; i++) {
         numbered(i, size_of(i), &payload);
-        const struct inbox_entry entry = {.input = i % 256, .payload = buffer_span(&payload)};
+        const struct inbox_entry entry = {.input = i % 128, .payload = buffer_span(&payload)};
         if (inbox_append(writer->inbox, &entry) != 0)
             atomic_store(&writer->failed, true);
     }
@@ -874,7 +938,7 @@ one_thread_appends_while_another_reads_and_releases(void **state)
             continue;
         }
         numbered(i, size_of(i), &payload);
-        assert_int_equal(entry.input, i % 256);
+        assert_int_equal(entry.input, i % 128);
         assert_true(span_equal(entry.payload, buffer_span(&payload)));
         assert_true(inbox_end(writer.inbox) >= position);
         if (++i % 50 == 0) {
@@ -895,6 +959,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(entries_come_back_whole_and_in_order),
+        TEST(bug_272_entries_without_levels_are_as_they_were),
         TEST(fields_and_payloads_may_have_their_full_size),
         TEST(an_entry_that_fits_in_no_file_is_not_kept),
         TEST(reading_goes_over_file_boundaries_and_release_gives_files_up),

@@ -1,0 +1,351 @@
+/* batch: what becomes of what arrived, and who is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "memory_process.h"
+
+#define LANDING "gait/landing/accelerometer"
+#define REJECTED "gait/rejected/accelerometer-trusted"
+#define READING(user, time) "{\"user\":\"" user "\",\"timestamp\":" time ",\"x\":1.0,\"y\":-0.5,\"z\":0}"
+
+static const struct setting no_hold[] = {{"accelerometer-trusted", "hold", "0"}, {0}};
+
+/* Of the readings that came in. */
+static uint64_t
+verdicts(enum verdict verdict)
+{
+    return bench.process->ledger.inputs[0].verdicts[verdict];
+}
+
+static void
+assert_heard(const char *topic, unsigned back, const char *payload)
+{
+    const struct heard *heard = bench_heard(topic, back);
+    if (heard == NULL)
+        fail_msg("nothing came to %s", topic);
+    assert_string_equal(heard->payload, payload);
+}
+
+/* The newest rejected message speaks of this, and of nothing else. */
+static void
+assert_rejected(const char *reason, const char *field, const char *topic)
+{
+    struct buffer text = {0};
+    buffer_printf(&text, "{\"process\":\"accelerometer-trusted\",\"reason\":\"%s\"", reason);
+    if (field != NULL)
+        buffer_printf(&text, ",\"field\":\"%s\"", field);
+    buffer_printf(&text, ",\"topic\":\"%s\",\"time\":%" PRId64 "}", topic, bench.wall_ms);
+    assert_heard(REJECTED, 0, buffer_text(&text));
+    buffer_free(&text);
+}
+
+static bool
+metrics_hold(const char *text)
+{
+    struct buffer metrics = {0};
+    metrics_write(bench.process, &metrics);
+    const bool holds = strstr(buffer_text(&metrics), text) != NULL;
+    buffer_free(&metrics);
+    return holds;
+}
+
+static void
+every_reason_is_counted_and_said_with_its_field_and_topic(void **state)
+{
+    (void)state;
+    char too_large[2048];
+    snprintf(too_large, sizeof too_large, "{\"user\":\"%01500d\"}", 0);
+    const struct {
+        const char *payload;
+        enum reason reason;
+        const char *field;
+    } cases[] = {
+        {"{\"user\":", REASON_BAD_JSON, "user"},
+        {"[1]", REASON_BAD_JSON, NULL},
+        {"{\"user\":\"a\",\"timestamp\":1600000000000,\"x\":1}", REASON_MISSING_FIELD, "y"},
+        {READING("a", "\"1600000000000\""), REASON_BAD_TYPE, "timestamp"},
+        {READING("a", "99999999999999999"), REASON_OUT_OF_RANGE, "timestamp"},
+        {too_large, REASON_TOO_LARGE, "user"},
+        {READING("nobody@example.org", "1600000000000"), REASON_NO_CONSENT, NULL},
+    };
+    uint64_t invalid = 0;
+    bench_open_process(&accelerometer_trusted, no_hold);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint64_t before = bench.process->ledger.reasons[cases[i].reason];
+        bench.wall_ms += 1000;
+        bench_send(LANDING "/site-3/phone-17", cases[i].payload, NULL, NULL);
+        bench_settle();
+        assert_rejected(reason_word(cases[i].reason), cases[i].field, "landing/accelerometer/site-3/phone-17");
+        assert_int_equal(bench.process->ledger.reasons[cases[i].reason], before + 1);
+        invalid += cases[i].reason != REASON_NO_CONSENT;
+        assert_int_equal(verdicts(VERDICT_INVALID), invalid);
+        assert_int_equal(bench.process->ledger.inputs[0].taken, i + 1);
+    }
+    assert_int_equal(verdicts(VERDICT_REFUSED), 1);
+    assert_null(bench_heard("gait/trusted/accelerometer", 0));
+}
+
+/* Reasons that come later than the record, when its sender's levels are not known any more. */
+static void
+what_waited_is_refused_with_its_landing_topic(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "hold", "1s"}, {0}};
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send(LANDING "/phone-17", READING("late@example.org", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 1);
+    assert_null(bench_heard(REJECTED, 0));
+    bench.wall_ms += 2000;
+    bench_settle();
+    assert_rejected("expired", NULL, "landing/accelerometer");
+    assert_int_equal(verdicts(VERDICT_WAITING), 0);
+    assert_int_equal(verdicts(VERDICT_REFUSED), 1);
+}
+
+static void
+what_there_is_no_room_for_is_refused(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "hold_bytes", "0"}, {0}};
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send(LANDING, READING("late@example.org", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_rejected("hold_full", NULL, "landing/accelerometer");
+    assert_int_equal(verdicts(VERDICT_REFUSED), 1);
+}
+
+static void
+bug_273_the_newest_refusal_stays_at_the_broker_unless_it_shows_records(void **state)
+{
+    (void)state;
+    static const struct setting shown[] = {{"accelerometer-trusted", "rejected_payload", "on"}, {0}};
+    bench_open_process(&accelerometer_trusted, no_hold);
+    bench_send(LANDING, "{}", NULL, NULL);
+    bench_settle();
+    assert_true(bench_heard(REJECTED, 0)->retained);
+    bench_close_process();
+    bench_open_process(&accelerometer_trusted, shown);
+    bench_send(LANDING, "{\"user\":\"eve@example.org\"}", NULL, NULL);
+    bench_settle();
+    assert_non_null(strstr(bench_heard(REJECTED, 0)->payload, "eve@"));
+    assert_false(bench_heard(REJECTED, 0)->retained);
+    /* What was not sent yet when the setting changed shows a record all the same. */
+    bench.withheld = REJECTED;
+    bench_send(LANDING, "{\"user\":\"mallory@example.org\"}", NULL, NULL);
+    bench_settle();
+    bench_close_process();
+    bench.withheld = NULL;
+    bench_forget();
+    bench_open_process(&accelerometer_trusted, no_hold);
+    bench_settle();
+    assert_non_null(strstr(bench_heard(REJECTED, 0)->payload, "mallory@"));
+    assert_false(bench_heard(REJECTED, 0)->retained);
+}
+
+static void
+a_receipt_counts_what_became_of_each_record(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench_send(LANDING, READING("a", "1600000000000"), NULL, "nobody asks");
+    bench_settle();
+    bench_send(LANDING, READING("a", "1600000000000") READING("b", "1600000000000"), "gait/receipt/me", "id 1");
+    bench_settle();
+    assert_heard("gait/receipt/me", 0, "{\"taken\":2,\"duplicate\":1,\"invalid\":0}");
+    assert_string_equal(bench_heard("gait/receipt/me", 0)->correlation, "id 1");
+    assert_int_equal(bench_heard("gait/receipt/me", 0)->delivery, WIRE_AT_MOST_ONCE);
+    assert_false(bench_heard("gait/receipt/me", 0)->retained);
+    assert_null(bench_heard("gait/receipt/me", 1));
+}
+
+static void
+bug_274_a_receipt_says_which_records_are_invalid_and_why(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench_send(LANDING, READING("a", "1600000000000") "\n{}\n" READING("b", "1600000000000") "\n{\"user\":1}\n x\n",
+               "gait/receipt/me", NULL);
+    bench_settle();
+    assert_heard("gait/receipt/me", 0,
+                 "{\"taken\":5,\"duplicate\":0,\"invalid\":3,\"faults\":["
+                 "{\"record\":1,\"reason\":\"missing_field\",\"field\":\"user\"},"
+                 "{\"record\":3,\"reason\":\"bad_type\",\"field\":\"user\"},"
+                 "{\"record\":4,\"reason\":\"bad_json\"}]}");
+    /* The next one knows nothing of it; and of many the first eight. */
+    bench_send(LANDING, "{}{}{}{}{}{}{}{}{}{}", "gait/receipt/me", NULL);
+    bench_send(LANDING, "{", "gait/receipt/you", NULL);
+    bench_settle();
+    const char *faults = strstr(bench_heard("gait/receipt/me", 0)->payload, ",\"faults\":[{\"record\":0,");
+    assert_non_null(faults);
+    assert_non_null(strstr(faults, "{\"record\":7,\"reason\":\"missing_field\",\"field\":\"user\"}]}"));
+    assert_null(strstr(faults, "\"record\":8"));
+    assert_heard("gait/receipt/you", 0,
+                 "{\"taken\":1,\"duplicate\":0,\"invalid\":1,\"faults\":[{\"record\":0,\"reason\":\"bad_json\"}]}");
+}
+
+static void
+what_the_last_receipts_needed_is_free_for_the_next(void **state)
+{
+    (void)state;
+    size_t bytes = 0;
+    bench_open_process(&accelerometer_trusted, NULL);
+    for (unsigned i = 0; i < 100; i++) {
+        bench_send(LANDING, "{}", "gait/receipt/me", "correlation");
+        bench_settle();
+        if (i == 0)
+            bytes = bench.process->receipts.bytes.len;
+        assert_int_equal(bench.process->receipts.bytes.len, bytes);
+        assert_int_equal(bench.process->receipts.count, 0);
+    }
+    assert_in_range(bytes, 1, 100);
+}
+
+/* While nothing is taken in, what is acknowledged waits in the inbox, and its publisher for the receipt. */
+static void
+a_receipt_comes_when_its_payload_is_worked(void **state)
+{
+    (void)state;
+    static const struct setting small[] = {{"accelerometer-trusted", "outbox_bytes", "1MiB"}, {0}};
+    bench_open_process(&accelerometer_trusted, small);
+    bench.process->outbox_bytes_max = 0; /* nothing is taken in */
+    bench_send(LANDING, "{}", "gait/receipt/me", NULL);
+    bench_settle();
+    assert_null(bench_heard("gait/receipt/me", 0));
+    assert_null(bench_heard(REJECTED, 0));
+    bench.process->outbox_bytes_max = 1 << 20;
+    bench_settle();
+    assert_non_null(bench_heard("gait/receipt/me", 0));
+    assert_non_null(bench_heard(REJECTED, 0));
+}
+
+static void
+bug_275_the_newest_refusals_can_be_asked_for_afterwards(void **state)
+{
+    (void)state;
+    struct buffer expected = {0};
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_true(metrics_hold("\"recent\":{}"));
+    for (unsigned i = 0; i < 6; i++) {
+        char topic[64];
+        snprintf(topic, sizeof topic, LANDING "/phone-%u", i);
+        bench.wall_ms += 1000;
+        bench_send(topic, i == 5 ? "{}" : "{\"user\":\"a\"}", NULL, NULL);
+        bench_settle();
+    }
+    bench_send(LANDING, "[", NULL, NULL);
+    bench_settle();
+    buffer_printf(&expected, "\"recent\":{\"bad_json\":[{\"topic\":\"landing/accelerometer\",\"time\":%" PRId64 "}],"
+                             "\"missing_field\":[", bench.wall_ms);
+    for (unsigned i = 0; i < 4; i++)
+        buffer_printf(&expected, "%s{\"field\":\"%s\",\"topic\":\"landing/accelerometer/phone-%u\",\"time\":%" PRId64 "}",
+                      i > 0 ? "," : "", i == 0 ? "user" : "timestamp", 5 - i, bench.wall_ms - 1000 * i);
+    buffer_add_text(&expected, "]}");
+    if (!metrics_hold(buffer_text(&expected))) {
+        buffer_clear(&bench.process->metrics);
+        metrics_write(bench.process, &bench.process->metrics);
+        fail_msg("%s is not in %s", buffer_text(&expected), buffer_text(&bench.process->metrics));
+    }
+    /* Another life knows them too. */
+    bench_close_process();
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_true(metrics_hold(buffer_text(&expected)));
+    buffer_free(&expected);
+}
+
+static void
+a_large_payload_is_refused_whole(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"limits", "payload", "1KiB"}, {0}};
+    char payload[5000];
+    memset(payload, ' ', sizeof payload);
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send_bytes(LANDING, span_at(payload, 1024), span_of("gait/receipt/me"), NULL);
+    bench_settle();
+    assert_rejected("bad_json", NULL, "landing/accelerometer");
+    bench_send_bytes(LANDING, span_at(payload, sizeof payload), span_of("gait/receipt/me"), NULL);
+    bench_settle();
+    assert_rejected("too_large", NULL, "landing/accelerometer");
+    assert_int_equal(bench.process->ledger.inputs[0].taken, 2);
+}
+
+/* Rows of the table over the link, then a reading of that person. */
+static void
+what_comes_over_a_link_is_taken_once_and_opens_the_gate(void **state)
+{
+    (void)state;
+    static const char row[] = "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
+                              "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":6,"
+                              "\"shareWithResearchAsOfDate\":6}";
+    struct wire_message message = {.topic = span_of("gait/trusted/customer/row1"),
+                                   .payload = span_of(row),
+                                   .epoch = 7,
+                                   .sequence = 1,
+                                   .delivery = WIRE_AT_LEAST_ONCE};
+    bench_open_process(&accelerometer_trusted, no_hold);
+    memory_route(&bench.broker, &message);
+    memory_route(&bench.broker, &message);
+    bench_settle();
+    assert_int_equal(bench.process->ledger.inputs[1].taken, 1);
+    assert_int_equal(bench.process->links[1].committed.applied, 1);
+    bench_send(LANDING, READING("a@example.org", "1600000000000"), "gait/receipt/me", NULL);
+    bench_settle();
+    assert_heard("gait/trusted/accelerometer", 0, READING("a@example.org", "1600000000000"));
+    assert_heard("gait/receipt/me", 0, "{\"taken\":1,\"duplicate\":0,\"invalid\":0}");
+    assert_int_equal(verdicts(VERDICT_PASSED), 1);
+    /* A row that is none is refused on the topic of the table, not on the row's. */
+    message.sequence = 2;
+    message.payload = span_of("{\"email\":\"a@example.org\"}");
+    memory_route(&bench.broker, &message);
+    bench_settle();
+    assert_rejected("missing_field", "customerName", "trusted/customer");
+    assert_int_equal(bench.process->links[1].committed.applied, 2);
+}
+
+static void
+nothing_is_committed_when_nothing_came(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 0);
+    assert_false(batch_waits(bench.process, bench.wall_ms, true));
+    bench_send(LANDING, "{}", NULL, NULL);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    assert_true(batch_waits(bench.process, bench.wall_ms, true));
+    assert_false(batch_waits(bench.process, bench.wall_ms, false));
+    assert_int_equal(batch_work(bench.process, bench.wall_ms, false), 0);
+    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
+    assert_false(batch_waits(bench.process, bench.wall_ms, true));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_reason_is_counted_and_said_with_its_field_and_topic),
+        TEST(what_waited_is_refused_with_its_landing_topic),
+        TEST(what_there_is_no_room_for_is_refused),
+        TEST(bug_273_the_newest_refusal_stays_at_the_broker_unless_it_shows_records),
+        TEST(a_receipt_counts_what_became_of_each_record),
+        TEST(bug_274_a_receipt_says_which_records_are_invalid_and_why),
+        TEST(what_the_last_receipts_needed_is_free_for_the_next),
+        TEST(a_receipt_comes_when_its_payload_is_worked),
+        TEST(bug_275_the_newest_refusals_can_be_asked_for_afterwards),
+        TEST(a_large_payload_is_refused_whole),
+        TEST(what_comes_over_a_link_is_taken_once_and_opens_the_gate),
+        TEST(nothing_is_committed_when_nothing_came),
+    };
+    hash_init();
+    log_open("test", LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
