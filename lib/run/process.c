@@ -123,6 +123,22 @@ open_operator(struct process *process)
     return rc;
 }
 
+/* Begin a transaction and read what is kept in memory. If the operator can't go on yet because of files beside the store, the
+ * process works without it: it says why, where everybody can see it, and tries again until it can. */
+static int
+load_state(struct process *process)
+{
+    if (store_begin(process->store) != 0)
+        return -1;
+    if (batch_load(process) == 0)
+        return 0;
+    const enum store_fault fault = store_fault(process->store);
+    store_abort(process->store);
+    if ((fault != STORE_BESIDE && fault != STORE_FULL) || store_begin(process->store) != 0)
+        return -1;
+    return batch_load_own(process);
+}
+
 /* Open the store and read from it what is kept in memory. */
 static int
 open_state(struct process *process)
@@ -136,7 +152,7 @@ open_state(struct process *process)
         outbox_open(&process->output, process->store, "outbox") != 0 ||
         outbox_open(&process->rejected, process->store, "rejected") != 0 || open_operator(process) != 0)
         return -1;
-    if (store_begin(process->store) != 0 || batch_load(process) != 0 || store_commit(process->store) != 0)
+    if (load_state(process) != 0 || store_commit(process->store) != 0)
         return -1;
     for (unsigned i = 0; i < process->stream->input_count; i++)
         link_begin(&process->links[i], process->links[i].committed);
@@ -548,7 +564,9 @@ work(struct process *process, int64_t wall_ms, int64_t steady_ms)
         return 0;
     int rc = batch_work(process, wall_ms, intake);
     if (rc < 0) {
-        process->why = process->fault == STORE_FULL ? WHY_DISK_FULL : WHY_STORE_BROKEN;
+        process->why = process->fault == STORE_FULL     ? WHY_DISK_FULL
+                       : process->fault == STORE_BESIDE ? WHY_FILES_WRONG
+                                                        : WHY_STORE_BROKEN;
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
     }

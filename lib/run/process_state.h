@@ -121,7 +121,15 @@ struct newcomers {
 };
 
 /* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
-enum why_stopped { WHY_NOT_STOPPED, WHY_DISK_FULL, WHY_STORE_BROKEN, WHY_INBOX_FULL, WHY_OUTBOX_FULL, WHY_BROKER_AWAY };
+enum why_stopped {
+    WHY_NOT_STOPPED,
+    WHY_DISK_FULL,
+    WHY_STORE_BROKEN,
+    WHY_FILES_WRONG,
+    WHY_INBOX_FULL,
+    WHY_OUTBOX_FULL,
+    WHY_BROKER_AWAY
+};
 
 struct process {
     struct process_options options;
@@ -199,6 +207,9 @@ bool batch_waits(struct process *process, int64_t wall_ms, bool intake);
 
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);
+
+/* The same, without the operator: for a process whose operator can't go on yet. */
+int batch_load_own(struct process *process);
 
 /* Publish the receipts of the batch that was committed. */
 void batch_send_receipts(struct process *process);

@@ -237,9 +237,9 @@ store_fault(const struct store *store)
 }
 
 void
-store_found_full(struct store *store)
+store_found(struct store *store, enum store_fault fault)
 {
-    store->fault = STORE_FULL;
+    store->fault = fault;
 }
 
 /* Cursors of a write transaction end with it; those of a snapshot are ours to close. */
