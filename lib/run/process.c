@@ -169,8 +169,8 @@ open_inbox(struct process *process)
     if (!landing)
         return 0;
     char *dir = format("1/inbox", process->dir, NULL, NULL);
-    process->inbox = inbox_open(dir, process->inbox_position, (uint64_t)setting(process, "inbox_bytes"),
-                                process->payload_bytes_max + 1);
+    process->inbox = inbox_open(dir, process->epoch, process->inbox_position,
+                                (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
     free(dir);
     return process->inbox != NULL ? 0 : -1;
 }
