@@ -513,9 +513,9 @@ load_table(struct lake *lake, struct lake_table *table)
         return -1;
     if (newer > 0) {
         path_of(lake, table, &newest, path);
-        return complain(lake, STORE_BESIDE, "%d parts are there that the state knows nothing of, the newest is %s, and the "
-                        "newest it knows part %" PRIu32 " of %s: the state is older than the lake, or somebody else has "
-                        "put them there" MEND, newer, path, table->part.number,
+        return complain(lake, STORE_BESIDE, "there are parts that the state knows nothing of, %d in all, the newest is %s, and "
+                        "the newest it knows is part %" PRIu32 " of %s: the state is older than the lake, or somebody else "
+                        "has put them there" MEND, newer, path, table->part.number,
                         table->part.number > 0 ? table->part.date : "no day", "them");
     }
     if (table->part.number == 0)

@@ -123,8 +123,8 @@ open_operator(struct process *process)
     return rc;
 }
 
-/* Begin a transaction and read what is kept in memory. If the operator can't go on yet because of files beside the store, the
- * process works without it: it says why, where everybody can see it, and tries again until it can. */
+/* Begin a transaction and read what is kept in memory. If the operator can't go on yet because of files beside the store,
+ * the process works without it: it says why, where everybody can see it, and tries again until it can. */
 static int
 load_state(struct process *process)
 {
