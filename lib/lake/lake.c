@@ -24,6 +24,10 @@
  * transaction and table would be the most of what a small transaction costs, and under load there is one all the same. */
 #define SYNC_BYTES (1u << 20)
 
+/* And after this time: then a part is exactly what the state says, without lines of which one can't know whether they were
+ * written, and who has moved it away does not find it made again. */
+#define SYNC_MS 1000
+
 /* Bytes of one entry of "lines": with LMDB's own 16 these are whole pages. */
 #define LINES_BYTES ((32u << 10) - 16)
 
@@ -71,25 +75,40 @@ struct lake {
     struct buffer there; /* what a file holds, to be compared */
     struct lake_parameters parameters;
     struct lake_table tables[OPERATOR_INPUTS_MAX];
+    int64_t sync_ms;         /* when parts are to be synced; INT64_MAX: all are */
     bool behind;             /* the files may not hold yet what is committed */
     struct buffer complaint; /* the failure that is in the log already; empty since something worked */
 };
 
+static int check_open(struct lake *lake, struct lake_table *table);
 static int sync_part(struct lake *lake, struct lake_table *table);
 
-/* What is committed of all parts is synced in the files, so that nothing has to be written again by the next one. */
-static void
+/* Sync all parts as far as they are written. How many were not, −1. */
+static int
 sync_parts(struct lake *lake)
 {
-    if (store_begin(lake->store) != 0)
-        return;
+    int count = 0;
+
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
-        if (sync_part(lake, &lake->tables[i]) != 0) {
-            store_abort(lake->store);
-            return;
-        }
+        struct lake_table *table = &lake->tables[i];
+        if (table->unsynced == 0)
+            continue;
+        if (check_open(lake, table) != 0 || sync_part(lake, table) != 0)
+            return -1;
+        count++;
     }
-    store_commit(lake->store);
+    lake->sync_ms = INT64_MAX;
+    return count;
+}
+
+/* So that the parts are exactly what the state says when nobody works on them. */
+static void
+sync_at_the_end(struct lake *lake)
+{
+    if (lake->behind || lake->sync_ms == INT64_MAX || store_begin(lake->store) != 0)
+        return;
+    if (sync_parts(lake) < 0 || store_commit(lake->store) != 0)
+        store_abort(lake->store);
 }
 
 static void
@@ -99,8 +118,7 @@ lake_close(void *state)
 
     if (lake == NULL)
         return;
-    if (!lake->behind)
-        sync_parts(lake);
+    sync_at_the_end(lake);
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
         if (lake->tables[i].fd >= 0)
             close(lake->tables[i].fd);
@@ -530,9 +548,12 @@ lake_load(void *state)
     struct lake *lake = state;
 
     lake->behind = true;
+    lake->sync_ms = INT64_MAX;
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
         if (load_table(lake, &lake->tables[i]) != 0)
             return -1;
+        if (lake->tables[i].unsynced > 0)
+            lake->sync_ms = 1; /* long ago */
     }
     lake->behind = false;
     return 0;
@@ -546,6 +567,24 @@ date_of(int64_t now_ms, char *date)
 
     gmtime_r(&seconds, &utc);
     strftime(date, DATE_SIZE, "%Y-%m-%d", &utc);
+}
+
+/* Whether the part is as the lake left it: who edits a file puts another one in its place, and what was written to the old
+ * one would be nowhere. The store has the lines since the last sync, so nothing is lost yet. */
+static int
+check_open(struct lake *lake, struct lake_table *table)
+{
+    char path[PATH_SIZE];
+    struct stat ours;
+    struct stat there;
+
+    if (table->fd < 0)
+        return 0;
+    path_of(lake, table, &table->part, path);
+    if (fstat(table->fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+        ours.st_ino == there.st_ino && (uint64_t)there.st_size == table->part.bytes)
+        return 0;
+    return complain(lake, STORE_BESIDE, "%s is not as the lake left it: somebody has moved, replaced or changed it", path);
 }
 
 /* Sync the part as far as it is written, so that the store need not keep its lines. */
@@ -596,6 +635,8 @@ flush_table(struct lake *lake, struct lake_table *table, const char *date)
 {
     if (table->waiting.len == 0)
         return 0;
+    if (check_open(lake, table) != 0)
+        return -1;
     /* A clock that went back must not make an older part the newest. */
     bool new_day = strcmp(table->part.date, date) < 0;
     if (new_day || table->closed || table->part.bytes >= (uint64_t)lake->parameters.part_bytes) {
@@ -618,6 +659,8 @@ lake_flush(void *state, int64_t now_ms)
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
         if (flush_table(lake, &lake->tables[i], date) != 0)
             return -1;
+        if (lake->tables[i].unsynced > 0 && lake->sync_ms == INT64_MAX)
+            lake->sync_ms = now_ms + SYNC_MS;
     }
     return 0;
 }
@@ -650,7 +693,17 @@ lake_due_ms(void *state)
 {
     const struct lake *lake = state;
 
-    return lake->behind ? 0 : INT64_MAX;
+    return lake->behind ? 0 : lake->sync_ms;
+}
+
+static int
+lake_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
+{
+    struct lake *lake = state;
+
+    (void)budget; /* a table is no more than SYNC_BYTES and one transaction */
+    (void)output;
+    return now_ms < lake->sync_ms ? 0 : sync_parts(lake);
 }
 
 /* Remember the record as its row's newest: 1, 0 it is that already, −1. */
@@ -698,6 +751,7 @@ const struct operator lake_operator = {
     .close = lake_close,
     .load = lake_load,
     .take = lake_take,
+    .work = lake_work,
     .flush = lake_flush,
     .committed = lake_committed,
     .due_ms = lake_due_ms,

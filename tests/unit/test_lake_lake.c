@@ -157,7 +157,7 @@ expect_acceptance(void)
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(lake_operator.load(lake), 0);
     assert_int_equal(store_commit(store), 0);
-    assert_true(lake_operator.due_ms(lake) == INT64_MAX);
+    assert_true(lake_operator.due_ms(lake) > 0);
     assert_int_equal(store_begin(store), 0);
 }
 
@@ -274,6 +274,30 @@ what_is_committed_and_not_written_is_written_by_the_next_one(void **state)
     write_line(NOON_MS + DAY_MS, "{\"a\":4}");
     expect_part("2026-03-31", 1, "{\"a\":1}\n{\"a\":2}\n");
     expect_part("2026-04-01", 1, "{\"a\":3}\n{\"a\":4}\n");
+}
+
+/* A second later the part is all there is, and who takes it away finds it taken. */
+static void
+what_is_written_is_synced_when_a_second_has_passed(void **state)
+{
+    (void)state;
+    const int lines = store_table(store, "lines");
+    write_line(NOON_MS, "{\"a\":1}");
+    write_line(NOON_MS + 900, "{\"a\":2}");
+    assert_true(lake_operator.due_ms(lake) == NOON_MS + 1000);
+    assert_int_equal(lake_operator.work(lake, NOON_MS + 999, 100, NULL), 0);
+    assert_int_equal(store_count(store, lines), 2);
+    assert_int_equal(lake_operator.work(lake, NOON_MS + 1000, 100, NULL), 1);
+    flush(NOON_MS + 1000);
+    commit();
+    assert_int_equal(store_count(store, lines), 0);
+    assert_true(lake_operator.due_ms(lake) == INT64_MAX);
+    kill_lake();
+    assert_int_equal(unlink(path_of("trusted/stream", "2026-03-31", 1)), 0);
+    open_lake();
+    assert_int_equal(parts(), 0);
+    write_line(NOON_MS, "{\"a\":3}");
+    expect_part("2026-03-31", 2, "{\"a\":3}\n");
 }
 
 /* The part's bytes from offset on become text; with that the part ends if cut. */
@@ -646,6 +670,40 @@ bug_202_what_is_no_file_is_not_written_to(void **state)
     buffer_free(&content);
 }
 
+/* The lake finds out before it writes on, and stands still. */
+static void
+expect_to_be_noticed(void)
+{
+    take(STREAM, "", "{\"a\":3}");
+    assert_int_equal(lake_operator.flush(lake, NOON_MS), -1);
+    assert_int_equal(store_fault(store), STORE_BESIDE);
+    store_abort(store);
+}
+
+static void
+bug_207_a_part_that_is_changed_while_the_lake_works_is_noticed(void **state)
+{
+    (void)state;
+    write_line(NOON_MS, "{\"a\":1}");
+    write_line(NOON_MS, "{\"a\":2}");
+    move_away("2026-03-31", 1);
+    put_file("date=2026-03-31", "part-00000001.ndjson"); /* as an editor does */
+    expect_to_be_noticed();
+    close_lake();
+    expect_refusal();
+    expect_part("2026-03-31", 1, "theirs");
+    move_away("2026-03-31", 1);
+    expect_acceptance();
+    expect_part("2026-03-31", 1, "{\"a\":1}\n{\"a\":2}\n"); /* the store had it still */
+    change_part(1, 16, "theirs\n", 7, false);
+    expect_to_be_noticed();
+    expect_part("2026-03-31", 1, "{\"a\":1}\n{\"a\":2}\ntheirs\n");
+    change_part(1, 16, "", 0, true);
+    expect_acceptance();
+    write_line(NOON_MS, "{\"a\":3}");
+    expect_part("2026-03-31", 1, "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+}
+
 static int refusal; /* of what is written to parts */
 
 static int
@@ -821,6 +879,7 @@ main(void)
         TEST(a_transaction_without_records_makes_no_file),
         TEST(what_is_not_committed_is_in_no_file),
         TEST(what_is_committed_and_not_written_is_written_by_the_next_one),
+        TEST(what_is_written_is_synced_when_a_second_has_passed),
         TEST(what_a_power_cut_took_is_written_again),
         TEST(a_lake_that_lost_its_state_keeps_its_files_and_goes_on_behind_them),
         TEST(an_aborted_transaction_is_taken_back),
@@ -837,6 +896,7 @@ main(void)
         TEST(bug_201_a_part_that_somebody_has_cut_is_refused),
         TEST(bug_201_a_part_that_somebody_has_changed_is_refused),
         TEST(bug_202_what_is_no_file_is_not_written_to),
+        TEST(bug_207_a_part_that_is_changed_while_the_lake_works_is_noticed),
         TEST(bug_203_a_quota_is_a_full_disk),
         TEST(lines_leave_the_store_when_they_are_synced),
         TEST(a_part_that_its_reader_moved_away_is_not_missed),
