@@ -60,7 +60,7 @@ struct gauge {
 };
 #define OPERATOR_GAUGES_MAX 8
 
-/* work, flush, due_ms and gauges may be NULL: nothing to do, nothing due, nothing to show. */
+/* work, flush, committed, due_ms and gauges may be NULL: nothing to do, nothing due, nothing to show. */
 struct operator {
     const char *name;
 
@@ -82,6 +82,10 @@ struct operator {
 
     /* Last call before the commit: write what was gathered in memory. 0 or −1. */
     int (*flush)(void *state, int64_t now_ms);
+
+    /* The transaction is committed: bring what is kept beside the store to it. 0; or −1, then load does it, as it does
+     * after a crash, and nothing is taken before it has worked. */
+    int (*committed)(void *state);
 
     /* When work is due next, from memory; INT64_MAX for never, 0 for at once. Between transactions. */
     int64_t (*due_ms)(void *state);

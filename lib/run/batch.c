@@ -399,11 +399,19 @@ load_positions(struct process *process)
 }
 
 int
-batch_load(struct process *process)
+batch_load_own(struct process *process)
 {
     if (load_format(process) != 0 || load_epoch(process) != 0 || load_positions(process) != 0 ||
         ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
         outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+        return -1;
+    return 0;
+}
+
+int
+batch_load(struct process *process)
+{
+    if (batch_load_own(process) != 0)
         return -1;
     if (process->stream->operator->load != NULL && process->stream->operator->load(process->operator_state) != 0)
         return -1;
@@ -568,6 +576,12 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
         goto fail;
     committed(process, &progress);
     newcomer_committed(process);
+    if (process->stream->operator->committed != NULL &&
+        process->stream->operator->committed(process->operator_state) != 0) {
+        process->fault = store_fault(process->store);
+        process->loaded = false;
+        return -1;
+    }
     return 1;
 fail:
     store_abort(process->store);

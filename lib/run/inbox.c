@@ -21,6 +21,8 @@
 #define HAS_LEVELS 0x80 /* in the byte of the input */
 #define NAME_SIZE 17    /* 16 hex digits and NUL */
 #define SPARE "spare"
+#define RELEASED "released"
+#define RELEASED_BYTES 24
 
 /* Small, because two of them are always allocated; large enough for two of the largest entries. */
 #define FILE_BYTES_MIN (4u << 20)
@@ -35,9 +37,16 @@
 /* Most files one inbox may have: bounds the list below. */
 #define FILES_MAX 4096
 
+/* What to do about an inbox that is another state's. */
+#define MEND                                                                                                                 \
+    ". Nothing is changed before this is mended: bring back the state that belongs to the inbox; or move the inbox folder " \
+    "away, with the messages in it that are not worked"
+
 struct inbox {
     char *dir; /* for the log */
     int dir_fd;
+    int released_fd; /* the file that says what may be gone */
+    uint64_t epoch;
     uint64_t file_bytes;
     uint64_t bytes_max;
 
@@ -168,17 +177,16 @@ list_files(struct inbox *inbox)
 {
     struct dirent *entry;
     DIR *dir = opendir(inbox->dir);
+    char name[NAME_SIZE];
 
     if (dir == NULL)
         return -1;
     while ((entry = readdir(dir)) != NULL) {
-        char *end;
         if (strcmp(entry->d_name, SPARE) == 0)
             inbox->spare = true;
-        if (strlen(entry->d_name) != NAME_SIZE - 1)
-            continue;
-        uint64_t begin = strtoull(entry->d_name, &end, 16);
-        if (*end != '\0')
+        const uint64_t begin = strtoull(entry->d_name, NULL, 16);
+        name_of(begin, name);
+        if (strcmp(entry->d_name, name) != 0) /* not ours */
             continue;
         if (inbox->file_count == FILES_MAX)
             log_fatal("inbox: more than %d files in %s", FILES_MAX, inbox->dir);
@@ -299,6 +307,26 @@ check_spare(struct inbox *inbox)
         unlinkat(inbox->dir_fd, SPARE, 0);
 }
 
+/* How many bytes behind at in the last file are not zero, about: where the file system knows of holes, they are passed
+ * over. */
+static uint64_t
+remains_behind(const struct inbox *inbox, uint64_t at)
+{
+    char bytes[1 << 14];
+    uint64_t count = 0;
+    ssize_t got = 0;
+
+    do {
+        const off_t data = lseek(inbox->append_fd, (off_t)at, SEEK_DATA);
+        at = data > 0 ? (uint64_t)data : at;
+        got = data < 0 && errno == ENXIO ? 0 : file_read_at(inbox->append_fd, bytes, sizeof bytes, at);
+        for (ssize_t i = 0; i < got; i++)
+            count += bytes[i] != '\0';
+        at += got > 0 ? (uint64_t)got : 0;
+    } while (got > 0);
+    return count;
+}
+
 /* Find the end of the last file: behind its last whole entry, looking from position on (what is before it may be wiped).
  * What stands behind is cut off. */
 static int
@@ -321,11 +349,61 @@ find_end(struct inbox *inbox, uint64_t position)
         inbox->end += entry.len;
     } while (entry.len > 0);
     buffer_clear(&inbox->ahead); /* not what stands there from now on */
+    const uint64_t remains = remains_behind(inbox, inbox->end - begin);
+    if (remains > 0)
+        log_warning("inbox: %s: from %" PRIu64 " on %" PRIu64 " bytes of no whole message are wiped: whoever wrote them died "
+                    "before it acknowledged them, or they had no receipt", inbox->dir, inbox->end, remains);
     return zero_behind(inbox, inbox->append_fd, inbox->end - begin);
 }
 
+/* Say, before it is so, that everything before position may be gone. If it can't be said it goes all the same: on a full
+ * disk that makes room. */
+static void
+say_released(const struct inbox *inbox, uint64_t position)
+{
+    char said[RELEASED_BYTES];
+
+    bytes_put_u64(said, inbox->epoch);
+    bytes_put_u64(said + 8, position);
+    bytes_put_u64(said + 16, hash_checksum(span_at(said, 16)));
+    if (file_write_at(inbox->released_fd, said, sizeof said, 0) != 0)
+        log_debug("inbox: can't write %s/" RELEASED ": %s", inbox->dir, strerror(errno));
+}
+
+/* Whether the store goes with the inbox; else a line in the log. What a power cut left of the file says nothing. */
+static bool
+belongs_to_store(struct inbox *inbox, uint64_t position)
+{
+    char said[RELEASED_BYTES];
+
+    inbox->released_fd = openat(inbox->dir_fd, RELEASED, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (inbox->file_count > 0 && inbox->files[0] > position) {
+        log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?" MEND,
+                  inbox->dir, position);
+        return false;
+    }
+    if (file_read_at(inbox->released_fd, said, sizeof said, 0) != sizeof said ||
+        hash_checksum(span_at(said, 16)) != bytes_get_u64(said + 16))
+        return true;
+    const uint64_t gone = bytes_get_u64(said + 8);
+    if (bytes_get_u64(said) == inbox->epoch && gone <= position)
+        return true;
+    log_error("inbox: %s: it was worked up to %" PRIu64 " by %s, and the state ends at %" PRIu64 ": what came later would be "
+              "lost" MEND, inbox->dir, gone,
+              bytes_get_u64(said) == inbox->epoch ? "a newer copy of the state" : "another state", position);
+    return false;
+}
+
+static int
+open_files(struct inbox *inbox)
+{
+    if (file_make_dirs(inbox->dir) != 0 || (inbox->dir_fd = open(inbox->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return -1;
+    return list_files(inbox);
+}
+
 struct inbox *
-inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max)
+inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max)
 {
     const uint64_t largest =
         PREFIX_BYTES + HEAD_BYTES + 1 + INBOX_LEVELS_BYTES_MAX + 2 * (uint64_t)INBOX_FIELD_BYTES_MAX + payload_bytes_max;
@@ -334,22 +412,20 @@ inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payl
     if (inbox == NULL)
         log_fatal("out of memory");
     pthread_mutex_init(&inbox->lock, NULL);
-    inbox->dir_fd = inbox->append_fd = inbox->read_fd = -1;
+    inbox->dir_fd = inbox->append_fd = inbox->read_fd = inbox->released_fd = -1;
+    inbox->epoch = epoch;
     inbox->named = 1; /* those that are there: who named them may have been killed before the sync */
     inbox->file_bytes = 2 * largest > FILE_BYTES_MIN ? 2 * largest : FILE_BYTES_MIN;
     inbox->bytes_max = bytes_max;
     if ((inbox->dir = strdup(dir)) == NULL)
         log_fatal("out of memory");
-    if (file_make_dirs(dir) != 0 || (inbox->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        list_files(inbox) != 0)
+    if (open_files(inbox) != 0)
         goto fail;
-    check_spare(inbox);
-    if (inbox->file_count > 0 && inbox->files[0] > position) {
-        log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?", dir,
-                  position);
+    if (!belongs_to_store(inbox, position)) {
         inbox_close(inbox);
         return NULL;
     }
+    check_spare(inbox);
     if (inbox->file_count > 0 && find_end(inbox, position) != 0)
         goto fail;
     /* After a power cut the files may have lost what was worked and committed: go on behind it. */
@@ -490,6 +566,7 @@ wipe(struct inbox *inbox)
 
     if (inbox->released <= from || (inbox->released < inbox->end && inbox->released - from < WIPE_BYTES))
         return;
+    say_released(inbox, inbox->released);
     if (fallocate(inbox->append_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(from - begin),
                   (off_t)(inbox->released - from)) != 0)
         log_debug("inbox: can't wipe what is worked: %s", strerror(errno));
@@ -504,6 +581,8 @@ inbox_release(struct inbox *inbox, uint64_t position)
 
     pthread_mutex_lock(&inbox->lock);
     inbox->released = position;
+    if (inbox->file_count > 1 && inbox->files[1] <= position)
+        say_released(inbox, position);
     /* The last one stays: it is appended to. */
     while (gone + 1 < inbox->file_count && inbox->files[gone + 1] <= position) {
         name_of(inbox->files[gone++], name);
@@ -547,8 +626,8 @@ inbox_close(struct inbox *inbox)
 {
     if (inbox == NULL)
         return;
-    const int fds[] = {inbox->dir_fd, inbox->append_fd, inbox->read_fd};
-    for (unsigned i = 0; i < 3; i++) {
+    const int fds[] = {inbox->dir_fd, inbox->append_fd, inbox->read_fd, inbox->released_fd};
+    for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0)
             close(fds[i]);
     }

@@ -17,7 +17,13 @@
  * Behind the last entry stand zeros. Reading stops at the first entry that is not whole: it was torn by a crash, and the
  * broker, which has no acknowledgement for it, sends it again.
  *
- * What is worked becomes a hole in its file, where the file system can make one, and goes with its file at the latest.
+ * What is worked becomes a hole in its file, where the file system can make one, and goes with its file at the latest. Before
+ * that the file "released" says so:
+ *   epoch u64 BE        of the store that says what is worked
+ *   position u64 BE     everything before it may be gone
+ *   checksum u64 BE     hash_checksum of these
+ * It is not synced, and so may be older than the truth, and never newer. A state that is older than it would take the hole
+ * for the end, and what follows for a crash's remains; so it is refused, and so is another store's.
  *
  * One thread appends, another one does all the rest.
  */
@@ -42,9 +48,11 @@ struct inbox_entry {
 #define INBOX_FIELD_BYTES_MAX 65535
 #define INBOX_LEVELS_BYTES_MAX 128 /* they are there to be shown to a person, with each refusal */
 
-/* Open the inbox in folder dir (made if need be) at position, the first entry that is not worked yet. Refuses new
- * messages (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with a line in the log. */
-struct inbox *inbox_open(const char *dir, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max);
+/* Open the inbox in folder dir (made if need be) at position, the first entry that is not worked yet; the store of this
+ * epoch says so. Refuses new messages (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with a
+ * line in the log. */
+struct inbox *inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_max,
+                         uint64_t payload_bytes_max);
 
 /* Append entry. 0, or −1: it is not kept, and must not be acknowledged. */
 int inbox_append(struct inbox *inbox, const struct inbox_entry *entry);

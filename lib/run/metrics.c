@@ -101,6 +101,7 @@ why_stopped(const struct process *process)
         [WHY_DISK_FULL] = "disk full",
         [WHY_NO_ADDRESS_SPACE] = "state file full, and no address space for a larger `map` (ulimit -v?)",
         [WHY_STORE_BROKEN] = "state damaged or unreadable, see the log",
+        [WHY_FILES_WRONG] = "its files are not what its state says, or can't be used: its log says which, and what to do",
         [WHY_INBOX_FULL] = "inbox full, or no disk for it",
         [WHY_OUTBOX_FULL] = "outbox full: a registered consumer is behind or away",
         [WHY_BROKER_AWAY] = "no connection to the broker",

@@ -123,6 +123,22 @@ open_operator(struct process *process)
     return rc;
 }
 
+/* Begin a transaction and read what is kept in memory. If the operator can't go on yet because of files beside the store,
+ * the process works without it: it says why, where everybody can see it, and tries again until it can. */
+static int
+load_state(struct process *process)
+{
+    if (store_begin(process->store) != 0)
+        return -1;
+    if (batch_load(process) == 0)
+        return 0;
+    const enum store_fault fault = store_fault(process->store);
+    store_abort(process->store);
+    if ((fault != STORE_BESIDE && fault != STORE_FULL) || store_begin(process->store) != 0)
+        return -1;
+    return batch_load_own(process);
+}
+
 /* Open the store and read from it what is kept in memory. */
 static int
 open_state(struct process *process)
@@ -137,7 +153,7 @@ open_state(struct process *process)
         outbox_open(&process->output, process->store, "outbox") != 0 ||
         outbox_open(&process->rejected, process->store, "rejected") != 0 || open_operator(process) != 0)
         return -1;
-    if (store_begin(process->store) != 0 || batch_load(process) != 0 || store_commit(process->store) != 0)
+    if (load_state(process) != 0 || store_commit(process->store) != 0)
         return -1;
     for (unsigned i = 0; i < process->stream->input_count; i++)
         link_begin(&process->links[i], process->links[i].committed);
@@ -154,8 +170,8 @@ open_inbox(struct process *process)
     if (!landing)
         return 0;
     char *dir = format("1/inbox", process->dir, NULL, NULL);
-    process->inbox = inbox_open(dir, process->inbox_position, (uint64_t)setting(process, "inbox_bytes"),
-                                process->payload_bytes_max + 1);
+    process->inbox = inbox_open(dir, process->epoch, process->inbox_position,
+                                (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
     free(dir);
     return process->inbox != NULL ? 0 : -1;
 }
@@ -542,6 +558,8 @@ why_of_fault(enum store_fault fault)
         return WHY_DISK_FULL;
     case STORE_NO_ADDRESS_SPACE:
         return WHY_NO_ADDRESS_SPACE;
+    case STORE_BESIDE:
+        return WHY_FILES_WRONG;
     default:
         return WHY_STORE_BROKEN;
     }

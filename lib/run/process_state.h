@@ -142,6 +142,7 @@ enum why_stopped {
     WHY_DISK_FULL,
     WHY_NO_ADDRESS_SPACE,
     WHY_STORE_BROKEN,
+    WHY_FILES_WRONG,
     WHY_INBOX_FULL,
     WHY_OUTBOX_FULL,
     WHY_BROKER_AWAY
@@ -226,6 +227,9 @@ bool batch_waits(struct process *process, int64_t wall_ms, bool intake);
 
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);
+
+/* The same, without the operator: for a process whose operator can't go on yet. */
+int batch_load_own(struct process *process);
 
 /* Publish the receipts of the batch that was committed. */
 void batch_send_receipts(struct process *process);

@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -39,12 +40,18 @@ struct store {
 /* Less than this is as good as nothing: a commit writes some pages at least. */
 #define ROOM_BYTES_MIN (1u << 20)
 
+/* Whether there is no room for us; a quota does not show in the figures of the file system, so it is tried. */
 static bool
 disk_is_full(const struct store *store)
 {
     struct statvfs status;
+    int fd = open(store->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 
-    return statvfs(store->dir, &status) == 0 && (uint64_t)status.f_bavail * status.f_frsize < ROOM_BYTES_MIN;
+    if (fd < 0) /* this file system knows no files without a name */
+        return statvfs(store->dir, &status) == 0 && (uint64_t)status.f_bavail * status.f_frsize < ROOM_BYTES_MIN;
+    const int rc = posix_fallocate(fd, 0, ROOM_BYTES_MIN);
+    close(fd);
+    return rc == ENOSPC || rc == EDQUOT;
 }
 
 /* One place for LMDB's errors: what they mean for the caller, and a line in the log. Always -1. */
@@ -263,9 +270,9 @@ store_fault(const struct store *store)
 }
 
 void
-store_found_full(struct store *store)
+store_found(struct store *store, enum store_fault fault)
 {
-    store->fault = STORE_FULL;
+    store->fault = fault;
 }
 
 /* Cursors of a write transaction end with it; those of a snapshot are ours to close. */

@@ -35,7 +35,8 @@ enum store_fault {
     STORE_FINE,  /* nothing went wrong */
     STORE_FULL,  /* no room on the disk: abort, wait, try again */
     STORE_NO_ADDRESS_SPACE, /* the map is full, and the process may not have a larger one: the same */
-    STORE_BROKEN /* input/output error or corrupt file: only an operator can help */
+    STORE_BROKEN, /* input/output error or corrupt file: only an operator can help */
+    STORE_BESIDE  /* not the store, but files that belong to it are not as they should be: only an operator can help */
 };
 
 /* Open the store in folder dir, made if need be (0700, files 0600), with a map of map_bytes (sparse, address space only), or
@@ -59,8 +60,9 @@ int store_commit(struct store *store);
 /* Forget the write transaction, if there is one. */
 void store_abort(struct store *store);
 
-/* Somebody who keeps files beside the store found no room for them: store_fault says so until the next transaction. */
-void store_found_full(struct store *store);
+/* Somebody who keeps files beside the store found this fault with them: store_fault says so until the next transaction, and
+ * the one at hand can only be aborted. */
+void store_found(struct store *store, enum store_fault fault);
 
 /* What the last failure was. */
 enum store_fault store_fault(const struct store *store);

@@ -207,7 +207,7 @@ read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, str
 static struct inbox *
 open_inbox(const struct plan *plan)
 {
-    return inbox_open(dir, plan->position, 1 << 30, CONTENT_BYTES_MAX);
+    return inbox_open(dir, 1, plan->position, 1 << 30, CONTENT_BYTES_MAX);
 }
 
 static void

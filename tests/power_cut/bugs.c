@@ -192,7 +192,7 @@ append(struct inbox *inbox, char letter, size_t len)
 static struct inbox *
 open_inbox(const char *folder, uint64_t position)
 {
-    struct inbox *inbox = inbox_open(below(folder, "inbox"), position, UINT64_C(1) << 30, PAYLOAD_BYTES);
+    struct inbox *inbox = inbox_open(below(folder, "inbox"), 1, position, UINT64_C(1) << 30, PAYLOAD_BYTES);
     assert_non_null(inbox);
     assert_true(inbox_has_room(inbox));
     return inbox;
@@ -230,7 +230,7 @@ bug_143_a_spare_that_was_in_use_is_empty(void **state)
 
     (void)state;
     start_tape();
-    struct inbox *inbox = inbox_open(below(run, "inbox"), 0, UINT64_C(1) << 30, PAYLOAD_BYTES);
+    struct inbox *inbox = inbox_open(below(run, "inbox"), 1, 0, UINT64_C(1) << 30, PAYLOAD_BYTES);
     assert_non_null(inbox);
     append(inbox, 'a', 100);
     uint64_t end_at = inbox_end(inbox);

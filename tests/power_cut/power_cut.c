@@ -200,6 +200,7 @@ static void
 check_inbox(unsigned number, const char *dir, struct process **process, struct finding *finding)
 {
     const struct inbox_entry probe = {.payload = {"probe", 5}};
+    const uint64_t epoch = (*process)->epoch;
     const uint64_t position = (*process)->inbox_position;
     char path[600];
 
@@ -211,7 +212,7 @@ check_inbox(unsigned number, const char *dir, struct process **process, struct f
     process_close(*process);
     *process = NULL;
     snprintf(path, sizeof path, "%s/state/%s/inbox", dir, catalog_streams[number]->name);
-    struct inbox *inbox = inbox_open(path, position, UINT64_C(1) << 30, (1u << 20) + 1);
+    struct inbox *inbox = inbox_open(path, epoch, position, UINT64_C(1) << 30, (1u << 20) + 1);
     if (inbox == NULL)
         finding->wrong = "its inbox does not open again";
     else if (read_inbox(number, inbox, position, true, &finding->wrong) != finding->inbox_end)

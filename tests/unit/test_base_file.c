@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "disk.h"
 
 static char dir[32];
 
@@ -159,6 +160,58 @@ a_failed_replacement_leaves_nothing_behind(void **state)
     /* remove_dir fails if the temporary file is still there. */
 }
 
+static enum disk_deed deeds[8];
+static unsigned deed_count;
+static int failing = -1; /* the deed that fails */
+
+static int
+note_deed(const struct disk_call *call)
+{
+    if (deed_count < sizeof deeds / sizeof deeds[0])
+        deeds[deed_count++] = call->deed;
+    return (int)call->deed == failing ? EIO : 0;
+}
+
+/* A name on bytes that are not synced is an empty file after a power cut. */
+static void
+bug_206_a_replacement_is_synced_before_it_has_the_name(void **state)
+{
+    static const enum disk_deed order[] = {DISK_CREATE, DISK_WRITE, DISK_SYNC, DISK_RENAME};
+    (void)state;
+
+    deed_count = 0;
+    disk_before = note_deed;
+    const int rc = file_replace(below("file"), "text");
+    disk_before = NULL;
+    assert_int_equal(rc, 0);
+    assert_int_equal(deed_count, 4);
+    assert_memory_equal(deeds, order, sizeof order);
+}
+
+static void
+bug_206_what_fails_leaves_the_old_file_and_nothing_else(void **state)
+{
+    static const enum disk_deed order[] = {DISK_CREATE, DISK_WRITE, DISK_SYNC, DISK_RENAME};
+    struct buffer content = {0};
+    (void)state;
+
+    assert_int_equal(file_replace(below("file"), "old"), 0);
+    disk_before = note_deed;
+    for (unsigned i = 0; i < 4; i++) {
+        failing = (int)order[i];
+        errno = 0;
+        const int rc = file_replace(below("file"), "new");
+        assert_int_equal(rc, -1);
+        assert_int_equal(errno, EIO);
+    }
+    failing = -1;
+    disk_before = NULL;
+    assert_int_equal(file_read(below("file"), &content), 0);
+    assert_string_equal(buffer_text(&content), "old");
+    buffer_free(&content);
+    /* remove_dir fails if a temporary file is still there. */
+}
+
 static void
 folders_can_be_made_durable(void **state)
 {
@@ -190,6 +243,8 @@ main(void)
         TEST(reading_appends_the_whole_file),
         TEST(replacing_makes_a_new_file_for_the_owner_alone),
         TEST(a_failed_replacement_leaves_nothing_behind),
+        TEST(bug_206_a_replacement_is_synced_before_it_has_the_name),
+        TEST(bug_206_what_fails_leaves_the_old_file_and_nothing_else),
         TEST(folders_can_be_made_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@
 #include "run/inbox.h"
 #include "scratch_dir.h"
 
+#define EPOCH UINT64_C(77)
 #define PAYLOAD_MAX 4096
 #define ROOM (UINT64_C(1) << 40)
 #define FILE_BYTES (4u << 20) /* the smallest there is, which small payloads get */
@@ -161,7 +162,7 @@ static void
 entries_come_back_whole_and_in_order(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     const struct inbox_entry first = {.input = 127,
                                       .levels = span_of("site/phone-17"),
                                       .response_topic = span_of("answer/here"),
@@ -208,7 +209,7 @@ is_entry(const char *bytes, size_t len, struct buffer *payload, unsigned *input,
     struct inbox_entry entry;
     uint64_t position = 0;
     write_entry(bytes, len);
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     assert_non_null(inbox);
     const bool is = inbox_read(inbox, &position, &entry) == 1;
     buffer_clear(payload);
@@ -228,7 +229,7 @@ bug_272_entries_without_levels_are_as_they_were(void **state)
     struct buffer payload = {0};
     unsigned input = 0;
     size_t levels = 1;
-    inbox_close(inbox_open(dir, 0, ROOM, PAYLOAD_MAX));
+    inbox_close(inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX));
     /* As versions wrote it that knew no levels. */
     assert_true(is_entry("\3\0\1\0\2tid{}", 10, &payload, &input, &levels));
     assert_int_equal(input, 3);
@@ -255,7 +256,7 @@ fields_and_payloads_may_have_their_full_size(void **state)
     (void)state;
     const size_t payload_bytes = 3u << 20;
     char *bytes = malloc(payload_bytes);
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, payload_bytes);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, payload_bytes);
     struct inbox_entry entry;
     uint64_t position = 0;
 
@@ -283,7 +284,7 @@ an_entry_that_fits_in_no_file_is_not_kept(void **state)
 {
     (void)state;
     char *bytes = calloc(1, FILE_BYTES);
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     const struct inbox_entry large = {.payload = {bytes, FILE_BYTES}};
     uint64_t position = 0;
 
@@ -301,7 +302,7 @@ reading_goes_over_file_boundaries_and_release_gives_files_up(void **state)
     (void)state;
     const size_t size = 100000; /* does not divide a file, nor what is read at once */
     const unsigned count = 200;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     uint64_t position = 0;
     uint64_t middle = 0;
 
@@ -321,7 +322,7 @@ reading_goes_over_file_boundaries_and_release_gives_files_up(void **state)
         expect_numbered(inbox, &position, i, size);
     inbox_close(inbox);
 
-    inbox = inbox_open(dir, middle, ROOM, size);
+    inbox = inbox_open(dir, EPOCH, middle, ROOM, size);
     position = middle;
     for (unsigned i = count / 2 + 1; i < count; i++)
         expect_numbered(inbox, &position, i, size);
@@ -333,7 +334,7 @@ reading_goes_over_file_boundaries_and_release_gives_files_up(void **state)
     unsigned files = 0;
     DIR *listing = opendir(dir);
     for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing))
-        files += entry->d_name[0] != '.' && strcmp(entry->d_name, "spare") != 0;
+        files += strlen(entry->d_name) == 16;
     closedir(listing);
     assert_int_equal(files, 1); /* the one that is appended to */
 }
@@ -353,7 +354,7 @@ static void
 what_is_worked_leaves_nothing_in_the_file_and_what_waits_stays(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     uint64_t position = 0;
 
     append(inbox, 0, "somebody@example.org");
@@ -369,7 +370,7 @@ what_is_worked_leaves_nothing_in_the_file_and_what_waits_stays(void **state)
     assert_false(file_holds("body"));
     append(inbox, 1, "nobody");
     inbox_close(inbox);
-    inbox = inbox_open(dir, position, ROOM, PAYLOAD_MAX);
+    inbox = inbox_open(dir, EPOCH, position, ROOM, PAYLOAD_MAX);
     expect(inbox, &position, 1, "nobody");
     expect_end(inbox, position);
     inbox_close(inbox);
@@ -384,7 +385,7 @@ static const char *const torn_payloads[TORN_COUNT] = {"{\"first\":1}", "{\"secnd
 static uint64_t
 write_torn(uint64_t *ends, struct buffer *content)
 {
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
     append(inbox, 9, "a safe one");
     const uint64_t begin = inbox_end(inbox);
@@ -405,7 +406,7 @@ recover(const struct buffer *content, size_t file_bytes, unsigned whole)
     assert_int_equal(file_write_at(fd, content->data, file_bytes, 0), 0);
     close(fd);
     for (int time = 0; time < 2; time++) {
-        struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+        struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
         uint64_t position = 0;
         assert_non_null(inbox);
         expect(inbox, &position, 9, "a safe one");
@@ -496,7 +497,7 @@ a_tear_in_the_first_entry_of_a_second_file_leaves_the_first_file_whole(void **st
 {
     (void)state;
     const size_t size = 1u << 20;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     uint64_t ends[5];
 
     for (unsigned i = 0; i < 4; i++) {
@@ -508,7 +509,7 @@ a_tear_in_the_first_entry_of_a_second_file_leaves_the_first_file_whole(void **st
     scribble(ends[2], 100, "torn", 4);
     for (int time = 0; time < 2; time++) {
         uint64_t position = 0;
-        inbox = inbox_open(dir, 0, ROOM, size);
+        inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
         for (unsigned i = 0; i < 3; i++)
             expect_numbered(inbox, &position, i, size);
         if (time == 0) {
@@ -529,7 +530,7 @@ a_spare_file_that_is_short_is_made_again(void **state)
     (void)state;
     char spare[128];
     struct stat status;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
     assert_true(inbox_has_room(inbox));
     inbox_close(inbox);
@@ -537,7 +538,7 @@ a_spare_file_that_is_short_is_made_again(void **state)
     assert_int_equal(stat(spare, &status), 0);
     assert_int_equal(status.st_size, FILE_BYTES);
     assert_int_equal(truncate(spare, 4096), 0);
-    inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     assert_true(inbox_has_room(inbox));
     assert_int_equal(stat(spare, &status), 0);
     assert_int_equal(status.st_size, FILE_BYTES);
@@ -550,7 +551,7 @@ a_spare_file_that_is_short_is_made_again(void **state)
 static void
 lose_what_is_worked(off_t cut_to)
 {
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     const uint64_t end = inbox_end(inbox);
@@ -559,7 +560,7 @@ lose_what_is_worked(off_t cut_to)
     assert_int_equal(truncate(file_at(0), cut_to), 0);
     for (int time = 0; time < 2; time++) {
         uint64_t position = end;
-        inbox = inbox_open(dir, end, ROOM, PAYLOAD_MAX);
+        inbox = inbox_open(dir, EPOCH, end, ROOM, PAYLOAD_MAX);
         assert_non_null(inbox);
         if (time == 0) {
             expect_end(inbox, position);
@@ -589,21 +590,154 @@ static void
 a_state_older_than_the_inbox_is_refused(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open(dir, 1000, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 1000, ROOM, PAYLOAD_MAX);
 
     append(inbox, 0, "one");
     inbox_close(inbox);
     keep_log();
-    inbox = inbox_open(dir, 999, ROOM, PAYLOAD_MAX);
+    inbox = inbox_open(dir, EPOCH, 999, ROOM, PAYLOAD_MAX);
     assert_true(log_holds("nothing is left from 999 on"));
     assert_null(inbox);
+}
+
+/* What is worked is gone from the file, and a state that does not know it would take that for the end: what came later must
+ * not be wiped as if a crash had left it. */
+static void
+bug_204_a_state_older_than_the_hole_is_refused_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    uint64_t position = 0, older;
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+
+    append(inbox, 0, "one");
+    expect(inbox, &position, 0, "one");
+    older = position;
+    append(inbox, 0, "two");
+    expect(inbox, &position, 0, "two");
+    inbox_release(inbox, position);
+    append(inbox, 0, "three");
+    inbox_close(inbox);
+    const uint64_t wrong[] = {0, older, position - 1};
+    for (unsigned i = 0; i < 3; i++) {
+        keep_log();
+        inbox = inbox_open(dir, EPOCH, wrong[i], ROOM, PAYLOAD_MAX);
+        assert_true(log_holds("a newer copy of the state"));
+        assert_null(inbox);
+    }
+    inbox = inbox_open(dir, EPOCH, position, ROOM, PAYLOAD_MAX);
+    assert_non_null(inbox);
+    expect(inbox, &position, 0, "three");
+    inbox_close(inbox);
+}
+
+/* Its positions mean other messages. */
+static void
+bug_204_another_store_is_refused_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    uint64_t position = 0;
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+
+    append(inbox, 0, "one");
+    expect(inbox, &position, 0, "one");
+    inbox_release(inbox, position);
+    append(inbox, 0, "two");
+    inbox_close(inbox);
+    for (uint64_t other = 0; other < 2 * FILE_BYTES; other += FILE_BYTES / 2) {
+        keep_log();
+        inbox = inbox_open(dir, EPOCH + 1, other, ROOM, PAYLOAD_MAX);
+        assert_true(log_holds("by another state"));
+        assert_null(inbox);
+    }
+    inbox = inbox_open(dir, EPOCH, position, ROOM, PAYLOAD_MAX);
+    assert_non_null(inbox);
+    expect(inbox, &position, 0, "two");
+    inbox_close(inbox);
+}
+
+/* A power cut may leave anything of what was never synced. */
+static void
+a_damaged_note_of_what_is_gone_says_nothing(void **state)
+{
+    (void)state;
+    uint64_t position = 0;
+    char path[128];
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+
+    append(inbox, 0, "one");
+    expect(inbox, &position, 0, "one");
+    inbox_release(inbox, position);
+    inbox_close(inbox);
+    snprintf(path, sizeof path, "%s/released", dir);
+    for (unsigned bytes = 0; bytes < 24; bytes++) {
+        assert_int_equal(truncate(path, bytes), 0);
+        inbox = inbox_open(dir, EPOCH + 1, position, ROOM, PAYLOAD_MAX);
+        assert_non_null(inbox);
+        inbox_close(inbox);
+        assert_int_equal(truncate(path, 24), 0);
+        inbox = inbox_open(dir, EPOCH + 1, position, ROOM, PAYLOAD_MAX);
+        assert_non_null(inbox);
+        inbox_release(inbox, position);
+        inbox_close(inbox);
+    }
+}
+
+/* What a crash left of a message that was not acknowledged goes, and the log says so. */
+static void
+bug_205_what_is_wiped_behind_the_end_is_said(void **state)
+{
+    (void)state;
+    uint64_t position = 0;
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+
+    append(inbox, 0, "one");
+    const uint64_t end = inbox_end(inbox);
+    inbox_close(inbox);
+    scribble(0, end + 5, "torn", 4);
+    scribble(0, end + 1000000, "too", 3);
+    keep_log();
+    inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+    assert_true(log_holds("7 bytes of no whole message are wiped"));
+    expect(inbox, &position, 0, "one");
+    expect_end(inbox, position);
+    inbox_close(inbox);
+    keep_log();
+    inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+    assert_false(log_holds("wiped"));
+    inbox_close(inbox);
+}
+
+/* Files that are called otherwise are somebody else's, whatever a number they may seem to be. */
+static void
+files_of_other_names_are_left_alone(void **state)
+{
+    static const char *const names[] = {"0x00000000000001", "               1", "00000000000000AB", "+000000000000001"};
+    (void)state;
+    uint64_t position = 0;
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+    append(inbox, 0, "one");
+    inbox_close(inbox);
+    for (unsigned i = 0; i < 4; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        assert_int_equal(file_replace(path, "theirs"), 0);
+    }
+    inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+    expect(inbox, &position, 0, "one");
+    inbox_release(inbox, position + FILE_BYTES);
+    inbox_close(inbox);
+    for (unsigned i = 0; i < 4; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
 }
 
 /* Three files of three entries each; the one in the middle begins at *second and ends at *third. */
 static void
 write_three_files(size_t size, uint64_t *second, uint64_t *third)
 {
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
 
     for (unsigned i = 0; i < 9; i++) {
         if (i == 3)
@@ -630,7 +764,7 @@ a_damaged_file_is_skipped_with_a_line_in_the_log_if_a_whole_one_follows(void **s
     write_three_files(size, &second, &third);
     const uint64_t fifth = second + (third - second) / 3;
     scribble(second, fifth - second + 20, "rot", 3);
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     for (unsigned i = 0; i < 4; i++)
         expect_numbered(inbox, &position, i, size);
     keep_log();
@@ -655,7 +789,7 @@ what_is_whole_in_a_file_that_was_cut_short_is_read(void **state)
     write_three_files(size, &second, &third);
     const off_t entry_bytes = (off_t)((third - second) / 3);
     assert_int_equal(truncate(file_at(second), entry_bytes + entry_bytes / 2), 0);
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     for (unsigned i = 0; i < 4; i++)
         expect_numbered(inbox, &position, i, size);
     keep_log();
@@ -670,7 +804,7 @@ small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut(void **state)
 {
     (void)state;
     const size_t size = 1000;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     uint64_t position = 0;
     unsigned count = 1;
 
@@ -681,7 +815,7 @@ small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut(void **state)
     inbox_close(inbox);
     const unsigned left = 1700;
     assert_int_equal(truncate(file_at(0), (off_t)(left * entry_bytes + entry_bytes / 2)), 0);
-    inbox = inbox_open(dir, 0, ROOM, size);
+    inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     for (unsigned i = 0; i < left; i++)
         expect_numbered(inbox, &position, i, size);
     inbox_close(inbox);
@@ -692,7 +826,7 @@ a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything(void **state)
 {
     (void)state;
     const size_t size = 1u << 20;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     uint64_t position = 0;
     uint64_t third;
     uint64_t fourth;
@@ -706,7 +840,7 @@ a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything(void **state)
     inbox_close(inbox);
     scribble(0, third + 100, "rot", 3);
     scribble(fourth, 100, "rot", 3);
-    inbox = inbox_open(dir, 0, ROOM, size);
+    inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
     for (unsigned i = 0; i < 2; i++)
         expect_numbered(inbox, &position, i, size);
     keep_log();
@@ -723,7 +857,7 @@ static void
 rot_in_the_file_that_is_appended_to_is_an_error(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     struct inbox_entry entry;
     uint64_t position = 0;
 
@@ -743,13 +877,13 @@ bug_120_an_entry_shorter_than_its_fields_is_damaged(void **state)
 {
     (void)state;
     char entry[12 + 5 + 3] = {[13] = 0, [14] = 2, [15] = 0, [16] = 2}; /* two fields of two bytes, and three for both */
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
     inbox_close(inbox);
     bytes_put_u32(entry, sizeof entry - 12);
     bytes_put_u64(entry + 4, hash_checksum(span_at(entry + 12, sizeof entry - 12)) ^ (sizeof entry - 12));
     scribble(0, 0, entry, sizeof entry);
-    inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     assert_non_null(inbox);
     assert_int_equal(inbox_end(inbox), 0);
     expect_end(inbox, 0);
@@ -762,7 +896,7 @@ static void
 there_is_no_room_beyond_bytes_max_until_something_is_released(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open(dir, 0, 100, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, 100, PAYLOAD_MAX);
     uint64_t position = 0;
 
     assert_true(inbox_has_room(inbox));
@@ -775,7 +909,7 @@ there_is_no_room_beyond_bytes_max_until_something_is_released(void **state)
     inbox_release(inbox, position);
     assert_true(inbox_has_room(inbox));
     inbox_close(inbox);
-    inbox = inbox_open(dir, position, 10, PAYLOAD_MAX);
+    inbox = inbox_open(dir, EPOCH, position, 10, PAYLOAD_MAX);
     assert_false(inbox_has_room(inbox)); /* what waited before counts */
     inbox_close(inbox);
 }
@@ -791,7 +925,7 @@ there_is_no_room_when_there_are_too_many_files(void **state)
         assert_true(fd >= 0);
         close(fd);
     }
-    struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     assert_false(inbox_has_room(inbox));
     inbox_release(inbox, FILE_BYTES);
     assert_true(inbox_has_room(inbox));
@@ -809,7 +943,7 @@ on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept(void **state)
     const size_t size = 1u << 20;
     char inbox_dir[128];
     snprintf(inbox_dir, sizeof inbox_dir, "%s/inbox", dir);
-    struct inbox *inbox = inbox_open(inbox_dir, 0, ROOM, size);
+    struct inbox *inbox = inbox_open(inbox_dir, EPOCH, 0, ROOM, size);
     unsigned kept = 0;
     uint64_t position = 0;
 
@@ -826,7 +960,7 @@ on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept(void **state)
     assert_int_equal(inbox_append(inbox, &entry), 0);
     inbox_close(inbox);
 
-    inbox = inbox_open(inbox_dir, position, ROOM, size);
+    inbox = inbox_open(inbox_dir, EPOCH, position, ROOM, size);
     expect(inbox, &position, 0, "x");
     expect_end(inbox, position);
     inbox_close(inbox);
@@ -834,10 +968,12 @@ on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept(void **state)
 }
 
 /* A full file system that can't make a hole of zeros, as tmpfs: whatever is given back is lost to somebody else. */
+static int no_room; /* ENOSPC, or EDQUOT */
+
 static int
 refuse_room(const struct disk_call *call)
 {
-    return call->deed == DISK_ALLOCATE ? ENOSPC : call->deed == DISK_ZERO ? EOPNOTSUPP : 0;
+    return call->deed == DISK_ALLOCATE ? no_room : call->deed == DISK_ZERO ? EOPNOTSUPP : 0;
 }
 
 static void
@@ -846,11 +982,12 @@ bug_104_on_a_full_disk_it_opens_and_goes_on(void **state)
     char spare[128];
     (void)state;
     snprintf(spare, sizeof spare, "%s/spare", dir);
-    for (unsigned variant = 0; variant < 4; variant++) {
+    for (unsigned variant = 0; variant < 8; variant++) {
         const unsigned count = variant % 2 == 0 ? 3 : 0; /* 0: the file at hand is empty */
-        const bool has_spare = variant / 2 == 1;
+        const bool has_spare = variant / 2 % 2 == 1;
+        no_room = variant / 4 == 1 ? EDQUOT : ENOSPC;
         uint64_t position = 0;
-        struct inbox *inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+        struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
         for (unsigned i = 0; i < count; i++)
             append_numbered(inbox, i, 100);
         assert_true(inbox_has_room(inbox));
@@ -859,7 +996,7 @@ bug_104_on_a_full_disk_it_opens_and_goes_on(void **state)
             assert_int_equal(unlink(spare), 0);
 
         disk_before = refuse_room;
-        inbox = inbox_open(dir, 0, ROOM, PAYLOAD_MAX);
+        inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
         assert_non_null(inbox);
         for (unsigned i = 0; i < count; i++)
             expect_numbered(inbox, &position, i, 100);
@@ -874,7 +1011,7 @@ bug_104_on_a_full_disk_it_opens_and_goes_on(void **state)
         append_numbered(inbox, count + 1, 100);
         inbox_close(inbox);
 
-        inbox = inbox_open(dir, position, ROOM, PAYLOAD_MAX);
+        inbox = inbox_open(dir, EPOCH, position, ROOM, PAYLOAD_MAX);
         for (unsigned i = count; i < count + 2; i++) {
             expect_numbered(inbox, &position, i, 100);
             inbox_release(inbox, position);
@@ -922,7 +1059,7 @@ static void
 one_thread_appends_while_another_reads_and_releases(void **state)
 {
     (void)state;
-    struct writer writer = {.inbox = inbox_open(dir, 0, ROOM, 400000), .count = 4000};
+    struct writer writer = {.inbox = inbox_open(dir, EPOCH, 0, ROOM, 400000), .count = 4000};
     pthread_t thread;
     struct buffer payload = {0};
     struct inbox_entry entry;
@@ -973,6 +1110,11 @@ main(void)
         TEST(a_position_within_zeros_that_a_power_cut_left_is_where_it_goes_on),
         TEST(what_is_worked_leaves_nothing_in_the_file_and_what_waits_stays),
         TEST(a_state_older_than_the_inbox_is_refused),
+        TEST(bug_204_a_state_older_than_the_hole_is_refused_and_nothing_is_lost),
+        TEST(bug_204_another_store_is_refused_and_nothing_is_lost),
+        TEST(a_damaged_note_of_what_is_gone_says_nothing),
+        TEST(bug_205_what_is_wiped_behind_the_end_is_said),
+        TEST(files_of_other_names_are_left_alone),
         TEST(a_damaged_file_is_skipped_with_a_line_in_the_log_if_a_whole_one_follows),
         TEST(what_is_whole_in_a_file_that_was_cut_short_is_read),
         TEST(small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut),
@@ -986,6 +1128,6 @@ main(void)
         TEST(one_thread_appends_while_another_reads_and_releases),
     };
     hash_init();
-    log_open("test", LOG_ERROR);
+    log_open("test", LOG_WARNING);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
