@@ -41,7 +41,8 @@ static const struct {
 #undef MAGIC
 };
 
-/* Whether every other byte from at on is NUL and none of those between: ASCII in 16 bits a character, with no mark before it. */
+/* Whether every other byte from at on is NUL and none of those between: ASCII in 16 bits a character, with no mark before
+ * it. */
 static bool
 is_wide(struct span text, size_t at)
 {

@@ -67,8 +67,8 @@ refuse_binary(const struct input *input, const struct binary *binary)
     if (binary->command == NULL || packing != NULL)
         say("%s: this is %s, and no text: write the records as NDJSON or CSV first", name, buffer_text(&what));
     else
-        say("%s: this is %s: make it plain text first: %s '%s' | gait load %s%s -", name, buffer_text(&what), binary->command,
-            path, input->csv ? "--csv " : "", table);
+        say("%s: this is %s: make it plain text first: %s '%s' | gait load %s%s -", name, buffer_text(&what),
+            binary->command, path, input->csv ? "--csv " : "", table);
     buffer_free(&what);
     return INPUT_REFUSED;
 }

@@ -2,8 +2,8 @@
  * input: records out of files of NDJSON, JSON or CSV, plain or packed.
  *
  * Records are not judged here, only told apart: what is no JSON, too, is handed on, so that the process that takes the
- * records counts it and says why it refuses it. Two things are: what is no text is refused as a whole, and a field's name that
- * is misspelt (names.h).
+ * records counts it and says why it refuses it. Two things are: what is no text is refused as a whole, and a field's name
+ * that is misspelt (names.h).
  */
 #ifndef GAIT_INPUT_H
 #define GAIT_INPUT_H
@@ -30,9 +30,9 @@ struct input_record {
 /* What is read, and from where. */
 struct input;
 
-/* Open the file at path ("-": standard input) with records of kind; names of fields are noted in names, which must outlive it.
- * It is CSV if csv says so, or its name (.csv, .tsv, with .gz or .zst behind it too), or its first line, which then names
- * fields. NULL with a line on standard error. Free with input_free. */
+/* Open the file at path ("-": standard input) with records of kind; names of fields are noted in names, which must outlive
+ * it. It is CSV if csv says so, or its name (.csv, .tsv, with .gz or .zst behind it too), or its first line, which then
+ * names fields. NULL with a line on standard error. Free with input_free. */
 struct input *input_open(const char *path, enum record_kind kind, bool csv, struct names *names);
 
 /* Look at the beginning of the file: INPUT_RECORD if it can be loaded as far as one sees there. input_next does it, too. */

@@ -26,7 +26,7 @@ static const char help[] =
     "zstd. - is standard input. Names that differ from the fields' only in case or '_' are taken, others are said.\n"
     "Invalid records are counted, the first ones shown by file and line.\n\n"
     "      --batch N        most records in a message (default 64)\n"
-    "      --csv            the files are CSV, whatever their names\n"
+    "      --csv            the files are CSV, whatever their first lines\n"
     "      --prefix PREFIX  first level of the topics (default gait)\n"
     "      --rate R         publish at most R records a second\n" BROKER_OPTIONS_HELP
     "      --help           print this\n\n"

@@ -2,8 +2,9 @@
  * names: what fields are called in files, against what they are called in the contract.
  *
  * Glue, Athena and Hive write names in lower case, others in snake_case: a name that differs from a field's only in case,
- * '_', '-' and blanks is taken as that field's. One that is a slip of the pen away from an optional field's is not: left out,
- * that field would silently mean no consent. Every other name is no field's, and is not loaded. All this is said, once a name.
+ * '_', '-' and blanks is taken as that field's. One that is a slip of the pen away from an optional field's is not: left
+ * out, that field would silently mean no consent. Every other name is no field's, and is not loaded. All this is said, once
+ * a name.
  */
 #ifndef GAIT_NAMES_H
 #define GAIT_NAMES_H

@@ -1,8 +1,9 @@
 #include "places.h"
 
 /*
- * A place is a number of 7 bits a byte, low ones first, the high bit of all but the last byte set: lines since the place before
- * (of another file: since line 0) times 4, 2 if it is told, 1 if it is of another file. Then that file's number follows likewise.
+ * A place is a number of 7 bits a byte, low ones first, the high bit of all but the last byte set: lines since the place
+ * before (of another file: since line 0) times 4, 2 if it is told, 1 if it is of another file. Then that file's number
+ * follows likewise.
  */
 enum { OTHER_FILE = 1, TOLD = 2, LINE_SHIFT = 2 };
 

@@ -178,8 +178,8 @@ check_header(const struct rows *rows)
 {
     for (unsigned i = 0; i < rows->field_count; i++) {
         if (rows->fields[i].required && !has_column(rows, i)) {
-            say("%s: no column is called %s in the first line: it must name the fields of the records, as they are called in "
-                "JSON", rows->where, rows->fields[i].name);
+            say("%s: no column is called %s in the first line: it must name the fields of the records, as in JSON",
+                rows->where, rows->fields[i].name);
             return -1;
         }
     }

@@ -37,8 +37,8 @@
 
 enum link { LINK_DOWN, LINK_CONNECTING, LINK_UP, LINK_SUBSCRIBING, LINK_READY };
 
-/* What a message brings back with its receipt: 8 bytes number of the letter, 0 for a question; 8 bytes number of the sending,
- * which only grows; 1 byte kind. */
+/* What a message brings back with its receipt: 8 bytes number of the letter, 0 for a question; 8 bytes number of the
+ * sending, which only grows; 1 byte kind. */
 #define CORRELATION_BYTES 17
 
 /* An array without elements is no record, so whoever gets it has only the receipt to write. */
@@ -205,8 +205,8 @@ take_receipt(struct sender *sender, struct letter *letter, const struct receipt 
     }
 }
 
-/* With the lock held: messages of a kind, and their receipts, keep their order. So what was sent before the one that this is the
- * receipt of, and has none, has lost it, or was lost itself. Among the letters up to end. */
+/* With the lock held: messages of a kind, and their receipts, keep their order. So what was sent before the one that this is
+ * the receipt of, and has none, has lost it, or was lost itself. Among the letters up to end. */
 static void
 find_lost(struct sender *sender, enum record_kind kind, uint64_t sending, uint64_t end)
 {

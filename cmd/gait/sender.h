@@ -55,8 +55,8 @@ struct sender;
  * log. */
 struct sender *sender_new(const struct sender_options *options);
 
-/* Take a record of kind (one line without its end, that begins with '{'), send it when its message is full. Waits while much is
- * under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h). */
+/* Take a record of kind (one line without its end, that begins with '{'), send it when its message is full. Waits while much
+ * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h). */
 int sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin);
 
 /* Send what waits for its message to be filled. 0 or -1 as above. */

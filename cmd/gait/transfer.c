@@ -164,7 +164,8 @@ say_exceptions(const struct transfer *transfer, const struct sender_totals *tota
     if (totals->invalid == 0)
         return;
     say_faults(transfer, totals);
-    say("%s records were invalid: gait rejected shows the newest ones of each reason", progress_number(totals->invalid, number));
+    say("%s records were invalid: gait rejected shows the newest ones of each reason",
+        progress_number(totals->invalid, number));
 }
 
 int

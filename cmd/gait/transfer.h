@@ -53,8 +53,8 @@ void transfer_set_progress(struct transfer *transfer, uint64_t done, uint64_t to
 /* Wipe the bar away, before a line is written. */
 void transfer_clear(struct transfer *transfer);
 
-/* Wait for all receipts; say what was sent, and what was wrong; free transfer. The exit code: rc if that is one of a failure,
- * 128 + the signal's number when one ended it, done only when every record has its receipt and none is invalid. */
+/* Wait for all receipts; say what was sent, and what was wrong; free transfer. The exit code: rc if that is one of a
+ * failure, 128 + the signal's number when one ended it, done only when every record has its receipt and none is invalid. */
 int transfer_end(struct transfer *transfer, int rc);
 
 #endif

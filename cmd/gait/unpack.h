@@ -2,8 +2,8 @@
  * unpack: the bytes of a file, plain or unpacked. The only user of zlib and libzstd.
  *
  * What a file is packed with is told by its first bytes, not by its name: that holds for standard input, too. gzip (any
- * number of members, and zeros between and behind them, as tapes and pigz leave them) and zstd (any number of frames, those to
- * be skipped among them, as pzstd writes them) are unpacked.
+ * number of members, and zeros between and behind them, as tapes and pigz leave them) and zstd (any number of frames, those
+ * to be skipped among them, as pzstd writes them) are unpacked.
  */
 #ifndef GAIT_UNPACK_H
 #define GAIT_UNPACK_H
