@@ -7,8 +7,8 @@
 
 #include "base/config.h"
 
-/* Exit codes of every program; 78 is EX_CONFIG of sysexits.h. */
-enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2, COMMAND_CONFIGURATION = 78 };
+/* Exit codes of every program; 65 and 78 are EX_DATAERR and EX_CONFIG of sysexits.h. */
+enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2, COMMAND_DATA = 65, COMMAND_CONFIGURATION = 78 };
 
 int command_up(int argc, char **argv);
 int command_check(int argc, char **argv);

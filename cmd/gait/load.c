@@ -13,20 +13,25 @@
 
 #include "commands.h"
 #include "input.h"
+#include "names.h"
+#include "say.h"
 #include "sender.h"
 #include "transfer.h"
 
 static const char help[] =
     "usage: gait load [OPTION]... TABLE FILE...\n\n"
     "Publish the records in the files, and end when every record has its receipt: then it is on the disk of the\n"
-    "process that takes it. TABLE is customer, accelerometer or step_trainer. A file holds NDJSON, JSON or, if its\n"
-    "name says .csv, CSV with the names of the fields in the first line; plain or packed with gzip or zstd. - is\n"
-    "standard input.\n\n"
+    "process that takes it. TABLE is customer, accelerometer or step_trainer. A file holds NDJSON, JSON or CSV with the\n"
+    "names of the fields in the first line (separated by commas, semicolons or tabs); plain or packed with gzip or\n"
+    "zstd. - is standard input. Names that differ from the fields' only in case or '_' are taken, others are said.\n"
+    "Invalid records are counted, the first ones shown by file and line.\n\n"
     "      --batch N        most records in a message (default 64)\n"
-    "      --csv            the files are CSV, whatever their names\n"
+    "      --csv            the files are CSV, whatever their first lines\n"
     "      --prefix PREFIX  first level of the topics (default gait)\n"
     "      --rate R         publish at most R records a second\n" BROKER_OPTIONS_HELP
-    "      --help           print this\n";
+    "      --help           print this\n\n"
+    "Exit status: 0 every record is taken, 1 failed, 2 wrong usage, 65 some records are invalid, or a file holds none,\n"
+    "128 and the signal's number when one ended it.\n";
 
 struct request {
     struct transfer_options transfer;
@@ -45,8 +50,7 @@ find_kind(const char *table, enum record_kind *kind)
             return 0;
         }
     }
-    fprintf(stderr, "gait load: '%s' is not a table records are loaded into: customer, accelerometer or step_trainer\n",
-            table);
+    say("'%s' is not a table records are loaded into: customer, accelerometer or step_trainer", table);
     return -1;
 }
 
@@ -85,24 +89,60 @@ read_options(int argc, char **argv, struct request *request)
 /* Where we are. */
 struct loading {
     struct transfer *transfer;
+    struct names *names;
     struct input **inputs; /* one a path; NULL where the file is not open */
     uint64_t bytes_before; /* of the files that are done */
     uint64_t bytes_total;  /* 0: one of them is no plain file */
 };
 
-/* Open every file before anything is sent: a load that can't be done is not begun. Plain files are closed again, there
- * may be more than a process may hold; a pipe stays open, its writer would not survive a second opening. */
+static struct input *
+open_input(const struct request *request, struct loading *loading, int index)
+{
+    return input_open(request->paths[index], request->kind, request->csv, loading->names);
+}
+
+/* The exit code for an input's last answer. */
+static int
+exit_code(enum input_result result)
+{
+    switch (result) {
+    case INPUT_REFUSED:
+        return COMMAND_DATA;
+    case INPUT_FAULT:
+        return COMMAND_FAILED;
+    default:
+        return COMMAND_DONE;
+    }
+}
+
+/* What was found out about how the file is written; separator: that, too. */
+static void
+say_form(struct loading *loading, const struct input *input, bool separator)
+{
+    if (loading->transfer != NULL)
+        transfer_clear(loading->transfer);
+    if (separator && input_separator(input) != NULL)
+        say("%s: the columns are separated by %s", input_name(input), input_separator(input));
+    names_say(loading->names, input_name(input));
+}
+
+/* Look into every file before anything is sent: a load that can't be done is not begun. Plain files are closed again, there
+ * may be more than a process may hold; a pipe stays open, its writer would not survive a second opening, and is not waited
+ * for. */
 static int
 check_files(const struct request *request, struct loading *loading)
 {
     bool known = true;
-    for (int i = 0; i < request->path_count; i++) {
-        struct input *input = input_open(request->paths[i], request->kind, request->csv);
+    int rc = COMMAND_DONE;
+    for (int i = 0; i < request->path_count && rc == COMMAND_DONE; i++) {
+        struct input *input = open_input(request, loading, i);
         if (input == NULL)
-            return -1;
-        uint64_t bytes = input_bytes_total(input);
-        loading->bytes_total += bytes;
-        if (bytes > 0) {
+            return COMMAND_FAILED;
+        loading->bytes_total += input_bytes_total(input);
+        if (input_is_file(input)) {
+            rc = exit_code(input_begin(input));
+            if (rc == COMMAND_DONE)
+                say_form(loading, input, true);
             input_free(input);
         } else {
             loading->inputs[i] = input;
@@ -111,52 +151,58 @@ check_files(const struct request *request, struct loading *loading)
     }
     if (!known)
         loading->bytes_total = 0;
-    return 0;
+    return rc;
 }
 
-/* 0; −1 when the file can't be read to its end, or a signal came. */
+/* The exit code, also when a signal came. */
 static int
-load_file(const struct request *request, struct loading *loading, struct input *input)
+load_file(const struct request *request, struct loading *loading, struct input *input, unsigned file)
 {
     struct sender *sender = transfer_sender(loading->transfer);
     for (;;) {
-        struct span record;
+        struct input_record record;
         enum input_result result = input_next(input, &record);
         int rc = 0;
-        transfer_set_progress(loading->transfer, loading->bytes_before + input_bytes_read(input),
-                              loading->bytes_total);
-        if (result == INPUT_RECORD)
-            rc = sender_add(sender, request->kind, record);
-        else if (result == INPUT_NOTHING_YET)
+        transfer_set_progress(loading->transfer, loading->bytes_before + input_bytes_done(input), loading->bytes_total);
+        if (result == INPUT_RECORD) {
+            struct sender_origin origin = {file, record.line, record.problem};
+            rc = sender_add(sender, request->kind, record.text, &origin);
+        } else if (result == INPUT_NOTHING_YET) {
             rc = sender_flush(sender);
-        else
-            return result == INPUT_END ? 0 : -1;
+        } else {
+            return exit_code(result);
+        }
         if (rc != 0)
-            return -1;
+            return COMMAND_FAILED;
     }
 }
 
 static int
 load_files(const struct request *request, struct loading *loading)
 {
-    for (int i = 0; i < request->path_count; i++) {
+    int rc = COMMAND_DONE;
+    for (int i = 0; i < request->path_count && rc == COMMAND_DONE; i++) {
         struct input **input = &loading->inputs[i];
+        bool looked_at = *input == NULL;
+        if (looked_at)
+            *input = open_input(request, loading, i);
         if (*input == NULL)
-            *input = input_open(request->paths[i], request->kind, request->csv);
-        if (*input == NULL || load_file(request, loading, *input) != 0)
-            return -1;
-        loading->bytes_before += input_bytes_read(*input);
+            return COMMAND_FAILED;
+        rc = load_file(request, loading, *input, (unsigned)i);
+        say_form(loading, *input, !looked_at);
+        loading->bytes_before += input_bytes_done(*input);
         input_free(*input);
         *input = NULL;
     }
-    return 0;
+    return rc;
 }
 
 static int
 load(struct request *request, struct loading *loading)
 {
-    if (check_files(request, loading) != 0)
-        return COMMAND_FAILED;
+    int rc = check_files(request, loading);
+    if (rc != COMMAND_DONE)
+        return rc;
     loading->transfer = transfer_new("load", &request->transfer);
     if (loading->transfer == NULL)
         return COMMAND_FAILED;
@@ -173,12 +219,15 @@ command_load(int argc, char **argv)
         fputs(help, usage > 0 ? stdout : stderr);
         return usage > 0 ? COMMAND_DONE : COMMAND_USAGE;
     }
+    request.transfer.files = request.paths;
+    loading.names = names_new(request.kind);
     loading.inputs = calloc((size_t)request.path_count, sizeof *loading.inputs);
     if (loading.inputs == NULL)
         log_fatal("out of memory");
-    int exit_code = load(&request, &loading);
+    int rc = load(&request, &loading);
     for (int i = 0; i < request.path_count; i++)
         input_free(loading.inputs[i]);
     free(loading.inputs);
-    return exit_code;
+    names_free(loading.names);
+    return rc;
 }

@@ -1,5 +1,6 @@
 /*
- * progress: a bar on standard error while something long goes on. Says nothing when standard error is no terminal.
+ * progress: a bar on standard error while something long goes on, in one line of the terminal, whatever its width. Says
+ * nothing when standard error is no terminal.
  */
 #ifndef GAIT_PROGRESS_H
 #define GAIT_PROGRESS_H
@@ -23,6 +24,11 @@ struct progress {
 
 /* Begin, now. */
 void progress_start(struct progress *progress);
+
+/* The line for this state after elapsed_ms: at most width columns, and PROGRESS_LINE_BYTES − 1. What does not fit is left
+ * out, the least important first: the bar, the time left, the rate. Returns line. */
+#define PROGRESS_LINE_BYTES 256
+const char *progress_line(const struct progress_state *state, int64_t elapsed_ms, unsigned width, char *line);
 
 /* Draw the bar, unless it was drawn within the last 100 ms. Cheap to call often. */
 void progress_show(struct progress *progress, const struct progress_state *state);

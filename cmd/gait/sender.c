@@ -15,10 +15,12 @@
 #include "base/log.h"
 #include "base/wire.h"
 #include "mqtt/mqtt.h"
-#include "record/json.h"
 #include "streams/catalog.h"
 
 #include "interrupt.h"
+#include "places.h"
+#include "receipt.h"
+#include "say.h"
 
 #define KINDS 3                         /* that land: the first ones of enum record_kind */
 #define LETTERS_MAX 512                 /* without receipt: enough that the process's batches can grow */
@@ -27,25 +29,36 @@
 #define TICK_MS 100                     /* the longest wait between two looks at signals and the progress bar */
 #define RETRY_MS_MIN 20                 /* between attempts to connect, doubled up to */
 #define RETRY_MS_MAX 1000
-#define SILENCE_MS_MIN 10000            /* without a receipt before all is sent again, doubled up to */
-#define SILENCE_MS_MAX 300000           /* so that one that is away for long does not find a queue full of repeats */
+#define SILENCE_MS_MIN 1000             /* without a receipt before the process is asked for one, doubled up to */
+#define SILENCE_MS_MAX 300000           /* so that one that is away for long does not find a queue full of questions */
+#define SILENCE_TOLD_MS 10000           /* before somebody is told */
 #define RATE_CATCH_UP_MS 1000           /* after an outage the rate limit forgives no more than this */
 #define GOODBYE_MS 500
 
 enum link { LINK_DOWN, LINK_CONNECTING, LINK_UP, LINK_SUBSCRIBING, LINK_READY };
+
+/* What a message brings back with its receipt: 8 bytes number of the letter, 0 for a question; 8 bytes number of the
+ * sending, which only grows; 1 byte kind. */
+#define CORRELATION_BYTES 17
+
+/* An array without elements is no record, so whoever gets it has only the receipt to write. */
+#define QUESTION "[]"
 
 /* A message that has no receipt yet. */
 struct letter {
     enum record_kind kind;
     unsigned records;
     struct buffer payload; /* for our own thread only */
+    struct places places;  /* of its records */
     bool unsent;
+    uint64_t sending; /* number of the last one */
     bool receipted;
 };
 
 /* A message in the making. */
 struct draft {
     struct buffer payload;
+    struct places places;
     unsigned records;
 };
 
@@ -74,7 +87,7 @@ struct sender {
     bool outage_told;
     bool silence_told;
 
-    pthread_mutex_t lock; /* for what follows, and the letters' last two members */
+    pthread_mutex_t lock; /* for what follows, and the letters' last three members */
     pthread_cond_t changed;
     uint64_t events; /* counts everything that is worth a look */
     enum link link;
@@ -83,11 +96,15 @@ struct sender {
     struct letter letters[LETTERS_MAX];
     uint64_t first;
     uint64_t next;
-    int64_t heard_ms; /* when the last receipt came, or the wait for one began */
+    uint64_t sending;  /* number of the last one, of letters and questions alike */
+    int64_t heard_ms;  /* when the last receipt came, or the wait for one began */
+    int64_t asked_ms;  /* when one was asked for since, or heard_ms */
     int64_t silence_ms;
     uint64_t receipted;
     uint64_t duplicate;
     uint64_t invalid;
+    struct sender_fault faults[SENDER_FAULTS_MAX];
+    unsigned fault_count;
 };
 
 static struct letter *
@@ -135,6 +152,14 @@ mark_unsent(struct sender *sender, unsigned from, unsigned to)
     }
 }
 
+/* With the lock held: something was heard, or the wait for it begins. */
+static void
+hear(struct sender *sender)
+{
+    sender->heard_ms = sender->asked_ms = clock_steady_ms();
+    sender->silence_ms = SILENCE_MS_MIN;
+}
+
 static void
 on_subscribed(void *context, bool ok, const char *reason)
 {
@@ -143,35 +168,73 @@ on_subscribed(void *context, bool ok, const char *reason)
         log_fatal("the broker refuses to let us read receipts: %s", reason);
     pthread_mutex_lock(&sender->lock);
     mark_unsent(sender, 0, KINDS);
-    sender->heard_ms = clock_steady_ms(); /* nothing could be heard while the connection was lost */
+    hear(sender); /* nothing could be, while the connection was lost */
     pthread_mutex_unlock(&sender->lock);
     change_link(sender, LINK_READY, "");
+}
+
+/* With the lock held. */
+static void
+add_fault(struct sender *sender, const struct place *place, const char *text)
+{
+    if (sender->fault_count == SENDER_FAULTS_MAX)
+        return;
+    struct sender_fault *fault = &sender->faults[sender->fault_count++];
+    fault->file = place->file;
+    fault->line = place->line;
+    snprintf(fault->text, sizeof fault->text, "%s", text);
+}
+
+/* With the lock held: the receipt of this letter. */
+static void
+take_receipt(struct sender *sender, struct letter *letter, const struct receipt *receipt)
+{
+    char text[RECEIPT_TEXT_BYTES];
+    struct place place;
+    letter->receipted = true;
+    sender->receipted += letter->records;
+    sender->duplicate += receipt->duplicate;
+    sender->invalid += receipt->invalid;
+    if (receipt->taken < letter->records) /* it was refused as one thing: larger than the process takes */
+        sender->invalid += letter->records - receipt->taken;
+    for (unsigned i = 0; i < receipt->fault_count; i++) {
+        if (places_find(&letter->places, receipt->faults[i].record, &place) == 1 && !place.told) {
+            receipt_describe(&receipt->faults[i], text);
+            add_fault(sender, &place, text);
+        }
+    }
+}
+
+/* With the lock held: messages of a kind, and their receipts, keep their order. So what was sent before the one that this is
+ * the receipt of, and has none, has lost it, or was lost itself. Among the letters up to end. */
+static void
+find_lost(struct sender *sender, enum record_kind kind, uint64_t sending, uint64_t end)
+{
+    for (uint64_t number = sender->first; number < end; number++) {
+        struct letter *letter = letter_at(sender, number);
+        if (letter->kind == kind && letter->sending < sending && !letter->receipted)
+            letter->unsent = true;
+    }
 }
 
 static void
 on_receipt(struct sender *sender, const struct wire_message *message)
 {
-    static const struct json_limits limits = {.depth_max = 4, .string_bytes_max = 256};
-    if (message->correlation.len != 8)
+    struct receipt receipt;
+    if (message->correlation.len != CORRELATION_BYTES || receipt_read(message->payload, &receipt) != 0)
         return;
     uint64_t number = bytes_get_u64(message->correlation.at);
-    struct json *receipt = json_parse(message->payload, &limits);
-    if (receipt == NULL)
-        return;
+    uint64_t sending = bytes_get_u64(message->correlation.at + 8);
+    enum record_kind kind = (enum record_kind)message->correlation.at[16];
     pthread_mutex_lock(&sender->lock);
-    if (number >= sender->first && number < sender->next && !letter_at(sender, number)->receipted) {
-        struct letter *letter = letter_at(sender, number);
-        letter->receipted = true;
-        sender->receipted += letter->records;
-        sender->duplicate += (uint64_t)json_int_at(receipt, "duplicate", 0);
-        sender->invalid += (uint64_t)json_int_at(receipt, "invalid", 0);
-        sender->heard_ms = clock_steady_ms();
-        sender->silence_ms = SILENCE_MS_MIN;
-        sender->events++;
-        pthread_cond_broadcast(&sender->changed);
-    }
+    if (number >= sender->first && number < sender->next && !letter_at(sender, number)->receipted)
+        take_receipt(sender, letter_at(sender, number), &receipt);
+    if (number < sender->next) /* a letter's tells of those before it, nearly always none; the answer to a question of all */
+        find_lost(sender, kind, sending, number == 0 ? sender->next : number);
+    hear(sender);
+    sender->events++;
+    pthread_cond_broadcast(&sender->changed);
     pthread_mutex_unlock(&sender->lock);
-    json_free(receipt);
 }
 
 /* A process that has just started may have died between its commit and its receipts. */
@@ -213,6 +276,13 @@ on_delivered(void *context, uint64_t token)
  */
 
 static void
+make_room_to_say(struct sender *sender)
+{
+    if (sender->options.clear != NULL)
+        sender->options.clear(sender->options.context);
+}
+
+static void
 connect_when_due(struct sender *sender)
 {
     int64_t now_ms = clock_steady_ms();
@@ -223,7 +293,8 @@ connect_when_due(struct sender *sender)
         pthread_mutex_lock(&sender->lock);
         memcpy(reason, sender->down_reason, sizeof reason);
         pthread_mutex_unlock(&sender->lock);
-        fprintf(stderr, "gait %s: waiting for the broker (%s)\n", sender->options.command, reason);
+        make_room_to_say(sender);
+        say("waiting for the broker (%s)", reason);
         sender->outage_told = true;
     }
     sender->retry_at_ms = now_ms + sender->retry_ms;
@@ -258,9 +329,46 @@ drop_receipted(struct sender *sender)
         struct letter *letter = letter_at(sender, sender->first);
         sender->letters_bytes -= letter->payload.len;
         buffer_clear(&letter->payload);
+        places_clear(&letter->places);
         sender->first++;
     }
     pthread_mutex_unlock(&sender->lock);
+}
+
+/* -1 when the connection is gone. */
+static int
+publish(struct sender *sender, enum record_kind kind, uint64_t number, uint64_t sending, struct span payload)
+{
+    char correlation[CORRELATION_BYTES];
+    bytes_put_u64(correlation, number);
+    bytes_put_u64(correlation + 8, sending);
+    correlation[16] = (char)kind;
+    struct wire_message message = {
+        .topic = span_of(sender->topics[kind].landing),
+        .payload = payload,
+        .response_topic = span_of(sender->receipt_topic),
+        .correlation = {correlation, sizeof correlation},
+        .delivery = WIRE_AT_LEAST_ONCE,
+    };
+    return sender->wire->calls->publish(sender->wire, &message, 0);
+}
+
+/* Ask the processes that owe us receipts for one, since those may be lost: they go at most once. */
+static void
+ask(struct sender *sender)
+{
+    bool owed[KINDS] = {false};
+    pthread_mutex_lock(&sender->lock);
+    for (uint64_t number = sender->first; number < sender->next; number++)
+        owed[letter_at(sender, number)->kind] = true;
+    pthread_mutex_unlock(&sender->lock);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        pthread_mutex_lock(&sender->lock);
+        uint64_t sending = ++sender->sending;
+        pthread_mutex_unlock(&sender->lock);
+        if (owed[kind] && publish(sender, (enum record_kind)kind, 0, sending, span_of(QUESTION)) != 0)
+            return;
+    }
 }
 
 static void
@@ -268,36 +376,22 @@ check_silence(struct sender *sender)
 {
     int64_t now_ms = clock_steady_ms();
     pthread_mutex_lock(&sender->lock);
-    bool silent = sender->first < sender->next && now_ms - sender->heard_ms >= sender->silence_ms;
+    bool waiting = sender->first < sender->next;
+    bool silent = waiting && now_ms - sender->asked_ms >= sender->silence_ms;
+    bool tell = waiting && now_ms - sender->heard_ms >= SILENCE_TOLD_MS;
     enum record_kind kind = letter_at(sender, sender->first)->kind;
     if (silent) {
-        mark_unsent(sender, 0, KINDS);
-        sender->heard_ms = now_ms;
+        sender->asked_ms = now_ms;
         sender->silence_ms = sender->silence_ms * 2 < SILENCE_MS_MAX ? sender->silence_ms * 2 : SILENCE_MS_MAX;
     }
-    bool heard_since = sender->silence_ms == SILENCE_MS_MIN;
     pthread_mutex_unlock(&sender->lock);
-    if (silent && !sender->silence_told)
-        fprintf(stderr, "gait %s: no receipts for %d s: does %s run?\n", sender->options.command,
-                SILENCE_MS_MIN / 1000, catalog_landing(record_kind_name(kind))->name);
-    sender->silence_told = !heard_since;
-}
-
-/* -1 when the connection is gone. */
-static int
-send_letter(struct sender *sender, uint64_t number)
-{
-    struct letter *letter = letter_at(sender, number);
-    char correlation[8];
-    bytes_put_u64(correlation, number);
-    struct wire_message message = {
-        .topic = span_of(sender->topics[letter->kind].landing),
-        .payload = buffer_span(&letter->payload),
-        .response_topic = span_of(sender->receipt_topic),
-        .correlation = {correlation, sizeof correlation},
-        .delivery = WIRE_AT_LEAST_ONCE,
-    };
-    return sender->wire->calls->publish(sender->wire, &message, 0);
+    if (silent)
+        ask(sender);
+    if (tell && !sender->silence_told) {
+        make_room_to_say(sender);
+        say("no receipts for %d s: does %s run?", SILENCE_TOLD_MS / 1000, catalog_landing(record_kind_name(kind))->name);
+    }
+    sender->silence_told = tell;
 }
 
 static void
@@ -308,9 +402,10 @@ send_unsent(struct sender *sender)
         pthread_mutex_lock(&sender->lock);
         bool send = sender->link == LINK_READY && letter->unsent && !letter->receipted;
         letter->unsent = letter->unsent && !send;
+        uint64_t sending = send ? letter->sending = ++sender->sending : 0;
         pthread_mutex_unlock(&sender->lock);
         /* If it fails, everything is marked again after the next connect. */
-        if (send && send_letter(sender, number) != 0)
+        if (send && publish(sender, letter->kind, number, sending, buffer_span(&letter->payload)) != 0)
             return;
     }
 }
@@ -438,19 +533,20 @@ post(struct sender *sender, enum record_kind kind)
         return -1;
     pthread_mutex_lock(&sender->lock);
     if (sender->first == sender->next)
-        sender->heard_ms = clock_steady_ms();
+        hear(sender);
     struct letter *letter = letter_at(sender, sender->next);
-    struct buffer empty = letter->payload; /* its memory serves the next draft */
+    struct draft empty = {letter->payload, letter->places, 0}; /* its memory serves the next draft */
     letter->kind = kind;
     letter->records = draft->records;
     letter->payload = draft->payload;
+    letter->places = draft->places;
     letter->unsent = true;
     letter->receipted = false;
     sender->next++;
     pthread_mutex_unlock(&sender->lock);
     sender->letters_bytes += letter->payload.len;
     sender->messages++;
-    *draft = (struct draft){empty, 0};
+    *draft = empty;
     work(sender);
     return 0;
 }
@@ -511,14 +607,23 @@ sender_new(const struct sender_options *options)
 }
 
 int
-sender_add(struct sender *sender, enum record_kind kind, struct span record)
+sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin)
 {
     struct draft *draft = &sender->drafts[kind];
+    struct place place = {0};
+    if (origin != NULL)
+        place = (struct place){origin->file, origin->line, origin->problem != NULL};
+    if (place.told) {
+        pthread_mutex_lock(&sender->lock);
+        add_fault(sender, &place, origin->problem);
+        pthread_mutex_unlock(&sender->lock);
+    }
     if (draft->payload.len != 0 && draft->payload.len + 1 + record.len > LETTER_BYTES_MAX && post(sender, kind) != 0)
         return -1;
     if (draft->payload.len != 0)
         buffer_add_byte(&draft->payload, '\n');
     buffer_add_span(&draft->payload, record);
+    places_add(&draft->places, &place);
     draft->records++;
     sender->records++;
     return draft->records >= sender->options.batch_records ? post(sender, kind) : 0;
@@ -553,6 +658,17 @@ sender_totals(struct sender *sender)
     return totals;
 }
 
+int
+sender_fault(struct sender *sender, unsigned index, struct sender_fault *fault)
+{
+    pthread_mutex_lock(&sender->lock);
+    int found = index < sender->fault_count;
+    if (found)
+        *fault = sender->faults[index];
+    pthread_mutex_unlock(&sender->lock);
+    return found;
+}
+
 void
 sender_free(struct sender *sender)
 {
@@ -562,10 +678,13 @@ sender_free(struct sender *sender)
         sender->wire->calls->disconnect(sender->wire, GOODBYE_MS);
         sender->wire->calls->free(sender->wire);
     }
-    for (unsigned i = 0; i < LETTERS_MAX; i++)
+    for (unsigned i = 0; i < LETTERS_MAX; i++) {
         buffer_free(&sender->letters[i].payload);
+        places_free(&sender->letters[i].places);
+    }
     for (unsigned i = 0; i < KINDS; i++) {
         buffer_free(&sender->drafts[i].payload);
+        places_free(&sender->drafts[i].places);
         free(sender->topics[i].landing);
         free(sender->topics[i].status);
     }

@@ -2,8 +2,8 @@
  * sender: records to the landing topics, until every one has its receipt.
  *
  * A receipt says that the process that takes the records has them on its disk. What has none is kept here and sent
- * again: after the connection was lost, when the process says that it is online anew, and after some seconds without
- * any receipt. What arrives twice by that is recognised there.
+ * again: after the connection was lost, when the process says that it is online anew, and when a receipt comes for something
+ * that was sent later. After a second without any receipt one is asked for. What arrives twice by that is recognised there.
  */
 #ifndef GAIT_SENDER_H
 #define GAIT_SENDER_H
@@ -21,8 +21,24 @@ struct sender_options {
     unsigned batch_records;  /* most in a message, from 1 */
     int64_t records_per_s;   /* not faster than this; 0: as fast as it goes */
     void (*tick)(void *context); /* called from within the calls below every 100 ms or so; for a progress bar */
+    void (*clear)(void *context); /* called before a line is written: wipe the progress bar away */
     void *context;
 };
+
+/* Where a record comes from. */
+struct sender_origin {
+    unsigned file; /* its number; what it means is up to the caller */
+    uint64_t line;
+    const char *problem; /* why it will be refused, if that is known already; else NULL */
+};
+
+/* An invalid record. */
+struct sender_fault {
+    unsigned file; /* 0 and line 0: not known */
+    uint64_t line;
+    char text[192]; /* what is wrong */
+};
+#define SENDER_FAULTS_MAX 5 /* the first ones are enough to mend the others by */
 
 /* What has happened so far. */
 struct sender_totals {
@@ -39,9 +55,9 @@ struct sender;
  * log. */
 struct sender *sender_new(const struct sender_options *options);
 
-/* Take a record of kind (one line without its end), send it when its message is full. Waits while much is under way.
- * 0, or -1 when a signal came (see interrupt.h). */
-int sender_add(struct sender *sender, enum record_kind kind, struct span record);
+/* Take a record of kind (one line without its end, that begins with '{'), send it when its message is full. Waits while much
+ * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h). */
+int sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin);
 
 /* Send what waits for its message to be filled. 0 or -1 as above. */
 int sender_flush(struct sender *sender);
@@ -50,6 +66,9 @@ int sender_flush(struct sender *sender);
 int sender_finish(struct sender *sender);
 
 struct sender_totals sender_totals(struct sender *sender);
+
+/* Invalid record number index of those that are remembered, from 0: 1 and *fault, or 0: there is none. */
+int sender_fault(struct sender *sender, unsigned index, struct sender_fault *fault);
 
 /* NULL is fine. */
 void sender_free(struct sender *sender);

@@ -15,6 +15,7 @@
 
 #include "commands.h"
 #include "interrupt.h"
+#include "say.h"
 #include "transfer.h"
 
 static const char help[] =
@@ -175,7 +176,7 @@ put(struct sink *sink, enum record_kind kind, struct buffer *record)
     sink->records++;
     if (sink->transfer != NULL) {
         transfer_set_progress(sink->transfer, sink->records, sink->total);
-        rc = sender_add(transfer_sender(sink->transfer), kind, buffer_span(record));
+        rc = sender_add(transfer_sender(sink->transfer), kind, buffer_span(record), NULL);
     } else {
         buffer_add_byte(record, '\n');
         if (fwrite(record->data, record->len, 1, sink->files[kind]) != 1)
@@ -223,7 +224,7 @@ static int
 open_files(const char *dir, struct sink *sink)
 {
     if (file_make_dirs(dir) != 0) {
-        fprintf(stderr, "gait simulate: %s: %s\n", dir, strerror(errno));
+        say("%s: %s", dir, strerror(errno));
         return -1;
     }
     for (unsigned i = 0; i < KINDS; i++) {
@@ -231,7 +232,7 @@ open_files(const char *dir, struct sink *sink)
         buffer_printf(&path, "%s/%s.ndjson", dir, record_kind_name((enum record_kind)i));
         sink->files[i] = fopen(buffer_text(&path), "we");
         if (sink->files[i] == NULL)
-            fprintf(stderr, "gait simulate: %s: %s\n", buffer_text(&path), strerror(errno));
+            say("%s: %s", buffer_text(&path), strerror(errno));
         buffer_free(&path);
         if (sink->files[i] == NULL)
             return -1;
@@ -269,7 +270,7 @@ write_files(const struct request *request)
     if (interrupt_signal() != 0)
         return 128 + interrupt_signal();
     if (rc != 0 && opened)
-        fprintf(stderr, "gait simulate: %s: %s\n", request->out, strerror(errno));
+        say("%s: %s", request->out, strerror(errno));
     return rc == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
@@ -279,7 +280,7 @@ publish(struct request *request)
     struct sink sink = {.transfer = transfer_new("simulate", &request->transfer)};
     if (sink.transfer == NULL)
         return COMMAND_FAILED;
-    return transfer_end(sink.transfer, make_people(request, &sink));
+    return transfer_end(sink.transfer, make_people(request, &sink) == 0 ? COMMAND_DONE : COMMAND_FAILED);
 }
 
 static int
@@ -288,7 +289,7 @@ read_share(const char *text, double *share)
     char *end = NULL;
     *share = strtod(text, &end);
     if (end == text || *end != '\0' || !(*share >= 0 && *share <= 1)) {
-        fprintf(stderr, "gait simulate: --share must be a number from 0 to 1\n");
+        say("--share must be a number from 0 to 1");
         return -1;
     }
     return 0;

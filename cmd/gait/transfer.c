@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -10,14 +9,15 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "say.h"
+#include "unpack.h"
 
 #define BATCH_MAX 10000        /* a message ends at 512 KiB anyway */
 #define RATE_MAX 1000000000    /* keeps the arithmetic far from overflow */
 #define MESSAGES_PER_S_MIN 10  /* with a low rate messages get smaller rather than rare */
 
 struct transfer {
-    const char *command;
-    const char *prefix;
+    char *const *files;
     struct sender *sender;
     struct progress progress;
     uint64_t done;
@@ -31,7 +31,7 @@ transfer_number(const char *name, const char *text, int64_t least, int64_t most,
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < least || value > most) {
-        fprintf(stderr, "gait: --%s must be a number from %" PRId64 " to %" PRId64 "\n", name, least, most);
+        say("--%s must be a number from %" PRId64 " to %" PRId64, name, least, most);
         return -1;
     }
     *number = value;
@@ -62,8 +62,23 @@ static void
 on_tick(void *context)
 {
     struct transfer *transfer = context;
-    struct progress_state state = {transfer->done, transfer->total, sender_totals(transfer->sender).receipted};
+    struct sender_totals totals = sender_totals(transfer->sender);
+    /* What was read and has no receipt yet is not done. */
+    double receipted = totals.records > 0 ? (double)totals.receipted / (double)totals.records : 0;
+    struct progress_state state = {(uint64_t)((double)transfer->done * receipted), transfer->total, totals.receipted};
     progress_show(&transfer->progress, &state);
+}
+
+static void
+on_clear(void *context)
+{
+    transfer_clear(context);
+}
+
+void
+transfer_clear(struct transfer *transfer)
+{
+    progress_clear(&transfer->progress);
 }
 
 struct transfer *
@@ -80,14 +95,14 @@ transfer_new(const char *command, struct transfer_options *options)
         .batch_records = options->batch_records,
         .records_per_s = options->records_per_s,
         .tick = on_tick,
+        .clear = on_clear,
         .context = transfer,
     };
     if (sender.records_per_s != 0 && sender.batch_records > sender.records_per_s / MESSAGES_PER_S_MIN) {
         int64_t smaller = sender.records_per_s / MESSAGES_PER_S_MIN;
         sender.batch_records = smaller > 1 ? (unsigned)smaller : 1;
     }
-    transfer->command = command;
-    transfer->prefix = options->prefix;
+    transfer->files = options->files;
     transfer->sender = sender_new(&sender);
     if (transfer->sender == NULL) {
         free(transfer);
@@ -113,25 +128,44 @@ transfer_set_progress(struct transfer *transfer, uint64_t done, uint64_t total)
 
 /* "81,273 records in 1,270 messages, 0.42 s, 193,507 records/s" */
 static void
-print_summary(const struct sender_totals *totals, int64_t elapsed_ms)
+say_summary(const struct sender_totals *totals, int64_t elapsed_ms)
 {
     char records[PROGRESS_NUMBER_BYTES];
     char messages[PROGRESS_NUMBER_BYTES];
     char rate[PROGRESS_NUMBER_BYTES];
-    fprintf(stderr, "%s records in %s messages, %.2f s, %s records/s\n", progress_number(totals->records, records),
-            progress_number(totals->messages, messages), (double)elapsed_ms / 1000,
-            progress_number(progress_rate(totals->records, elapsed_ms), rate));
+    say("%s records in %s messages, %.2f s, %s records/s", progress_number(totals->records, records),
+        progress_number(totals->messages, messages), (double)elapsed_ms / 1000,
+        progress_number(progress_rate(totals->records, elapsed_ms), rate));
+}
+
+/* The first invalid records, by file and line. */
+static void
+say_faults(const struct transfer *transfer, const struct sender_totals *totals)
+{
+    char number[PROGRESS_NUMBER_BYTES];
+    struct sender_fault fault;
+    unsigned said = 0;
+    for (; sender_fault(transfer->sender, said, &fault) == 1; said++) {
+        if (transfer->files != NULL && fault.line > 0)
+            say("%s:%" PRIu64 ": %s", unpack_path_name(transfer->files[fault.file]), fault.line, fault.text);
+        else
+            say("%s", fault.text);
+    }
+    if (said > 0 && totals->invalid > said)
+        say("... and %s more", progress_number(totals->invalid - said, number));
 }
 
 static void
-print_exceptions(const struct sender_totals *totals, const char *prefix)
+say_exceptions(const struct transfer *transfer, const struct sender_totals *totals)
 {
     char number[PROGRESS_NUMBER_BYTES];
     if (totals->duplicate > 0)
-        fprintf(stderr, "%s records had been taken before\n", progress_number(totals->duplicate, number));
-    if (totals->invalid > 0)
-        fprintf(stderr, "%s records were invalid: see %s/rejected/#\n", progress_number(totals->invalid, number),
-                prefix);
+        say("%s records had been taken before", progress_number(totals->duplicate, number));
+    if (totals->invalid == 0)
+        return;
+    say_faults(transfer, totals);
+    say("%s records were invalid: gait rejected shows the newest ones of each reason",
+        progress_number(totals->invalid, number));
 }
 
 int
@@ -141,21 +175,21 @@ transfer_end(struct transfer *transfer, int rc)
     char records[PROGRESS_NUMBER_BYTES];
     /* After a fault of a file, too: what was read before it is loaded then, and not half of it. */
     if (sender_finish(transfer->sender) != 0)
-        rc = -1;
+        rc = COMMAND_FAILED;
     int64_t elapsed_ms = progress_elapsed_ms(&transfer->progress);
     struct sender_totals totals = sender_totals(transfer->sender);
-    int exit_code = COMMAND_DONE;
     progress_clear(&transfer->progress);
-    if (rc == 0) {
-        print_summary(&totals, elapsed_ms);
+    if (rc == COMMAND_DONE) {
+        say_summary(&totals, elapsed_ms);
     } else {
-        exit_code = interrupt_signal() != 0 ? 128 + interrupt_signal() : COMMAND_FAILED;
-        fprintf(stderr, "gait %s: %s: %s of %s records have their receipt\n", transfer->command,
-                interrupt_signal() != 0 ? "interrupted" : "given up", progress_number(totals.receipted, receipted),
-                progress_number(totals.records, records));
+        rc = interrupt_signal() != 0 ? 128 + interrupt_signal() : rc;
+        say("%s: %s of %s records have their receipt", interrupt_signal() != 0 ? "interrupted" : "given up",
+            progress_number(totals.receipted, receipted), progress_number(totals.records, records));
     }
-    print_exceptions(&totals, transfer->prefix);
+    say_exceptions(transfer, &totals);
+    if (rc == COMMAND_DONE && totals.invalid > 0)
+        rc = COMMAND_DATA;
     sender_free(transfer->sender);
     free(transfer);
-    return exit_code;
+    return rc;
 }

@@ -16,6 +16,7 @@ struct transfer_options {
     const char *prefix;
     unsigned batch_records;
     int64_t records_per_s; /* 0: no limit */
+    char *const *files;    /* paths by the number in an origin, for messages; NULL: origins say nothing */
 };
 
 #define TRANSFER_OPTIONS_DEFAULT {.prefix = "gait", .batch_records = 64}
@@ -49,8 +50,11 @@ struct sender *transfer_sender(struct transfer *transfer);
 /* How far it is, for the bar: done of total in whatever unit; total 0 is not known. */
 void transfer_set_progress(struct transfer *transfer, uint64_t done, uint64_t total);
 
-/* Wait for all receipts; say what was sent; free transfer. The exit code: failed if rc says so, 128 + the signal's
- * number when one ended it, done only when every record has its receipt. */
+/* Wipe the bar away, before a line is written. */
+void transfer_clear(struct transfer *transfer);
+
+/* Wait for all receipts; say what was sent, and what was wrong; free transfer. The exit code: rc if that is one of a
+ * failure, 128 + the signal's number when one ended it, done only when every record has its receipt and none is invalid. */
 int transfer_end(struct transfer *transfer, int rc);
 
 #endif
