@@ -22,7 +22,7 @@
 #define BATCH_RECORDS_MAX 8192
 #define BATCH_PAYLOAD_BYTES_MAX (2u << 20)
 
-/* Output of one transaction after which it takes in no more. */
+/* Output of one transaction after which it does no more. */
 #define BATCH_OUTPUT_BYTES_MAX (8u << 20)
 
 /* Steps of expiry and release in one transaction, besides two for each record taken in, and how many at a time between two
@@ -54,6 +54,20 @@ struct topics {
     char *status;
     char *metrics;
 };
+
+/* How far the payload at the front of an input is worked, where a transaction had to end inside of it; zeros: it is not begun.
+ * Layout, behind the position of that input: at u64 BE, record u8, identity u64 BE, taken u64 BE, duplicate u64 BE,
+ * invalid u64 BE; nothing where it is not begun. */
+struct payload_place {
+    uint64_t at; /* of a record_cursor, as is record */
+    enum record_place record;
+    uint64_t identity; /* of the payload: one that comes instead, after a crash, is begun at its beginning */
+    uint64_t taken, duplicate, invalid; /* what became of the records before */
+};
+
+/* The places of all inputs: of links by input, and one of the inbox. */
+#define PLACE_INBOX OPERATOR_INPUTS_MAX
+#define PLACES (OPERATOR_INPUTS_MAX + 1)
 
 /* An answer to a publisher, once the batch is committed. Offsets into receipts.bytes. */
 struct receipt {
@@ -145,6 +159,7 @@ struct process {
     struct inbox *inbox; /* NULL without a landing input */
     uint64_t inbox_position;
     struct link links[OPERATOR_INPUTS_MAX];
+    struct payload_place places[PLACES]; /* as in the store */
 
     struct outbox output;
     struct outbox rejected;
@@ -170,6 +185,8 @@ struct process {
     enum store_fault fault; /* why the last one failed */
     struct receipts receipts;
     int64_t now_ms;
+    unsigned batch_records_max;     /* BATCH_RECORDS_MAX and BATCH_OUTPUT_BYTES_MAX, but for tests, which have little data */
+    uint64_t batch_output_bytes_max;
     int64_t message_bytes;
     size_t payload_bytes_max;
     uint64_t outbox_bytes_max;

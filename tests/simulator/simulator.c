@@ -82,6 +82,8 @@ struct simulation {
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
     uint64_t outbox_bytes_max;            /* of every process; 0: as configured, which is never reached */
     uint64_t window_bytes;                /* of every publisher; 0 likewise */
+    unsigned batch_records_max;           /* of a transaction; 0 likewise */
+    uint64_t batch_output_bytes_max;
     struct rejections {
         uint64_t epoch, sequence; /* the newest message */
         uint64_t count;           /* of refusals in all of them */
@@ -350,6 +352,10 @@ set_limits(struct process *process)
         process->outbox_bytes_max = simulation.outbox_bytes_max;
     if (simulation.window_bytes > 0)
         process->output_publisher.window_bytes = process->rejected_publisher.window_bytes = simulation.window_bytes;
+    if (simulation.batch_records_max > 0)
+        process->batch_records_max = simulation.batch_records_max;
+    if (simulation.batch_output_bytes_max > 0)
+        process->batch_output_bytes_max = simulation.batch_output_bytes_max;
 }
 
 static void
@@ -1466,6 +1472,10 @@ run_seed(uint64_t seed)
         simulation.outbox_bytes_max = 1000 + dice_roll(5000);
     if (dice_chance(30))
         simulation.window_bytes = 1 + dice_roll(2000);
+    if (dice_chance(50)) { /* transactions end inside payloads, and inside what one record brings about */
+        simulation.batch_records_max = 1 + dice_roll(6);
+        simulation.batch_output_bytes_max = 1 + dice_roll(2000);
+    }
     keyset_gathered_max = 1 + (dice_chance(50) ? dice_roll(40) : 8191); /* runs and merges, or none */
     for (unsigned phase = 0; phase < phases; phase++) {
         load_phase(phase);
