@@ -577,6 +577,7 @@ run_unsettled(unsigned seed)
 
     begin(bench_chance(&chance, 2) ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, bench_chance(&chance, 2) * 3, RETAIN_MS);
     bench->seed = seed;
+    bench->room = bench_chance(&chance, 2) * (1 + bench_chance(&chance, 400)); /* or partners that have to come later */
     bench->rehearse = bench_chance(&chance, 4) == 0;
     while (reading_count < READINGS_MAX) {
         const unsigned what = bench_chance(&chance, 20);
@@ -801,6 +802,7 @@ run_settled(unsigned seed)
     model = (struct model){.now_ms = BENCH_START_MS};
     begin(bench_chance(&chance, 2) ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, bench_chance(&chance, 2) * 3, BENCH_HOUR_MS);
     bench->seed = seed;
+    bench->room = bench_chance(&chance, 2) * (1 + bench_chance(&chance, 400)); /* or partners that have to come later */
     bench->rehearse = bench_chance(&chance, 4) == 0;
     while (model.count < READINGS_MAX) {
         const unsigned what = bench_chance(&chance, 20);
@@ -884,6 +886,7 @@ run_withdrawals(unsigned seed)
 
     begin(bench_chance(&chance, 2) ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, 5, BENCH_HOUR_MS);
     bench->seed = seed;
+    bench->room = bench_chance(&chance, 2) * (1 + bench_chance(&chance, 400)); /* or partners that have to come later */
     for (unsigned step = 0; step < 300; step++) {
         const unsigned what = bench_chance(&chance, 20);
         bench_forget_lines(bench);
