@@ -900,10 +900,12 @@ sets_are_right(void)
 static bool
 all_is_right(void)
 {
-    bool right = loader_is_done(&simulation.loader) && links_are_whole() &&
+    bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && links_are_whole() &&
                  readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
                  readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
 
+    if (simulation.loader.wrong)
+        complain("  a receipt spoke of more or fewer records than were sent\n");
     for (unsigned i = 0; i < PROCESSES; i++)
         right = right && (is_off(i) || reasons_are_given(i));
     if (right || complaining)
