@@ -390,6 +390,13 @@ start_the_dead(unsigned percent)
     }
 }
 
+/* Bytes that it has decided to send. */
+static uint64_t
+put_out_by(const struct process *process)
+{
+    return process->output.last.end + process->rejected.last.end;
+}
+
 /* Records that it has taken in. */
 static uint64_t
 taken_by(const struct process *process)
@@ -401,6 +408,21 @@ taken_by(const struct process *process)
     return sum;
 }
 
+/* A transaction is bounded, by records and by what it puts out, whatever one payload or one record brings about; then so is
+ * the outbox. A record or two more come out before it is noticed. */
+static void
+check_bounds(unsigned number, uint64_t taken, uint64_t put_out)
+{
+    const struct process *process = simulation.processes[number];
+    const uint64_t slack = 4096;
+
+    if (taken_by(process) > taken + process->batch_records_max)
+        complain_and_fail("takes in more records than a transaction may", number);
+    if (!process->newcomers.active && !process->newcomers.finished &&
+        put_out_by(process) > put_out + process->batch_output_bytes_max + slack)
+        complain_and_fail("puts out more than a transaction may", number);
+}
+
 static int64_t
 step(unsigned number)
 {
@@ -410,7 +432,8 @@ step(unsigned number)
         return 1;
     const bool full = process->loaded && outbox_bytes(&process->output) + outbox_bytes(&process->rejected) >=
                                              process->outbox_bytes_max;
-    const uint64_t taken = taken_by(process);
+    const uint64_t taken = taken_by(process), put_out = put_out_by(process);
+    const bool loaded = process->loaded;
     simulation.acting = (int)number;
     simulation.stepping = true;
     const int64_t wait = process_step(process);
@@ -418,6 +441,8 @@ step(unsigned number)
     simulation.acting = NOBODY;
     if (full && taken_by(process) != taken)
         complain_and_fail("takes records in although its outbox is full", number);
+    if (loaded && process->loaded)
+        check_bounds(number, taken, put_out);
     bury((int)number);
     seen.steps++;
     return wait;
