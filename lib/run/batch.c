@@ -605,8 +605,9 @@ reload(struct process *process)
     store_abort(process->store);
 }
 
-int
-batch_work(struct process *process, int64_t wall_ms, bool intake)
+/* As batch_work; with for_room, to make some. */
+static int
+transact(struct process *process, int64_t wall_ms, bool intake, bool for_room)
 {
     struct progress progress = {0};
 
@@ -625,8 +626,12 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     progress.other += (unsigned)appended;
     if (trim(process, &progress) != 0)
         goto fail;
+    /* Pages that a transaction frees are used again by the next but one: there has to be one in between, and one that changes
+     * nothing is none. */
+    if (for_room && put_number(process, format_key, FORMAT_VERSION) != 0)
+        goto fail;
     /* Before the flush: that changes what operators have in memory, and they are not told of this abort. */
-    if (!anything(&progress)) {
+    if (!anything(&progress) && !for_room) {
         store_abort(process->store);
         return 0;
     }
@@ -643,6 +648,18 @@ fail:
     process->receipts.count = 0;
     reload(process);
     return -1;
+}
+
+int
+batch_work(struct process *process, int64_t wall_ms, bool intake)
+{
+    return transact(process, wall_ms, intake, false);
+}
+
+int
+batch_make_room(struct process *process, int64_t wall_ms)
+{
+    return transact(process, wall_ms, false, true);
 }
 
 bool

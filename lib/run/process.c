@@ -552,8 +552,8 @@ work(struct process *process, int64_t wall_ms, int64_t steady_ms)
     if (rc < 0) {
         process->why = process->fault == STORE_FULL ? WHY_DISK_FULL : WHY_STORE_BROKEN;
         /* What is in the way may be our own output, which has been taken long since. */
-        if (process->fault == STORE_FULL && intake)
-            batch_work(process, wall_ms, false);
+        if (process->fault == STORE_FULL)
+            batch_make_room(process, wall_ms);
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
     }

@@ -211,6 +211,10 @@ struct process {
  * memory is stale then, and process->loaded false). */
 int batch_work(struct process *process, int64_t wall_ms, bool intake);
 
+/* After batch_work found no room: trim what may be trimmed, and commit even if that is nothing, so that the store can use again
+ * what earlier transactions have freed. As batch_work. */
+int batch_make_room(struct process *process, int64_t wall_ms);
+
 /* Whether batch_work would find anything. */
 bool batch_waits(struct process *process, int64_t wall_ms, bool intake);
 
