@@ -28,9 +28,34 @@ struct side {
     struct consent consent;
     struct waiting waiting;
     /* Who belongs together by a row of the table. Layout: key = person of this side, person of the other; value = open u8
-     * (0: withdrawn). */
+     * (0: withdrawn), number u64 BE of the reading of this side admitted last when the row came first: those up to it are
+     * paired by a pairing, later ones pair by themselves. No number is 0. */
     int partners;
 };
+
+#define PARTNERS_BYTES 9
+
+/* So many partners of a reading are looked at when it is admitted, or its pairing comes to it; for more there is a rest. And
+ * so many are one step of work. */
+#define PARTNERS_AT_ONCE 256
+#define PARTNERS_A_STEP 64
+
+/*
+ * Partners that a reading has not been paired with yet: it has too many, or the output was full.
+ *
+ * Table layout "rests": key = side u8, number u64 BE; value = limit u64 BE, one_group u8, then the index key of the other
+ * side to go on from.
+ */
+struct rest {
+    unsigned side;
+    uint64_t number; /* of the reading */
+    uint64_t limit;  /* partners have lower numbers: later ones pair by themselves */
+    bool one_group;  /* only the group of the key: else all those that pair by themselves */
+    char from[KEY_BYTES_MAX];
+};
+
+#define REST_KEY_BYTES 9
+#define REST_HEAD_BYTES 9
 
 /*
  * A row that came after readings of both its sides had been admitted: they have to be paired with each other yet.
@@ -49,13 +74,15 @@ struct join {
     struct person pseudonym; /* of e-mail addresses, with the pseudonym key */
     struct side sides[2];
     int pairings;
+    int rests;
     int rules; /* Table layout: key "rules"; value match u8, subject u8 */
     int64_t pairing_count;
+    int64_t rest_count;
     int64_t now_ms;
     struct buffer record; /* an output record */
     struct buffer found;  /* index keys of partners */
     struct buffer steps;  /* index keys of a pairing's step readings */
-    struct buffer body;   /* of the accelerometer reading, its subject replaced; of a pairing's step reading */
+    struct buffer body;   /* of the accelerometer reading, its subject replaced; of a pairing's or rest's reading */
 };
 
 static const struct span rules_key = {"rules", 5};
@@ -108,11 +135,11 @@ token(const void *context, const char *key)
 }
 
 static void
-encode_key(const struct join *join, const struct hash_id *group, int64_t time_ms, uint64_t number, char *key)
+encode_key(const struct join *join, const void *group, int64_t time_ms, uint64_t number, char *key)
 {
     const size_t len = group_bytes(join);
 
-    memcpy(key, group->bytes, len);
+    memmove(key, group, len);
     bytes_put_u64(key + len, (uint64_t)time_ms);
     bytes_put_u64(key + len + 8, number);
 }
@@ -120,7 +147,7 @@ encode_key(const struct join *join, const struct hash_id *group, int64_t time_ms
 static void
 index_key(const void *context, const struct backlog_record *record, char *key)
 {
-    encode_key(context, &record->person, record->time_ms, 0, key);
+    encode_key(context, record->person.bytes, record->time_ms, 0, key);
 }
 
 static int
@@ -167,8 +194,9 @@ join_open(const void *parameters, struct store *store, void **state)
     join->parameters = *(const struct join_parameters *)parameters;
     join->pseudonym.key = &join->parameters.pseudonym_key;
     join->pairings = store_table(store, "pairings");
+    join->rests = store_table(store, "rests");
     join->rules = store_table(store, "rules");
-    if (join->pairings < 0 || join->rules < 0 || secret_open(store, &join->key) != 0 || open_side(join, 0) != 0 ||
+    if (join->pairings < 0 || join->rests < 0 || join->rules < 0 || secret_open(store, &join->key) != 0 || open_side(join, 0) != 0 ||
         open_side(join, 1) != 0) {
         join_close(join);
         return -1;
@@ -205,7 +233,8 @@ join_load(void *state)
     if (check_rules(join) != 0)
         return -1;
     join->pairing_count = store_count(join->store, join->pairings);
-    if (join->pairing_count < 0)
+    join->rest_count = store_count(join->store, join->rests);
+    if (join->pairing_count < 0 || join->rest_count < 0)
         return -1;
     for (unsigned i = 0; i < 2; i++) {
         consent_load(&join->sides[i].consent);
@@ -255,92 +284,164 @@ mark_paired(struct join *join, unsigned side, const struct backlog_record *readi
     return backlog_settle(&join->sides[side].readings, reading->number);
 }
 
-/* Pair reading, of side, with the one of the other side that has this number. 1, 0 it may not come out, −1. */
+/* A reading that is being paired. */
+struct walk {
+    const struct backlog_record *reading;
+    struct rest rest; /* how far it is */
+    unsigned left;    /* so many partners may be looked at yet */
+    bool any;         /* it has come out with a partner */
+    struct output *output;
+};
+
+/* Pair the reading with the one of the other side that has this number, if that may come out. 0 or −1. */
 static int
-pair_one(struct join *join, unsigned side, const struct backlog_record *reading, uint64_t number, struct output *output)
+pair_one(struct join *join, struct walk *walk, uint64_t number)
 {
-    const unsigned other = 1 - side;
+    const unsigned other = 1 - walk->rest.side;
     struct backlog_record partner;
 
     if (backlog_get(&join->sides[other].readings, number, &partner) != 1)
         return -1;
-    int may = may_pair(join, other, &partner);
-    if (may != 1)
-        return may;
-    if (side == JOIN_STEP_TRAINER)
-        emit_pair(join, reading->body, partner.body, output);
+    int rc = may_pair(join, other, &partner);
+    if (rc != 1)
+        return rc;
+    if (other == JOIN_ACCELEROMETER)
+        emit_pair(join, walk->reading->body, partner.body, walk->output);
     else
-        emit_pair(join, partner.body, reading->body, output);
-    return mark_paired(join, other, &partner, output) == 0 ? 1 : -1;
+        emit_pair(join, partner.body, walk->reading->body, walk->output);
+    walk->any = true;
+    return mark_paired(join, other, &partner, walk->output);
 }
 
-/* Pair one reading of side with those of the other side in group within the window and numbered below limit. 1 if there
- * was any, 0, −1. */
-static int
-pair_group(struct join *join, unsigned side, const struct backlog_record *reading, const struct hash_id *group,
-           uint64_t limit, struct output *output)
+/* When the reading's window begins. */
+static int64_t
+window_from_ms(const struct join *join, const struct walk *walk)
 {
-    struct backlog *partners = &join->sides[1 - side].readings;
     const int64_t window_ms = join->parameters.window_ms;
-    const int64_t from_ms = reading->time_ms > window_ms ? reading->time_ms - window_ms : 0;
-    const int64_t to_ms = reading->time_ms + window_ms;
-    char from[KEY_BYTES_MAX], to[KEY_BYTES_MAX];
-    struct keyset_query query = {.from = from, .to = to, .max = UINT_MAX};
-    bool any = false;
-
-    encode_key(join, group, from_ms, 0, from);
-    encode_key(join, group, to_ms, UINT64_MAX, to);
-    for (int64_t span = from_ms / span_ms(join); span <= to_ms / span_ms(join); span++)
-        query.tokens[query.token_count++] = token_of(join, from, (uint64_t)span);
-    const int count = backlog_find(partners, &query, &join->found);
-    for (int i = 0; i < count; i++) {
-        const uint64_t number = backlog_number(partners, join->found.data + (size_t)i * partners->rules.key_bytes);
-        if (number >= limit)
-            continue;
-        int rc = pair_one(join, side, reading, number, output);
-        if (rc < 0)
-            return -1;
-        any = any || rc == 1;
-    }
-    return count < 0 ? -1 : any;
+    return walk->reading->time_ms > window_ms ? walk->reading->time_ms - window_ms : 0;
 }
 
-/* Pair one reading of side with everything on the other side that is there. 1 if there was any, 0, −1. */
-static int
-pair_all(struct join *join, unsigned side, const struct backlog_record *reading, struct output *output)
+static void
+begin_group(const struct join *join, struct walk *walk, const void *group)
 {
-    const struct span prefix = span_at(reading->person.bytes, HASH_ID_BYTES);
-    const int partners = join->sides[side].partners;
-    const uint64_t no_limit = UINT64_MAX;
+    encode_key(join, group, window_from_ms(join, walk), 0, walk->rest.from);
+}
+
+/* Gather the index keys of partners in the group of rest.from, from that key on, as many as may be looked at. How many, or
+ * −1. */
+static int
+find_partners(struct join *join, const struct walk *walk)
+{
+    const int64_t from_ms = window_from_ms(join, walk);
+    const int64_t to_ms = walk->reading->time_ms + join->parameters.window_ms;
+    char to[KEY_BYTES_MAX];
+    struct keyset_query query = {.from = walk->rest.from, .to = to, .max = walk->left};
+
+    encode_key(join, walk->rest.from, to_ms, UINT64_MAX, to);
+    for (int64_t span = from_ms / span_ms(join); span <= to_ms / span_ms(join); span++)
+        query.tokens[query.token_count++] = token_of(join, to, (uint64_t)span);
+    return backlog_find(&join->sides[1 - walk->rest.side].readings, &query, &join->found);
+}
+
+/* Pair the reading within the group of rest.from, from that key on. 1 it is done, 0 it is to go on at rest.from, −1. */
+static int
+pair_group(struct join *join, struct walk *walk)
+{
+    struct backlog *partners = &join->sides[1 - walk->rest.side].readings;
+    const size_t key_bytes = partners->rules.key_bytes;
+    const int count = find_partners(join, walk);
+
+    for (int i = 0; i < count; i++) {
+        const char *key = join->found.data + (size_t)i * key_bytes;
+        const uint64_t number = backlog_number(partners, key);
+        if (number < walk->rest.limit && pair_one(join, walk, number) != 0)
+            return -1;
+        if (--walk->left == 0 || walk->output->full(walk->output)) {
+            memcpy(walk->rest.from, key, key_bytes);
+            bytes_put_u64(walk->rest.from + key_bytes - KEYSET_AGE_BYTES, number + 1);
+            return 0;
+        }
+    }
+    return count < 0 ? -1 : 1;
+}
+
+/* Whether the reading is to be paired with the group that this value of partners tells of. */
+static bool
+is_partner(const struct rest *rest, struct span value)
+{
+    const uint64_t first_limit = value.len == PARTNERS_BYTES ? bytes_get_u64(value.at + 1) : 0;
+    return value.at[0] != 0 && (rest->one_group || rest->number > first_limit);
+}
+
+/* Pair the reading with what it has not been paired with yet. 1 it is done, 0 it is to go on at rest.from, −1. */
+static int
+pair_rest(struct join *join, struct walk *walk)
+{
+    const int partners = join->sides[walk->rest.side].partners;
+    char key[2 * HASH_ID_BYTES];
     struct store_item item;
-    int any = 0;
 
     if (join->parameters.match == JOIN_BY_TIME)
-        return pair_group(join, side, reading, &reading->person, no_limit, output);
-    int rc = store_seek(join->store, partners, prefix, &item);
-    for (; rc == 1 && memcmp(item.key.at, prefix.at, prefix.len) == 0; rc = store_next(join->store, partners, &item)) {
-        struct hash_id group;
-        if (item.value.at[0] == 0)
-            continue;
-        memcpy(group.bytes, item.key.at + HASH_ID_BYTES, HASH_ID_BYTES);
-        int found = pair_group(join, side, reading, &group, no_limit, output);
-        if (found < 0)
-            return -1;
-        any |= found;
+        return pair_group(join, walk);
+    memcpy(key, walk->reading->person.bytes, HASH_ID_BYTES);
+    memcpy(key + HASH_ID_BYTES, walk->rest.from, HASH_ID_BYTES);
+    int rc = store_seek(join->store, partners, span_at(key, sizeof key), &item);
+    for (; rc == 1 && memcmp(item.key.at, key, HASH_ID_BYTES) == 0; rc = store_next(join->store, partners, &item)) {
+        const char *group = item.key.at + HASH_ID_BYTES;
+        if (memcmp(group, walk->rest.from, HASH_ID_BYTES) != 0) {
+            if (walk->rest.one_group)
+                return 1;
+            begin_group(join, walk, group);
+        }
+        if (walk->left == 0)
+            return 0;
+        int done = is_partner(&walk->rest, item.value) ? pair_group(join, walk) : 1;
+        if (done != 1)
+            return done;
+        walk->left--;
     }
-    return rc < 0 ? -1 : any;
+    return rc < 0 ? -1 : 1;
+}
+
+static int
+put_rest(struct join *join, const struct rest *rest)
+{
+    const size_t key_bytes = join->sides[1 - rest->side].readings.rules.key_bytes;
+    char key[REST_KEY_BYTES], value[REST_HEAD_BYTES + KEY_BYTES_MAX];
+
+    key[0] = (char)rest->side;
+    bytes_put_u64(key + 1, rest->number);
+    bytes_put_u64(value, rest->limit);
+    value[8] = rest->one_group;
+    memcpy(value + REST_HEAD_BYTES, rest->from, key_bytes);
+    return store_put(join->store, join->rests, span_at(key, sizeof key), span_at(value, REST_HEAD_BYTES + key_bytes));
+}
+
+static int
+note_rest(struct join *join, const struct rest *rest)
+{
+    join->rest_count++;
+    return put_rest(join, rest);
 }
 
 /* Let a reading take part: pair it with what is there, then keep it for what comes. 1 paired, 0 not yet, −1. */
 static int
 admit(struct join *join, unsigned side, struct backlog_record *reading, struct output *output)
 {
-    int rc = pair_all(join, side, reading, output);
+    static const char first_group[HASH_ID_BYTES];
+    struct backlog *readings = &join->sides[side].readings;
+    struct walk walk = {.reading = reading, .left = PARTNERS_AT_ONCE, .output = output};
 
-    if (rc < 0)
+    walk.rest = (struct rest){
+        .side = side, .number = readings->last + 1, .limit = join->sides[1 - side].readings.last + 1};
+    begin_group(join, &walk, first_group);
+    int done = pair_rest(join, &walk);
+    if (done < 0)
         return -1;
-    reading->settled = rc == 1;
-    return backlog_add(&join->sides[side].readings, reading, join->now_ms) != 0 ? -1 : rc;
+    reading->settled = walk.any;
+    if (backlog_add(readings, reading, join->now_ms) != 0 || (done == 0 && note_rest(join, &walk.rest) != 0))
+        return -1;
+    return walk.any;
 }
 
 /* The accelerometer body as it goes out: the e-mail address as subject says. */
@@ -397,13 +498,21 @@ take_reading(struct join *join, unsigned side, const struct arrival *arrival)
 static int
 set_partners(struct join *join, const struct hash_id persons[2], bool open)
 {
-    const char value = open;
-    char key[2 * HASH_ID_BYTES];
+    char key[2 * HASH_ID_BYTES], value[PARTNERS_BYTES];
+    struct span known;
 
     for (unsigned side = 0; side < 2; side++) {
+        uint64_t first_limit = join->sides[side].readings.last;
         memcpy(key, persons[side].bytes, HASH_ID_BYTES);
         memcpy(key + HASH_ID_BYTES, persons[1 - side].bytes, HASH_ID_BYTES);
-        if (store_put(join->store, join->sides[side].partners, span_at(key, sizeof key), span_at(&value, 1)) != 0)
+        int rc = store_get(join->store, join->sides[side].partners, span_at(key, sizeof key), &known);
+        if (rc < 0)
+            return -1;
+        if (rc == 1)
+            first_limit = known.len == PARTNERS_BYTES ? bytes_get_u64(known.at + 1) : 0;
+        value[0] = open;
+        bytes_put_u64(value + 1, first_limit);
+        if (store_put(join->store, join->sides[side].partners, span_at(key, sizeof key), span_at(value, sizeof value)) != 0)
             return -1;
     }
     return 0;
@@ -418,7 +527,7 @@ find_readings(struct join *join, unsigned side, const struct hash_id *person, co
     char to[KEY_BYTES_MAX];
     struct keyset_query query = {.from = from, .to = to, .max = max};
 
-    encode_key(join, person, -1, UINT64_MAX, to);
+    encode_key(join, person->bytes, -1, UINT64_MAX, to);
     return backlog_find(&join->sides[side].readings, &query, keys);
 }
 
@@ -428,7 +537,7 @@ has_readings(struct join *join, unsigned side, const struct hash_id *person)
 {
     char from[KEY_BYTES_MAX];
 
-    encode_key(join, person, 0, 0, from);
+    encode_key(join, person->bytes, 0, 0, from);
     return find_readings(join, side, person, from, 1, &join->found);
 }
 
@@ -547,27 +656,53 @@ struct pairing {
     uint64_t limits[2];
 };
 
-/* Pair the step reading with this index key with all the other side has. 0 or −1. */
+/* Pair a reading that was admitted before, unless it may not come out any more. As pair_rest. */
+static int
+go_on(struct join *join, struct walk *walk, struct backlog_record *reading)
+{
+    int rc = may_pair(join, walk->rest.side, reading);
+
+    if (rc != 1)
+        return rc < 0 ? -1 : 1;
+    buffer_clear(&join->body);
+    buffer_add_span(&join->body, reading->body);
+    reading->body = buffer_span(&join->body);
+    const int done = pair_rest(join, walk);
+    if (done >= 0 && walk->any && mark_paired(join, walk->rest.side, reading, walk->output) != 0)
+        return -1;
+    return done;
+}
+
+/* Pair the step reading with this index key with what the other side has. 0 or −1. */
 static int
 pair_step(struct join *join, const struct pairing *pairing, const char *index_key, struct output *output)
 {
     struct backlog *steps = &join->sides[JOIN_STEP_TRAINER].readings;
     struct backlog_record reading;
-    const uint64_t number = backlog_number(steps, index_key);
+    struct walk walk = {.reading = &reading, .left = PARTNERS_AT_ONCE, .output = output};
 
-    if (number >= pairing->limits[JOIN_STEP_TRAINER])
+    walk.rest = (struct rest){.side = JOIN_STEP_TRAINER,
+                              .number = backlog_number(steps, index_key),
+                              .limit = pairing->limits[JOIN_ACCELEROMETER],
+                              .one_group = true};
+    if (walk.rest.number >= pairing->limits[JOIN_STEP_TRAINER])
         return 0;
-    if (backlog_get(steps, number, &reading) != 1)
+    if (backlog_get(steps, walk.rest.number, &reading) != 1)
         return -1;
-    int rc = may_pair(join, JOIN_STEP_TRAINER, &reading);
-    if (rc != 1)
-        return rc;
-    buffer_clear(&join->body);
-    buffer_add_span(&join->body, reading.body);
-    reading.body = buffer_span(&join->body);
-    rc = pair_group(join, JOIN_STEP_TRAINER, &reading, &pairing->persons[JOIN_ACCELEROMETER],
-                    pairing->limits[JOIN_ACCELEROMETER], output);
-    return rc == 1 ? mark_paired(join, JOIN_STEP_TRAINER, &reading, output) : rc;
+    begin_group(join, &walk, pairing->persons[JOIN_ACCELEROMETER].bytes);
+    int done = go_on(join, &walk, &reading);
+    return done < 0 || (done == 0 && note_rest(join, &walk.rest) != 0) ? -1 : 0;
+}
+
+/* Where the step readings of a pairing begin that are not done yet. */
+static void
+pairing_from(const struct join *join, const struct pairing *pairing, struct span value, char *from)
+{
+    encode_key(join, pairing->persons[0].bytes, 0, 0, from);
+    if (value.len == LIMITS_BYTES)
+        return;
+    memcpy(from + HASH_ID_BYTES, value.at + LIMITS_BYTES, TIME_BYTES); /* behind the one done last */
+    bytes_put_u64(from + HASH_ID_BYTES + 8, bytes_get_u64(from + HASH_ID_BYTES + 8) + 1);
 }
 
 /* Step readings of the first pairing, at most budget of them: how many steps were done, 0 there is no pairing, −1. */
@@ -589,29 +724,95 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
         memcpy(pairing.persons[side].bytes, key + side * HASH_ID_BYTES, HASH_ID_BYTES);
         pairing.limits[side] = bytes_get_u64(value + side * 8);
     }
-    encode_key(join, &pairing.persons[0], 0, 0, from);
-    if (item.value.len == sizeof value) { /* behind the one done last */
-        memcpy(from + HASH_ID_BYTES, value + LIMITS_BYTES, TIME_BYTES);
-        bytes_put_u64(from + HASH_ID_BYTES + 8, bytes_get_u64(from + HASH_ID_BYTES + 8) + 1);
-    }
+    pairing_from(join, &pairing, item.value, from);
     if (store_get(join->store, join->sides[0].partners, span_at(key, sizeof key), &open) != 1)
         return -1;
-    int count = 0;
+    int count = 0, done = 0;
     if (open.at[0] != 0) /* else withdrawn meanwhile */
         count = find_readings(join, JOIN_STEP_TRAINER, &pairing.persons[0], from, budget, &join->steps);
-    for (int i = 0; i < count; i++) {
-        if (pair_step(join, &pairing, join->steps.data + (size_t)i * KEY_BYTES_MAX, output) != 0)
+    for (; done < count && (done == 0 || !output->full(output)); done++) {
+        if (pair_step(join, &pairing, join->steps.data + (size_t)done * KEY_BYTES_MAX, output) != 0)
             return -1;
     }
     if (count < 0)
         return -1;
-    if ((unsigned)count < budget) {
+    if (done == count && (unsigned)count < budget) {
         join->pairing_count--;
         return store_delete(join->store, join->pairings, span_at(key, sizeof key)) < 0 ? -1 : count + 1;
     }
-    memcpy(value + LIMITS_BYTES, join->steps.data + (size_t)(count - 1) * KEY_BYTES_MAX + HASH_ID_BYTES, TIME_BYTES);
+    memcpy(value + LIMITS_BYTES, join->steps.data + (size_t)(done - 1) * KEY_BYTES_MAX + HASH_ID_BYTES, TIME_BYTES);
     rc = store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(value, sizeof value));
-    return rc != 0 ? -1 : count;
+    return rc != 0 ? -1 : done;
+}
+
+/* Go on with the first rest: how many steps were done, 0 there is none, −1. */
+static int
+work_rest(struct join *join, unsigned budget, struct output *output)
+{
+    const unsigned max = budget * PARTNERS_A_STEP;
+    struct backlog_record reading;
+    struct walk walk = {.reading = &reading, .left = max, .output = output};
+    struct store_item item;
+    char key[REST_KEY_BYTES];
+
+    int rc = store_seek(join->store, join->rests, (struct span){0}, &item);
+    if (rc != 1)
+        return rc;
+    memcpy(key, item.key.at, sizeof key);
+    walk.rest = (struct rest){.side = (unsigned)key[0],
+                              .number = bytes_get_u64(key + 1),
+                              .limit = bytes_get_u64(item.value.at),
+                              .one_group = item.value.at[8] != 0};
+    memcpy(walk.rest.from, item.value.at + REST_HEAD_BYTES, item.value.len - REST_HEAD_BYTES);
+    int done = backlog_get(&join->sides[walk.rest.side].readings, walk.rest.number, &reading);
+    done = done == 1 ? go_on(join, &walk, &reading) : done == 0 ? 1 : -1; /* it may have left meanwhile */
+    if (done < 0 || (done == 0 && put_rest(join, &walk.rest) != 0))
+        return -1;
+    join->rest_count -= done;
+    if (done == 1 && store_delete(join->store, join->rests, span_at(key, sizeof key)) != 1)
+        return -1;
+    const unsigned steps = (max - walk.left + PARTNERS_A_STEP - 1) / PARTNERS_A_STEP;
+    return steps > 0 ? (int)steps : 1;
+}
+
+/* What is to be paired yet. A reading has one rest at a time: pairings go on when there is none. How many steps were done, or
+ * −1. */
+static int
+work_pairs(struct join *join, unsigned budget, struct output *output)
+{
+    unsigned done = 0;
+
+    while (done < budget && !output->full(output) && join->rest_count + join->pairing_count > 0) {
+        int rc = join->rest_count > 0 ? work_rest(join, budget - done, output) : work_pairing(join, budget - done, output);
+        if (rc < 0)
+            return -1;
+        if (rc == 0)
+            log_panic("join: %lld rests and %lld pairings counted, none stored", (long long)join->rest_count,
+                      (long long)join->pairing_count);
+        done += (unsigned)rc;
+    }
+    return (int)done;
+}
+
+/* Those who wait, in steps, and what they leave to be paired. How many steps were done, or −1. */
+static int
+work_waiting(struct join *join, unsigned side, int64_t expired_ms, unsigned budget, struct output *output)
+{
+    struct work work = {join, side, output};
+    int done = 0, rc;
+
+    do {
+        if ((rc = work_pairs(join, budget - (unsigned)done, output)) < 0)
+            return -1;
+        done += rc;
+        if ((unsigned)done >= budget || output->full(output))
+            return done;
+        rc = waiting_work(&join->sides[side].waiting, budget - (unsigned)done, expired_ms, &work, ask, expire);
+        if (rc < 0)
+            return -1;
+        done += rc;
+    } while (join->rest_count > 0 && (unsigned)done < budget);
+    return done;
 }
 
 static int
@@ -622,22 +823,13 @@ join_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
     unsigned done = 0;
 
     join->now_ms = now_ms;
-    for (unsigned side = 0; side < 2 && done < budget; side++) {
-        struct work work = {join, side, output};
-        int rc = waiting_work(&join->sides[side].waiting, budget - done, expired_ms, &work, ask, expire);
+    for (unsigned side = 0; side < 2 && done < budget && !output->full(output); side++) {
+        int rc = work_waiting(join, side, expired_ms, budget - done, output);
         if (rc < 0)
             return -1;
         done += (unsigned)rc;
     }
-    while (done < budget && join->pairing_count > 0) {
-        int rc = work_pairing(join, budget - done, output);
-        if (rc < 0)
-            return -1;
-        if (rc == 0)
-            log_panic("join: %lld pairings counted, none stored", (long long)join->pairing_count);
-        done += (unsigned)rc;
-    }
-    for (unsigned side = 0; side < 2 && done < budget; side++) {
+    for (unsigned side = 0; side < 2 && done < budget && !output->full(output); side++) {
         struct work work = {join, side, output};
         int rc = backlog_expire(&join->sides[side].readings, expired_ms, false, budget - done, &work, expire);
         if (rc < 0)
@@ -665,7 +857,7 @@ join_due_ms(void *state)
 {
     struct join *join = state;
     const int64_t retain_ms = join->parameters.retain_ms;
-    int64_t due_ms = join->pairing_count > 0 ? 0 : INT64_MAX;
+    int64_t due_ms = join->pairing_count + join->rest_count > 0 ? 0 : INT64_MAX;
 
     for (unsigned side = 0; side < 2; side++) {
         const int64_t times[] = {waiting_due_ms(&join->sides[side].waiting, retain_ms),

@@ -42,6 +42,9 @@ struct output {
     void (*refuse)(struct output *output, unsigned input, enum reason reason, struct span body);
     /* Count that a record of input that was counted as from is now to (WAITING to PASSED or REFUSED). */
     void (*move)(struct output *output, unsigned input, enum verdict from, enum verdict to);
+    /* Whether this transaction has put out so much that it should end. Asked between what one record brings about, which
+     * can be without bound: the rest is noted, and done by work in later transactions. */
+    bool (*full)(struct output *output);
 };
 
 /* One record on its way in. */
@@ -77,7 +80,7 @@ struct operator {
     enum verdict (*take)(void *state, const struct arrival *arrival);
 
     /* Do at most budget steps of what is due (expiry, releases): how many were done, −1 on error. Fewer than budget
-     * means that nothing is due any more at now_ms. */
+     * means that nothing is due any more at now_ms, or that output is full. */
     int (*work)(void *state, int64_t now_ms, unsigned budget, struct output *output);
 
     /* Last call before the commit: write what was gathered in memory. 0 or −1. */

@@ -13,16 +13,21 @@
  *   rows       key = row name; value = state u8, person (HASH_ID_BYTES), body (withdrawn: the marker)
  *   waiting    key = person, row name; no value: the row waits for a reading of person
  *   seen       key = person; no value: a reading of person has been seen
+ *   releases   key = person, who has been seen; no value: rows that wait for person are to be published yet
  */
 enum row_state { ROW_WAITING = 'w', ROW_PUBLISHED = 'p', ROW_WITHDRAWN = 'x' };
 
 #define ROW_HEAD_BYTES (1 + HASH_ID_BYTES)
 
+/* So many rows of a person are published with the first reading; for more there is a release. */
+#define ROWS_AT_ONCE 256
+
 struct presence {
     struct store *store;
     struct hash_key key;
     struct person person;
-    int rows, waiting, seen;
+    int rows, waiting, seen, releases;
+    int64_t release_count;
     struct hash_id last_seen; /* readings come in runs: whose the last one was, already seen for sure */
     bool last_seen_set;
     struct buffer value;
@@ -55,7 +60,8 @@ presence_open(const void *parameters, struct store *store, void **state)
     presence->rows = store_table(store, "rows");
     presence->waiting = store_table(store, "waiting");
     presence->seen = store_table(store, "seen");
-    if (presence->rows < 0 || presence->waiting < 0 || presence->seen < 0 ||
+    presence->releases = store_table(store, "releases");
+    if (presence->rows < 0 || presence->waiting < 0 || presence->seen < 0 || presence->releases < 0 ||
         secret_open(store, &presence->key) != 0) {
         presence_close(presence);
         return -1;
@@ -70,7 +76,8 @@ presence_load(void *state)
     struct presence *presence = state;
 
     presence->last_seen_set = false;
-    return 0;
+    presence->release_count = store_count(presence->store, presence->releases);
+    return presence->release_count < 0 ? -1 : 0;
 }
 
 static size_t
@@ -218,25 +225,49 @@ publish(struct presence *presence, struct span row, const struct hash_id *person
     return rc;
 }
 
+/* Publish rows that wait for person, at most budget of them: how many, −1. Fewer, and output is not full: there are no more. */
+static int
+publish_some(struct presence *presence, const struct hash_id *person, unsigned budget, struct output *output)
+{
+    const struct span prefix = span_at(person->bytes, HASH_ID_BYTES);
+    unsigned done = 0;
+
+    while (done < budget && !output->full(output)) {
+        struct store_item item;
+        char row[CONSENT_ROW_BYTES_MAX];
+        int rc = store_seek(presence->store, presence->waiting, prefix, &item);
+        if (rc < 0)
+            return -1;
+        if (rc == 0 || memcmp(item.key.at, prefix.at, prefix.len) != 0)
+            break;
+        size_t len = item.key.len - HASH_ID_BYTES;
+        memcpy(row, item.key.at + HASH_ID_BYTES, len);
+        if (publish(presence, span_at(row, len), person, output) != 0)
+            return -1;
+        done++;
+    }
+    return (int)done;
+}
+
+static int
+note_release(struct presence *presence, const struct hash_id *person)
+{
+    presence->release_count++;
+    return store_put(presence->store, presence->releases, span_at(person->bytes, HASH_ID_BYTES), (struct span){0});
+}
+
 static enum verdict
 take_reading(struct presence *presence, const struct arrival *arrival)
 {
     const struct hash_id person = person_id(&presence->person, arrival->record->email);
-    const struct span prefix = span_at(person.bytes, HASH_ID_BYTES);
-    struct store_item item;
 
     if (presence->last_seen_set && memcmp(&presence->last_seen, &person, sizeof person) == 0)
         return VERDICT_PASSED;
-    int rc = store_put_new(presence->store, presence->seen, prefix, (struct span){0});
-    if (rc < 0)
-        return VERDICT_ERROR;
-    while (rc == 1 && (rc = store_seek(presence->store, presence->waiting, prefix, &item)) == 1 &&
-           memcmp(item.key.at, prefix.at, prefix.len) == 0) {
-        char row[CONSENT_ROW_BYTES_MAX];
-        size_t len = item.key.len - HASH_ID_BYTES;
-        memcpy(row, item.key.at + HASH_ID_BYTES, len);
-        if (publish(presence, span_at(row, len), &person, arrival->output) != 0)
-            return VERDICT_ERROR;
+    int rc = store_put_new(presence->store, presence->seen, span_at(person.bytes, HASH_ID_BYTES), (struct span){0});
+    if (rc == 1) {
+        rc = publish_some(presence, &person, ROWS_AT_ONCE, arrival->output);
+        if (rc == ROWS_AT_ONCE || (rc >= 0 && arrival->output->full(arrival->output)))
+            rc = note_release(presence, &person);
     }
     if (rc < 0)
         return VERDICT_ERROR;
@@ -249,6 +280,40 @@ static enum verdict
 presence_take(void *state, const struct arrival *arrival)
 {
     return arrival->input == PRESENCE_TABLE ? take_row(state, arrival) : take_reading(state, arrival);
+}
+
+static int
+presence_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
+{
+    struct presence *presence = state;
+    unsigned done = 0;
+
+    (void)now_ms;
+    while (done < budget && presence->release_count > 0 && !output->full(output)) {
+        struct hash_id person;
+        struct store_item item;
+        if (store_seek(presence->store, presence->releases, (struct span){0}, &item) != 1)
+            return -1;
+        memcpy(person.bytes, item.key.at, HASH_ID_BYTES);
+        int rc = publish_some(presence, &person, budget - done, output);
+        if (rc < 0)
+            return -1;
+        done += (unsigned)rc;
+        if (done == budget || output->full(output))
+            break;
+        presence->release_count--;
+        if (store_delete(presence->store, presence->releases, span_at(person.bytes, HASH_ID_BYTES)) != 1)
+            return -1;
+        done++;
+    }
+    return (int)done;
+}
+
+static int64_t
+presence_due_ms(void *state)
+{
+    const struct presence *presence = state;
+    return presence->release_count > 0 ? 0 : INT64_MAX;
 }
 
 static int
@@ -275,5 +340,7 @@ const struct operator presence_operator = {
     .close = presence_close,
     .load = presence_load,
     .take = presence_take,
+    .work = presence_work,
+    .due_ms = presence_due_ms,
     .rows = presence_rows,
 };

@@ -86,14 +86,15 @@ waiting_wake(struct waiting *waiting, const struct hash_id *person)
 {
     const struct span key = span_at(person->bytes, HASH_ID_BYTES);
     struct span value;
-    int rc = find_behind(waiting, person, 0, 1);
+    int rc = store_get(waiting->store, waiting->wakes, key, &value);
 
-    if (rc != 1)
-        return rc;
-    rc = store_get(waiting->store, waiting->wakes, key, &value);
-    if (rc < 0)
-        return -1;
-    waiting->wake_count += rc == 0;
+    if (rc < 0 || (rc == 1 && value.len == 0)) /* it is woken: somebody with very many rows is, by each of them */
+        return rc < 0 ? -1 : 0;
+    if (rc == 0) {
+        if ((rc = find_behind(waiting, person, 0, 1)) != 1)
+            return rc;
+        waiting->wake_count++;
+    }
     return store_put(waiting->store, waiting->wakes, key, (struct span){0});
 }
 

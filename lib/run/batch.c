@@ -174,40 +174,99 @@ add_to_tally(struct tally *tally, enum record_kind kind, enum verdict verdict, c
     tally->invalid += verdict == VERDICT_INVALID;
 }
 
-/* Work all records of one payload. 0 or −1. */
+/* How far a transaction has come. */
+struct progress {
+    uint64_t inbox_position;
+    struct link_position links[OPERATOR_INPUTS_MAX];
+    unsigned link_messages[OPERATOR_INPUTS_MAX]; /* that are worked */
+    struct payload_place places[PLACES];
+    bool worked[PLACES]; /* there is something new to say of the place, or the position before it */
+    unsigned records;
+    size_t bytes;   /* of the input at work */
+    unsigned other; /* steps of expiry, release, trimming */
+};
+
+/* Whether this transaction has put out so much that it had better end: one record can have many partners. */
+static bool
+output_is_full(const struct process *process)
+{
+    const uint64_t end = process->output.last.end + process->rejected.last.end;
+    return end - process->output_end > process->batch_output_bytes_max;
+}
+
+static bool
+full(struct output *output)
+{
+    return output_is_full(process_of(output));
+}
+
+/* Whether the input at work has to wait for the next transaction. */
+static bool
+takes_no_more(const struct process *process, const struct progress *progress)
+{
+    return progress->records >= process->batch_records_max || progress->bytes >= BATCH_PAYLOAD_BYTES_MAX ||
+           output_is_full(process);
+}
+
 static int
-take_payload(struct process *process, unsigned input, struct span row, struct span payload, struct tally *tally,
-             unsigned *records)
+take_record(struct process *process, unsigned input, const struct record *record, struct span row, enum verdict *verdict)
+{
+    const struct arrival arrival = {input, record, row, process->now_ms, &process->calls};
+
+    *verdict = process->stream->operator->take(process->operator_state, &arrival);
+    return *verdict == VERDICT_ERROR || process->output_failed ? -1 : 0;
+}
+
+/* Work records of a payload from *place on until it ends, or the transaction has enough. 1 all are worked; 0 it is to go on at
+ * *place; −1. */
+static int
+take_payload(struct process *process, unsigned input, struct span row, struct span payload, struct payload_place *place,
+             struct progress *progress)
 {
     const bool landing = process->stream->inputs[input].landing != NULL;
-    struct record_cursor cursor = record_cursor(payload);
+    struct record_cursor cursor = {.payload = payload, .at = (size_t)place->at, .place = place->record};
     struct record record;
     struct fault fault;
 
-    for (;;) {
+    while (!takes_no_more(process, progress)) {
         enum verdict verdict = VERDICT_INVALID;
         size_t from = cursor.at;
         int rc = record_next(process->decoders[input], &cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
                              process->now_ms, &record, &fault);
-        if (rc == 0)
-            break;
-        if (fault.reason == REASON_NONE) {
-            const struct arrival arrival = {input, &record, row, process->now_ms, &process->calls};
-            verdict = process->stream->operator->take(process->operator_state, &arrival);
-            if (verdict == VERDICT_ERROR || process->output_failed)
-                return -1;
-        } else {
-            reject(process, input, fault, span_at(payload.at + from, cursor.at - from), true);
+        if (rc == 0) {
+            progress->bytes += payload.len - from;
+            return 1;
         }
+        if (fault.reason != REASON_NONE)
+            reject(process, input, fault, span_at(payload.at + from, cursor.at - from), true);
+        else if (take_record(process, input, &record, row, &verdict) != 0)
+            return -1;
         ledger_count(&process->ledger, input, verdict);
-        add_to_tally(tally, process->stream->inputs[input].record, verdict, &fault);
-        ++*records;
+        add_to_tally(&place->tally, process->stream->inputs[input].record, verdict, &fault);
+        progress->bytes += cursor.at - from;
+        progress->records++;
     }
+    place->at = cursor.at;
+    place->record = cursor.place;
     return 0;
 }
 
+/* Work a payload from where it was left, if it was begun; as take_payload. of is what else tells it from those that come
+ * instead: the epoch of its producer. */
+static int
+go_on_with(struct process *process, unsigned input, struct span row, struct span payload, uint64_t of,
+           struct payload_place *place, struct progress *progress)
+{
+    if (place->identity != 0 && place->identity != (hash_checksum(payload) ^ of))
+        *place = (struct payload_place){0};
+    const int rc = take_payload(process, input, row, payload, place, progress);
+    if (rc == 0 && place->identity == 0)
+        place->identity = hash_checksum(payload) ^ of;
+    return rc;
+}
+
 static void
-add_receipt(struct receipts *receipts, const struct inbox_entry *entry, const struct tally *tally)
+add_receipt(struct receipts *receipts, const struct inbox_entry *entry, const struct payload_place *place)
 {
     if (receipts->count == receipts->capacity) {
         receipts->capacity = receipts->capacity * 2 + 16;
@@ -217,7 +276,7 @@ add_receipt(struct receipts *receipts, const struct inbox_entry *entry, const st
     }
     struct receipt *receipt = &receipts->list[receipts->count++];
     receipt->input = entry->input;
-    receipt->tally = *tally;
+    receipt->tally = place->tally;
     receipt->topic_at = receipts->bytes.len;
     receipt->topic_len = entry->response_topic.len;
     buffer_add_span(&receipts->bytes, entry->response_topic);
@@ -227,34 +286,31 @@ add_receipt(struct receipts *receipts, const struct inbox_entry *entry, const st
     buffer_add_span(&receipts->bytes, entry->correlation);
 }
 
-/* Whether this transaction has put out so much that it had better end: one record can have many partners. */
-static bool
-output_is_full(const struct process *process)
-{
-    const uint64_t end = process->output.last.end + process->rejected.last.end;
-    return end - process->output_end > BATCH_OUTPUT_BYTES_MAX;
-}
-
 static int
-work_inbox(struct process *process, uint64_t *position, unsigned *records)
+work_inbox(struct process *process, struct progress *progress)
 {
+    struct payload_place *place = &progress->places[PLACE_INBOX];
     struct inbox_entry entry;
-    size_t bytes = 0;
     int rc = 0;
 
-    while (*records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX && !output_is_full(process) &&
-           (rc = inbox_read(process->inbox, position, &entry)) == 1) {
-        struct tally tally = {0};
+    progress->bytes = 0;
+    while (!takes_no_more(process, progress)) {
+        uint64_t behind = progress->inbox_position;
+        if ((rc = inbox_read(process->inbox, &behind, &entry)) != 1)
+            break;
         if (entry.input >= process->stream->input_count)
             log_panic("inbox: an entry for input %u", entry.input);
+        progress->worked[PLACE_INBOX] = true;
         process->levels = entry.levels;
-        const int taken = take_payload(process, entry.input, (struct span){0}, entry.payload, &tally, records);
+        rc = go_on_with(process, entry.input, (struct span){0}, entry.payload, 0, place, progress);
         process->levels = (struct span){0};
-        if (taken != 0)
-            return -1;
+        if (rc != 1)
+            return rc;
         if (entry.response_topic.len > 0)
-            add_receipt(&process->receipts, &entry, &tally);
-        bytes += entry.payload.len + entry.levels.len + entry.response_topic.len + entry.correlation.len;
+            add_receipt(&process->receipts, &entry, place);
+        *place = (struct payload_place){0};
+        progress->inbox_position = behind;
+        progress->bytes += entry.levels.len + entry.response_topic.len + entry.correlation.len;
     }
     if (rc < 0) { /* nothing behind a damaged entry can be found */
         process->why = WHY_STORE_BROKEN;
@@ -263,34 +319,27 @@ work_inbox(struct process *process, uint64_t *position, unsigned *records)
     return 0;
 }
 
-/* How far a transaction has come. */
-struct progress {
-    uint64_t inbox_position;
-    struct link_position links[OPERATOR_INPUTS_MAX];
-    unsigned link_messages[OPERATOR_INPUTS_MAX]; /* that are worked */
-    unsigned records;
-    unsigned other; /* steps of expiry, release, trimming */
-};
-
 /* Work what is in the link's queue. */
 static int
 work_link(struct process *process, unsigned input, struct progress *progress)
 {
+    struct payload_place *place = &progress->places[input];
     struct link *link = &process->links[input];
-    size_t bytes = 0;
 
     pthread_mutex_lock(&process->lock);
     const struct link_message *message = link->first;
     unsigned count = link->message_count;
     pthread_mutex_unlock(&process->lock);
+    progress->bytes = 0;
     /* The first `count` messages and the pointers between them don't change any more; the last one's pointer may. */
-    while (count > 0 && progress->records < BATCH_RECORDS_MAX && bytes < BATCH_PAYLOAD_BYTES_MAX &&
-           !output_is_full(process)) {
-        struct tally tally = {0};
-        if (!message->oldest &&
-            take_payload(process, input, message->row, message->payload, &tally, &progress->records) != 0)
-            return -1;
-        bytes += message->payload.len;
+    while (count > 0 && !takes_no_more(process, progress)) {
+        int rc = 1;
+        progress->worked[input] = true;
+        if (!message->oldest)
+            rc = go_on_with(process, input, message->row, message->payload, message->position.epoch, place, progress);
+        if (rc != 1)
+            return rc;
+        *place = (struct payload_place){0};
         progress->links[input] = message->position;
         progress->link_messages[input]++;
         if (--count > 0)
@@ -325,14 +374,73 @@ put_number(struct process *process, struct span key, uint64_t number)
     return store_put(process->store, process->meta, key, span_at(value, sizeof value));
 }
 
-static int
-put_link_position(struct process *process, unsigned input, struct link_position position)
-{
-    char value[16];
+#define POSITION_BYTES_MAX 16
+#define FAULT_BYTES 6
+#define PLACE_BYTES (41 + TALLY_FAULTS_MAX * FAULT_BYTES)
 
-    bytes_put_u64(value, position.epoch);
-    bytes_put_u64(value + 8, position.applied);
-    return store_put(process->store, process->meta, link_key(process, input), span_at(value, sizeof value));
+/* Append place to the position in value: how many bytes that is. */
+static size_t
+encode_place(const struct payload_place *place, char *value)
+{
+    if (place->identity == 0)
+        return 0;
+    bytes_put_u64(value, place->at);
+    value[8] = (char)place->record;
+    bytes_put_u64(value + 9, place->identity);
+    bytes_put_u64(value + 17, place->tally.taken);
+    bytes_put_u64(value + 25, place->tally.duplicate);
+    bytes_put_u64(value + 33, place->tally.invalid);
+    value += 41;
+    for (unsigned i = 0; i < TALLY_FAULTS_MAX; i++, value += FAULT_BYTES) {
+        bytes_put_u32(value, place->tally.faults[i].record);
+        value[4] = (char)place->tally.faults[i].reason;
+        value[5] = (char)place->tally.faults[i].field;
+    }
+    return PLACE_BYTES;
+}
+
+/* What stands behind the position_bytes of value. */
+static struct payload_place
+decode_place(struct span value, size_t position_bytes)
+{
+    const char *at = value.at + position_bytes;
+
+    if (value.len < position_bytes + PLACE_BYTES)
+        return (struct payload_place){0};
+    struct payload_place place = {
+        .at = bytes_get_u64(at),
+        .record = (enum record_place)at[8],
+        .identity = bytes_get_u64(at + 9),
+        .tally = {bytes_get_u64(at + 17), bytes_get_u64(at + 25), bytes_get_u64(at + 33), {{0}}},
+    };
+    at += 41;
+    for (unsigned i = 0; i < TALLY_FAULTS_MAX; i++, at += FAULT_BYTES) {
+        place.tally.faults[i].record = bytes_get_u32(at);
+        place.tally.faults[i].reason = (uint8_t)at[4];
+        place.tally.faults[i].field = (uint8_t)at[5];
+    }
+    return place;
+}
+
+static int
+put_inbox_position(struct process *process, const struct progress *progress)
+{
+    char value[POSITION_BYTES_MAX + PLACE_BYTES];
+
+    bytes_put_u64(value, progress->inbox_position);
+    const size_t len = 8 + encode_place(&progress->places[PLACE_INBOX], value + 8);
+    return store_put(process->store, process->meta, inbox_key, span_at(value, len));
+}
+
+static int
+put_link_position(struct process *process, unsigned input, const struct progress *progress)
+{
+    char value[POSITION_BYTES_MAX + PLACE_BYTES];
+
+    bytes_put_u64(value, progress->links[input].epoch);
+    bytes_put_u64(value + 8, progress->links[input].applied);
+    const size_t len = 16 + encode_place(&progress->places[input], value + 16);
+    return store_put(process->store, process->meta, link_key(process, input), span_at(value, len));
 }
 
 static int
@@ -371,6 +479,29 @@ load_epoch(struct process *process)
 }
 
 static int
+load_link_position(struct process *process, unsigned input)
+{
+    struct link_position position = {0};
+    struct span value;
+    int rc = store_get(process->store, process->meta, link_key(process, input), &value);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 1) {
+        position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
+        process->places[input] = decode_place(value, 16);
+    }
+    if (!same_position(position, process->links[input].committed)) {
+        /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
+        pthread_mutex_lock(&process->lock);
+        link_free(&process->links[input]);
+        link_begin(&process->links[input], position);
+        pthread_mutex_unlock(&process->lock);
+    }
+    return 0;
+}
+
+static int
 load_positions(struct process *process)
 {
     struct span value;
@@ -378,22 +509,13 @@ load_positions(struct process *process)
 
     if (rc < 0)
         return -1;
+    memset(process->places, 0, sizeof process->places);
     process->inbox_position = rc == 1 ? bytes_get_u64(value.at) : 0;
+    if (rc == 1)
+        process->places[PLACE_INBOX] = decode_place(value, 8);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        struct link_position position = {0};
-        if (process->stream->inputs[i].from == NULL)
-            continue;
-        if ((rc = store_get(process->store, process->meta, link_key(process, i), &value)) < 0)
+        if (process->stream->inputs[i].from != NULL && load_link_position(process, i) != 0)
             return -1;
-        if (rc == 1)
-            position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
-        if (!same_position(position, process->links[i].committed)) {
-            /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
-            pthread_mutex_lock(&process->lock);
-            link_free(&process->links[i]);
-            link_begin(&process->links[i], position);
-            pthread_mutex_unlock(&process->lock);
-        }
     }
     return 0;
 }
@@ -421,26 +543,22 @@ batch_load(struct process *process)
 
 /* The transaction. */
 
+/* Work what has come of tables, or of streams. */
 static int
-work_inputs(struct process *process, struct progress *progress)
+work_links(struct process *process, enum stream_kind kind, struct progress *progress)
 {
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (process->stream->inputs[i].from != NULL && work_link(process, i, progress) != 0)
+        const struct stream *from = process->stream->inputs[i].from;
+        if (from != NULL && from->kind == kind && work_link(process, i, progress) != 0)
             return -1;
     }
-    if (process->inbox != NULL && work_inbox(process, &progress->inbox_position, &progress->records) != 0)
-        return -1;
     return 0;
 }
 
 static int
-work_due(struct process *process, struct progress *progress)
+work_due(struct process *process, unsigned budget, struct progress *progress)
 {
     const struct operator *operator = process->stream->operator;
-
-    /* A record is to be removed from two places at most, the waiting room and the join's readings: under full load as much
-     * must go as comes. */
-    const unsigned budget = BATCH_WORK_MAX + 2 * progress->records;
 
     if (operator->work == NULL)
         return 0;
@@ -453,6 +571,20 @@ work_due(struct process *process, struct progress *progress)
             break;
     }
     return 0;
+}
+
+/* Rows come first: a withdrawal must not stand behind what it is to stop. Then what is due, before more is taken in that
+ * would add to it. At last, since a record is to be removed from two places at most, the waiting room and the join's
+ * readings, as much again as came: under full load as much must go. */
+static int
+work_all(struct process *process, struct progress *progress)
+{
+    if (work_links(process, STREAM_TABLE, progress) != 0 || work_due(process, BATCH_WORK_MAX, progress) != 0 ||
+        work_links(process, STREAM_LOG, progress) != 0)
+        return -1;
+    if (process->inbox != NULL && work_inbox(process, progress) != 0)
+        return -1;
+    return work_due(process, 2 * progress->records, progress);
 }
 
 static int
@@ -480,11 +612,10 @@ flush(struct process *process, const struct progress *progress)
         return -1;
     if (recent_flush(&process->recent) != 0)
         return -1;
-    if (progress->inbox_position != process->inbox_position &&
-        put_number(process, inbox_key, progress->inbox_position) != 0)
+    if (progress->worked[PLACE_INBOX] && put_inbox_position(process, progress) != 0)
         return -1;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (progress->link_messages[i] > 0 && put_link_position(process, i, progress->links[i]) != 0)
+        if (progress->worked[i] && put_link_position(process, i, progress) != 0)
             return -1;
     }
     if (outbox_flush(&process->output) != 0 || outbox_flush(&process->rejected) != 0)
@@ -498,6 +629,7 @@ committed(struct process *process, const struct progress *progress)
     if (process->inbox != NULL && progress->inbox_position != process->inbox_position)
         inbox_release(process->inbox, progress->inbox_position);
     process->inbox_position = progress->inbox_position;
+    memcpy(process->places, progress->places, sizeof process->places);
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (progress->link_messages[i] > 0)
@@ -512,27 +644,26 @@ begin(struct process *process, int64_t wall_ms, struct progress *progress)
     process->now_ms = wall_ms;
     process->output_failed = false;
     process->output_end = process->output.last.end + process->rejected.last.end;
-    process->calls = (struct output){emit, emit_row, refuse, move};
+    process->calls = (struct output){emit, emit_row, refuse, move, full};
     process->receipts.count = 0;
     buffer_clear(&process->receipts.bytes);
     buffer_clear(&process->output_message);
     buffer_clear(&process->rejected_message);
     progress->inbox_position = process->inbox_position;
+    memcpy(progress->places, process->places, sizeof progress->places);
     for (unsigned i = 0; i < process->stream->input_count; i++)
         progress->links[i] = process->links[i].committed;
 }
 
 /* Whether there is anything to commit. */
 static bool
-anything(const struct process *process, const struct progress *progress)
+anything(const struct progress *progress)
 {
-    if (progress->records > 0 || progress->other > 0 || progress->inbox_position != process->inbox_position)
-        return true;
-    for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (progress->link_messages[i] > 0)
-            return true;
-    }
-    return false;
+    bool worked = progress->other > 0;
+
+    for (unsigned i = 0; i < PLACES; i++)
+        worked = worked || progress->worked[i];
+    return worked;
 }
 
 /* After an aborted transaction: what is in memory must be what is committed, before anybody is shown it. */
@@ -545,8 +676,9 @@ reload(struct process *process)
     store_abort(process->store);
 }
 
-int
-batch_work(struct process *process, int64_t wall_ms, bool intake)
+/* As batch_work; with for_room, to make some. */
+static int
+transact(struct process *process, int64_t wall_ms, bool intake, bool for_room)
 {
     struct progress progress = {0};
 
@@ -557,7 +689,7 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     if (!process->loaded && batch_load(process) != 0)
         goto fail;
     begin(process, wall_ms, &progress);
-    if (intake && !process->newcomers.active && (work_inputs(process, &progress) != 0 || work_due(process, &progress) != 0))
+    if (intake && !process->newcomers.active && work_all(process, &progress) != 0)
         goto fail;
     int appended = newcomer_work(process);
     if (appended < 0)
@@ -565,8 +697,12 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     progress.other += (unsigned)appended;
     if (trim(process, &progress) != 0)
         goto fail;
+    /* Pages that a transaction frees are used again by the next but one: there has to be one in between, and one that changes
+     * nothing is none. */
+    if (for_room && put_number(process, format_key, FORMAT_VERSION) != 0)
+        goto fail;
     /* Before the flush: that changes what operators have in memory, and they are not told of this abort. */
-    if (!anything(process, &progress)) {
+    if (!anything(&progress) && !for_room) {
         store_abort(process->store);
         return 0;
     }
@@ -589,6 +725,18 @@ fail:
     process->receipts.count = 0;
     reload(process);
     return -1;
+}
+
+int
+batch_work(struct process *process, int64_t wall_ms, bool intake)
+{
+    return transact(process, wall_ms, intake, false);
+}
+
+int
+batch_make_room(struct process *process, int64_t wall_ms)
+{
+    return transact(process, wall_ms, false, true);
 }
 
 bool

@@ -296,6 +296,8 @@ process_open(const struct process_options *options)
     init_waiting(process);
     name_topics(process);
     process->dir = format("1/state/2", options->dir, process->stream->name, NULL);
+    process->batch_records_max = BATCH_RECORDS_MAX;
+    process->batch_output_bytes_max = BATCH_OUTPUT_BYTES_MAX;
     process->message_bytes = setting(process, "message_bytes");
     process->outbox_bytes_max = (uint64_t)setting(process, "outbox_bytes");
     process->rejected_payload = setting(process, "rejected_payload") != 0;
@@ -581,6 +583,9 @@ work(struct process *process, int64_t wall_ms, int64_t steady_ms)
     int rc = batch_work(process, wall_ms, intake);
     if (rc < 0) {
         process->why = why_of_fault(process->fault);
+        /* What is in the way may be our own output, which has been taken long since. */
+        if (process->fault == STORE_FULL)
+            batch_make_room(process, wall_ms);
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
     }

@@ -23,7 +23,7 @@
 #define BATCH_RECORDS_MAX 8192
 #define BATCH_PAYLOAD_BYTES_MAX (2u << 20)
 
-/* Output of one transaction after which it takes in no more. */
+/* Output of one transaction after which it does no more. */
 #define BATCH_OUTPUT_BYTES_MAX (8u << 20)
 
 /* Steps of expiry and release in one transaction, besides two for each record taken in, and how many at a time between two
@@ -69,6 +69,20 @@ struct tally {
         uint8_t field; /* in record_fields of the input's kind, or TALLY_NO_FIELD */
     } faults[TALLY_FAULTS_MAX]; /* of the first invalid ones */
 };
+
+/* How far the payload at the front of an input is worked, where a transaction had to end inside of it; zeros: it is not begun.
+ * Layout, behind the position of that input: at u64 BE, record u8, identity u64 BE, taken u64 BE, duplicate u64 BE,
+ * invalid u64 BE, TALLY_FAULTS_MAX times record u32 BE, reason u8, field u8; nothing where it is not begun. */
+struct payload_place {
+    uint64_t at; /* of a record_cursor, as is record */
+    enum record_place record;
+    uint64_t identity; /* of the payload: one that comes instead, after a crash, is begun at its beginning */
+    struct tally tally; /* what became of the records before */
+};
+
+/* The places of all inputs: of links by input, and one of the inbox. */
+#define PLACE_INBOX OPERATOR_INPUTS_MAX
+#define PLACES (OPERATOR_INPUTS_MAX + 1)
 
 /* An answer to a publisher, once the batch is committed. Offsets into receipts.bytes. */
 struct receipt {
@@ -171,6 +185,7 @@ struct process {
     struct inbox *inbox; /* NULL without a landing input */
     uint64_t inbox_position;
     struct link links[OPERATOR_INPUTS_MAX];
+    struct payload_place places[PLACES]; /* as in the store */
 
     struct outbox output;
     struct outbox rejected;
@@ -198,6 +213,8 @@ struct process {
     struct span levels; /* what the payload at hand has in its topic behind the landing topic */
     struct buffer refused_topic;
     int64_t now_ms;
+    unsigned batch_records_max;     /* BATCH_RECORDS_MAX and BATCH_OUTPUT_BYTES_MAX, but for tests, which have little data */
+    uint64_t batch_output_bytes_max;
     int64_t message_bytes;
     size_t payload_bytes_max;
     uint64_t outbox_bytes_max;
@@ -221,6 +238,10 @@ struct process {
 /* batch.c: work what has arrived in one transaction. 1 something was worked, 0 there was nothing, −1 it failed (state in
  * memory is stale then, and process->loaded false). */
 int batch_work(struct process *process, int64_t wall_ms, bool intake);
+
+/* After batch_work found no room: trim what may be trimmed, and commit even if that is nothing, so that the store can use again
+ * what earlier transactions have freed. As batch_work. */
+int batch_make_room(struct process *process, int64_t wall_ms);
 
 /* Whether batch_work would find anything. */
 bool batch_waits(struct process *process, int64_t wall_ms, bool intake);

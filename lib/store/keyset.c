@@ -115,6 +115,7 @@ struct keyset {
 
     /* Keys that are in no run: [0, written) are in the store, too, or kept elsewhere since an earlier transaction. */
     struct buffer keys;
+    struct buffer found; /* what a look-up has found of them */
     struct entry *entries;
     uint32_t entry_count, entry_capacity, written;
     uint32_t *slots;
@@ -947,12 +948,13 @@ add_if_between(struct keyset *set, const struct keyset_query *query, uint32_t in
         buffer_add(keys, key, len);
 }
 
+/* The newest first. */
 static void
 find_in_memory(struct keyset *set, const struct keyset_query *query, struct buffer *keys)
 {
     if (query->token_count == 0) {
-        for (uint32_t i = 0; i < set->entry_count; i++)
-            add_if_between(set, query, i, keys);
+        for (uint32_t i = set->entry_count; i > 0; i--)
+            add_if_between(set, query, i - 1, keys);
     }
     for (unsigned t = 0; t < query->token_count && set->entry_count > 0; t++) {
         uint32_t i = *slot_of(set, query->tokens[t]);
@@ -1098,26 +1100,60 @@ order(struct keyset *set, struct buffer *keys, unsigned max)
     *keys = sorted;
 }
 
+/* As find_in_run. If it has as many as are wanted, what stands behind them is not wanted of other runs either: *to, which
+ * query points to, goes back to the last one. */
+static int
+find_and_narrow(struct keyset *set, const struct keyset_query *query, uint32_t number, char *to, struct buffer *keys)
+{
+    const size_t len = set->rules.key_bytes, before = keys->len;
+
+    if (find_in_run(set, query, number, keys) != 0)
+        return -1;
+    if (keys->len > before && (keys->len - before) / len == query->max)
+        memcpy(to, keys->data + keys->len - len, len);
+    return 0;
+}
+
+/* Append what was found in memory, where the newest key stands first. Behind the runs, which are older, and turned round, it is
+ * in order if keys are told apart by their ages alone. */
+static void
+add_turned(const struct keyset *set, const char *to, struct buffer *keys)
+{
+    const size_t len = set->rules.key_bytes;
+
+    for (size_t at = set->found.len; at > 0; at -= len) {
+        const char *key = set->found.data + at - len;
+        if (compare(set, key, to) <= 0)
+            buffer_add(keys, key, len);
+    }
+}
+
 int
 keyset_find(struct keyset *set, const struct keyset_query *query, struct buffer *keys)
 {
     const size_t len = set->rules.key_bytes;
     const struct probe *runs[RUNS_ASKED];
     struct wanted wanted = {0};
+    char to[KEYSET_KEY_BYTES_MAX];
+    struct keyset_query narrowed = *query;
     unsigned at = 0;
 
+    memcpy(to, query->to, len);
+    narrowed.to = to;
     buffer_clear(keys);
+    buffer_clear(&set->found);
     if (set->probes_are_old)
         renew_probes(set);
     want(query, &wanted);
     unsigned count = choose_runs(set, query, &wanted, &at, runs);
-    find_in_memory(set, query, keys); /* while filters are on their way */
+    find_in_memory(set, query, &set->found); /* while filters are on their way */
     for (; count > 0; count = choose_runs(set, query, &wanted, &at, runs)) {
         for (unsigned i = 0; i < count; i++) {
-            if (may_have(query, &wanted, runs[i]) && find_in_run(set, query, runs[i]->run, keys) != 0)
+            if (may_have(query, &wanted, runs[i]) && find_and_narrow(set, &narrowed, runs[i]->run, to, keys) != 0)
                 return -1;
         }
     }
+    add_turned(set, to, keys);
     if (keys->len > len)
         order(set, keys, query->max);
     return (int)(keys->len / len);
@@ -1229,6 +1265,7 @@ keyset_free(struct keyset *set)
     free(set->runs);
     free(set->probes);
     buffer_free(&set->keys);
+    buffer_free(&set->found);
     free(set->entries);
     free(set->slots);
     free(set);

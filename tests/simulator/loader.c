@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dice.h"
+#include "record/record.h"
 
 #define UNDER_WAY_MAX 6
 #define RESEND_MS 3000
@@ -43,12 +44,14 @@ static void
 message(void *context, const struct wire_message *message)
 {
     struct loader *loader = context;
-    unsigned number;
+    unsigned number, taken;
 
     if (message->correlation.len != sizeof number)
         abort();
     memcpy(&number, message->correlation.at, sizeof number);
     finish(loader, number);
+    if (sscanf(message->payload.at, "{\"taken\":%u,", &taken) != 1 || taken != loader->payloads[number].records)
+        loader->wrong = true;
 }
 
 static void
@@ -122,18 +125,36 @@ loader_step(struct loader *loader, int64_t now_ms)
         send_some(loader, now_ms);
 }
 
+static unsigned
+count_records(const struct buffer *text)
+{
+    const struct record_limits limits = {.json = {16, 1024}, .payload_bytes_max = UINT32_MAX};
+    struct record_decoder *decoder = record_decoder_new(RECORD_CUSTOMER, &limits);
+    struct record_cursor cursor = record_cursor(buffer_span(text));
+    struct record record;
+    enum reason reason;
+    unsigned count = 0;
+
+    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, 0, &record, &reason) == 1)
+        count++;
+    record_decoder_free(decoder);
+    return count;
+}
+
 void
 loader_add(struct loader *loader, enum landing landing, const struct lines *lines)
 {
     static const char *const bad[] = {"{",   "{}", "\xff", "{\"email\":\"p0@x\",\"email\":\"p0@x\"}",
                                       "[1]", "{\"user\":1e999}"};
 
+    const unsigned most = dice_chance(80) ? 4 : 60;
+
     for (unsigned i = 0; i < lines->count;) {
         if (loader->count == LOADER_PAYLOADS_MAX)
             abort();
         struct payload *payload = &loader->payloads[loader->count++];
         *payload = (struct payload){.landing = landing, .sent_ms = -1};
-        for (unsigned left = 1 + dice_roll(4); left > 0 && i < lines->count; left--, i++) {
+        for (unsigned left = 1 + dice_roll(most); left > 0 && i < lines->count; left--, i++) {
             if (dice_chance(3)) {
                 buffer_add_text(&payload->text, bad[dice_roll(sizeof bad / sizeof bad[0])]);
                 buffer_add_byte(&payload->text, '\n');
@@ -141,6 +162,7 @@ loader_add(struct loader *loader, enum landing landing, const struct lines *line
             buffer_add_text(&payload->text, lines->list[i]);
             buffer_add_byte(&payload->text, '\n');
         }
+        payload->records = count_records(&payload->text);
         if (dice_chance(10))
             i--;
     }

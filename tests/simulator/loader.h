@@ -20,6 +20,7 @@
 struct payload {
     enum landing landing;
     struct buffer text;
+    unsigned records; /* that a receipt must speak of */
     bool done;
     int64_t sent_ms; /* −1: not on this connection */
 };
@@ -32,6 +33,7 @@ struct loader {
     enum { LOADER_DOWN, LOADER_CONNECTING, LOADER_SUBSCRIBING, LOADER_READY } state;
     struct payload payloads[LOADER_PAYLOADS_MAX];
     unsigned count, done;
+    bool wrong; /* a receipt spoke of fewer records, or more */
 };
 
 /* Events for the loader's wire, which the caller makes with loader->options and puts into loader->wire. */
@@ -40,7 +42,7 @@ struct wire_events loader_events(struct loader *loader);
 /* Do what there is to do. */
 void loader_step(struct loader *loader, int64_t now_ms);
 
-/* Payloads of one to four records of one landing topic, in order; some records come twice, and some lines are none. */
+/* Payloads of one landing topic, in order, of a few records or of many; some records come twice, and some lines are none. */
 void loader_add(struct loader *loader, enum landing landing, const struct lines *lines);
 
 /* Whatever has no receipt yet, in another order. */

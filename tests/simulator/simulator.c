@@ -82,6 +82,8 @@ struct simulation {
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
     uint64_t outbox_bytes_max;            /* of every process; 0: as configured, which is never reached */
     uint64_t window_bytes;                /* of every publisher; 0 likewise */
+    unsigned batch_records_max;           /* of a transaction; 0 likewise */
+    uint64_t batch_output_bytes_max;
     struct rejections {
         uint64_t epoch, sequence; /* the newest message */
         uint64_t count;           /* of refusals in all of them */
@@ -95,6 +97,7 @@ struct simulation {
     unsigned lose_skip;                   /* but the first of them get through */
     bool disk_full;
     bool copy_on_write;                   /* on a full disk nothing can be written, not even in place */
+    uint64_t join_room;                   /* how large the store of the join can become; 0: as large as it wants */
 
     int acting;                 /* whose deeds these are */
     bool stepping;              /* in process_step, not in an event */
@@ -110,7 +113,7 @@ static struct simulation simulation;
 
 /* What a whole run has seen. */
 static struct {
-    uint64_t seeds, phases, steps, messages, syncs, meanwhile, deaths, kills, stops, failed_writes, full_disks, forgets;
+    uint64_t seeds, phases, steps, messages, syncs, meanwhile, deaths, kills, stops, failed_writes, full_disks, forgets, no_room;
 } seen;
 
 static bool
@@ -164,6 +167,9 @@ needs_room(const struct disk_call *call)
     struct stat status;
 
     disk_path(call->fd >= 0 ? call->fd : call->dir_fd, call->path, path, sizeof path);
+    if (simulation.join_room > 0)
+        return call->deed == DISK_WRITE && strstr(path, "/machine-learning-curated/store/data.mdb") != NULL &&
+               call->offset + call->len > simulation.join_room;
     switch (call->deed) {
     case DISK_WRITE:
         if (strstr(path, "/inbox/") != NULL) /* it is allocated */
@@ -199,8 +205,10 @@ before_deed(const struct disk_call *call)
             syscall(SYS_pwritev, call->fd, call->bytes, call->byte_count, (off_t)call->offset, 0);
         return EIO;
     }
-    if (simulation.disk_full && needs_room(call))
+    if ((simulation.disk_full || simulation.join_room > 0) && needs_room(call)) {
+        seen.no_room++;
         return ENOSPC;
+    }
     if (call->deed == DISK_SYNC) {
         seen.syncs++;
         if (simulation.stepping && !simulation.disk_full)
@@ -350,6 +358,10 @@ set_limits(struct process *process)
         process->outbox_bytes_max = simulation.outbox_bytes_max;
     if (simulation.window_bytes > 0)
         process->output_publisher.window_bytes = process->rejected_publisher.window_bytes = simulation.window_bytes;
+    if (simulation.batch_records_max > 0)
+        process->batch_records_max = simulation.batch_records_max;
+    if (simulation.batch_output_bytes_max > 0)
+        process->batch_output_bytes_max = simulation.batch_output_bytes_max;
 }
 
 static void
@@ -384,6 +396,13 @@ start_the_dead(unsigned percent)
     }
 }
 
+/* Bytes that it has decided to send. */
+static uint64_t
+put_out_by(const struct process *process)
+{
+    return process->output.last.end + process->rejected.last.end;
+}
+
 /* Records that it has taken in. */
 static uint64_t
 taken_by(const struct process *process)
@@ -395,6 +414,21 @@ taken_by(const struct process *process)
     return sum;
 }
 
+/* A transaction is bounded, by records and by what it puts out, whatever one payload or one record brings about; then so is
+ * the outbox. A record or two more come out before it is noticed. */
+static void
+check_bounds(unsigned number, uint64_t taken, uint64_t put_out)
+{
+    const struct process *process = simulation.processes[number];
+    const uint64_t slack = 4096;
+
+    if (taken_by(process) > taken + process->batch_records_max)
+        complain_and_fail("takes in more records than a transaction may", number);
+    if (!process->newcomers.active && !process->newcomers.finished &&
+        put_out_by(process) > put_out + process->batch_output_bytes_max + slack)
+        complain_and_fail("puts out more than a transaction may", number);
+}
+
 static int64_t
 step(unsigned number)
 {
@@ -404,7 +438,8 @@ step(unsigned number)
         return 1;
     const bool full = process->loaded && outbox_bytes(&process->output) + outbox_bytes(&process->rejected) >=
                                              process->outbox_bytes_max;
-    const uint64_t taken = taken_by(process);
+    const uint64_t taken = taken_by(process), put_out = put_out_by(process);
+    const bool loaded = process->loaded;
     simulation.acting = (int)number;
     simulation.stepping = true;
     const int64_t wait = process_step(process);
@@ -412,6 +447,8 @@ step(unsigned number)
     simulation.acting = NOBODY;
     if (full && taken_by(process) != taken)
         complain_and_fail("takes records in although its outbox is full", number);
+    if (loaded && process->loaded)
+        check_bounds(number, taken, put_out);
     bury((int)number);
     seen.steps++;
     return wait;
@@ -912,10 +949,12 @@ sets_are_right(void)
 static bool
 all_is_right(void)
 {
-    bool right = loader_is_done(&simulation.loader) && links_are_whole() &&
+    bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && links_are_whole() &&
                  readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
                  readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
 
+    if (simulation.loader.wrong)
+        complain("  a receipt spoke of more or fewer records than were sent\n");
     for (unsigned i = 0; i < PROCESSES; i++)
         right = right && (is_off(i) || (reasons_are_given(i) && newest_refusals_are_known(i)));
     if (right || complaining)
@@ -1350,6 +1389,53 @@ bug_161_a_transaction_with_nothing_to_do_changes_nothing(void **state)
     simulation_close();
 }
 
+static void
+add_text(enum landing landing, const char *format, ...)
+{
+    struct loader *loader = &simulation.loader;
+    struct payload *payload = &loader->payloads[loader->count++];
+    va_list args;
+    char text[512];
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    *payload = (struct payload){.landing = landing, .sent_ms = -1, .records = 1};
+    buffer_add_text(&payload->text, text);
+}
+
+/* Readings of one time, whose pairs take four times the room there is on the join's disk: the transaction that was to hold them
+ * all could never be committed, and what had been sent could not be trimmed either, since nothing else was tried. */
+static void
+bug_213_pairs_come_out_in_turn_where_the_disk_is_small(void **state)
+{
+    const unsigned each = 200, room = 1500000;
+    const uint64_t before = seen.no_room;
+    struct lines lines = {0};
+    (void)state;
+    dice_seed(1);
+    simulation_open(1, 1, false);
+    simulation.batch_output_bytes_max = 64 << 10;
+    add_text(CUSTOMER, "{\"customerName\":\"U\",\"email\":\"u\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","
+             "\"serialNumber\":\"s\",\"registrationDate\":1,\"lastUpdateDate\":2,\"shareWithResearchAsOfDate\":3}");
+    for (unsigned i = 0; i < each; i++)
+        add_text(ACCELEROMETER, "{\"user\":\"u\",\"timestamp\":5,\"x\":%u,\"y\":2,\"z\":3}", i);
+    start_all();
+    settle_for(4000);
+    stop_process(NUMBER_LAKE);
+    simulation.join_room = room;
+    for (unsigned i = 0; i < each; i++)
+        add_text(STEP_TRAINER, "{\"sensorReadingTime\":5,\"serialNumber\":\"s\",\"distanceFromObject\":%u}", i);
+    settle_for(4000);
+    assert_true(seen.no_room > before); /* it is full */
+    start_process(NUMBER_LAKE);
+    settle_for(60000);
+    read_lake(MACHINE_LEARNING, &lines);
+    assert_int_equal(lines.count, each * each);
+    lines_free(&lines);
+    simulation_close();
+}
+
 /* A process with more to take in than it can, for longer than readings may wait: it must turn out as many as it takes in. It
  * turned out a thousand a transaction, and took in eight thousand. */
 static void
@@ -1484,6 +1570,10 @@ run_seed(uint64_t seed)
         simulation.outbox_bytes_max = 1000 + dice_roll(5000);
     if (dice_chance(30))
         simulation.window_bytes = 1 + dice_roll(2000);
+    if (dice_chance(50)) { /* transactions end inside payloads, and inside what one record brings about */
+        simulation.batch_records_max = 1 + dice_roll(6);
+        simulation.batch_output_bytes_max = 1 + dice_roll(2000);
+    }
     keyset_gathered_max = 1 + (dice_chance(50) ? dice_roll(40) : 8191); /* runs and merges, or none */
     for (unsigned phase = 0; phase < phases; phase++) {
         load_phase(phase);
@@ -1600,6 +1690,7 @@ main(void)
         cmocka_unit_test(a_crowd_of_rows_is_given_out_again_whole),
         cmocka_unit_test(bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some),
         cmocka_unit_test(bug_161_a_transaction_with_nothing_to_do_changes_nothing),
+        cmocka_unit_test(bug_213_pairs_come_out_in_turn_where_the_disk_is_small),
         cmocka_unit_test(bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in),
         cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),

@@ -34,7 +34,7 @@ static const unsigned phone_owners[] = {0, 1, 2, 3, 6, 7};
 #define CROWD_FIRST 100 /* person and trainer; more than refill and newcomer rows at a time */
 #define CROWD 230
 #define TRAINERS 7
-#define TIMES_S 12 /* of readings: few, so that many pair */
+#define TIMES_S 12
 
 static int64_t
 at_ms(unsigned time_s)
@@ -113,7 +113,7 @@ add_phone(struct world *world, unsigned phase, unsigned owner)
 {
     struct reading *phone = &world->phones[world->phone_count];
 
-    *phone = (struct reading){.owner = owner, .time_s = dice_roll(TIMES_S), .phase = phase};
+    *phone = (struct reading){.owner = owner, .time_s = dice_roll(world->times_s), .phase = phase};
     phone->body = phone_text(phone, world->phone_count++);
     lines_add(&world->landing[phase][ACCELEROMETER], "{%s}", phone->body);
 }
@@ -123,7 +123,7 @@ add_trainer(struct world *world, unsigned phase, unsigned owner)
 {
     struct reading *trainer = &world->trainers[world->trainer_count];
 
-    *trainer = (struct reading){.owner = owner, .time_s = dice_roll(TIMES_S), .phase = phase};
+    *trainer = (struct reading){.owner = owner, .time_s = dice_roll(world->times_s), .phase = phase};
     trainer->body = trainer_text(trainer, world->trainer_count++);
     lines_add(&world->landing[phase][STEP_TRAINER], "{%s}", trainer->body);
 }
@@ -173,6 +173,7 @@ world_make(struct world *world, unsigned phases, bool crowd)
 {
     *world = (struct world){
         .as_of = dice_chance(50), .by_customer = dice_chance(50), .window_s = dice_roll(3), .phases = phases};
+    world->times_s = dice_chance(15) ? 1 : TIMES_S;
     for (unsigned i = 0; i < PEOPLE; i++)
         add_customer(world, &people[i]);
     for (unsigned i = 0; i < (crowd ? CROWD : 0); i++) {

@@ -46,6 +46,7 @@ struct world {
     bool as_of;
     bool by_customer;
     unsigned window_s;
+    unsigned times_s; /* of readings: few, so that many pair; or one, as of devices whose clocks were never set */
     unsigned phases;
     struct customer customers[WORLD_CUSTOMERS_MAX];
     unsigned customer_count;

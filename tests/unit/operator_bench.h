@@ -77,6 +77,8 @@ struct bench {
     struct buffer lines;
     struct bench_counts counts[BENCH_INPUTS_MAX];
     struct bench_told committed;
+    size_t room;      /* for output, in bytes, of one step; 0: as much as there is */
+    size_t full_from; /* where the step's output begins */
     unsigned seed; /* shown when a check fails, if not 0 */
     /* Names for rows whose own are hashes: "HASH NAME\n" each. */
     struct buffer names;
@@ -164,6 +166,13 @@ bench_move(struct output *output, unsigned input, enum verdict from, enum verdic
     struct bench *bench = (struct bench *)output;
     bench->counts[input].verdicts[from]--;
     bench->counts[input].verdicts[to]++;
+}
+
+static inline bool
+bench_full(struct output *output)
+{
+    const struct bench *bench = (const struct bench *)output;
+    return bench->room > 0 && bench->lines.len - bench->full_from > bench->room;
 }
 
 /* A new folder: in memory if it can be, for there are thousands of synced commits, and what is tested is no disk. */
@@ -288,7 +297,7 @@ bench_open(const struct bench_setup *setup)
     assert_non_null(bench);
     hash_init();
     *bench = (struct bench){
-        .output = {bench_emit, bench_emit_row, bench_refuse, bench_move}, .setup = setup, .now_ms = BENCH_START_MS};
+        .output = {bench_emit, bench_emit_row, bench_refuse, bench_move, bench_full}, .setup = setup, .now_ms = BENCH_START_MS};
     for (unsigned i = 0; i < setup->input_count; i++)
         bench->decoders[i] = record_decoder_new(setup->inputs[i].kind, &limits);
     bench_make_dir(bench->dir);
@@ -326,6 +335,7 @@ bench_do(struct bench *bench, const struct bench_step *step)
     struct record record;
 
     bench_begin(bench);
+    bench->full_from = bench->lines.len;
     if (step->is_work)
         return operator->work(bench->state, bench->now_ms, step->budget, &bench->output);
     const struct bench_input *input = &bench->setup->inputs[step->input];
@@ -400,7 +410,7 @@ bench_settle(struct bench *bench, unsigned budget)
     const struct operator *operator = bench->setup->operator;
     unsigned calls = 0;
 
-    while (bench_work(bench, budget) >= (int)budget)
+    while (bench_work(bench, budget) >= (int)budget || bench_full(&bench->output))
         bench_check(bench, ++calls < BENCH_WORK_ALL, "work never ends");
     bench_flush(bench);
     if (operator->due_ms != NULL)

@@ -333,7 +333,7 @@ count_as_a_process_does(struct span payload, unsigned *refused)
     struct record_decoder *decoder = record_decoder_new(RECORD_ACCELEROMETER, &limits);
     struct record_cursor cursor = record_cursor(payload);
     struct record record;
-    struct record_fault fault;
+    struct fault fault;
     unsigned count = 0;
     *refused = 0;
     while (record_next(decoder, &cursor, RECORD_FROM_LANDING, INT64_C(2000000000000), &record, &fault) == 1) {

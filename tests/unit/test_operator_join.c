@@ -534,6 +534,104 @@ thousands_are_released_in_chunks(void **state)
     }
 }
 
+/* Readings of very many partners, which were all paired in one step. Whatever the reading is, one that comes, one that waited
+ * or one of a late row's pairing: so many pairs a step at most, those that come meanwhile once too, and all of them in the end. */
+static void
+bug_210_very_many_partners_are_paired_in_bounded_steps(void **state)
+{
+    (void)state;
+    enum { PARTNERS = 2000, READINGS = 3, PAIRS_A_STEP_MAX = 300, MEANWHILE = 5 };
+    for (unsigned mode = 0; mode < 12; mode++) {
+        const bool by_customer = mode & 1, steps_come = mode & 2;
+        const unsigned how = mode / 4; /* 0 they come, 1 they waited, 2 a late row (by customer only) */
+        const unsigned side = steps_come ? JOIN_STEP_TRAINER : JOIN_ACCELEROMETER;
+        unsigned pairs = 0, later = 0;
+        if (how == 2 && !by_customer)
+            continue;
+        begin(by_customer ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, 0, RETAIN_MS);
+        if (how > 0) { /* each side is known by a row with somebody else */
+            open_row(&(struct row){steps_come ? 2 : 1, steps_come ? 1 : 2});
+            if (how == 2)
+                open_row(&(struct row){steps_come ? 1 : 2, steps_come ? 2 : 1});
+        } else {
+            open_row(&(struct row){1, 1});
+        }
+        for (int i = 0; i < PARTNERS; i++)
+            assert_int_equal(take(&(struct reading){1 - side, 1, 5, i}), VERDICT_WAITING);
+        for (int i = 0; i < READINGS; i++) {
+            take(&(struct reading){side, 1, 5, i});
+            const unsigned now = bench_count_lines(bench, "emit ");
+            assert_in_range(now - pairs, 0, PAIRS_A_STEP_MAX);
+            pairs = now;
+        }
+        if (how > 0)
+            open_row(&(struct row){1, 1});
+        bench->room = PAIRS_A_STEP_MAX * 100;
+        for (unsigned calls = 0; setup.operator->due_ms(bench->state) == 0; calls++) {
+            assert_true(calls < 1000);
+            bench_work(bench, 1 + calls % 7);
+            const unsigned now = bench_count_lines(bench, "emit ");
+            assert_in_range(now - pairs, 0, PAIRS_A_STEP_MAX * 2);
+            pairs = now;
+            if (calls % 3 == 2 && later < MEANWHILE) {
+                take(&(struct reading){later % 2 == 0 ? side : 1 - side, 1, 5, 10000 + (int)later});
+                pairs = bench_count_lines(bench, "emit ");
+                later++;
+            }
+            if (calls == 10)
+                bench_reopen(bench);
+        }
+        assert_int_equal(later, MEANWHILE);
+        const unsigned of_side = READINGS + 3, of_other = PARTNERS + 2;
+        assert_int_equal(pairs, of_side * of_other);
+        char *lines = bench_output_emitted(bench);
+        for (char *line = lines, *end; *line != '\0'; line = end + 1) {
+            end = strchr(line, '\n');
+            assert_false(strncmp(line, end + 1, (size_t)(end + 1 - line)) == 0); /* none twice */
+        }
+        free(lines);
+        assert_int_equal(counted(0, VERDICT_WAITING) + counted(1, VERDICT_WAITING), 0);
+        bench_close(bench);
+    }
+}
+
+/* A reading that has not met all its partners yet is withdrawn, or its time is up: it meets no more of them. */
+static void
+a_rest_ends_with_its_reading(void **state)
+{
+    (void)state;
+    enum { PARTNERS = 1000 };
+    for (unsigned mode = 0; mode < 4; mode++) {
+        const bool in_time = mode < 2; /* it is withdrawn; else its time is up */
+        begin(mode & 1 ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, 0, RETAIN_MS);
+        open_row(&(struct row){1, 1});
+        if (mode & 1) {
+            open_row(&(struct row){1, 2});
+            open_row(&(struct row){2, 1});
+        } else {
+            open_row(&(struct row){2, 2});
+        }
+        for (int i = 0; i < PARTNERS; i++)
+            take_phone(1, 5, i);
+        assert_int_equal(take_step(1, 5, 1), VERDICT_PASSED);
+        bench_work(bench, 1);
+        const unsigned out = bench_count_lines(bench, "emit ");
+        assert_in_range(out, 1, PARTNERS - 1);
+        assert_int_equal(setup.operator->due_ms(bench->state), 0);
+        if (in_time)
+            withdraw(&(struct row){1, 1});
+        bench_flush(bench);
+        if (!in_time)
+            bench->now_ms += RETAIN_MS;
+        bench_settle(bench, 2);
+        assert_int_equal(bench_count_lines(bench, "emit "), out);
+        open_row(&(struct row){1, 1}); /* what was decided while it was away stays decided */
+        bench_settle(bench, 2);
+        assert_int_equal(bench_count_lines(bench, "emit "), out);
+        bench_close(bench);
+    }
+}
+
 /* Index keys of the one are no index keys of the other: they were read behind their end. */
 static void
 the_state_of_another_match_is_not_opened(void **state)
@@ -577,6 +675,7 @@ run_unsettled(unsigned seed)
 
     begin(bench_chance(&chance, 2) ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, bench_chance(&chance, 2) * 3, RETAIN_MS);
     bench->seed = seed;
+    bench->room = bench_chance(&chance, 2) * (1 + bench_chance(&chance, 400)); /* or partners that have to come later */
     bench->rehearse = bench_chance(&chance, 4) == 0;
     while (reading_count < READINGS_MAX) {
         const unsigned what = bench_chance(&chance, 20);
@@ -801,6 +900,7 @@ run_settled(unsigned seed)
     model = (struct model){.now_ms = BENCH_START_MS};
     begin(bench_chance(&chance, 2) ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, bench_chance(&chance, 2) * 3, BENCH_HOUR_MS);
     bench->seed = seed;
+    bench->room = bench_chance(&chance, 2) * (1 + bench_chance(&chance, 400)); /* or partners that have to come later */
     bench->rehearse = bench_chance(&chance, 4) == 0;
     while (model.count < READINGS_MAX) {
         const unsigned what = bench_chance(&chance, 20);
@@ -884,6 +984,7 @@ run_withdrawals(unsigned seed)
 
     begin(bench_chance(&chance, 2) ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, 5, BENCH_HOUR_MS);
     bench->seed = seed;
+    bench->room = bench_chance(&chance, 2) * (1 + bench_chance(&chance, 400)); /* or partners that have to come later */
     for (unsigned step = 0; step < 300; step++) {
         const unsigned what = bench_chance(&chance, 20);
         bench_forget_lines(bench);
@@ -948,6 +1049,8 @@ main(void)
         cmocka_unit_test(a_withdrawal_ends_the_pairing),
         cmocka_unit_test(a_pairing_outlived_by_its_readings_ends_too),
         cmocka_unit_test(thousands_are_released_in_chunks),
+        cmocka_unit_test(bug_210_very_many_partners_are_paired_in_bounded_steps),
+        cmocka_unit_test(a_rest_ends_with_its_reading),
         cmocka_unit_test(the_state_of_another_match_is_not_opened),
         cmocka_unit_test(chance_finds_what_the_batch_finds),
         cmocka_unit_test(chance_agrees_with_the_rule),
