@@ -98,7 +98,7 @@ numbered(unsigned number, size_t size, struct buffer *payload)
 
     buffer_clear(payload);
     buffer_printf(payload, "%u:", number);
-    /* In runs: byte by byte this took most of the test's time under ThreadSanitizer, more than its limit on a busy machine. */
+    /* In runs: byte by byte this took most of the test's time under ThreadSanitizer, beyond its limit on a busy machine. */
     while (payload->len < size) {
         const size_t from = (number + payload->len) % letters;
         const size_t run = letters - from < size - payload->len ? letters - from : size - payload->len;
