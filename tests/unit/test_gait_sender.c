@@ -25,6 +25,7 @@ static struct {
     const char *plan;
     char seen[MESSAGES_MAX][64]; /* what came, cut off */
     unsigned seen_count;
+    unsigned questions;
 } process;
 
 static unsigned
@@ -82,7 +83,8 @@ fake_publish(struct wire *wire, const struct wire_message *message, uint64_t tok
 {
     (void)wire;
     (void)token;
-    assert_true(process.seen_count < MESSAGES_MAX);
+    process.questions += span_is(message->payload, "[]");
+    assert_true(process.seen_count < MESSAGES_MAX && process.questions <= 2); /* else it asks for ever */
     snprintf(process.seen[process.seen_count++], sizeof process.seen[0], "%.*s", (int)message->payload.len,
              message->payload.at);
     char how = *process.plan;
@@ -125,7 +127,7 @@ send_records(const char *plan, unsigned count, unsigned batch)
     static const struct broker broker;
     const struct sender_options options = {.command = "test", .broker = &broker, .prefix = "gait", .batch_records = batch};
     process.plan = plan;
-    process.seen_count = 0;
+    process.seen_count = process.questions = 0;
     struct sender *sender = sender_new(&options);
     assert_non_null(sender);
     for (unsigned i = 0; i < count; i++) {
