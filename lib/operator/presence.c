@@ -76,7 +76,7 @@ presence_load(void *state)
 static size_t
 waiting_key(const struct hash_id *person, struct span row, char *key)
 {
-    if (row.len == 0 || row.len > CONSENT_ROW_BYTES_MAX)
+    if (row.len == 0 || row.len > NAME_BYTES_MAX)
         log_panic("presence: a row name of %zu bytes", row.len);
     memcpy(key, person->bytes, HASH_ID_BYTES);
     memcpy(key + HASH_ID_BYTES, row.at, row.len);
@@ -99,7 +99,7 @@ static int
 stop_waiting(struct presence *presence, struct span row, const struct hash_id *person, enum verdict verdict,
              struct output *output)
 {
-    char key[HASH_ID_BYTES + CONSENT_ROW_BYTES_MAX];
+    char key[HASH_ID_BYTES + NAME_BYTES_MAX];
     size_t len = waiting_key(person, row, key);
 
     output->move(output, PRESENCE_TABLE, VERDICT_WAITING, verdict);
@@ -155,7 +155,7 @@ take_withdrawn(struct presence *presence, const struct arrival *arrival, struct 
 static enum verdict
 take_open(struct presence *presence, const struct arrival *arrival, const struct hash_id *person)
 {
-    char key[HASH_ID_BYTES + CONSENT_ROW_BYTES_MAX];
+    char key[HASH_ID_BYTES + NAME_BYTES_MAX];
     struct span nothing;
     int rc = store_get(presence->store, presence->seen, span_at(person->bytes, HASH_ID_BYTES), &nothing);
 
@@ -232,7 +232,7 @@ take_reading(struct presence *presence, const struct arrival *arrival)
         return VERDICT_ERROR;
     while (rc == 1 && (rc = store_seek(presence->store, presence->waiting, prefix, &item)) == 1 &&
            memcmp(item.key.at, prefix.at, prefix.len) == 0) {
-        char row[CONSENT_ROW_BYTES_MAX];
+        char row[NAME_BYTES_MAX];
         size_t len = item.key.len - HASH_ID_BYTES;
         memcpy(row, item.key.at + HASH_ID_BYTES, len);
         if (publish(presence, span_at(row, len), &person, arrival->output) != 0)

@@ -58,7 +58,7 @@ add_output(struct process *process, struct buffer *text)
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         buffer_add_text(text, i > 0 ? ",{" : "{");
         add_text(text, "name", publisher->consumers[i].name);
-        add_number(text, "applied", publisher->consumers[i].applied);
+        add_number(text, "applied", publisher->consumers[i].feed.applied);
         buffer_add_byte(text, '}');
     }
     buffer_add_text(text, "]}");

@@ -14,8 +14,6 @@
 
 #include "store/store.h"
 
-#define OUTBOX_ROW_BYTES_MAX 255
-
 /* Where a sequence number stands, in messages and in bytes. */
 struct outbox_mark {
     uint64_t sequence;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/name.h"
 #include "run/link.h"
 
 #define EPOCH 0x1122334455667788u
