@@ -41,8 +41,8 @@ matches(struct span topic, const char *filter, struct span *level)
 #define ANSWER_TOPIC_BYTES_MAX 512
 #define ANSWER_TOPIC_LEVELS_MAX 32
 
-_Static_assert(PREFIX_BYTES_MAX + 4 * NAME_SIZE <= ANSWER_TOPIC_BYTES_MAX && PREFIX_LEVELS_MAX + 4 <= ANSWER_TOPIC_LEVELS_MAX,
-               "gait's own tools ask below the prefix");
+_Static_assert(PREFIX_BYTES_MAX + 4 * NAME_SIZE <= ANSWER_TOPIC_BYTES_MAX, "gait's own tools ask below the prefix");
+_Static_assert(PREFIX_LEVELS_MAX + 4 <= ANSWER_TOPIC_LEVELS_MAX, "likewise");
 
 static unsigned
 levels(struct span topic)
@@ -130,8 +130,8 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
     const uint64_t lost = link->lost, applied = link->queued.applied;
     pthread_mutex_unlock(&process->lock);
     if (news && lost > 0)
-        log_error("%s: has applied message %llu of %s, which keeps only what follows %llu: this state is older than what was "
-                  "reported of it. Nothing more is taken from %s; bring back the newest state, or remove it and load again",
+        log_error("%s: has applied message %llu of %s, which keeps only what follows %llu: this state is an older one. "
+                  "Nothing more is taken from %s; bring back the newest state, or remove it and load again",
                   process->stream->name, (unsigned long long)applied, from, (unsigned long long)lost, from);
     else if (news)
         log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
