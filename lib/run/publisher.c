@@ -17,6 +17,7 @@ static void
 feed_restart(struct publisher_feed *feed)
 {
     feed->next = feed->applied + 1;
+    feed->rewound = 0;
     feed->sent = (struct outbox_mark){0}; /* nothing on this connection: publisher_pump puts it where the window begins */
     feed->probe_wait_ms = PROBE_MIN_MS;
     feed->probe_ms = INT64_MAX;
@@ -105,7 +106,11 @@ publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, 
         /* Who begins anew may have less than it said before; a report that comes late says nothing. */
         if (applied > feed->applied || rewind)
             feed->applied = applied;
-        if ((rewind && feed->follows) || feed->next <= feed->applied)
+        const bool again =
+            rewind && feed->follows && feed->next > feed->applied + 1 && feed->rewound != feed->applied + 1;
+        if (again)
+            feed->rewound = feed->applied + 1;
+        if (again || feed->next <= feed->applied)
             feed->next = feed->applied + 1;
         feed->probe_wait_ms = PROBE_MIN_MS;
         feed->probe_ms = INT64_MAX;
@@ -241,6 +246,7 @@ probe(struct publisher *publisher, struct publisher_consumer *consumer, struct w
 
     feed->probe_wait_ms = feed->probe_wait_ms * 2 < PROBE_MAX_MS ? feed->probe_wait_ms * 2 : PROBE_MAX_MS;
     feed->probe_ms = steady_ms + feed->probe_wait_ms;
+    feed->rewound = 0;
     if (outbox_read(publisher->outbox, feed->sent.sequence, &message) != 1)
         return -1;
     return send_message(publisher, consumer, &message, wire);

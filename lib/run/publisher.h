@@ -29,6 +29,7 @@ struct publisher_feed {
                                 * sent one message now and then, to which it has something to say: reports get lost too */
     uint64_t applied;          /* it has everything up to here, and keeps it */
     uint64_t next;             /* the next one to send to it */
+    uint64_t rewound;          /* it asked, and was sent this one again and all behind it; 0: that is no news any more */
     struct outbox_mark window; /* applied, and where that stands in bytes */
     struct outbox_mark sent;   /* the newest one sent on this connection */
     int64_t probe_ms;          /* when to send the last one again, if nothing was heard by then */
@@ -73,6 +74,7 @@ void publisher_add(struct publisher *publisher, const char *name);
 void publisher_restart(struct publisher *publisher, uint64_t copied);
 
 /* Consumer name reports that it has applied up to `applied` of epoch; rewind: it wants everything behind that again.
+ * Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed.
  * Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer if the oldest
  * messages are gone, and holds the rest. */
 void publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind);
