@@ -193,6 +193,8 @@ check_end(struct consumer *consumer)
     commit(consumer, UINT64_MAX);
     if (!same(consumer->link.committed, position))
         log_panic("what was asked for is not taken");
+    if (consumer->link.lost != 0)
+        log_panic("a link that goes on says that it can't");
 }
 
 int

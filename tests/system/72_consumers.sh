@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Registered consumers are independent of each other: one that is away (conf/study.sh) keeps nobody else waiting, and is
-# named; it catches up by itself, and only a full outbox stops intake. bug_223
+# named; it catches up by itself, and only a full outbox stops intake. bug_223, bug_225
 . "$(dirname "$0")/lib.sh"
 
 t0=1700000000000
 customers=5
+long=$(printf '%064d' 1) # bug_225: the longest name that `gait check` takes
 link_readings=100 # a customer's: more than link_bytes come of them
 outbox_readings=1300 # more than outbox_bytes
 
@@ -60,13 +61,22 @@ says() {
         grep -qE "$1"
 }
 
+# applied_is PROCESS CONSUMER N: what the process's metrics say.
+applied_is() {
+    [ "$(ask "SELECT value ->> 'applied' FROM process, json_each(process.json, '\$.output.consumers')
+               WHERE process.json ->> 'process' = '$1' AND value ->> 'name' = '$2'")" = "$3" ]
+}
+
 configure <<END
 [machine-learning-curated]
 consumers = study
 link_bytes = 64KiB
 outbox_bytes = 1MiB
 message_bytes = 60KiB
+[customer-curated]
+consumers = $long
 END
+check "the configuration has no faults" "$GAIT_BIN/gait" check -c "$work/gait.conf"
 start
 trap 'status=$?; [ -z "${study_pid:-}" ] || kill -TERM -- "-$study_pid" 2>/dev/null; (exit "$status"); clean_up' EXIT
 listen "$work/plain" -V 5 -t gait/curated/machine_learning -F '> %P'
@@ -77,6 +87,11 @@ total=$((customers * link_readings))
 wait_until 20 "the lake has everything, without study" in_the_lake $total
 wait_until 20 "status names who is away" says '^running\|study has applied nothing yet$'
 check "and says what waits for it" grep -qE 'messages wait for study' <(gait status)
+
+curated=$(ask "SELECT json ->> '\$.output.epoch' FROM process WHERE json ->> 'process' = 'customer-curated'")
+mosquitto_pub -h 127.0.0.1 -p "$port" -t "gait/link/customer-curated/$long" \
+    -m "{\"epoch\":\"$curated\",\"applied\":1,\"rewind\":0}"
+wait_until 10 "a report in a name of 64 characters is heard" applied_is customer-curated "$long" 1
 
 start_study
 wait_until 30 "study has caught up" with_study $total
