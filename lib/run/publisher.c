@@ -271,16 +271,13 @@ pump_consumer(struct publisher *publisher, struct publisher_consumer *consumer, 
 int
 publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
 {
-    const int sent = pump_feed(publisher, &publisher->broker, NULL, wire);
-
-    if (sent < 0)
-        return -1;
+    /* First those who decide something with it: what goes to the broker is acknowledged, and the rest waits for that. */
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
         if (pump_consumer(publisher, consumer, wire, steady_ms) != 0)
             return -1;
     }
-    return sent;
+    return pump_feed(publisher, &publisher->broker, NULL, wire);
 }
 
 bool
