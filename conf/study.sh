@@ -2,12 +2,13 @@
 # study: a registered consumer of curated/machine_learning, in as little as possible. It keeps every message exactly once
 # in study.db, whatever dies: the message and the position are one transaction, and the report comes after it.
 #
-# The producer must know of it: `consumers = study` in the section [machine-learning-curated] of its configuration.
+# The producer must know of it: `consumers = study` in the section [machine-learning-curated] of its configuration. Then it
+# sends what study lacks on a topic of study's own, at study's pace.
 producer=machine-learning-curated
-topic=gait/curated/machine_learning
 link=gait/link/$producer/study
+feed=$link/feed # of a table it would be $link/feed/<row>
 
-sql() { sqlite3 -batch study.db "$1"; }
+sql() { sqlite3 -batch -cmd '.timeout 10000' study.db "$1"; } # others may read it meanwhile
 
 # report 0: this is how far we are. report 1: and send everything behind it again.
 report() {
@@ -31,8 +32,16 @@ take() {
     esac
 }
 
-# The producer's answer to one who knows nothing of its store: its oldest message is the one behind this position.
+# The producer's answer to one who knows nothing of its store: its oldest message is the one behind this position. To one
+# who does it says that what lies between is gone: this study.db is an older copy, and to go on would leave a hole in it.
 begin_at() {
+    if [ "$(sql "WITH said (report) AS (VALUES (CAST(x'$1' AS TEXT)))
+                 SELECT count(*) FROM said, position
+                  WHERE epoch = report ->> '\$.epoch' AND applied < report ->> '\$.applied'")" = 1 ]; then
+        echo "study: messages behind $(sql 'SELECT applied FROM position') are gone: bring back a newer study.db" >&2
+        kill $$ # the whole of it
+        exit 1
+    fi
     sql "WITH said (report) AS (VALUES (CAST(x'$1' AS TEXT)))
          UPDATE position SET epoch = report ->> '\$.epoch', applied = report ->> '\$.applied' FROM said
           WHERE epoch <> report ->> '\$.epoch'"
@@ -44,10 +53,10 @@ sql "CREATE TABLE IF NOT EXISTS message (epoch TEXT, sequence INTEGER, records T
      INSERT OR IGNORE INTO position VALUES (1, '0000000000000000', 0);"
 
 # Payloads in hex, because they have lines of their own; then the user properties: epoch:… sequence:…
-stdbuf -oL mosquitto_sub -V 5 -q 1 -t $topic -t "$link/oldest" -t "$link/hello" -F '%t %x %P' |
+stdbuf -oL mosquitto_sub -V 5 -q 1 -t "$feed" -t "$link/oldest" -t "$link/hello" -F '%t %x %P' |
 while read -r from payload epoch sequence; do
     case $from in
-    "$topic") take "${epoch#epoch:}" "${sequence#sequence:}" "$payload" ;;
+    "$feed") take "${epoch#epoch:}" "${sequence#sequence:}" "$payload" ;;
     "$link/oldest") begin_at "$payload" ;;
     "$link/hello") report 1 ;; # our own message came back, so we are subscribed: ask for what was missed
     esac

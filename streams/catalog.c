@@ -48,7 +48,7 @@ static const struct config_key keys[] = {
     {"*", "inbox_bytes", CONFIG_SIZE, "256MiB", "16MiB", "1024GiB", NULL,
      "What may wait to be worked; intake stops when it is full."},
     {"*", "link_bytes", CONFIG_SIZE, "1MiB", "64KiB", "64MiB", NULL,
-     "How far a process publishes ahead of its registered consumers."},
+     "How far a process publishes ahead of each of its registered consumers."},
     {"*", "message_bytes", CONFIG_SIZE, "32KiB", "1KiB", "1MiB", NULL, "Output messages are filled up to this size."},
     {"*", "map", CONFIG_SIZE, "64GiB", "16MiB", "8192GiB", NULL,
      "Address space kept for the state file; grows by itself, takes no disk."},

@@ -10,12 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/name.h"
 #include "base/span.h"
 #include "record/reason.h"
+#include "run/publisher.h"
 #include "run/stream.h"
 
-#define ANSWER_CONSUMERS_MAX 32 /* as many as a process can have of its output */
-#define ANSWER_NAME_SIZE 65     /* names have at most 64 bytes, in the configuration too */
+#define ANSWER_CONSUMERS_MAX PUBLISHER_CONSUMERS_MAX /* as many as a process can have of its output */
+#define ANSWER_NAME_SIZE NAME_SIZE
 
 /* The names of an input's counters, taken first; and how many there are. */
 enum { ANSWER_TAKEN, ANSWER_COUNTERS = 7 };
@@ -45,7 +47,7 @@ struct answer_refusal {
 struct answer {
     char process[ANSWER_NAME_SIZE];
     char state[16];
-    char why[64]; /* why it is stopped */
+    char why[256]; /* why it is stopped */
     int64_t pid;
     struct answer_input inputs[OPERATOR_INPUTS_MAX]; /* in the order of the stream's declaration */
     char epoch[ANSWER_NAME_SIZE];                    /* of the output; empty if there is none */

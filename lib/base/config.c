@@ -7,13 +7,11 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "base/span.h"
 
 /* Largest file: every key with a long value and a page of comments each is a tenth of it. */
 #define FILE_BYTES_MAX (1024 * 1024)
-
-/* Longest name in a CONFIG_NAMES value: names become topic levels and keys of the store. */
-#define NAME_BYTES_MAX 64
 
 /* Longest line, without its end: what libinih takes, less CR, LF and NUL. */
 #define LINE_BYTES_MAX (INI_MAX_LINE - 3)
@@ -120,12 +118,15 @@ next_name(const char **list, char separator, struct span *name)
     return true;
 }
 
+/* Names with separator between them, at most so many. */
 static const char *
-parse_names(const char *text, char separator)
+parse_names(const char *text, char separator, unsigned most)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     struct span name;
-    while (next_name(&text, separator, &name)) {
+    for (unsigned count = 1; next_name(&text, separator, &name); count++) {
+        if (count > most)
+            return "has too many names";
         if (name.len == 0)
             return "has an empty name";
         if (name.len > NAME_BYTES_MAX)
@@ -155,9 +156,9 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
     case CONFIG_TEXT:
         return NULL;
     case CONFIG_TOPIC:
-        return parse_names(text, '/');
+        return strlen(text) > PREFIX_BYTES_MAX ? "is too long" : parse_names(text, '/', PREFIX_LEVELS_MAX);
     case CONFIG_NAMES:
-        return text[strspn(text, " \t")] == '\0' ? NULL : parse_names(text, ',');
+        return text[strspn(text, " \t")] == '\0' ? NULL : parse_names(text, ',', NAMES_MAX);
     }
     log_panic("configuration key %s has no type", key->name);
 }
@@ -236,12 +237,12 @@ add_allowed(struct buffer *out, const struct config_key *key)
         buffer_add_text(out, "any text");
         break;
     case CONFIG_TOPIC:
-        buffer_printf(out, "topic levels of A-Z, a-z, 0-9, _ and -, at most %d characters each, with / between them",
-                      NAME_BYTES_MAX);
+        buffer_printf(out, "at most %d topic levels of A-Z, a-z, 0-9, _ and -, at most %d characters each and %d in all, "
+                      "with / between them", PREFIX_LEVELS_MAX, NAME_BYTES_MAX, PREFIX_BYTES_MAX);
         break;
     case CONFIG_NAMES:
-        buffer_printf(out, "names of A-Z, a-z, 0-9, _ and -, at most %d characters each, with commas between them",
-                      NAME_BYTES_MAX);
+        buffer_printf(out, "at most %d names of A-Z, a-z, 0-9, _ and -, at most %d characters each, with commas between "
+                      "them", NAMES_MAX, NAME_BYTES_MAX);
         break;
     }
 }

@@ -43,10 +43,10 @@ int
 consent_apply(struct consent *consent, struct span row, const struct hash_id *person, int64_t as_of_ms,
               struct hash_id *changed)
 {
-    char key[HASH_ID_BYTES + CONSENT_ROW_BYTES_MAX];
+    char key[HASH_ID_BYTES + NAME_BYTES_MAX];
     char value[AS_OF_BYTES];
 
-    if (row.len == 0 || row.len > CONSENT_ROW_BYTES_MAX)
+    if (row.len == 0 || row.len > NAME_BYTES_MAX)
         log_panic("consent: a row name of %zu bytes", row.len);
     if (person != NULL) {
         *changed = *person;

@@ -14,10 +14,8 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "base/name.h"
 #include "store/store.h"
-
-/* Longest name of a row. Ours have 32; a limit, so that keys fit on the stack. */
-#define CONSENT_ROW_BYTES_MAX 64
 
 enum consent_state { CONSENT_UNKNOWN, CONSENT_CLOSED, CONSENT_OPEN };
 

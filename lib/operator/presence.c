@@ -83,7 +83,7 @@ presence_load(void *state)
 static size_t
 waiting_key(const struct hash_id *person, struct span row, char *key)
 {
-    if (row.len == 0 || row.len > CONSENT_ROW_BYTES_MAX)
+    if (row.len == 0 || row.len > NAME_BYTES_MAX)
         log_panic("presence: a row name of %zu bytes", row.len);
     memcpy(key, person->bytes, HASH_ID_BYTES);
     memcpy(key + HASH_ID_BYTES, row.at, row.len);
@@ -106,7 +106,7 @@ static int
 stop_waiting(struct presence *presence, struct span row, const struct hash_id *person, enum verdict verdict,
              struct output *output)
 {
-    char key[HASH_ID_BYTES + CONSENT_ROW_BYTES_MAX];
+    char key[HASH_ID_BYTES + NAME_BYTES_MAX];
     size_t len = waiting_key(person, row, key);
 
     output->move(output, PRESENCE_TABLE, VERDICT_WAITING, verdict);
@@ -162,7 +162,7 @@ take_withdrawn(struct presence *presence, const struct arrival *arrival, struct 
 static enum verdict
 take_open(struct presence *presence, const struct arrival *arrival, const struct hash_id *person)
 {
-    char key[HASH_ID_BYTES + CONSENT_ROW_BYTES_MAX];
+    char key[HASH_ID_BYTES + NAME_BYTES_MAX];
     struct span nothing;
     int rc = store_get(presence->store, presence->seen, span_at(person->bytes, HASH_ID_BYTES), &nothing);
 
@@ -234,7 +234,7 @@ publish_some(struct presence *presence, const struct hash_id *person, unsigned b
 
     while (done < budget && !output->full(output)) {
         struct store_item item;
-        char row[CONSENT_ROW_BYTES_MAX];
+        char row[NAME_BYTES_MAX];
         int rc = store_seek(presence->store, presence->waiting, prefix, &item);
         if (rc < 0)
             return -1;

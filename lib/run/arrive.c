@@ -42,6 +42,9 @@ matches(struct span topic, const char *filter, struct span *level)
 #define ANSWER_TOPIC_BYTES_MAX 512
 #define ANSWER_TOPIC_LEVELS_MAX 32
 
+_Static_assert(PREFIX_BYTES_MAX + 4 * NAME_SIZE <= ANSWER_TOPIC_BYTES_MAX, "gait's own tools ask below the prefix");
+_Static_assert(PREFIX_LEVELS_MAX + 4 <= ANSWER_TOPIC_LEVELS_MAX, "likewise");
+
 static unsigned
 levels(struct span topic)
 {
@@ -130,29 +133,49 @@ keep_report(struct process *process, struct span name, const struct wire_message
     pthread_mutex_unlock(&process->lock);
 }
 
-/* A producer's answer to one who knows nothing of its store. Whether message was that. */
-static bool
-keep_oldest(struct process *process, const struct wire_message *message)
+/* A producer says where its oldest message stands: to one who knows nothing of its store, or whom it can't serve. */
+static void
+keep_oldest(struct process *process, unsigned input, const struct wire_message *message)
 {
+    struct link *link = &process->links[input];
+    const char *from = process->stream->inputs[input].from->name;
     struct link_position position;
-    struct span rest;
     bool rewind;
+
+    if (link_read_report(message->payload, &position, &rewind) != 0)
+        return;
+    pthread_mutex_lock(&process->lock);
+    const bool news = link_adopt(link, position);
+    const uint64_t lost = link->lost, applied = link->queued.applied;
+    pthread_mutex_unlock(&process->lock);
+    if (news && lost > 0)
+        log_error("%s: has applied message %llu of %s, which keeps only what follows %llu: this state is an older one. "
+                  "Nothing more is taken from %s; bring back the newest state, or remove it and load again",
+                  process->stream->name, (unsigned long long)applied, from, (unsigned long long)lost, from);
+    else if (news)
+        log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
+                    (unsigned long long)position.applied, from);
+}
+
+/* What a producer sends to this process. */
+static void
+keep_link_message(struct process *process, const struct wire_message *message)
+{
+    struct span rest, row;
 
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         const char *report_to = process->topics.report_to[i];
-        if (report_to == NULL || !begins_with(message->topic, report_to, &rest) || !span_is(rest, "/oldest"))
+        if (report_to == NULL || !begins_with(message->topic, report_to, &rest))
             continue;
-        if (link_read_report(message->payload, &position, &rewind) != 0)
-            return true;
-        pthread_mutex_lock(&process->lock);
-        const bool news = link_adopt(&process->links[i], position);
-        pthread_mutex_unlock(&process->lock);
-        if (news)
-            log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
-                        (unsigned long long)position.applied, process->stream->inputs[i].from->name);
-        return true;
+        if (span_is(rest, "/oldest")) {
+            keep_oldest(process, i, message);
+        } else if (begins_with(rest, "/feed", &row) && (row.len == 0 || row.at[0] == '/')) {
+            row = row.len == 0 ? row : span_at(row.at + 1, row.len - 1);
+            pthread_mutex_lock(&process->lock);
+            link_receive(&process->links[i], message, row, process->options.steady_ms());
+            pthread_mutex_unlock(&process->lock);
+        }
     }
-    return false;
 }
 
 static void
@@ -165,14 +188,8 @@ message_on_links(void *context, const struct wire_message *message)
         keep_ask(process, message);
     } else if (matches(message->topic, process->topics.reports, &level)) {
         keep_report(process, level, message);
-    } else if (!keep_oldest(process, message)) {
-        for (unsigned i = 0; i < process->stream->input_count; i++) {
-            if (process->topics.links[i] == NULL || !matches(message->topic, process->topics.links[i], &level))
-                continue;
-            pthread_mutex_lock(&process->lock);
-            link_receive(&process->links[i], message, level, process->options.steady_ms());
-            pthread_mutex_unlock(&process->lock);
-        }
+    } else {
+        keep_link_message(process, message);
     }
     process_wake(process);
 }
@@ -218,6 +235,8 @@ up_on_links(void *context, bool session_kept)
     /* What was heard of an earlier connection says nothing of what this broker remembers. */
     pthread_mutex_lock(&process->lock);
     process->arrived.synced = process->arrived.kept_heard = false;
+    process->arrived.delivered_output = process->arrived.delivered_rejected = 0;
+    process->arrived.refill_delivered = false;
     pthread_mutex_unlock(&process->lock);
     port_hear_up(&process->link_port);
     process_wake(process);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/name.h"
 #include "record/json.h"
 
 /* What was in flight when we asked for a rewind keeps coming for a while; asking again for each would be answered. */
@@ -75,7 +76,7 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
 {
     struct link_position at = link->queued;
 
-    if (message->epoch == 0 || message->sequence == 0 || row.len > LINK_ROW_BYTES_MAX)
+    if (message->epoch == 0 || message->sequence == 0 || row.len > NAME_BYTES_MAX)
         return; /* a table row that refills the broker, or a stranger */
     if (message->epoch != at.epoch)
         at = (struct link_position){message->epoch, 0}; /* the producer's store begins anew */
@@ -90,14 +91,21 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
         return;
     }
     at.applied = message->sequence;
+    link->lost = 0;
     push(link, at, row, message->payload, false);
 }
 
 bool
 link_adopt(struct link *link, struct link_position oldest)
 {
-    if (oldest.epoch == 0 || oldest.epoch == link->queued.epoch)
-        return false; /* where we stand we know better */
+    if (oldest.epoch == 0)
+        return false;
+    if (oldest.epoch == link->queued.epoch) {
+        const bool news = link->lost == 0 && oldest.applied > link->queued.applied;
+        if (news)
+            link->lost = oldest.applied;
+        return news;
+    }
     push(link, oldest, (struct span){0}, (struct span){0}, true);
     return true;
 }

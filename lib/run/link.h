@@ -2,7 +2,8 @@
  * link: the consuming end of a link. Messages are taken in strictly by sequence number, whatever the wire loses, repeats
  * or reorders, and wait in memory until they are worked: the producer keeps them until we report that they are applied.
  *
- * A report is one retained message at <prefix>/link/<producer>/<consumer>:
+ * They come at <prefix>/link/<producer>/<consumer>/feed. A report is one retained message at
+ * <prefix>/link/<producer>/<consumer>:
  *   {"epoch":"<16 hex digits>","applied":N,"rewind":0|1}
  */
 #ifndef RUN_LINK_H
@@ -17,9 +18,6 @@
 /* Messages and bytes that may wait; a producer that goes further than its window allows is cut off and rewound later. */
 #define LINK_MESSAGES_MAX 4096
 #define LINK_BYTES_MAX (256u << 20)
-
-/* Longest name of a row; ours have 32 bytes. */
-#define LINK_ROW_BYTES_MAX 64
 
 /* What is durable of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
 struct link_position {
@@ -39,6 +37,7 @@ struct link {
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */
+    uint64_t lost;    /* the producer says that everything up to here is gone, and we lack some of it; 0: we don't */
 };
 
 /* A message in the queue. */
@@ -66,7 +65,10 @@ void link_remind(struct link *link, int64_t steady_ms);
 void link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
 
 /* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. It stands in the
- * queue like a message, without payload, so that what comes behind it waits behind it. False if that is no news. */
+ * queue like a message, without payload, so that what comes behind it waits behind it. False if that is no news.
+ *
+ * To one who knows the store it is no place to begin: our own state went back in time, and what lies between is lost to
+ * it. Then the link stands still, with `lost` set, until somebody has decided what is to be done. */
 bool link_adopt(struct link *link, struct link_position oldest);
 
 /* The first count messages of the queue are applied and committed: free them. */

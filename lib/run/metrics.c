@@ -58,7 +58,7 @@ add_output(struct process *process, struct buffer *text)
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         buffer_add_text(text, i > 0 ? ",{" : "{");
         add_text(text, "name", publisher->consumers[i].name);
-        add_number(text, "applied", publisher->consumers[i].applied);
+        add_number(text, "applied", publisher->consumers[i].feed.applied);
         buffer_add_byte(text, '}');
     }
     buffer_add_text(text, "]}");
@@ -103,10 +103,100 @@ why_stopped(const struct process *process)
         [WHY_STORE_BROKEN] = "state damaged or unreadable, see the log",
         [WHY_FILES_WRONG] = "its files are not what its state says, or can't be used: its log says which, and what to do",
         [WHY_INBOX_FULL] = "inbox full, or no disk for it",
-        [WHY_OUTBOX_FULL] = "outbox full: a registered consumer is behind or away",
+        [WHY_OUTBOX_FULL] = "outbox full",
         [WHY_BROKER_AWAY] = "no connection to the broker",
     };
     return words[process->why];
+}
+
+/* Consumers that are named: a text for people, of bounded length. */
+#define CONSUMERS_NAMED_MAX 2
+
+/* Several things to be said in one text. */
+struct saying {
+    struct buffer *text;
+    const char *between;
+    unsigned consumers;
+};
+
+static void
+say_no_progress(struct saying *saying, const struct publisher_consumer *consumer)
+{
+    if (saying->consumers++ >= CONSUMERS_NAMED_MAX)
+        return;
+    buffer_printf(saying->text, "%s%s has applied nothing ", saying->between, consumer->name);
+    if (consumer->feed.applied > 0)
+        buffer_printf(saying->text, "since message %" PRIu64, consumer->feed.applied);
+    else
+        buffer_add_text(saying->text, "yet");
+    saying->between = "; ";
+}
+
+static void
+end_saying(struct saying *saying)
+{
+    if (saying->consumers > CONSUMERS_NAMED_MAX)
+        buffer_printf(saying->text, "; and %u more", saying->consumers - CONSUMERS_NAMED_MAX);
+}
+
+/* Who holds a full outbox: without these it would be half empty. */
+static void
+say_who_holds(const struct process *process, struct buffer *text)
+{
+    const struct publisher *publisher = &process->output_publisher;
+    const struct outbox *outbox = publisher->outbox;
+    const uint64_t half = outbox->trimmed.sequence + (outbox->last.sequence - outbox->trimmed.sequence) / 2;
+    struct saying saying = {text, "", 0};
+
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        if (publisher->consumers[i].feed.applied <= half)
+            say_no_progress(&saying, &publisher->consumers[i]);
+    }
+    end_saying(&saying);
+    if (saying.consumers == 0)
+        buffer_add_text(text, "the broker has not acknowledged what is in it");
+}
+
+/* What is wrong although all that comes is taken: links that can't go on, and consumers that don't answer. */
+static void
+say_who_is_missed(struct process *process, struct buffer *text)
+{
+    const struct publisher *publisher = &process->output_publisher;
+    struct saying saying = {text, "", 0};
+
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const struct link *link = &process->links[i];
+        pthread_mutex_lock(&process->lock);
+        const uint64_t lost = link->lost;
+        pthread_mutex_unlock(&process->lock);
+        if (lost == 0)
+            continue;
+        buffer_printf(text,
+                      "%sthis state is an older one: it has %" PRIu64 " messages of %s, which keeps only those behind %" PRIu64,
+                      saying.between, link->committed.applied, process->stream->inputs[i].from->name, lost);
+        saying.between = "; ";
+    }
+    for (unsigned i = 0; process->synced && i < publisher->consumer_count; i++) {
+        if (publisher_consumer_silent(publisher, &publisher->consumers[i]))
+            say_no_progress(&saying, &publisher->consumers[i]);
+    }
+    end_saying(&saying);
+}
+
+static void
+add_why(struct process *process, struct buffer *text)
+{
+    struct buffer why = {0};
+
+    buffer_add_text(&why, why_stopped(process));
+    if (process->why == WHY_OUTBOX_FULL) {
+        buffer_add_text(&why, ": ");
+        say_who_holds(process, &why);
+    } else if (process->why == WHY_NOT_STOPPED) {
+        say_who_is_missed(process, &why);
+    }
+    add_text(text, "why", buffer_text(&why));
+    buffer_free(&why);
 }
 
 void
@@ -123,7 +213,7 @@ metrics_write(struct process *process, struct buffer *text)
     buffer_add_byte(text, ',');
     add_text(text, "state", process->why == WHY_NOT_STOPPED ? "running" : "stopped");
     buffer_add_byte(text, ',');
-    add_text(text, "why", why_stopped(process));
+    add_why(process, text);
     add_inputs(process, text);
     add_output(process, text);
     add_reasons(process, text);

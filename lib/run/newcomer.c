@@ -16,7 +16,7 @@
 
 #define CHUNK_ROWS 200
 
-/* Tell it to begin behind this message. */
+/* Tell it to begin behind this message; or, if it knows this store, that nothing before that is left. */
 static void
 greet(struct process *process, const struct publisher_consumer *consumer, uint64_t behind)
 {
@@ -43,11 +43,15 @@ newcomer_look(struct process *process)
 
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
+        if (consumer->lost) {
+            greet(process, consumer, process->output.trimmed.sequence);
+            consumer->lost = false; /* until it asks again */
+        }
         if (!consumer->newcomer)
             continue;
         if (!table || consumer->has_rows) {
             greet(process, consumer, table ? process->newcomers.behind : process->output.trimmed.sequence);
-            consumer->newcomer = false; /* until it asks again, which it does until it has heard */
+            consumer->newcomer = false; /* likewise, which it does until it has heard */
         } else if (!process->newcomers.active) {
             log_info("%s begins without state: appending all rows for it", consumer->name);
             process->newcomers.active = true;

@@ -2,10 +2,13 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/name.h"
 
 #define KEY_BYTES 8
 #define HEAD_BYTES 32
 #define MESSAGE_HEAD_BYTES 9
+
+_Static_assert(NAME_BYTES_MAX <= UINT8_MAX, "a row's length has one byte");
 
 int
 outbox_open(struct outbox *outbox, struct store *store, const char *name)
@@ -58,7 +61,7 @@ outbox_append(struct outbox *outbox, struct span row, struct span payload)
     char key[KEY_BYTES];
     char *at;
 
-    if (row.len > OUTBOX_ROW_BYTES_MAX)
+    if (row.len > NAME_BYTES_MAX)
         log_panic("outbox: a row name of %zu bytes", row.len);
     bytes_put_u64(key, outbox->last.sequence + 1);
     if (store_put_room(outbox->store, outbox->table, span_at(key, sizeof key), len, &at) != 0)

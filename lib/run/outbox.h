@@ -14,8 +14,6 @@
 
 #include "store/store.h"
 
-#define OUTBOX_ROW_BYTES_MAX 255
-
 /* In the place of the row, in a stream: the broker is to keep this message until the next one, for who looks later. */
 #define OUTBOX_RETAINED "retained"
 

@@ -53,11 +53,12 @@ name_topics(struct process *process)
             topics->landing[i] = format("1/2/#", prefix, input->landing, NULL);
             continue;
         }
-        topics->links[i] = format(input->from->kind == STREAM_TABLE ? "1/2/+" : "1/2", prefix, input->from->topic, NULL);
         topics->report_to[i] = format("1/link/2/3", prefix, input->from->name, stream->name);
     }
     topics->reports = format("1/link/2/+", prefix, stream->name, NULL);
+    topics->feeds = format("1/link/+/2/feed/#", prefix, stream->name, NULL);
     topics->oldest = format("1/link/+/2/oldest", prefix, stream->name, NULL);
+    topics->link = format("1/link/2", prefix, stream->name, NULL);
     topics->sync = format("1/link/2/.sync", prefix, stream->name, NULL);
     topics->kept = format("1/link/2/.kept", prefix, stream->name, NULL);
     topics->ask = format("1/ask", prefix, NULL, NULL);
@@ -73,15 +74,15 @@ static void
 free_topics(struct process *process)
 {
     struct topics *topics = &process->topics;
-    char *const single[] = {topics->reports,      topics->oldest,         topics->sync,     topics->kept,   topics->ask,
-                            topics->output,       topics->rejected,       topics->status,   topics->metrics,
+    char *const single[] = {topics->reports,      topics->feeds,         topics->oldest, topics->link,
+                            topics->sync,         topics->kept,          topics->ask,    topics->output,
+                            topics->rejected,     topics->status,        topics->metrics,
                             process->link_client, process->landing_client};
 
     for (unsigned i = 0; i < sizeof single / sizeof single[0]; i++)
         free(single[i]);
     for (unsigned i = 0; i < OPERATOR_INPUTS_MAX; i++) {
         free(topics->landing[i]);
-        free(topics->links[i]);
         free(topics->report_to[i]);
     }
 }
@@ -223,6 +224,7 @@ open_publishers(struct process *process)
     process->output_publisher = (struct publisher){
         .outbox = &process->output,
         .topic = process->topics.output,
+        .link = process->topics.link,
         .table = process->stream->kind == STREAM_TABLE,
         .epoch = process->epoch,
         .window_bytes = (uint64_t)setting(process, "link_bytes"),
@@ -251,14 +253,12 @@ open_ports(struct process *process)
     *links = (struct port){.name = "links", .lock = &process->lock, .wanted = true};
     *landing = (struct port){.name = "landing", .lock = &process->lock, .delivery = WIRE_AT_LEAST_ONCE};
     links->filters[links->filter_count++] = process->topics.reports;
-    /* What is retained of a table comes out of order and may be old; the link brings it in its turn. */
-    links->news_from = links->filter_count;
+    links->news_from = links->filter_count; /* nothing of the others is retained, unless by a stranger */
     links->filters[links->filter_count++] = process->topics.oldest;
+    links->filters[links->filter_count++] = process->topics.feeds;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->topics.landing[i] != NULL)
             landing->filters[landing->filter_count++] = process->topics.landing[i];
-        else
-            links->filters[links->filter_count++] = process->topics.links[i];
     }
     /* A question is asked where records come in, so that it can't overtake those before it. */
     struct port *asked = process->inbox != NULL ? landing : links;
@@ -342,12 +342,12 @@ send_reports(struct process *process, int64_t steady_ms)
     }
 }
 
-/* Tell the broker, in a retained message behind the rows, up to where its copy of the table goes. If it forgets, it
- * forgets this too, or goes back to an older one. */
+/* Tell the broker, in a retained message behind them, up to which message of the output it has everything. If it forgets
+ * some of a table's rows it forgets this too, or goes back to an older one. */
 static void
 send_kept(struct process *process)
 {
-    const struct link_position copied = {process->epoch, process->output_publisher.copied};
+    const struct link_position copied = {process->epoch, process->output_publisher.broker.next - 1};
 
     link_write_report(copied, false, &process->scratch);
     publish(process, process->topics.kept, buffer_span(&process->scratch), true);
@@ -368,7 +368,7 @@ pump(struct process *process, int64_t steady_ms)
         publisher_pump(rejected, process->link_port.wire, steady_ms);
         store_snapshot_end(process->store);
         /* Before a refill is done the broker's copy is not whole, whatever was sent. */
-        if (sent > 0 && output->table && !process->refill.active)
+        if (sent > 0 && !process->refill.active)
             send_kept(process);
     }
     refill_step(process);
@@ -459,38 +459,32 @@ ask_sync(struct process *process, int64_t steady_ms)
     process->sync_ms = steady_ms + TICK_MS;
 }
 
-/* Everything retained has come: begin to publish where the consumers and the broker's own copy of the table end. */
+/* Up to where the broker has what is kept of the output, by what it says itself. */
+static bool
+knows_output(const struct process *process, struct link_position kept)
+{
+    return kept.epoch == process->epoch && kept.applied >= process->output.trimmed.sequence &&
+           kept.applied <= process->output.last.sequence;
+}
+
+/* Everything retained has come: begin to publish where the consumers and the broker say that they are. */
 static void
 become_synced(struct process *process, bool kept_heard, struct link_position kept)
 {
+    const bool known = kept_heard && knows_output(process, kept);
+    uint64_t copied = process->output_publisher.broker.applied;
+
     process->synced = true;
-    publisher_restart(&process->output_publisher);
-    publisher_restart(&process->rejected_publisher);
-    if (process->stream->kind != STREAM_TABLE)
-        return;
-    /* What the consumers have confirmed is not sent again: where the broker's copy lacks some of it, only a refill
-     * helps. */
-    if (kept_heard && kept.epoch == process->epoch && kept.applied <= process->output.last.sequence &&
-        kept.applied >= publisher_confirmed(&process->output_publisher)) {
-        process->output_publisher.copied = kept.applied;
-    } else {
-        process->output_publisher.copied = process->output.last.sequence;
+    refill_end(process);
+    if (known && (process->output_publisher.table || kept.applied > copied)) {
+        copied = kept.applied;
+    } else if (process->output_publisher.table) {
+        /* Some of what it lacks is not in the outbox any more. It is given the rows as they are now, and that is all. */
+        copied = process->output.last.sequence;
         refill_begin(process);
     }
-}
-
-/* Consumers know rows that were sent in an earlier life, and report so only now: they are not sent again, and a broker
- * that went back in time lacks them. */
-static void
-check_copy(struct process *process)
-{
-    struct publisher *publisher = &process->output_publisher;
-
-    if (!process->synced || !publisher->table || publisher->consumer_count == 0 ||
-        publisher_confirmed(publisher) <= publisher->copied)
-        return;
-    publisher->copied = process->output.last.sequence;
-    refill_begin(process);
+    publisher_restart(&process->output_publisher, copied);
+    publisher_restart(&process->rejected_publisher, process->rejected_publisher.broker.applied);
 }
 
 static void
@@ -518,7 +512,6 @@ hear(struct process *process)
     publisher_delivered(&process->rejected_publisher, delivered_rejected);
     if (synced && !process->synced)
         become_synced(process, kept_heard, kept);
-    check_copy(process);
     newcomer_look(process);
 }
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/buffer.h"
+#include "base/name.h"
 #include "record/record.h"
 #include "run/inbox.h"
 #include "run/ledger.h"
@@ -43,10 +44,11 @@
 /* Topics of this process, with the prefix. */
 struct topics {
     char *landing[OPERATOR_INPUTS_MAX];      /* filter: …/landing/<x>/# */
-    char *links[OPERATOR_INPUTS_MAX];        /* filter: the producer's topic, of a table with "/+" behind it */
     char *reports;                           /* filter: …/link/<self>/+ */
     char *report_to[OPERATOR_INPUTS_MAX];    /* …/link/<producer>/<self> */
+    char *feeds;                             /* filter: …/link/+/<self>/feed/#, which is …/feed too */
     char *oldest;                            /* filter: …/link/+/<self>/oldest */
+    char *link;                              /* …/link/<self>: what consumers are sent is below that */
     char *sync;                              /* …/link/<self>/.sync: no consumer's name has a dot */
     char *kept;                              /* …/link/<self>/.kept */
     char *ask;                               /* …/ask */
@@ -107,7 +109,7 @@ struct ask {
 
 /* A consumer's report, as it arrived. */
 struct report {
-    char name[64];
+    char name[NAME_SIZE];
     struct link_position position;
     bool rewind;
 };
@@ -259,8 +261,10 @@ void batch_send_receipts(struct process *process);
 struct wire_events arrive_on_links(struct process *process);
 struct wire_events arrive_on_landing(struct process *process);
 
-/* refill.c: begin, or go on, giving rows to a broker that forgot them. In no transaction. */
+/* refill.c: begin, or go on, giving rows to a broker that forgot them; or leave it, for one that has them. In no
+ * transaction. */
 void refill_begin(struct process *process);
+void refill_end(struct process *process);
 void refill_step(struct process *process);
 void refill_free(struct process *process);
 

@@ -2,95 +2,119 @@
 
 #include "base/log.h"
 
-/* Messages in flight, besides the window of bytes: below the 1000 messages at which a broker with default settings begins
- * to drop for a slow consumer. */
+/* Messages in flight to one receiver, besides the window of bytes: below the 1000 messages at which a broker with default
+ * settings begins to drop for a slow consumer. */
 #define FLIGHT_MESSAGES_MAX 512
 
 /* A lost message shows when the next one comes. For the last one nothing does, so it is sent again after a while. */
 #define PROBE_MIN_MS 1000
 #define PROBE_MAX_MS 30000
 
+/* So many probes in a row without an answer, one second, two and four apart, are no slow commit any more. */
+#define PROBE_SILENT_MS (PROBE_MIN_MS * 8)
+
+static void
+feed_restart(struct publisher_feed *feed)
+{
+    feed->next = feed->applied + 1;
+    feed->rewound = 0;
+    feed->sent = (struct outbox_mark){0}; /* nothing on this connection: publisher_pump puts it where the window begins */
+    feed->probe_wait_ms = PROBE_MIN_MS;
+    feed->probe_ms = INT64_MAX;
+}
+
 void
 publisher_init(struct publisher *publisher)
 {
-    publisher->confirmed = publisher->outbox->trimmed;
-    publisher->delivered = publisher->outbox->trimmed.sequence;
-    for (unsigned i = 0; i < publisher->consumer_count; i++)
-        publisher->consumers[i].applied = publisher->outbox->trimmed.sequence;
-    publisher_restart(publisher);
+    const struct outbox_mark trimmed = publisher->outbox->trimmed;
+
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        struct publisher_feed *feed = &publisher->consumers[i].feed;
+        *feed = (struct publisher_feed){.applied = trimmed.sequence, .window = trimmed};
+    }
+    publisher->broker = (struct publisher_feed){.follows = true, .window = trimmed};
+    publisher_restart(publisher, trimmed.sequence);
 }
 
 void
 publisher_add(struct publisher *publisher, const char *name)
 {
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        if (strcmp(publisher->consumers[i].name, name) == 0)
+            return;
+    }
     if (publisher->consumer_count == PUBLISHER_CONSUMERS_MAX)
-        log_fatal("%s: more than %d registered consumers", publisher->topic, PUBLISHER_CONSUMERS_MAX);
+        log_panic("%s: more than %d registered consumers", publisher->topic, PUBLISHER_CONSUMERS_MAX);
     publisher->consumers[publisher->consumer_count++] = (struct publisher_consumer){.name = name};
 }
 
 uint64_t
 publisher_confirmed(const struct publisher *publisher)
 {
-    uint64_t least = UINT64_MAX;
+    uint64_t least = publisher->broker.applied;
 
-    if (publisher->consumer_count == 0)
-        return publisher->delivered;
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
-        if (publisher->consumers[i].applied < least)
-            least = publisher->consumers[i].applied;
+        if (publisher->consumers[i].feed.applied < least)
+            least = publisher->consumers[i].feed.applied;
     }
     return least;
 }
 
 void
-publisher_rewind(struct publisher *publisher, uint64_t next)
+publisher_restart(struct publisher *publisher, uint64_t copied)
 {
-    if (next <= publisher->outbox->trimmed.sequence)
-        next = publisher->outbox->trimmed.sequence + 1;
-    if (next < publisher->next)
-        publisher->next = next;
+    publisher->broker.applied = copied;
+    feed_restart(&publisher->broker);
+    for (unsigned i = 0; i < publisher->consumer_count; i++)
+        feed_restart(&publisher->consumers[i].feed);
 }
 
-void
-publisher_restart(struct publisher *publisher)
+/* What a report makes of the consumer, where `applied` is 0 for one that knows another life of this store, or none: for it
+ * everything is new. */
+static void
+place(struct publisher *publisher, struct publisher_consumer *consumer, bool stranger, uint64_t applied, bool rewind)
 {
-    publisher->next = publisher_confirmed(publisher) + 1;
-    publisher->sent = publisher->confirmed;
-    publisher->probe_wait_ms = PROBE_MIN_MS;
-    publisher->probe_ms = INT64_MAX;
+    const uint64_t trimmed = publisher->outbox->trimmed.sequence;
+    const bool behind = !stranger && applied < trimmed;
+
+    if (!stranger || trimmed == 0)
+        consumer->newcomer = consumer->has_rows = false;
+    else if (rewind)
+        consumer->newcomer = true;
+    if (rewind && behind && !consumer->behind)
+        log_error("%s: %s went back in time: it needs what follows %llu, and only what follows %llu is left",
+                  publisher->topic, consumer->name, (unsigned long long)applied, (unsigned long long)trimmed);
+    consumer->behind = behind;
+    consumer->lost = behind && rewind;
+    consumer->feed.follows = !behind && (!stranger || trimmed == 0);
 }
 
 void
 publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind)
 {
+    const uint64_t trimmed = publisher->outbox->trimmed.sequence;
+
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
+        struct publisher_feed *feed = &consumer->feed;
         if (!span_is(name, consumer->name))
             continue;
         const bool stranger = epoch != publisher->epoch || applied > publisher->outbox->last.sequence;
-        if (stranger)
-            applied = 0; /* it knows another life of this store, or none: for it everything is new */
-        if (!stranger || publisher->outbox->trimmed.sequence == 0) {
-            consumer->newcomer = consumer->has_rows = false;
-        } else if (rewind) {
-            consumer->newcomer = true;
-            consumer->applied = publisher->outbox->trimmed.sequence;
-        }
-        const bool behind = !consumer->newcomer && applied < publisher->outbox->trimmed.sequence;
-        if (rewind && behind && !consumer->behind)
-            log_error("%s: %s went back in time: it needs what follows %llu, and only what follows %llu is left",
-                      publisher->topic, consumer->name, (unsigned long long)applied,
-                      (unsigned long long)publisher->outbox->trimmed.sequence);
-        consumer->behind = behind;
-        if (applied > consumer->applied)
-            consumer->applied = applied;
-        if (rewind)
-            publisher_rewind(publisher, applied + 1);
-        publisher->probe_wait_ms = PROBE_MIN_MS;
-        publisher->probe_ms = INT64_MAX;
+        place(publisher, consumer, stranger, stranger ? 0 : applied, rewind);
+        if (stranger || applied < trimmed)
+            applied = trimmed;
+        /* Who begins anew may have less than it said before; a report that comes late says nothing. */
+        if (applied > feed->applied || rewind)
+            feed->applied = applied;
+        const bool again =
+            rewind && feed->follows && feed->next > feed->applied + 1 && feed->rewound != feed->applied + 1;
+        if (again)
+            feed->rewound = feed->applied + 1;
+        if (again || feed->next <= feed->applied)
+            feed->next = feed->applied + 1;
+        feed->probe_wait_ms = PROBE_MIN_MS;
+        feed->probe_ms = INT64_MAX;
     }
-    if (publisher->next <= publisher_confirmed(publisher))
-        publisher->next = publisher_confirmed(publisher) + 1;
 }
 
 void
@@ -100,21 +124,8 @@ publisher_delivered(struct publisher *publisher, uint64_t token)
         return;
     token &= PUBLISHER_TOKEN_MASK;
     /* Acknowledgements come in the order of sending, so this one covers all before it. */
-    if (token > publisher->delivered && token <= publisher->outbox->last.sequence)
-        publisher->delivered = token;
-}
-
-/* Where the window begins: see the header. */
-static uint64_t
-window_begin(const struct publisher *publisher)
-{
-    uint64_t begin = publisher_confirmed(publisher);
-
-    for (unsigned i = 0; publisher->table && i < publisher->consumer_count; i++) {
-        if (publisher->consumers[i].applied > begin)
-            begin = publisher->consumers[i].applied;
-    }
-    return begin;
+    if (token > publisher->broker.applied && token <= publisher->outbox->last.sequence)
+        publisher->broker.applied = token;
 }
 
 /* Find where sequence stands in bytes, if mark is not that already. */
@@ -139,110 +150,152 @@ look_up(struct publisher *publisher, uint64_t sequence, struct outbox_mark *mark
 static bool
 retained(const struct publisher *publisher, const struct outbox_message *message)
 {
-    /* Sent again for a consumer's sake, an older state of a row must not take the place of a newer one: if the connection
-     * broke between the two it would stay there, a withdrawn person's record among them. */
-    return publisher->table ? message->mark.sequence > publisher->copied : span_is(message->row, OUTBOX_RETAINED);
+    return publisher->table || span_is(message->row, OUTBOX_RETAINED);
 }
 
+/* Send a message to a consumer, or to the broker where that is NULL. */
 static int
-send_message(struct publisher *publisher, const struct outbox_message *message, struct wire *wire)
+send_message(struct publisher *publisher, const struct publisher_consumer *consumer,
+             const struct outbox_message *message, struct wire *wire)
 {
-    struct wire_message out = {
-        .topic = span_of(publisher->topic),
+    struct buffer *topic = &publisher->full_topic;
+
+    buffer_clear(topic);
+    buffer_add_text(topic, consumer == NULL ? publisher->topic : publisher->link);
+    if (consumer != NULL) {
+        buffer_add_byte(topic, '/');
+        buffer_add_text(topic, consumer->name);
+        buffer_add_text(topic, "/feed");
+    }
+    if (publisher->table) {
+        buffer_add_byte(topic, '/');
+        buffer_add_span(topic, message->row);
+    }
+    const struct wire_message out = {
+        .topic = span_at(buffer_text(topic), topic->len),
         .payload = message->payload,
         .epoch = publisher->epoch,
         .sequence = message->mark.sequence,
-        .retained = retained(publisher, message),
-        .delivery = WIRE_AT_LEAST_ONCE,
+        .retained = consumer == NULL && retained(publisher, message),
+        /* What a consumer misses it asks for. A broker that kept it for one who is away would only keep it twice. */
+        .delivery = consumer == NULL ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE,
     };
-    uint64_t token = publisher->consumer_count == 0 ? publisher->token | message->mark.sequence : 0;
-
-    if (publisher->table) {
-        buffer_clear(&publisher->row_topic);
-        buffer_add_text(&publisher->row_topic, publisher->topic);
-        buffer_add_byte(&publisher->row_topic, '/');
-        buffer_add_span(&publisher->row_topic, message->row);
-        out.topic = span_at(buffer_text(&publisher->row_topic), publisher->row_topic.len);
-    }
-    if (wire->calls->publish(wire, &out, token) != 0)
-        return -1;
-    if (message->mark.sequence > publisher->copied)
-        publisher->copied = message->mark.sequence;
-    return 0;
+    return wire->calls->publish(wire, &out, consumer == NULL ? publisher->token | message->mark.sequence : 0);
 }
 
 static bool
-window_open(const struct publisher *publisher)
+window_open(const struct publisher *publisher, const struct publisher_feed *feed)
 {
-    return publisher->sent.sequence <= publisher->window.sequence ||
-           (publisher->sent.end - publisher->window.end < publisher->window_bytes &&
-            publisher->sent.sequence - publisher->window.sequence < FLIGHT_MESSAGES_MAX);
+    return feed->sent.sequence <= feed->window.sequence ||
+           (feed->follows && feed->sent.end - feed->window.end < publisher->window_bytes &&
+            feed->sent.sequence - feed->window.sequence < FLIGHT_MESSAGES_MAX);
+}
+
+static bool
+feed_ready(const struct publisher *publisher, const struct publisher_feed *feed)
+{
+    return feed->next <= publisher->outbox->last.sequence &&
+           (window_open(publisher, feed) || feed->applied != feed->window.sequence);
 }
 
 /* Whether publisher_pump is to probe now, or, after a report for a part of what is in flight, to set the time for it. */
 static bool
-probe_waits(const struct publisher *publisher, int64_t steady_ms)
+probe_waits(const struct publisher_feed *feed, int64_t steady_ms)
 {
-    if (publisher->probe_ms != INT64_MAX)
-        return steady_ms >= publisher->probe_ms;
-    return publisher->consumer_count > 0 && publisher->sent.sequence > publisher_confirmed(publisher);
+    return feed->probe_ms != INT64_MAX ? steady_ms >= feed->probe_ms : feed->sent.sequence > feed->applied;
 }
 
 bool
 publisher_ready(const struct publisher *publisher, int64_t steady_ms)
 {
-    if (probe_waits(publisher, steady_ms))
+    if (feed_ready(publisher, &publisher->broker))
         return true;
-    return publisher->next <= publisher->outbox->last.sequence &&
-           (window_open(publisher) || window_begin(publisher) != publisher->window.sequence);
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        const struct publisher_consumer *consumer = &publisher->consumers[i];
+        if (feed_ready(publisher, &consumer->feed) || probe_waits(&consumer->feed, steady_ms))
+            return true;
+    }
+    return false;
+}
+
+/* Send one receiver what its window allows: how many, −1. */
+static int
+pump_feed(struct publisher *publisher, struct publisher_feed *feed, const struct publisher_consumer *consumer,
+          struct wire *wire)
+{
+    struct outbox_message message;
+    int sent = 0;
+
+    if (look_up(publisher, feed->applied, &feed->window) != 0)
+        return -1;
+    if (feed->next <= feed->applied)
+        feed->next = feed->applied + 1;
+    /* Rewound: what follows is in flight again, and what was ahead of it does not count any more. */
+    if (feed->sent.sequence >= feed->next || feed->sent.sequence < feed->applied)
+        feed->sent = feed->window;
+    while (feed->next <= publisher->outbox->last.sequence && window_open(publisher, feed)) {
+        if (outbox_read(publisher->outbox, feed->next, &message) != 1 ||
+            send_message(publisher, consumer, &message, wire) != 0)
+            return -1;
+        feed->sent = message.mark;
+        feed->next = message.mark.sequence + 1;
+        sent++;
+    }
+    return sent;
 }
 
 /* Nothing was heard of the last message: send it once more. Whoever missed some then sees the gap. */
 static int
-probe(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
+probe(struct publisher *publisher, struct publisher_consumer *consumer, struct wire *wire, int64_t steady_ms)
 {
+    struct publisher_feed *feed = &consumer->feed;
     struct outbox_message message;
 
-    publisher->probe_wait_ms = publisher->probe_wait_ms * 2 < PROBE_MAX_MS ? publisher->probe_wait_ms * 2 : PROBE_MAX_MS;
-    publisher->probe_ms = steady_ms + publisher->probe_wait_ms;
-    if (outbox_read(publisher->outbox, publisher->sent.sequence, &message) != 1)
+    feed->probe_wait_ms = feed->probe_wait_ms * 2 < PROBE_MAX_MS ? feed->probe_wait_ms * 2 : PROBE_MAX_MS;
+    feed->probe_ms = steady_ms + feed->probe_wait_ms;
+    feed->rewound = 0;
+    if (outbox_read(publisher->outbox, feed->sent.sequence, &message) != 1)
         return -1;
-    return send_message(publisher, &message, wire);
+    return send_message(publisher, consumer, &message, wire);
+}
+
+static int
+pump_consumer(struct publisher *publisher, struct publisher_consumer *consumer, struct wire *wire, int64_t steady_ms)
+{
+    struct publisher_feed *feed = &consumer->feed;
+
+    if (pump_feed(publisher, feed, consumer, wire) < 0)
+        return -1;
+    if (feed->sent.sequence <= feed->applied)
+        feed->probe_ms = INT64_MAX;
+    else if (feed->probe_ms == INT64_MAX)
+        feed->probe_ms = steady_ms + feed->probe_wait_ms;
+    else if (steady_ms >= feed->probe_ms)
+        return probe(publisher, consumer, wire, steady_ms);
+    return 0;
 }
 
 int
 publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
 {
-    struct outbox_message message;
-    int sent = 0;
-
-    if (look_up(publisher, publisher_confirmed(publisher), &publisher->confirmed) != 0 ||
-        look_up(publisher, window_begin(publisher), &publisher->window) != 0)
-        return -1;
-    if (publisher->next <= publisher->confirmed.sequence)
-        publisher->next = publisher->confirmed.sequence + 1;
-    /* Rewound: what follows is in flight again, and what was ahead of it does not count any more. */
-    if (publisher->sent.sequence >= publisher->next || publisher->sent.sequence < publisher->confirmed.sequence)
-        publisher->sent = publisher->confirmed;
-    while (publisher->next <= publisher->outbox->last.sequence && window_open(publisher)) {
-        if (outbox_read(publisher->outbox, publisher->next, &message) != 1 ||
-            send_message(publisher, &message, wire) != 0)
+    /* First those who decide something with it: what goes to the broker is acknowledged, and the rest waits for that. */
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        struct publisher_consumer *consumer = &publisher->consumers[i];
+        if (pump_consumer(publisher, consumer, wire, steady_ms) != 0)
             return -1;
-        publisher->sent = message.mark;
-        publisher->next = message.mark.sequence + 1;
-        sent++;
     }
-    if (publisher->sent.sequence <= publisher->confirmed.sequence || publisher->consumer_count == 0)
-        publisher->probe_ms = INT64_MAX;
-    else if (sent > 0 || publisher->probe_ms == INT64_MAX)
-        publisher->probe_ms = steady_ms + publisher->probe_wait_ms;
-    else if (steady_ms >= publisher->probe_ms && probe(publisher, wire, steady_ms) != 0)
-        return -1;
-    return sent;
+    return pump_feed(publisher, &publisher->broker, NULL, wire);
+}
+
+bool
+publisher_consumer_silent(const struct publisher *publisher, const struct publisher_consumer *consumer)
+{
+    return consumer->feed.applied < publisher->outbox->last.sequence &&
+           (!consumer->feed.follows || consumer->feed.probe_wait_ms >= PROBE_SILENT_MS);
 }
 
 void
 publisher_free(struct publisher *publisher)
 {
-    buffer_free(&publisher->row_topic);
+    buffer_free(&publisher->full_topic);
 }

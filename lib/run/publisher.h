@@ -1,10 +1,13 @@
 /*
- * publisher: the producing end of a link. It sends the messages of an outbox in order, never further ahead of its
- * registered consumers than a window of bytes, goes back when one asks it to, and says up to where the outbox may be
- * trimmed. A stream waits for its slowest consumer, a table for its fastest: rows are few, withdrawals are among them, and
- * those must not stand in line behind a consumer that is away.
+ * publisher: the producing end of a link. It sends the messages of an outbox to several receivers, each by itself: to the
+ * broker, on the topic of the output, for whoever subscribes; and to every registered consumer, on a topic of its own,
  *
- * Without registered consumers the broker stands in for one: what it acknowledged is done with.
+ *   <prefix>/link/<producer>/<consumer>/feed, of a table with "/<row>" behind it.
+ *
+ * To each it sends in order, never further ahead of what that receiver has than a window of bytes; so nobody waits for
+ * anybody else, one who is away costs a window once, and one who is behind catches up without the others' hearing of it.
+ * The broker says by its acknowledgements what it has, a consumer by its reports. The outbox may be trimmed up to what all
+ * of them have.
  */
 #ifndef RUN_PUBLISHER_H
 #define RUN_PUBLISHER_H
@@ -13,22 +16,39 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/name.h"
 #include "base/wire.h"
 #include "run/outbox.h"
 
-#define PUBLISHER_CONSUMERS_MAX 32
+/* Those in the configuration and gait's own. */
+#define PUBLISHER_CONSUMERS_MAX (NAMES_MAX + 8)
+
+/* One receiver, and how far it is. */
+struct publisher_feed {
+    bool follows;              /* it has said where it stands in this store, and what comes next there is left; else it is
+                                * sent one message now and then, to which it has something to say: reports get lost too */
+    uint64_t applied;          /* it has everything up to here, and keeps it */
+    uint64_t next;             /* the next one to send to it */
+    uint64_t rewound;          /* it asked, and was sent this one again and all behind it; 0: that is no news any more */
+    struct outbox_mark window; /* applied, and where that stands in bytes */
+    struct outbox_mark sent;   /* the newest one sent on this connection */
+    int64_t probe_ms;          /* when to send the last one again, if nothing was heard by then */
+    int64_t probe_wait_ms;
+};
 
 struct publisher_consumer {
     const char *name;
-    uint64_t applied; /* it has applied everything up to here, and committed it */
-    bool behind;      /* it needs messages that are gone, and the log says so */
-    bool newcomer;    /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
-    bool has_rows;    /* all rows of the table were appended for it, and it has not reported yet that it begins there */
+    struct publisher_feed feed;
+    bool behind;   /* it needs messages that are gone, and the log says so */
+    bool newcomer; /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
+    bool lost;     /* it is to be told that it is behind */
+    bool has_rows; /* all rows of the table were appended for it, and it has not reported yet that it begins there */
 };
 
 struct publisher {
     struct outbox *outbox;
     const char *topic; /* of the stream; of a table: what stands before "/<row>" */
+    const char *link;  /* what stands before "/<consumer>/feed"; NULL if there can't be any consumers */
     bool table;
     uint64_t epoch;
     uint64_t window_bytes;
@@ -36,33 +56,25 @@ struct publisher {
     struct publisher_consumer consumers[PUBLISHER_CONSUMERS_MAX];
     unsigned consumer_count;
 
-    uint64_t next;                /* the next one to send */
-    struct outbox_mark sent;      /* the newest sent one on this connection */
-    struct outbox_mark confirmed; /* what all have applied */
-    struct outbox_mark window;    /* where the window begins */
-    uint64_t delivered;           /* by the broker, if it stands in */
-    uint64_t copied;              /* tables: the broker's copy goes up to here; the caller sets it on connecting */
-    int64_t probe_ms;             /* when to send the last one again, if nothing was heard by then */
-    int64_t probe_wait_ms;
-    struct buffer row_topic;
+    struct publisher_feed broker;
+    struct buffer full_topic;
 };
 
 /* The bit of sequence numbers that a token holds. */
 #define PUBLISHER_TOKEN_MASK ((UINT64_C(1) << 56) - 1)
 
-/* Set up over outbox, which must be loaded; the rest of the fields above `next` are the caller's. */
+/* Set up over outbox, which must be loaded; the fields above `broker` are the caller's. */
 void publisher_init(struct publisher *publisher);
 
-/* Register a consumer; name must stay valid. */
+/* Register a consumer, unless there is one of that name; name must stay valid. */
 void publisher_add(struct publisher *publisher, const char *name);
 
-/* The connection is new: what was sent and not applied is sent again. */
-void publisher_restart(struct publisher *publisher);
-
-/* Send again from next on, or from the oldest message there is. */
-void publisher_rewind(struct publisher *publisher, uint64_t next);
+/* The connection is new, and the broker has everything up to `copied`: begin behind that. What was sent to consumers and
+ * not applied is sent again. */
+void publisher_restart(struct publisher *publisher, uint64_t copied);
 
 /* Consumer name reports that it has applied up to `applied` of epoch; rewind: it wants everything behind that again.
+ * Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed.
  * Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer if the oldest
  * messages are gone, and holds the rest. */
 void publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind);
@@ -70,14 +82,18 @@ void publisher_report(struct publisher *publisher, struct span name, uint64_t ep
 /* The broker acknowledged the message with this token. */
 void publisher_delivered(struct publisher *publisher, uint64_t token);
 
-/* Send what the window allows, inside a snapshot. Returns how many were sent, −1 if the store or the wire failed. */
+/* Send what the windows allow, inside a snapshot. Returns how many were sent to the broker, −1 if the store or the wire
+ * failed. */
 int publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms);
 
 /* Up to where the outbox may be trimmed. */
 uint64_t publisher_confirmed(const struct publisher *publisher);
 
-/* Whether anything waits to be sent that the window would allow. */
+/* Whether anything waits to be sent that a window would allow. */
 bool publisher_ready(const struct publisher *publisher, int64_t steady_ms);
+
+/* Whether nothing comes from the consumer although something waits for it: it does not answer, or can't go on. */
+bool publisher_consumer_silent(const struct publisher *publisher, const struct publisher_consumer *consumer);
 
 void publisher_free(struct publisher *publisher);
 

@@ -19,6 +19,12 @@ refill_begin(struct process *process)
     refill->waiting = refill->done = false;
 }
 
+void
+refill_end(struct process *process)
+{
+    process->refill.active = process->refill.waiting = process->refill.done = false;
+}
+
 static bool
 send_row(void *context, struct span row, struct span body)
 {

@@ -19,6 +19,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "run/link.h"
 
 /* What a report can say: more is no number that every JSON reader knows exactly, and takes a million years. */
@@ -71,7 +72,7 @@ static void
 receive(struct consumer *consumer, struct link_position position)
 {
     struct wire_message message = {.epoch = position.epoch, .sequence = position.applied};
-    char row[LINK_ROW_BYTES_MAX];
+    char row[NAME_BYTES_MAX];
     struct span content = write_content(consumer, "row", position);
     memcpy(row, content.at, content.len);
     content = span_at(row, content.len);
@@ -192,6 +193,8 @@ check_end(struct consumer *consumer)
     commit(consumer, UINT64_MAX);
     if (!same(consumer->link.committed, position))
         log_panic("what was asked for is not taken");
+    if (consumer->link.lost != 0)
+        log_panic("a link that goes on says that it can't");
 }
 
 int

@@ -132,10 +132,10 @@ count_records(const struct buffer *text)
     struct record_decoder *decoder = record_decoder_new(RECORD_CUSTOMER, &limits);
     struct record_cursor cursor = record_cursor(buffer_span(text));
     struct record record;
-    enum reason reason;
+    struct fault fault;
     unsigned count = 0;
 
-    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, 0, &record, &reason) == 1)
+    while (record_next(decoder, &cursor, RECORD_FROM_LANDING, 0, &record, &fault) == 1)
         count++;
     record_decoder_free(decoder);
     return count;

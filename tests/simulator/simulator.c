@@ -4,7 +4,8 @@
  * end the lake, the broker's copy of the tables and every counter must be what the rules of the five jobs say.
  *
  * What may break: messages get lost and come twice; connections break, at a publish or a message half heard; the broker
- * dies and forgets its sessions, what it retains, or all, or comes back with what it retained once; a process is stopped,
+ * dies and forgets its sessions, what it retains, or all, or comes back with what it retained once; a registered consumer
+ * from outside is away for long; a process is stopped,
  * killed, or dies at any of the deeds by which it acts on the world: a write, a sync, a rename, a publish; a write fails;
  * the disk is full for a while. While a process waits for its disk, messages arrive.
  *
@@ -46,6 +47,7 @@
 #include "run/process_state.h"
 #include "store/keyset.h"
 #include "streams/catalog.h"
+#include "study.h"
 #include "world.h"
 
 /* Time. */
@@ -76,6 +78,7 @@ struct simulation {
     struct process *processes[PROCESSES]; /* NULL: it is dead */
     struct world world;
     struct loader loader;
+    struct study study;
     unsigned phase;
     bool lake_off;                        /* for the first phase */
     unsigned since;                       /* the phase from which on what is decided must come out */
@@ -88,6 +91,9 @@ struct simulation {
         uint64_t epoch, sequence; /* the newest message */
         uint64_t count;           /* of refusals in all of them */
     } rejections[PROCESSES];
+    unsigned study_sent;                  /* messages to study */
+    uint64_t main_sequence;               /* the newest that went to everybody, of what study gets */
+    unsigned main_repeats;
 
     unsigned faults, broker_faults;       /* those of something_breaks and broker_breaks that may happen, as bits */
     unsigned loss_percent, twice_percent; /* of messages on links */
@@ -283,11 +289,24 @@ static void
 check_personal_data(unsigned number, const struct wire_message *message)
 {
     const struct span topic = message->topic, payload = message->payload;
-    const bool record = strstr(topic.at, "/trusted/") != NULL || strstr(topic.at, "/curated/") != NULL;
+    const bool record = strstr(topic.at, "/trusted/") != NULL || strstr(topic.at, "/curated/") != NULL ||
+                        strstr(topic.at, "/feed") != NULL;
     const bool named = payload.len > 0 && memchr(payload.at, '@', payload.len) != NULL;
 
     if (strchr(topic.at, '@') != NULL || (!record && named))
         complain_and_fail("tells who somebody is", number);
+}
+
+/* What the join says to everybody, and to study. */
+static void
+count_sent(const struct wire_message *message)
+{
+    if (span_is(message->topic, STUDY_LINK "/feed"))
+        simulation.study_sent++;
+    if (!span_is(message->topic, "gait/curated/machine_learning"))
+        return;
+    simulation.main_repeats += message->sequence <= simulation.main_sequence;
+    simulation.main_sequence = message->sequence;
 }
 
 /* What processes say to the outside. */
@@ -300,6 +319,7 @@ takes(void *context, const struct memory_wire *from, const struct wire_message *
     if (number == NOBODY)
         return;
     check_personal_data((unsigned)number, message);
+    count_sent(message);
     if (span_is(message->topic, LOADER_RECEIPTS))
         check_receipt((unsigned)number);
     if (span_is(message->topic, simulation.processes[number]->topics.rejected))
@@ -569,6 +589,18 @@ simulation_open(uint64_t seed, unsigned phases, bool crowd)
     disk_before = before_deed;
 }
 
+/* A consumer from outside registers for the training set. */
+static void
+register_study(void)
+{
+    struct study *study = &simulation.study;
+    const struct wire_events events = study_events(study);
+
+    study->options = (struct wire_options){.client_name = "study"};
+    study->wire = memory_wire(&simulation.broker, &study->options, &events);
+    set("machine-learning-curated", "consumers", "study");
+}
+
 static void
 simulation_close(void)
 {
@@ -577,6 +609,7 @@ simulation_close(void)
     disk_before = NULL;
     simulation.loader.wire->calls->free(simulation.loader.wire);
     loader_free(&simulation.loader);
+    study_free(&simulation.study);
     memory_broker_free(&simulation.broker);
     config_free(simulation.config);
     world_free(&simulation.world);
@@ -593,10 +626,12 @@ something_happens(void)
     struct memory_wire *wire = simulation.broker.wires[dice_roll(simulation.broker.wire_count)];
     switch (dice_roll(4)) {
     case 0:
-        if (number == PROCESSES)
+        if (number == PROCESSES) {
             loader_step(&simulation.loader, now_ms);
-        else
+            study_step(&simulation.study);
+        } else {
             step(number);
+        }
         break;
     case 1:
         for (unsigned times = 1 + dice_roll(6); times > 0 && memory_wire_send(wire); times--)
@@ -641,7 +676,7 @@ broker_breaks(void)
     }
 }
 
-#define FAULTS 14
+#define FAULTS 15
 
 static void
 something_breaks(void)
@@ -679,9 +714,12 @@ something_breaks(void)
         simulation.fails_in[number] = 1 + dice_roll(30);
         break;
     case 9:
+        simulation.study.away = !simulation.study.away;
+        break;
     case 10:
     case 11:
     case 12:
+    case 13:
         simulation.dies_in[number] = 1 + dice_roll(50);
         break;
     default:
@@ -716,6 +754,7 @@ settle(void)
         }
         moved = false;
         loader_step(&simulation.loader, now_ms);
+        study_step(&simulation.study);
         for (unsigned i = 0; i < PROCESSES; i++)
             moved |= step(i) == 0;
         moved |= messages_move();
@@ -820,6 +859,12 @@ is_between(const char *where, struct lines *lines, struct lines *must, struct li
 }
 
 static bool
+study_is_there(void)
+{
+    return simulation.study.wire != NULL && !simulation.study.away;
+}
+
+static bool
 set_is_right(enum set set)
 {
     const bool any_more = set == MACHINE_LEARNING && simulation.join_lost;
@@ -835,6 +880,8 @@ set_is_right(enum set set)
     }
     if (!simulation.lake_off)
         right = is_between("the lake", &lines, &must, any_more ? NULL : &may) && right;
+    if (set == MACHINE_LEARNING && study_is_there())
+        right = is_between("study", &simulation.study.records, &must, any_more ? NULL : &may) && right;
     if (!right)
         complain("  %s: %u must be there, %u may; %u in the lake, %u retained\n", set_paths[set], must.count, may.count,
                  lines.count, retained.count);
@@ -868,6 +915,14 @@ links_are_whole(void)
                      producer->output.last.sequence, producer->stream->name);
             whole = false;
         }
+        for (unsigned j = 0; j < process->stream->input_count; j++) {
+            if (process->links[j].lost == 0)
+                continue;
+            complain("  %s is said to have lost messages\n", process->stream->name);
+            whole = false;
+        }
+        if (i == NUMBER_JOIN && simulation.study.away)
+            continue; /* it waits for study, and nobody else does */
         if (outbox_bytes(&process->output) != 0 || outbox_bytes(&process->rejected) != 0) {
             complain("  %s: the outbox has %" PRIu64 " bytes\n", process->stream->name, outbox_bytes(&process->output));
             whole = false;
@@ -949,7 +1004,7 @@ sets_are_right(void)
 static bool
 all_is_right(void)
 {
-    bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && links_are_whole() &&
+    bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && !simulation.study.lost && links_are_whole() &&
                  readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
                  readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
 
@@ -984,6 +1039,8 @@ come_right(void)
     if (all_is_right())
         return;
     complaining = true;
+    if (simulation.study.lost)
+        print_error("  study is said to have lost messages\n");
     print_error("seed %" PRIu64 ", phase %u: consent %s, match %s, window %us%s%s; %u of %u payloads have their %s\n",
                 simulation.seed, simulation.phase, simulation.world.as_of ? "as_of" : "any",
                 simulation.world.by_customer ? "customer" : "time", simulation.world.window_s,
@@ -994,6 +1051,17 @@ come_right(void)
     complaining = false;
     say_how_to_repeat();
     fail();
+}
+
+/* All but study come right while it is away; unless that fills the outbox. */
+static void
+come_right_without_study(void)
+{
+    if (simulation.study.wire != NULL && simulation.outbox_bytes_max == 0 && dice_chance(50)) {
+        simulation.study.away = true;
+        come_right();
+    }
+    simulation.study.away = false;
 }
 
 /* Give the loader everything of the phase. */
@@ -1168,8 +1236,9 @@ a_process_whose_own_question_got_lost_asks_again(void **state)
 static void
 one_message_lost_is_noticed_whichever_it_is(void **state)
 {
-    static const char *const topics[] = {"/curated/machine_learning", "/link/machine-learning-curated/lake",
-                                         "/trusted/accelerometer", "/link/accelerometer-trusted/customer-curated"};
+    static const char *const topics[] = {"/link/machine-learning-curated/lake/feed", "/link/machine-learning-curated/lake",
+                                         "/link/accelerometer-trusted/customer-curated/feed",
+                                         "/link/accelerometer-trusted/customer-curated"};
     (void)state;
     for (unsigned i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         bool lost = true;
@@ -1336,6 +1405,33 @@ bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_so
                 something_happens();
             come_right();
         }
+        simulation_close();
+    }
+}
+
+/* Issue 9: what study, which is registered and away, does not apply kept everybody from getting more than a window of it. */
+static void
+bug_224_one_that_is_away_for_long_keeps_nobody_waiting_and_gets_everything_when_it_comes(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i <= 10; i++) {
+        dice_seed(i);
+        simulation_open(i, 2, false);
+        simulation.window_bytes = 1;
+        register_study();
+        simulation.study.away = true;
+        for (unsigned phase = 0; phase < 2; phase++) {
+            load_phase(phase);
+            start_all();
+            come_right();
+        }
+        assert_in_range(simulation.study_sent, 0, 20); /* one, and probes */
+        const unsigned repeats = simulation.main_repeats;
+        simulation.study.away = false;
+        come_right();
+        assert_int_equal(simulation.study.applied, simulation.main_sequence);
+        assert_int_equal(simulation.main_repeats, repeats);
+        assert_int_equal(repeats, 0);
         simulation_close();
     }
 }
@@ -1560,6 +1656,8 @@ run_seed(uint64_t seed)
     simulation_open(seed, phases, dice_chance(3));
     simulation.lake_off = newcomer == 1;
     set("lake", "enabled", simulation.lake_off ? "off" : "on");
+    if (dice_chance(40))
+        register_study();
     simulation.loader.trusting = dice_chance(30);
     if (simulation.loader.trusting) { /* the broker keeps messages for those that it has seen once */
         start_all();
@@ -1585,6 +1683,7 @@ run_seed(uint64_t seed)
         }
         start_all();
         break_things();
+        come_right_without_study();
         come_right();
         seen.phases++;
     }
@@ -1689,6 +1788,7 @@ main(void)
         cmocka_unit_test(bug_006_a_newcomer_is_told_again_where_to_begin),
         cmocka_unit_test(a_crowd_of_rows_is_given_out_again_whole),
         cmocka_unit_test(bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some),
+        cmocka_unit_test(bug_224_one_that_is_away_for_long_keeps_nobody_waiting_and_gets_everything_when_it_comes),
         cmocka_unit_test(bug_161_a_transaction_with_nothing_to_do_changes_nothing),
         cmocka_unit_test(bug_213_pairs_come_out_in_turn_where_the_disk_is_small),
         cmocka_unit_test(bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in),

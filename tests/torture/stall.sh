@@ -68,7 +68,7 @@ stall() {
         check "and that there is work left" says "^not at rest: "
     fi
     if [ "$1" = lake ]; then
-        wait_until 60 "a full outbox" says "why: outbox full: a registered consumer is behind or away"
+        wait_until 60 "a full outbox" says "why: outbox full: lake has applied nothing since message"
     fi
     sleep $((SECONDS < end ? end - SECONDS : 0))
     read -r _ _ state _ <"/proc/$pid/stat"

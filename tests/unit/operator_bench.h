@@ -606,7 +606,7 @@ bench_file_holds(struct bench *bench, const char *text)
 struct bench_page {
     struct bench *bench;
     struct buffer lines;
-    char last[CONSENT_ROW_BYTES_MAX];
+    char last[NAME_BYTES_MAX];
     size_t last_len;
     unsigned left;
 };

@@ -13,6 +13,7 @@
 
 #include "base/config.h"
 #include "base/file.h"
+#include "base/name.h"
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
 static const char *const processes[] = {"one", "two", NULL};
@@ -21,6 +22,7 @@ static const struct config_key keys[] = {
     {"net", "port", CONFIG_INTEGER, "1883", "1", "65535", NULL, "Which."},
     {"net", "password", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Secret."},
     {"net", "offset", CONFIG_INTEGER, "-5", "-10", NULL, NULL, "May be negative."},
+    {"net", "root", CONFIG_TOPIC, "top", NULL, NULL, NULL, "Above all."},
     {"*", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long."},
     {"*", "room", CONFIG_SIZE, "1MiB", "1KiB", "1024GiB", NULL, "How much."},
     {"*", "friends", CONFIG_NAMES, NULL, NULL, NULL, NULL, "Who."},
@@ -200,7 +202,8 @@ static void
 names_are_checked(void **state)
 {
     (void)state;
-#define NAMES "; allowed is names of A-Z, a-z, 0-9, _ and -, at most 64 characters each, with commas between them\n"
+#define NAMES "; allowed is at most 32 names of A-Z, a-z, 0-9, _ and -, at most 64 characters each, with commas between " \
+              "them\n"
     struct buffer text = {NULL, 0, 0};
     refuse("[one]\nfriends = a,,b\n", "2: [one] friends: 'a,,b' has an empty name" NAMES);
     refuse("[one]\nfriends = a,\n", "2: [one] friends: 'a,' has an empty name" NAMES);
@@ -213,8 +216,34 @@ names_are_checked(void **state)
     buffer_printf(&text, "[one]\nfriends = %065d\n", 1);
     assert_int_equal(read_bytes(buffer_span(&text)), -1);
     assert_non_null(strstr(buffer_text(&errors), "has a name that is too long"));
-    buffer_free(&text);
     accept("[one]\nfriends =\n");
+    buffer_clear(&text);
+    buffer_add_text(&text, "[one]\nfriends = a");
+    for (unsigned i = 1; i < NAMES_MAX; i++)
+        buffer_add_text(&text, ", a");
+    accept(buffer_text(&text));
+    buffer_add_text(&text, ", a");
+    assert_int_equal(read_bytes(buffer_span(&text)), -1);
+    assert_non_null(strstr(buffer_text(&errors), "has too many names"));
+    buffer_free(&text);
+}
+
+/* What is taken here is the prefix of topics that the tools are answered on. */
+static void
+bug_222_a_prefix_is_no_longer_than_topics_may_be(void **state)
+{
+    (void)state;
+    struct buffer text = {NULL, 0, 0};
+    accept("[net]\nroot = a/b/c/d/e/f/g/h\n");
+    assert_int_equal(read_bytes(span_of("[net]\nroot = a/b/c/d/e/f/g/h/i\n")), -1);
+    assert_non_null(strstr(buffer_text(&errors), "has too many names; allowed is at most 8 topic levels"));
+    buffer_printf(&text, "[net]\nroot = %064d/%063d\n", 1, 1);
+    accept(buffer_text(&text));
+    buffer_clear(&text);
+    buffer_printf(&text, "[net]\nroot = %064d/%064d\n", 1, 1);
+    assert_int_equal(read_bytes(buffer_span(&text)), -1);
+    assert_non_null(strstr(buffer_text(&errors), "is too long"));
+    buffer_free(&text);
 }
 
 static void
@@ -222,7 +251,7 @@ unknown_keys_and_sections_are_refused_with_the_known_ones(void **state)
 {
     (void)state;
     refuse("[net]\nhots = a\n[one]\ncolour = red\n",
-           "2: [net] hots: unknown key; allowed are host, port, password, offset\n"
+           "2: [net] hots: unknown key; allowed are host, port, password, offset, root\n"
            "4: [one] colour: unknown key; allowed are hold, room, friends\n");
     refuse("[nat]\nhost = a\nport = 1\n[two]\nloud = 1\n",
            "1: [nat]: unknown section; allowed are [net], [one], [two]\n"
@@ -267,7 +296,7 @@ an_indented_line_does_not_continue_a_value(void **state)
     (void)state;
     /* libinih by itself would make host "b" */
     refuse("[net]\nhost = a\n  b\n", "3: " BROKEN);
-    refuse("[net]\nhost = a\n  b = c\n", "3: [net] b: unknown key; allowed are host, port, password, offset\n");
+    refuse("[net]\nhost = a\n  b = c\n", "3: [net] b: unknown key; allowed are host, port, password, offset, root\n");
     assert_string_equal(config_text(config, "net", "host"), "a");
 }
 
@@ -356,7 +385,7 @@ options_are_checked_like_the_file(void **state)
     assert_int_equal(config_set(config, "nat", "port", "1", "--port", &errors), -1);
     assert_string_equal(buffer_text(&errors),
                         "--port: [net] port: 'x' is not a number; allowed is an integer from 1 to 65535\n"
-                        "--port: [net] prt: unknown key; allowed are host, port, password, offset\n"
+                        "--port: [net] prt: unknown key; allowed are host, port, password, offset, root\n"
                         "--port: [nat] port: unknown section; allowed are [net], [one], [two]\n");
     assert_int_equal(config_int(config, "net", "port"), 6);
 }
@@ -402,6 +431,7 @@ main(void)
         TEST(what_is_no_value_is_refused_with_what_is_allowed),
         TEST(quantities_need_a_unit_that_exists),
         TEST(names_are_checked),
+        TEST(bug_222_a_prefix_is_no_longer_than_topics_may_be),
         TEST(unknown_keys_and_sections_are_refused_with_the_known_ones),
         TEST(a_key_may_stand_once),
         TEST(broken_lines_are_refused_each_and_not_shown),

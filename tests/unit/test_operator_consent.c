@@ -131,9 +131,9 @@ static void
 the_longest_row_name(void **state)
 {
     (void)state;
-    char name[CONSENT_ROW_BYTES_MAX + 1];
-    memset(name, 'n', CONSENT_ROW_BYTES_MAX);
-    name[CONSENT_ROW_BYTES_MAX] = '\0';
+    char name[NAME_BYTES_MAX + 1];
+    memset(name, 'n', NAME_BYTES_MAX);
+    name[NAME_BYTES_MAX] = '\0';
     apply(name, 1, 10);
     assert_answer(1, CONSENT_OPEN, 10);
     apply(name, 0, 0);

@@ -139,7 +139,7 @@ give_record(struct golden *golden, const char *line)
 {
     const struct bench_setup *setup = &golden->setup;
     const char *json = strchr(line, '{');
-    char kind[32] = "", row[CONSENT_ROW_BYTES_MAX] = "";
+    char kind[32] = "", row[NAME_BYTES_MAX] = "";
 
     if (json == NULL)
         bad_line(line, "no record");

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/name.h"
 #include "run/link.h"
 
 #define EPOCH 0x1122334455667788u
@@ -350,6 +351,25 @@ who_knows_the_store_is_not_told_where_to_begin(void **state)
     assert_int_equal(apply_all(), 1);
 }
 
+/* Its own state went back in time, and what it needs is gone: it says so, and takes nothing, until that proves wrong. */
+static void
+bug_226_who_is_told_that_what_it_needs_is_gone_stands_still(void **state)
+{
+    (void)state;
+    send(EPOCH, 1);
+    assert_false(link_adopt(&link, (struct link_position){EPOCH, 1})); /* it has that */
+    assert_int_equal(link.lost, 0);
+    assert_true(link_adopt(&link, (struct link_position){EPOCH, 3}));
+    assert_int_equal(link.lost, 3);
+    assert_false(link_adopt(&link, (struct link_position){EPOCH, 3})); /* no news */
+    send(EPOCH, 4);
+    assert_int_equal(apply_all(), 1);
+    assert_int_equal(link.lost, 3);
+    send(EPOCH, 2); /* it is not gone: the word was an old one */
+    assert_int_equal(link.lost, 0);
+    assert_int_equal(apply_all(), 2);
+}
+
 /* What arrived while the transaction that begins behind the oldest message was under way was dropped with it, and the
  * consumer then believed that it had it: stuck if nothing more came, and lost if something did. */
 static void
@@ -474,6 +494,7 @@ main(void)
         TEST(every_order_and_every_loss_ends_with_all_applied_once_and_in_order),
         TEST(a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest),
         TEST(who_knows_the_store_is_not_told_where_to_begin),
+        TEST(bug_226_who_is_told_that_what_it_needs_is_gone_stands_still),
         TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
         TEST(bug_121_a_position_that_is_in_the_queue_twice_is_committed_once),
         TEST(bug_005_it_asks_again_as_long_as_nothing_was_heard),

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "run/outbox.h"
 #include "scratch_dir.h"
 
@@ -118,9 +119,9 @@ static void
 messages_are_read_by_number_with_their_rows(void **state)
 {
     (void)state;
-    char longest[OUTBOX_ROW_BYTES_MAX + 1];
-    memset(longest, 'r', OUTBOX_ROW_BYTES_MAX);
-    longest[OUTBOX_ROW_BYTES_MAX] = '\0';
+    char longest[NAME_BYTES_MAX + 1];
+    memset(longest, 'r', NAME_BYTES_MAX);
+    longest[NAME_BYTES_MAX] = '\0';
     begin();
     append("", "one");
     append(longest, "two");
