@@ -5,10 +5,8 @@
 #ifndef GAIT_COMMANDS_H
 #define GAIT_COMMANDS_H
 
-#include "base/config.h"
-
-/* Exit codes of every program; 78 is EX_CONFIG of sysexits.h. */
-enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2, COMMAND_CONFIGURATION = 78 };
+/* Exit codes of every program; 65 and 78 are EX_DATAERR and EX_CONFIG of sysexits.h. */
+enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2, COMMAND_DATA = 65, COMMAND_CONFIGURATION = 78 };
 
 int command_up(int argc, char **argv);
 int command_check(int argc, char **argv);
@@ -16,9 +14,5 @@ int command_load(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_tail(int argc, char **argv);
-
-/* The configuration in the file at path, or all defaults for NULL. NULL when something is wrong in it: every fault is
- * on standard error then, and the exit code is COMMAND_CONFIGURATION. Free with config_free. */
-struct config *command_config(const char *path);
 
 #endif

@@ -18,7 +18,8 @@ struct transfer_options {
     int64_t records_per_s; /* 0: no limit */
 };
 
-#define TRANSFER_OPTIONS_DEFAULT {.prefix = "gait", .batch_records = 64}
+/* The prefix is settings_complete's (settings.h) where no option said it. */
+#define TRANSFER_OPTIONS_DEFAULT {.batch_records = 64}
 
 /* The long options of both commands, beside the broker's. */
 enum {
