@@ -50,7 +50,7 @@ void
 layout_measure(struct layout *layout, const char *name, const int64_t *numbers)
 {
     char text[NUMBER_BYTES];
-    layout->name_width = larger(layout->name_width, (int)strlen(name));
+    layout->name_width = larger(layout->name_width, larger((int)strlen(layout->title), (int)strlen(name)));
     for (unsigned i = 0; i < layout->columns; i++) {
         if (numbers[i] == 0 && i >= layout->kept)
             continue;
@@ -81,9 +81,9 @@ layout_settle(struct layout *layout)
 }
 
 void
-layout_add_headers(const struct layout *layout, const char *name, struct buffer *text)
+layout_add_headers(const struct layout *layout, struct buffer *text)
 {
-    buffer_printf(text, "%-*s", layout->name_width, name);
+    buffer_printf(text, "%-*s", layout->name_width, layout->title);
     for (unsigned i = 0; i < layout->columns; i++) {
         if (layout->widths[i] > 0)
             buffer_printf(text, " %*s", layout->widths[i], layout->headers[i]);

@@ -14,6 +14,7 @@
 
 /* A table of numbers: a name in front, then columns with a header each. */
 struct layout {
+    const char *title; /* above the names */
     const char *const *headers;
     unsigned columns;
     unsigned kept; /* the first so many are shown though they be empty */
@@ -29,7 +30,7 @@ void layout_measure(struct layout *layout, const char *name, const int64_t *numb
 void layout_settle(struct layout *layout);
 
 /* Append the line of headers. */
-void layout_add_headers(const struct layout *layout, const char *name, struct buffer *text);
+void layout_add_headers(const struct layout *layout, struct buffer *text);
 
 /* Append a row. A 0 is a '-'. */
 void layout_add_row(const struct layout *layout, const char *name, const int64_t *numbers, struct buffer *text);

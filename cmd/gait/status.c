@@ -95,7 +95,7 @@ measure(const struct peers *peers, struct layout *layout)
     int64_t numbers[COLUMNS];
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
-    *layout = (struct layout){.headers = headers, .columns = COLUMNS, .kept = 2};
+    *layout = (struct layout){.title = "PROCESS, input", .headers = headers, .columns = COLUMNS, .kept = 2};
     for (unsigned i = 0; i < count; i++) {
         for (unsigned j = 0; is_shown(peers, &list[i]) && list[i].known && j < list[i].stream->input_count; j++) {
             make_row(peers, &list[i], j, name, numbers);
@@ -184,7 +184,7 @@ print_table(const struct peers *peers)
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
     measure(peers, &layout);
-    layout_add_headers(&layout, "PROCESS, input", &text);
+    layout_add_headers(&layout, &text);
     for (unsigned i = 0; i < count; i++) {
         if (is_shown(peers, &list[i]))
             add_peer(peers, &list[i], &layout, &text);

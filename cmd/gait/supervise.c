@@ -492,8 +492,8 @@ take_refusal(struct supervisor *supervisor, const struct child *child)
 {
     if (child->was_ready || supervisor->phase != PHASE_RUNNING)
         return;
-    log_error("the broker does not let %s in; user name, password and certificate are those of the options or of [mqtt]",
-              child->program->name);
+    log_error("%s is not let in by the broker, so nothing can run; user name, password and certificate are those of the "
+              "options, or of [mqtt] in the configuration", child->program->name);
     begin_stop(supervisor, COMMAND_FAILED);
 }
 

@@ -50,6 +50,7 @@ struct up {
     const char *dir_option;
     struct broker broker;
     bool own_broker;
+    struct buffer address; /* of the broker of others */
     struct config *config;
     char dir[PATH_MAX];     /* absolute */
     char bin_dir[PATH_MAX]; /* where this program lies, and the processes beside it */
@@ -129,7 +130,10 @@ take_configuration(struct up *up)
         return settle_own_broker(up);
     /* A copy, to find what contradicts itself: the processes are told what we were told, and complete it themselves. */
     struct broker broker = up->broker;
-    return broker_complete(&broker, up->config) == 0 ? -1 : COMMAND_USAGE;
+    if (broker_complete(&broker, up->config) != 0)
+        return COMMAND_USAGE;
+    broker_address(&broker, &up->address);
+    return -1;
 }
 
 /* ---- the folder ---- */
@@ -330,7 +334,7 @@ run(struct up *up)
     if (up->own_broker)
         log_info("folder %s, own broker on port %d of 127.0.0.1", up->dir, up->broker.port);
     else
-        log_info("folder %s, broker of others on %s", up->dir, up->broker.host);
+        log_info("folder %s, broker of others on %s", up->dir, buffer_text(&up->address));
     return supervise_run(up->programs, up->count, up->dir);
 }
 
@@ -342,6 +346,7 @@ release(struct up *up)
             free(up->arguments[i][j]);
     }
     buffer_free(&up->broker_saved);
+    buffer_free(&up->address);
     config_free(up->config);
     if (up->lock >= 0)
         close(up->lock);
