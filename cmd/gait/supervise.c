@@ -473,7 +473,8 @@ read_notification(const char *text, size_t len)
     return said;
 }
 
-/* Say what hinders a program. The programs say much the same when it is the broker, so what was said last is not repeated. */
+/* Say what hinders a program. The programs say much the same when it is the broker, so what was said last is not said
+ * again. */
 static void
 take_hindrance(struct supervisor *supervisor, const struct child *child, struct span text)
 {

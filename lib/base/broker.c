@@ -195,13 +195,27 @@ text_or_null(const struct config *config, const char *key)
     return *text != '\0' ? text : NULL;
 }
 
-int
-broker_complete(struct broker *broker, const struct config *config)
+/* TLS is a matter of certificates, and of what the URL says; whoever gives one must not speak without it unawares. */
+static int
+check_tls(const struct broker *broker, const struct config *config)
 {
-    if (broker->tls == BROKER_TLS_NEVER && (broker->cafile != NULL || broker->cert != NULL || broker->key != NULL)) {
+    bool own = broker->cert != NULL || broker->key != NULL;
+    if (broker->tls == BROKER_TLS_NEVER && (broker->cafile != NULL || own)) {
         say("mqtt:// speaks no TLS, so --cafile, --cert and --key don't go with it; TLS is mqtts://");
         return -1;
     }
+    if (own && !broker_speaks_tls(broker) && text_or_null(config, "cafile") == NULL) {
+        say("--cert and --key are for TLS, which is spoken with --cafile or to mqtts://");
+        return -1;
+    }
+    return 0;
+}
+
+int
+broker_complete(struct broker *broker, const struct config *config)
+{
+    if (check_tls(broker, config) != 0)
+        return -1;
     if (broker->host == NULL)
         broker->host = config_text(config, "mqtt", "host");
     if (broker->port == 0)

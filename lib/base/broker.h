@@ -36,7 +36,7 @@ enum { BROKER_OPTION_BROKER = 256, BROKER_OPTION_CAFILE, BROKER_OPTION_CERT, BRO
         {"cafile", required_argument, NULL, BROKER_OPTION_CAFILE},                                                     \
         {"cert", required_argument, NULL, BROKER_OPTION_CERT}, {"key", required_argument, NULL, BROKER_OPTION_KEY}
 #define BROKER_OPTIONS_HELP                                                                                            \
-    "  -c, --config FILE    what is not said here: [mqtt] in FILE says it\n"                                           \
+    "  -c, --config FILE    configuration; [mqtt] in it says what is not said here\n"                                  \
     "  --broker ADDRESS     where the broker is: HOST, HOST:PORT, [IPV6]:PORT, mqtt://USER:PASSWORD@HOST:PORT, or\n"   \
     "                       mqtts://... for TLS (default 127.0.0.1:1883)\n"                                            \
     "  -h, --host ADDRESS   the same\n"                                                                                \

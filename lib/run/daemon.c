@@ -39,10 +39,10 @@ make_help(const struct program *program, struct buffer *help)
                   "  --dir DIR            keep state below DIR (default: dir of [gait], /var/lib/gait)\n" BROKER_OPTIONS_HELP
                   "  --help               this text\n"
                   "  --version            the version\n\n"
-                  "FILE is the whole configuration (gait check FILE says what is wrong with it), not only [mqtt].\n"
-                  "Runs in the foreground until SIGTERM or SIGINT, and tells systemd when it is ready. May be killed at any\n"
-                  "time: what it acknowledged is kept. SIGHUP: reads log of [gait] again. Exit status: 0 stopped, 1 failed,\n"
-                  "2 usage, 78 configuration.\n",
+                  "gait check FILE says what is wrong with a configuration.\n"
+                  "Runs in the foreground until SIGTERM or SIGINT, and tells systemd when it is ready. May be killed\n"
+                  "at any time: what it acknowledged is kept. At SIGHUP it reads log of [gait] again. Exit status:\n"
+                  "0 stopped, 1 failed, 2 usage, 78 configuration.\n",
                   program->stream->name, program->summary, program->stream->name);
 }
 

@@ -130,4 +130,13 @@ for name in customer-trusted accelerometer-trusted customer-curated step-trainer
 done
 check "all is well" "$bin" status -c "$conf" --wait-idle 30
 check_stop
+
+# ---- one process of which the broker has never heard anything else ----
+
+: >"$work/alone.log"
+"$GAIT_BIN/lake" -c <(sed 's|^prefix = .*|prefix = alone|' "$conf") --dir "$work/alone" 2>"$work/alone.log" &
+wait_until 10 "a lake alone" grep -q ready "$work/alone.log"
+check "bug_261: five of which nothing is known are not well" says 1 '^balance: 1 of 6 answered$' \
+    "$bin" status -c "$conf" --prefix alone
+check_not "nor at rest" "$bin" status -c "$conf" --prefix alone --wait-idle 0 2>/dev/null
 finish

@@ -47,6 +47,12 @@ what_is_no_address_is_refused(void **state)
 }
 
 static void
+assert_same(const char *got, const char *want)
+{
+    assert_string_equal(got != NULL ? got : "none", want != NULL ? want : "none");
+}
+
+static void
 urls_are_taken_apart(void **state)
 {
     (void)state;
@@ -77,8 +83,8 @@ urls_are_taken_apart(void **state)
         assert_string_equal(broker.host, cases[i].host);
         assert_int_equal(broker.port, cases[i].port);
         assert_int_equal(broker_speaks_tls(&broker), cases[i].tls);
-        assert_string_equal(broker.username != NULL ? broker.username : "none", cases[i].username ? cases[i].username : "none");
-        assert_string_equal(broker.password != NULL ? broker.password : "none", cases[i].password ? cases[i].password : "none");
+        assert_same(broker.username, cases[i].username);
+        assert_same(broker.password, cases[i].password);
     }
 }
 
@@ -209,6 +215,21 @@ a_url_without_tls_takes_no_certificates(void **state)
 }
 
 static void
+a_certificate_is_not_left_unused(void **state)
+{
+    (void)state;
+    struct config *config = config_new(&table);
+    struct broker plain = {.cert = "cert"};
+    assert_int_equal(broker_complete(&plain, config), -1);
+    struct broker tls = {.cert = "cert", .cafile = "ca"};
+    assert_int_equal(broker_complete(&tls, config), 0);
+    struct broker url = {.cert = "cert", .tls = BROKER_TLS_ALWAYS};
+    assert_int_equal(broker_complete(&url, config), 0);
+    assert_int_equal(url.port, 8883);
+    config_free(config);
+}
+
+static void
 the_options_of_mosquitto_pub_are_taken_and_no_others(void **state)
 {
     (void)state;
@@ -260,6 +281,7 @@ main(void)
         cmocka_unit_test(an_address_is_written_as_it_is_taken),
         cmocka_unit_test(the_command_line_wins_over_the_configuration),
         cmocka_unit_test(a_url_without_tls_takes_no_certificates),
+        cmocka_unit_test(a_certificate_is_not_left_unused),
         cmocka_unit_test(the_options_of_mosquitto_pub_are_taken_and_no_others),
         cmocka_unit_test(the_default_port_depends_on_tls),
     };
