@@ -313,6 +313,7 @@ find_bin_dir(struct up *up)
 static int
 add_programs(struct up *up)
 {
+    bool any = false;
     if (find_bin_dir(up) != 0 || (up->own_broker && add_own_broker(up) != 0))
         return -1;
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
@@ -320,8 +321,11 @@ add_programs(struct up *up)
         bool wanted = config_int(up->config, name, "enabled") != 0;
         if (wanted && add_process(up, name) != 0)
             return -1;
+        any |= wanted;
     }
-    return 0;
+    if (!any)
+        log_error("there is nothing to run: enabled is off in the section of every process");
+    return any ? 0 : -1;
 }
 
 /* ---- the command ---- */
