@@ -25,7 +25,7 @@ static const struct config_key keys[] = {
      "Folder for state, lake and logs; --dir says otherwise."},
     {"gait", "log", CONFIG_CHOICE, "info", NULL, NULL, log_words, "Least important lines that are logged."},
 
-    {"mqtt", "host", CONFIG_TEXT, "127.0.0.1", NULL, NULL, NULL, "The broker's host."},
+    {"mqtt", "host", CONFIG_HOST, "127.0.0.1", NULL, NULL, NULL, "The broker's host."},
     {"mqtt", "port", CONFIG_INTEGER, "0", "0", "65535", NULL, "The broker's port; 0 is 1883, or 8883 with cafile."},
     {"mqtt", "prefix", CONFIG_TOPIC, "gait", NULL, NULL, NULL, "First level or levels of every topic."},
     {"mqtt", "username", CONFIG_TEXT, NULL, NULL, NULL, NULL, "User name for the broker."},

@@ -47,7 +47,7 @@ struct answer_refusal {
 struct answer {
     char process[ANSWER_NAME_SIZE];
     char state[16];
-    char why[256]; /* why it is stopped */
+    char why[256]; /* why it is stopped, or what hinders it */
     int64_t pid;
     struct answer_input inputs[OPERATOR_INPUTS_MAX]; /* in the order of the stream's declaration */
     char epoch[ANSWER_NAME_SIZE];                    /* of the output; empty if there is none */

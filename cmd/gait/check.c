@@ -1,43 +1,37 @@
 /*
  * gait check: what is wrong with a configuration, before a process has to say so.
  */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 #include "base/config.h"
+#include "base/options.h"
 #include "streams/catalog.h"
 
 #include "commands.h"
+#include "settings.h"
 
 static const char help[] =
-    "usage: gait check -c FILE\n"
+    "usage: gait check FILE\n"
     "       gait check --keys [--markdown]\n\n"
     "Say what is wrong with the configuration in FILE, each fault with its line, on standard error.\n"
     "Exit status 78 if there is one, 0 if there is none.\n\n"
-    "  -c, --config FILE  the configuration to check\n"
+    "  -c, --config FILE  the same as FILE\n"
     "      --keys         print every key there is, with default, bounds and what it does\n"
     "      --markdown     with --keys: as rows of a Markdown table\n"
-    "      --help         print this\n";
+    "      --help         print this\n"
+    "      --version      print the version\n";
 
-struct config *
-command_config(const char *path)
-{
-    struct buffer errors = {NULL, 0, 0};
-    struct config *config = config_new(&catalog_config);
-    if (path != NULL && config_read(config, path, &errors) != 0) {
-        fputs(buffer_text(&errors), stderr);
-        config_free(config);
-        config = NULL;
-    }
-    buffer_free(&errors);
-    return config;
-}
+struct request {
+    const char *path;
+    bool keys;
+    bool markdown;
+};
 
 static int
 check_file(const char *path)
 {
-    struct config *config = command_config(path);
+    struct config *config = settings_read(path);
     if (config == NULL)
         return COMMAND_CONFIGURATION;
     config_free(config);
@@ -45,44 +39,59 @@ check_file(const char *path)
     return COMMAND_DONE;
 }
 
+/* What is wrong with the command line, or NULL. */
+static const char *
+find_fault(const struct request *request, int files)
+{
+    if (files > 1)
+        return "one FILE at a time";
+    if (request->keys && files > 0)
+        return "--keys takes no FILE";
+    if (request->markdown && !request->keys)
+        return "--markdown goes with --keys";
+    return !request->keys && files == 0 ? "no FILE to check" : NULL;
+}
+
+/* 0 and *request; -1: wrong usage, said. */
+static int
+read_options(int argc, char **argv, struct request *request)
+{
+    enum { OPTION_KEYS = 256, OPTION_MARKDOWN };
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"keys", no_argument, NULL, OPTION_KEYS},
+        {"markdown", no_argument, NULL, OPTION_MARKDOWN},
+        {NULL, 0, NULL, 0},
+    };
+    static const struct options options = {"c:", longs, help};
+    int files = 0;
+    int option;
+    while ((option = options_next(&options, argc, argv)) != -1) {
+        if (option == OPTIONS_BAD)
+            return -1;
+        if (option == 'c') {
+            request->path = optarg;
+            files++;
+        }
+        request->keys |= option == OPTION_KEYS;
+        request->markdown |= option == OPTION_MARKDOWN;
+    }
+    if (optind < argc)
+        request->path = argv[optind];
+    const char *fault = find_fault(request, files + argc - optind);
+    if (fault != NULL)
+        options_refuse("%s", fault);
+    return fault == NULL ? 0 : -1;
+}
+
 int
 command_check(int argc, char **argv)
 {
-    enum { OPTION_KEYS = 256, OPTION_MARKDOWN, OPTION_HELP };
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},       {"keys", no_argument, NULL, OPTION_KEYS},
-        {"markdown", no_argument, NULL, OPTION_MARKDOWN}, {"help", no_argument, NULL, OPTION_HELP},
-        {NULL, 0, NULL, 0},
-    };
-    const char *path = NULL;
-    bool keys = false;
-    bool markdown = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            path = optarg;
-            break;
-        case OPTION_KEYS:
-            keys = true;
-            break;
-        case OPTION_MARKDOWN:
-            markdown = true;
-            break;
-        case OPTION_HELP:
-            fputs(help, stdout);
-            return COMMAND_DONE;
-        default:
-            fputs(help, stderr);
-            return COMMAND_USAGE;
-        }
-    }
-    if (optind != argc || keys == (path != NULL) || (markdown && !keys)) {
-        fputs(help, stderr);
+    struct request request = {NULL, false, false};
+    if (read_options(argc, argv, &request) != 0)
         return COMMAND_USAGE;
-    }
-    if (!keys)
-        return check_file(path);
-    config_print_keys(&catalog_config, stdout, markdown);
+    if (!request.keys)
+        return check_file(request.path);
+    config_print_keys(&catalog_config, stdout, request.markdown);
     return COMMAND_DONE;
 }

@@ -5,10 +5,18 @@
 #ifndef GAIT_COMMANDS_H
 #define GAIT_COMMANDS_H
 
-#include "base/config.h"
-
 /* Exit codes of every program; 65 and 78 are EX_DATAERR and EX_CONFIG of sysexits.h. */
 enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2, COMMAND_DATA = 65, COMMAND_CONFIGURATION = 78 };
+
+/* One of them: a row of main.c's table. */
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *prose; /* for gait help */
+};
+
+/* Run the one that the arguments of main name, or say which there are. The exit code. */
+int commands_run(const struct command *list, unsigned count, int argc, char **argv);
 
 int command_up(int argc, char **argv);
 int command_check(int argc, char **argv);
@@ -17,9 +25,6 @@ int command_simulate(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_rejected(int argc, char **argv);
 int command_tail(int argc, char **argv);
-
-/* The configuration in the file at path, or all defaults for NULL. NULL when something is wrong in it: every fault is
- * on standard error then, and the exit code is COMMAND_CONFIGURATION. Free with config_free. */
-struct config *command_config(const char *path);
+int command_help(int argc, char **argv);
 
 #endif

@@ -1,7 +1,6 @@
 /*
  * gait load: publish files of records, until every record has its receipt.
  */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "base/broker.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "record/record.h"
 
 #include "commands.h"
@@ -16,6 +16,7 @@
 #include "names.h"
 #include "say.h"
 #include "sender.h"
+#include "settings.h"
 #include "transfer.h"
 
 static const char help[] =
@@ -29,9 +30,10 @@ static const char help[] =
     "      --csv            the files are CSV, whatever their first lines\n"
     "      --prefix PREFIX  first level of the topics (default gait)\n"
     "      --rate R         publish at most R records a second\n" BROKER_OPTIONS_HELP
-    "      --help           print this\n\n"
+    "      --help           print this\n"
+    "      --version        print the version\n\n"
     "Exit status: 0 every record is taken, 1 failed, 2 wrong usage, 65 some records are invalid, or a file holds none,\n"
-    "128 and the signal's number when one ended it.\n";
+    "78 wrong configuration, 128 and the signal's number when one ended it.\n";
 
 struct request {
     struct transfer_options transfer;
@@ -54,32 +56,30 @@ find_kind(const char *table, enum record_kind *kind)
     return -1;
 }
 
-/* 0 and *request; 1: help was asked for; −1: wrong usage. */
+/* 0 and *request; −1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
-    enum { OPTION_CSV = TRANSFER_OPTION_END, OPTION_HELP };
-    static const struct option options[] = {
+    enum { OPTION_CSV = TRANSFER_OPTION_END };
+    static const struct option longs[] = {
         BROKER_LONG_OPTIONS,
         TRANSFER_LONG_OPTIONS,
         {"csv", no_argument, NULL, OPTION_CSV},
-        {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
+    static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
-    while ((option = getopt_long(argc, argv, BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_CSV:
+    while ((option = options_next(&options, argc, argv)) != -1) {
+        if (option == OPTION_CSV)
             request->csv = true;
-            break;
-        case OPTION_HELP:
-            return 1;
-        default:
-            if (transfer_option(&request->transfer, option, optarg) != 1)
-                return -1;
-        }
+        else if (option == OPTIONS_BAD || transfer_option(&request->transfer, option, optarg) != 1)
+            return -1;
     }
-    if (argc - optind < 2 || find_kind(argv[optind], &request->kind) != 0)
+    if (argc - optind < 2) {
+        options_refuse(optind == argc ? "which TABLE, and which FILE?" : "which FILE?");
+        return -1;
+    }
+    if (find_kind(argv[optind], &request->kind) != 0)
         return -1;
     request->paths = argv + optind + 1;
     request->path_count = argc - optind - 1;
@@ -214,11 +214,11 @@ command_load(int argc, char **argv)
 {
     struct request request = {.transfer = TRANSFER_OPTIONS_DEFAULT};
     struct loading loading = {0};
-    int usage = read_options(argc, argv, &request);
-    if (usage != 0) {
-        fputs(help, usage > 0 ? stdout : stderr);
-        return usage > 0 ? COMMAND_DONE : COMMAND_USAGE;
-    }
+    if (read_options(argc, argv, &request) != 0)
+        return COMMAND_USAGE;
+    int code = settings_complete(&request.transfer.broker, &request.transfer.prefix);
+    if (code >= 0)
+        return code;
     request.transfer.files = request.paths;
     loading.names = names_new(request.kind);
     loading.inputs = calloc((size_t)request.path_count, sizeof *loading.inputs);

@@ -142,29 +142,49 @@ peers_find(const struct peers *peers, const struct stream *stream)
     log_panic("a stream that is not in the catalog");
 }
 
+/* Whether the process begins a line: nobody else says then whether there is one. */
+static bool
+begins_line(const struct peer *peer)
+{
+    return peer->stream->input_count == 1 && peer->stream->inputs[0].landing != NULL;
+}
+
 bool
 peers_expected(const struct peers *peers, const struct peer *peer)
 {
+    bool told = false; /* by somebody who knows his consumers */
+    bool untold = false;
+    if (peer->answered || begins_line(peer))
+        return true;
     for (unsigned i = 0; i < peer->stream->input_count; i++) {
-        /* Nobody else says whether there is one that begins a line. */
-        if (peer->stream->inputs[i].landing != NULL && peer->stream->input_count == 1)
+        if (peer->stream->inputs[i].from == NULL)
+            continue;
+        const struct peer *producer = peers_find(peers, peer->stream->inputs[i].from);
+        if (producer->known && answer_has_consumer(&producer->answer, peer->stream->name))
             return true;
+        told |= producer->known;
+        untold |= !producer->known && peers_expected(peers, producer);
     }
+    return untold && !told;
+}
+
+unsigned
+peers_answered(const struct peers *peers, unsigned *expected)
+{
+    unsigned answered = 0;
+    *expected = 0;
     for (unsigned i = 0; i < peers->count; i++) {
-        if (peers->list[i].known && answer_has_consumer(&peers->list[i].answer, peer->stream->name))
-            return true;
+        answered += peers->list[i].answered;
+        *expected += peers_expected(peers, &peers->list[i]);
     }
-    return false;
+    return answered;
 }
 
 static bool
 all_answered(const struct peers *peers)
 {
-    for (unsigned i = 0; i < peers->count; i++) {
-        if (!peers->list[i].answered && peers_expected(peers, &peers->list[i]))
-            return false;
-    }
-    return true;
+    unsigned expected;
+    return peers_answered(peers, &expected) == expected;
 }
 
 /* A new round: nobody has answered. True if connected. */

@@ -40,8 +40,12 @@ int peers_ask(struct peers *peers, int64_t connect_deadline_ms, int64_t wait_ms)
 /* After peers_ask, until the next one: what is known, in the order of the catalog; *count of them. */
 const struct peer *peers_list(const struct peers *peers, unsigned *count);
 
-/* Whether the process must answer: it is a consumer of some other, or begins a line itself. */
+/* Whether the process must answer: it begins a line itself, or is a consumer of another, or nobody is heard of who would
+ * know. What is not expected was switched off. */
 bool peers_expected(const struct peers *peers, const struct peer *peer);
+
+/* After peers_ask: of *expected processes so many answered. */
+unsigned peers_answered(const struct peers *peers, unsigned *expected);
 
 /* The peer with this stream. */
 const struct peer *peers_find(const struct peers *peers, const struct stream *stream);
@@ -49,7 +53,8 @@ const struct peer *peers_find(const struct peers *peers, const struct stream *st
 /* Whether everything that has come in is worked everywhere; if not, why says in one line who is not done. */
 bool peers_at_rest(const struct peers *peers, struct buffer *why);
 
-/* Whether every input of every known process balances; if not, why says in one line which does not. */
+/* Whether every input of every known process balances; if not, why says in one line which does not. Nothing is known of
+ * those that did not answer: see peers_answered. */
 bool peers_balanced(const struct peers *peers, struct buffer *why);
 
 /* NULL is fine. */

@@ -1,8 +1,6 @@
 /*
  * gait rejected: what every process has refused, by reason, and the newest few of each: when, on which topic, which field.
  */
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +8,11 @@
 
 #include "base/broker.h"
 #include "base/clock.h"
+#include "base/options.h"
 
 #include "commands.h"
 #include "peers.h"
+#include "settings.h"
 #include "say.h"
 
 #define ANSWER_WAIT_MS 1000 /* as gait status */
@@ -26,9 +26,10 @@ static const char help[] =
     "Show what every process has refused so far, by reason, and of each reason the newest few records: when they\n"
     "were refused, which field is at fault, and the topic they came on. Never what was in them.\n"
     "Exit status 0 if all processes answered, 1 if not.\n\n"
-    "      --json           one JSON document instead of a table\n"
-    "      --prefix PREFIX  first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
-    "      --help           print this\n";
+    "  --json               one JSON document instead of a table\n"
+    "  --prefix PREFIX      first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
+    "  --help               print this\n"
+    "  --version            print the version\n";
 
 struct request {
     struct broker broker;
@@ -196,46 +197,41 @@ print_json(const struct peers *peers)
     buffer_free(&json);
 }
 
-/* 0 and *request; 1: help was asked for; −1: wrong usage, a line is on standard error. */
+/* 0 and *request; −1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
-    enum { OPTION_JSON = BROKER_OPTION_END, OPTION_PREFIX, OPTION_HELP };
-    static const struct option options[] = {
+    enum { OPTION_JSON = BROKER_OPTION_END, OPTION_PREFIX };
+    static const struct option longs[] = {
         BROKER_LONG_OPTIONS,
         {"json", no_argument, NULL, OPTION_JSON},
         {"prefix", required_argument, NULL, OPTION_PREFIX},
-        {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
+    static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
-    while ((option = getopt_long(argc, argv, BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_JSON:
+    while ((option = options_next(&options, argc, argv)) != -1) {
+        if (option == OPTION_JSON)
             request->json = true;
-            break;
-        case OPTION_PREFIX:
+        else if (option == OPTION_PREFIX)
             request->prefix = optarg;
-            break;
-        case OPTION_HELP:
-            return 1;
-        default:
-            if (broker_option(&request->broker, option, optarg) != 1)
-                return -1;
-        }
+        else if (option == OPTIONS_BAD || broker_option(&request->broker, option, optarg) != 1)
+            return -1;
     }
+    if (optind < argc)
+        options_refuse("it takes no arguments, but got '%s'", argv[optind]);
     return optind == argc ? 0 : -1;
 }
 
 int
 command_rejected(int argc, char **argv)
 {
-    struct request request = {.prefix = "gait"};
-    int usage = read_options(argc, argv, &request);
-    if (usage != 0) {
-        fputs(help, usage > 0 ? stdout : stderr);
-        return usage > 0 ? COMMAND_DONE : COMMAND_USAGE;
-    }
+    struct request request = {.prefix = NULL};
+    if (read_options(argc, argv, &request) != 0)
+        return COMMAND_USAGE;
+    int code = settings_complete(&request.broker, &request.prefix);
+    if (code >= 0)
+        return code;
     struct peers *peers = peers_new(&request.broker, request.prefix);
     if (peers == NULL)
         return COMMAND_FAILED;
@@ -245,9 +241,5 @@ command_rejected(int argc, char **argv)
     else if (asked >= 0)
         print_table(peers, asked == 1);
     peers_free(peers);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        say("standard output: %s", strerror(errno));
-        return COMMAND_FAILED;
-    }
     return asked == 1 ? COMMAND_DONE : COMMAND_FAILED;
 }

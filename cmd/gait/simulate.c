@@ -2,7 +2,6 @@
  * gait simulate: records of people who do not exist, to the broker or to files. Equal options give equal records.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,11 +10,13 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/options.h"
 #include "record/record.h"
 
 #include "commands.h"
 #include "interrupt.h"
 #include "say.h"
+#include "settings.h"
 #include "transfer.h"
 
 static const char help[] =
@@ -32,7 +33,8 @@ static const char help[] =
     "      --batch N        most records in a message (default 64)\n"
     "      --prefix PREFIX  first level of the topics (default gait)\n"
     "      --rate R         publish at most R records a second\n" BROKER_OPTIONS_HELP
-    "      --help           print this\n";
+    "      --help           print this\n"
+    "      --version        print the version\n";
 
 #define KINDS 3
 #define CUSTOMERS_MAX 100000000
@@ -301,11 +303,10 @@ enum {
     OPTION_SEED,
     OPTION_START,
     OPTION_SHARE,
-    OPTION_OUT,
-    OPTION_HELP
+    OPTION_OUT
 };
 
-/* Take one option: 0, 1 for help, −1 for a bad one. */
+/* Take one option: 0, −1 for a bad one, said. */
 static int
 take_option(struct request *request, int option, const char *arg)
 {
@@ -323,18 +324,18 @@ take_option(struct request *request, int option, const char *arg)
     case OPTION_OUT:
         request->out = arg;
         return 0;
-    case OPTION_HELP:
-        return 1;
+    case OPTIONS_BAD:
+        return -1;
     default:
         return transfer_option(&request->transfer, option, arg) == 1 ? 0 : -1;
     }
 }
 
-/* 0 and *request; 1: help was asked for; −1: wrong usage. */
+/* 0 and *request; −1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
-    static const struct option options[] = {
+    static const struct option longs[] = {
         BROKER_LONG_OPTIONS,
         TRANSFER_LONG_OPTIONS,
         {"customers", required_argument, NULL, OPTION_CUSTOMERS},
@@ -343,15 +344,16 @@ read_options(int argc, char **argv, struct request *request)
         {"start", required_argument, NULL, OPTION_START},
         {"share", required_argument, NULL, OPTION_SHARE},
         {"out", required_argument, NULL, OPTION_OUT},
-        {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
+    static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
-    while ((option = getopt_long(argc, argv, BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
-        int rc = take_option(request, option, optarg);
-        if (rc != 0)
-            return rc;
+    while ((option = options_next(&options, argc, argv)) != -1) {
+        if (take_option(request, option, optarg) != 0)
+            return -1;
     }
+    if (optind < argc)
+        options_refuse("it takes no arguments, but got '%s'", argv[optind]);
     return optind == argc ? 0 : -1;
 }
 
@@ -366,10 +368,10 @@ command_simulate(int argc, char **argv)
         .start_ms = 1700000000000,
         .share = 0.5,
     };
-    int usage = read_options(argc, argv, &request);
-    if (usage != 0) {
-        fputs(help, usage > 0 ? stdout : stderr);
-        return usage > 0 ? COMMAND_DONE : COMMAND_USAGE;
-    }
+    if (read_options(argc, argv, &request) != 0)
+        return COMMAND_USAGE;
+    int code = settings_complete(&request.transfer.broker, &request.transfer.prefix);
+    if (code >= 0)
+        return code;
     return request.out != NULL ? write_files(&request) : publish(&request);
 }

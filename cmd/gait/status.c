@@ -2,8 +2,8 @@
  * gait status: what every process has taken in and what became of it; and whether all of it is worked.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +11,14 @@
 
 #include "base/broker.h"
 #include "base/clock.h"
+#include "base/options.h"
 #include "streams/catalog.h"
 
 #include "commands.h"
+#include "layout.h"
 #include "peers.h"
+#include "say.h"
+#include "settings.h"
 
 #define ANSWER_WAIT_MS 1000   /* a process that is this slow is worth a look */
 #define ROUND_WAIT_MS 300     /* --wait-idle: a question that got lost is asked again */
@@ -24,12 +28,13 @@
 static const char help[] =
     "usage: gait status [OPTION]...\n\n"
     "Show every process: state, what it has taken in, what became of it, and how far it is behind.\n"
-    "Exit status 0 if all processes answered, 1 if not.\n\n"
-    "      --json               one JSON document instead of a table\n"
-    "      --wait-idle SECONDS  print nothing and return as soon as everything that has come in is worked\n"
-    "                           everywhere; exit status 1 if it is not after SECONDS\n"
-    "      --prefix PREFIX      first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
-    "      --help               print this\n";
+    "Exit status 0 if all processes answered and every input balances, 1 if not.\n\n"
+    "  --json               one JSON document instead of a table\n"
+    "  --wait-idle SECONDS  print nothing and return as soon as everything that has come in is worked\n"
+    "                       everywhere; exit status 1 if it is not after SECONDS\n"
+    "  --prefix PREFIX      first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
+    "  --help               print this\n"
+    "  --version            print the version\n";
 
 struct request {
     struct broker broker;
@@ -42,6 +47,17 @@ struct request {
  * For people.
  */
 
+#define NAME_WIDTH 25 /* the longest, and a blank */
+#define INPUT_INDENT "  "
+#define INPUT_NAME_BYTES 80
+
+/* An input's columns: its counters, and how far it is behind. Short, so that all fit beside the longest name. */
+static const char *const headers[ANSWER_COUNTERS + 1] = {
+    "taken", "passed", "wait", "refused", "dup", "stale", "invalid", "behind",
+};
+
+#define COLUMNS (sizeof headers / sizeof headers[0])
+
 static const char *
 state_of(const struct peer *peer)
 {
@@ -52,79 +68,132 @@ state_of(const struct peer *peer)
     return peer->status[0] != '\0' ? peer->status : "unknown";
 }
 
-static void
-print_header(void)
+static bool
+is_shown(const struct peers *peers, const struct peer *peer)
 {
-    printf("%-25s %-9s %-25s", "PROCESS", "STATE", "INPUT");
-    for (unsigned i = 0; i < ANSWER_COUNTERS; i++)
-        printf(" %9s", answer_counter_names[i]);
-    printf(" %9s\n", "behind");
+    return peer->answered || peers_expected(peers, peer);
 }
 
+/* The row of an input: its name, and the numbers for the columns. */
 static void
-print_input(const struct peers *peers, const struct peer *peer, unsigned i)
+make_row(const struct peers *peers, const struct peer *peer, unsigned i, char *name, int64_t *numbers)
 {
     const struct stream_input *declared = &peer->stream->inputs[i];
     const struct answer_input *input = &peer->answer.inputs[i];
-    printf("%-25s %-9s %-25s", i == 0 ? peer->stream->name : "", i == 0 ? state_of(peer) : "", declared->name);
-    for (unsigned j = 0; j < ANSWER_COUNTERS; j++)
-        printf(" %9" PRId64, input->counters[j]);
+    snprintf(name, INPUT_NAME_BYTES, INPUT_INDENT "%s", declared->name);
+    memcpy(numbers, input->counters, sizeof input->counters);
+    numbers[ANSWER_COUNTERS] = 0;
     if (declared->from != NULL)
-        printf(" %9" PRId64, answer_behind(input, &peers_find(peers, declared->from)->answer));
-    putchar('\n');
+        numbers[ANSWER_COUNTERS] = answer_behind(input, &peers_find(peers, declared->from)->answer);
+}
+
+/* All inputs that have numbers share one layout. */
+static void
+measure(const struct peers *peers, struct layout *layout)
+{
+    char name[INPUT_NAME_BYTES];
+    int64_t numbers[COLUMNS];
+    unsigned count;
+    const struct peer *list = peers_list(peers, &count);
+    *layout = (struct layout){.title = "PROCESS, input", .headers = headers, .columns = COLUMNS, .kept = 2};
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned j = 0; is_shown(peers, &list[i]) && list[i].known && j < list[i].stream->input_count; j++) {
+            make_row(peers, &list[i], j, name, numbers);
+            layout_measure(layout, name, numbers);
+        }
+    }
+    layout_settle(layout);
+}
+
+/* A line, or more where it is long. */
+static void
+add_line(struct buffer *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+add_line(struct buffer *text, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    layout_add_paragraph(line, 4, text);
 }
 
 /* Consumers from outside: gait's own show how far they are behind in their own rows. */
 static void
-print_consumers(const struct peer *peer)
+add_consumers(const struct peer *peer, struct buffer *text)
 {
     for (unsigned i = 0; i < peer->answer.consumer_count; i++) {
         const struct answer_consumer *consumer = &peer->answer.consumers[i];
         if (catalog_find(consumer->name) == NULL)
-            printf("  %s: %" PRId64 " messages wait for %s\n", peer->stream->topic != NULL ? peer->stream->topic : "",
-                   peer->answer.last - consumer->applied, consumer->name);
+            add_line(text, "  %s: %" PRId64 " messages wait for %s", peer->stream->topic != NULL ? peer->stream->topic : "",
+                     peer->answer.last - consumer->applied, consumer->name);
     }
 }
 
 static void
-print_peer(const struct peers *peers, const struct peer *peer)
+add_peer(const struct peers *peers, const struct peer *peer, const struct layout *layout, struct buffer *text)
 {
-    if (!peer->known) {
-        printf("%-25s %s\n", peer->stream->name, state_of(peer));
+    char name[INPUT_NAME_BYTES];
+    int64_t numbers[COLUMNS];
+    bool old = peer->known && !peer->answered;
+    buffer_printf(text, "%-*s %s%s\n", NAME_WIDTH, peer->stream->name, state_of(peer),
+                  old ? "; what it said last, not of now:" : "");
+    if (!peer->known)
         return;
+    for (unsigned i = 0; i < peer->stream->input_count; i++) {
+        make_row(peers, peer, i, name, numbers);
+        layout_add_row(layout, name, numbers, text);
     }
-    for (unsigned i = 0; i < peer->stream->input_count; i++)
-        print_input(peers, peer, i);
     if (peer->answer.why[0] != '\0')
-        printf("  why: %s\n", peer->answer.why);
+        add_line(text, "  why: %s", peer->answer.why);
     for (unsigned i = 0; i < REASON_COUNT; i++) {
         if (peer->answer.reasons[i] != 0)
-            printf("  %s: %" PRId64 "\n", reason_word(i), peer->answer.reasons[i]);
+            add_line(text, "  %s: %" PRId64, reason_word(i), peer->answer.reasons[i]);
     }
-    print_consumers(peer);
+    add_consumers(peer, text);
+}
+
+/* The last lines: of the whole. */
+static void
+add_verdicts(const struct peers *peers, struct buffer *text)
+{
+    struct buffer why = {NULL, 0, 0};
+    unsigned expected;
+    unsigned answered = peers_answered(peers, &expected);
+    if (peers_at_rest(peers, &why))
+        add_line(text, "at rest");
+    else
+        add_line(text, "not at rest: %s", buffer_text(&why));
+    buffer_clear(&why);
+    if (!peers_balanced(peers, &why))
+        add_line(text, "BALANCE BROKEN: %s", buffer_text(&why));
+    else if (answered < expected)
+        add_line(text, "balance: %u of %u answered", answered, expected);
+    else
+        add_line(text, "balance ok");
+    buffer_free(&why);
 }
 
 static void
 print_table(const struct peers *peers)
 {
-    struct buffer why = {NULL, 0, 0};
+    struct buffer text = {NULL, 0, 0};
+    struct layout layout;
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
-    print_header();
+    measure(peers, &layout);
+    layout_add_headers(&layout, &text);
     for (unsigned i = 0; i < count; i++) {
-        if (list[i].answered || peers_expected(peers, &list[i]))
-            print_peer(peers, &list[i]);
+        if (is_shown(peers, &list[i]))
+            add_peer(peers, &list[i], &layout, &text);
     }
-    if (peers_at_rest(peers, &why))
-        puts("at rest");
-    else
-        printf("not at rest: %s\n", buffer_text(&why));
-    buffer_clear(&why);
-    if (peers_balanced(peers, &why))
-        puts("balance ok");
-    else
-        printf("BALANCE BROKEN: %s\n", buffer_text(&why));
-    buffer_free(&why);
+    if (layout.rounded)
+        add_line(&text, "(rounded down: k 10^3, M 10^6, G 10^9, T 10^12, P 10^15, E 10^18; exactly with --json)");
+    add_verdicts(peers, &text);
+    fputs(buffer_text(&text), stdout);
+    buffer_free(&text);
 }
 
 /*
@@ -157,14 +226,20 @@ print_json(const struct peers *peers)
     const char *comma = "";
     buffer_add_text(&json, "{\"processes\":[");
     for (unsigned i = 0; i < count; i++) {
-        if (!list[i].answered && !peers_expected(peers, &list[i]))
+        if (!is_shown(peers, &list[i]))
             continue;
         buffer_add_text(&json, comma);
         add_document(&json, &list[i]);
         comma = ",";
     }
-    buffer_printf(&json, "],\"at_rest\":%s", peers_at_rest(peers, &why) ? "true" : "false");
-    buffer_printf(&json, ",\"balanced\":%s}", peers_balanced(peers, &why) ? "true" : "false");
+    unsigned expected;
+    unsigned answered = peers_answered(peers, &expected);
+    bool balanced = peers_balanced(peers, &why);
+    buffer_printf(&json, "],\"expected\":%u,\"answered\":%u", expected, answered);
+    buffer_clear(&why);
+    buffer_printf(&json, ",\"at_rest\":%s", peers_at_rest(peers, &why) ? "true" : "false");
+    /* Of what did not answer nothing is known: neither true nor false. */
+    buffer_printf(&json, ",\"balanced\":%s}", !balanced ? "false" : answered < expected ? "null" : "true");
     puts(buffer_text(&json));
     buffer_free(&json);
     buffer_free(&why);
@@ -174,9 +249,24 @@ print_json(const struct peers *peers)
  * The two ways to ask.
  */
 
+/* Nobody at all: rather a wrong broker or prefix than six dead processes. */
+static void
+look_for_nobody(const struct peers *peers, const struct request *request)
+{
+    struct buffer address = {NULL, 0, 0};
+    unsigned expected;
+    if (peers_answered(peers, &expected) > 0)
+        return;
+    broker_address(&request->broker, &address);
+    say("nobody answers below prefix %s at %s: does gait run there, and with this prefix? --prefix or -c says another",
+        request->prefix, buffer_text(&address));
+    buffer_free(&address);
+}
+
 static int
 show(struct peers *peers, const struct request *request)
 {
+    struct buffer why = {NULL, 0, 0};
     int asked = peers_ask(peers, clock_steady_ms(), ANSWER_WAIT_MS);
     if (asked < 0)
         return COMMAND_FAILED;
@@ -184,7 +274,10 @@ show(struct peers *peers, const struct request *request)
         print_json(peers);
     else
         print_table(peers);
-    return asked == 1 ? COMMAND_DONE : COMMAND_FAILED;
+    look_for_nobody(peers, request);
+    bool balanced = peers_balanced(peers, &why);
+    buffer_free(&why);
+    return asked == 1 && balanced ? COMMAND_DONE : COMMAND_FAILED;
 }
 
 static int
@@ -203,7 +296,8 @@ wait_idle(struct peers *peers, const struct request *request)
             break;
         }
         if (clock_steady_ms() >= deadline_ms) {
-            fprintf(stderr, "gait status: not at rest after %d s: %s\n", request->wait_s, buffer_text(&why));
+            say("not at rest after %d s: %s", request->wait_s, buffer_text(&why));
+            look_for_nobody(peers, request);
             break;
         }
         nanosleep(&pause, NULL);
@@ -221,27 +315,27 @@ read_seconds(const char *text)
     errno = 0;
     long value = strtol(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value > WAIT_SECONDS_MAX) {
-        fprintf(stderr, "gait status: --wait-idle takes whole seconds, at most %d\n", WAIT_SECONDS_MAX);
+        say("--wait-idle takes whole seconds, at most %d", WAIT_SECONDS_MAX);
         return -1;
     }
     return (int)value;
 }
 
-/* 0 and *request; 1: help was asked for; −1: wrong usage, a line is on standard error. */
+/* 0 and *request; −1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
-    enum { OPTION_JSON = BROKER_OPTION_END, OPTION_WAIT_IDLE, OPTION_PREFIX, OPTION_HELP };
-    static const struct option options[] = {
+    enum { OPTION_JSON = BROKER_OPTION_END, OPTION_WAIT_IDLE, OPTION_PREFIX };
+    static const struct option longs[] = {
         BROKER_LONG_OPTIONS,
         {"json", no_argument, NULL, OPTION_JSON},
         {"wait-idle", required_argument, NULL, OPTION_WAIT_IDLE},
         {"prefix", required_argument, NULL, OPTION_PREFIX},
-        {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
+    static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
-    while ((option = getopt_long(argc, argv, BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
+    while ((option = options_next(&options, argc, argv)) != -1) {
         switch (option) {
         case OPTION_JSON:
             request->json = true;
@@ -254,25 +348,27 @@ read_options(int argc, char **argv, struct request *request)
         case OPTION_PREFIX:
             request->prefix = optarg;
             break;
-        case OPTION_HELP:
-            return 1;
+        case OPTIONS_BAD:
+            return -1;
         default:
             if (broker_option(&request->broker, option, optarg) != 1)
                 return -1;
         }
     }
+    if (optind < argc)
+        options_refuse("it takes no arguments, but got '%s'", argv[optind]);
     return optind == argc ? 0 : -1;
 }
 
 int
 command_status(int argc, char **argv)
 {
-    struct request request = {.prefix = "gait", .wait_s = -1};
-    int usage = read_options(argc, argv, &request);
-    if (usage != 0) {
-        fputs(help, usage > 0 ? stdout : stderr);
-        return usage > 0 ? COMMAND_DONE : COMMAND_USAGE;
-    }
+    struct request request = {.prefix = NULL, .wait_s = -1};
+    if (read_options(argc, argv, &request) != 0)
+        return COMMAND_USAGE;
+    int code = settings_complete(&request.broker, &request.prefix);
+    if (code >= 0)
+        return code;
     struct peers *peers = peers_new(&request.broker, request.prefix);
     if (peers == NULL)
         return COMMAND_FAILED;

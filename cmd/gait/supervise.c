@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "run/daemon.h"
 
 #include "commands.h"
 
@@ -38,8 +39,13 @@
 /* How often a port is tried until it takes connections. */
 #define PROBE_MS 10
 
-/* After this a line in the log says that a program is not ready yet. It is left alone: it may have much to read. */
+/* After this a line in the log says which programs are not ready yet, and so again from time to time. They are left alone:
+ * one may have much to read, or the broker may be away. */
 #define SLOW_START_MS 10000
+#define REMIND_MS 60000
+
+/* Longest text by which a program says what hinders it; what is longer is cut. */
+#define STATUS_BYTES 400
 
 /* When a pid file could not be written: the disk may have room again by then. */
 #define PID_FILE_AGAIN_MS 1000
@@ -52,7 +58,6 @@ struct child {
     pid_t pid;            /* 0: does not run */
     bool ready;           /* in this life */
     bool was_ready;       /* in any life */
-    bool slow;            /* the log has been told */
     bool pid_file_failed; /* the log has been told */
     int64_t started_ms;   /* steady clock, as all times here */
     int64_t due_ms;       /* when it is to be started; only if pid is 0 */
@@ -73,6 +78,8 @@ struct supervisor {
     enum phase phase;
     int64_t kill_ms; /* when patience with those that are stopping ends */
     bool announced;
+    int64_t remind_ms;           /* not before this is it said again who is not ready */
+    char hindrance[STATUS_BYTES]; /* what a program said last that is not ready; the log has been told */
     int exit_code;
 };
 
@@ -109,14 +116,14 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    signal(SIGHUP, SIG_IGN); /* a closed terminal concerns the supervisor alone */
+    signal(SIGHUP, SIG_IGN); /* until the program can take it */
 
     /* Nothing may stay behind when we are killed; the parent may be gone before the kernel knows our wish. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
         _exit(COMMAND_FAILED);
 
     if (redirect(child_path(supervisor, child, "log", &path)) != 0 ||
-        setenv("NOTIFY_SOCKET", supervisor->notify_socket, 1) != 0) {
+        setenv(DAEMON_LOG_FILE, buffer_text(&path), 1) != 0 || setenv("NOTIFY_SOCKET", supervisor->notify_socket, 1) != 0) {
         log_error("%s can't be prepared: %s", child->program->name, strerror(errno));
         _exit(COMMAND_FAILED);
     }
@@ -173,7 +180,6 @@ start(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
     }
     child->pid = pid;
     child->ready = false;
-    child->slow = false;
     child->started_ms = now_ms;
     write_pid_file(supervisor, child, now_ms);
     log_info("started %s, pid %d", child->program->name, (int)pid);
@@ -243,21 +249,38 @@ start_due(struct supervisor *supervisor)
     }
 }
 
+static bool
+is_slow(const struct child *child, int64_t now_ms)
+{
+    return child->pid != 0 && !child->ready && now_ms - child->started_ms >= SLOW_START_MS;
+}
+
+/* One line for all who are not ready though they had time. */
+static void
+remind(struct supervisor *supervisor, int64_t now_ms)
+{
+    struct buffer names = {NULL, 0, 0};
+    for (unsigned i = 0; i < supervisor->count; i++) {
+        if (is_slow(&supervisor->children[i], now_ms))
+            buffer_printf(&names, "%s%s", names.len > 0 ? ", " : "", supervisor->children[i].program->name);
+    }
+    if (names.len > 0 && now_ms >= supervisor->remind_ms) {
+        log_warning("not ready yet: %s; still waiting%s%s", buffer_text(&names),
+                    supervisor->hindrance[0] != '\0' ? "; said last: " : "", supervisor->hindrance);
+        supervisor->remind_ms = now_ms + REMIND_MS;
+    }
+    buffer_free(&names);
+}
+
 static void
 look_for_ready(struct supervisor *supervisor)
 {
-    int64_t now_ms = clock_steady_ms();
     for (unsigned i = 0; i < supervisor->count; i++) {
         struct child *child = &supervisor->children[i];
-        if (child->pid == 0 || child->ready)
-            continue;
-        if (is_broker(child) && takes_connections(child->program->port)) {
+        if (child->pid != 0 && !child->ready && is_broker(child) && takes_connections(child->program->port))
             become_ready(child);
-        } else if (!child->slow && now_ms - child->started_ms >= SLOW_START_MS) {
-            child->slow = true;
-            log_warning("%s is not ready after %d s; still waiting", child->program->name, SLOW_START_MS / 1000);
-        }
     }
+    remind(supervisor, clock_steady_ms());
 }
 
 static void
@@ -268,8 +291,10 @@ announce(struct supervisor *supervisor)
             return;
     }
     supervisor->announced = true;
-    puts("ready");
-    fflush(stdout);
+    if (puts("ready") < 0 || fflush(stdout) != 0) {
+        log_warning("standard output does not take the line \"ready\": %s", strerror(errno));
+        clearerr(stdout);
+    }
     notify_ready(); /* we may be a service ourselves */
 }
 
@@ -308,6 +333,14 @@ begin_stop(struct supervisor *supervisor, int exit_code)
     supervisor->phase = PHASE_STOPPING_PROCESSES;
     supervisor->kill_ms = clock_steady_ms() + STOP_MS;
     signal_all(supervisor, false, SIGTERM);
+}
+
+/* The broker has nothing that could be read again: we write its configuration. */
+static void
+pass_hangup_on(const struct supervisor *supervisor)
+{
+    log_info("SIGHUP: passed on to the processes, which read [gait] log again and open their log files anew");
+    signal_all(supervisor, false, SIGHUP);
 }
 
 static void
@@ -404,33 +437,83 @@ take_signals(struct supervisor *supervisor)
             ended = true;
         else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             begin_stop(supervisor, COMMAND_DONE);
+        else if (info.ssi_signo == SIGHUP && supervisor->phase == PHASE_RUNNING)
+            pass_hangup_on(supervisor);
     }
     /* Last: Control-C reaches the children too, and their end is no accident then. */
     if (ended)
         reap(supervisor);
 }
 
-/* Whether the datagram has the line READY=1. */
-static bool
-says_ready(const char *text, size_t len)
+/* What a datagram says. */
+struct notification {
+    bool ready;
+    bool refused;
+    struct span status; /* at is NULL if it says none */
+};
+
+static struct notification
+read_notification(const char *text, size_t len)
 {
+    static const char status[] = "STATUS=";
+    struct notification said = {false, false, {NULL, 0}};
     struct span rest = span_at(text, len);
     while (rest.len > 0) {
         const char *end = memchr(rest.at, '\n', rest.len);
-        size_t line = end == NULL ? rest.len : (size_t)(end - rest.at);
-        if (span_is(span_at(rest.at, line), "READY=1"))
-            return true;
-        size_t step = end == NULL ? line : line + 1;
+        struct span line = span_at(rest.at, end == NULL ? rest.len : (size_t)(end - rest.at));
+        if (span_is(line, "READY=1"))
+            said.ready = true;
+        else if (span_is(line, "ERRNO=13")) /* EACCES */
+            said.refused = true;
+        else if (line.len >= sizeof status - 1 && memcmp(line.at, status, sizeof status - 1) == 0)
+            said.status = span_at(line.at + sizeof status - 1, line.len - (sizeof status - 1));
+        size_t step = end == NULL ? line.len : line.len + 1;
         rest = span_at(rest.at + step, rest.len - step);
     }
-    return false;
+    return said;
+}
+
+/* Say what hinders a program. The programs say much the same when it is the broker, so what was said last is not said
+ * again. */
+static void
+take_hindrance(struct supervisor *supervisor, const struct child *child, struct span text)
+{
+    char hindrance[STATUS_BYTES];
+    snprintf(hindrance, sizeof hindrance, "%.*s", (int)text.len, text.at);
+    if (strcmp(hindrance, supervisor->hindrance) == 0)
+        return;
+    memcpy(supervisor->hindrance, hindrance, sizeof hindrance);
+    log_warning("%s is not ready: %s", child->program->name, hindrance);
+    notify_status(hindrance);
+}
+
+/* A program that never was ready is not let in by the broker: to wait would hide that from whoever started us. */
+static void
+take_refusal(struct supervisor *supervisor, const struct child *child)
+{
+    if (child->was_ready || supervisor->phase != PHASE_RUNNING)
+        return;
+    log_error("%s is not let in by the broker, so nothing can run; user name, password and certificate are those of the "
+              "options, or of [mqtt] in the configuration", child->program->name);
+    begin_stop(supervisor, COMMAND_FAILED);
+}
+
+static void
+take_notified(struct supervisor *supervisor, struct child *child, const struct notification *said)
+{
+    if (said->ready)
+        become_ready(child);
+    else if (said->status.len > 0 && !child->ready)
+        take_hindrance(supervisor, child, said->status);
+    if (said->refused)
+        take_refusal(supervisor, child);
 }
 
 /* Take one datagram. The kernel says who sent it, so that nobody can speak for another. false when there is none. */
 static bool
 take_notification(struct supervisor *supervisor)
 {
-    char text[512];
+    char text[512]; /* as long as notify.c sends them */
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred))]; /* no room for file descriptors: those are dropped */
@@ -448,12 +531,19 @@ take_notification(struct supervisor *supervisor)
     struct ucred sender;
     memcpy(&sender, CMSG_DATA(header), sizeof sender);
     struct child *child = sender.pid > 0 ? find_child(supervisor, sender.pid) : NULL;
-    if (child != NULL && !is_broker(child) && says_ready(text, (size_t)len))
-        become_ready(child);
+    struct notification said = read_notification(text, (size_t)len);
+    if (child != NULL && !is_broker(child))
+        take_notified(supervisor, child, &said);
     return true;
 }
 
 /* ---- the loop ---- */
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 /* When the loop has to look again though nothing happens, in ms from now; -1 never. */
 static int
@@ -468,8 +558,8 @@ wait_ms(const struct supervisor *supervisor)
             at_ms = child->due_ms;
         else if (child->pid != 0 && !child->ready && is_broker(child))
             at_ms = now_ms + PROBE_MS;
-        else if (child->pid != 0 && !child->ready && !child->slow)
-            at_ms = child->started_ms + SLOW_START_MS;
+        else if (child->pid != 0 && !child->ready)
+            at_ms = later(child->started_ms + SLOW_START_MS, supervisor->remind_ms);
         if (child->pid != 0 && child->pid_file_ms < at_ms)
             at_ms = child->pid_file_ms;
         if (at_ms < next_ms)
@@ -511,7 +601,7 @@ open_signals(void)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP); /* taken and ignored: there is nothing to read again */
+    sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN); /* whoever waited for "ready" may be gone */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return -1;

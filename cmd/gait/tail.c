@@ -2,28 +2,37 @@
  * gait tail: follow what a process gives out, one record a line.
  */
 #include <errno.h>
-#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/broker.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/options.h"
+#include "base/suggest.h"
 #include "streams/catalog.h"
 
 #include "client.h"
 #include "commands.h"
+#include "say.h"
+#include "settings.h"
 
 static const char help[] =
     "usage: gait tail [OPTION]... TABLE\n\n"
     "Follow a table or stream, one record a line; for a table each line begins with the row's name. Ends with Ctrl-C.\n"
-    "TABLE may go without its first level where that is clear: machine_learning is curated/machine_learning.\n\n"
-    "      --prefix PREFIX  first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
-    "      --help           print this\n";
+    "TABLE may go without its first level where that is clear: machine_learning is curated/machine_learning.\n"
+    "It ends, too, when nobody reads what it prints any more.\n\n"
+    "  --prefix PREFIX      first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
+    "  --help               print this\n"
+    "  --version            print the version\n";
 
+#define TABLES_MAX 17         /* in the catalog, and one */
 #define REJECTED "rejected"   /* not in the catalog: every process has one */
 #define RECONNECT_MS 60000    /* how long we try to find a broker again that went away */
 
@@ -139,45 +148,92 @@ find_target(const char *table, struct target *target)
     return count_targets(table, true, target) == 1 ? 0 : -1;
 }
 
-static void
-print_targets(const char *table)
+/* All names there are; how many. */
+static unsigned
+list_tables(const char **names, const char **short_names)
 {
-    fprintf(stderr, "gait tail: there is no one table '%s'; there are:\n", table);
-    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
+    unsigned count = 0;
+    for (unsigned i = 0; catalog_streams[i] != NULL && count + 1 < TABLES_MAX; i++) {
         if (catalog_streams[i]->topic != NULL)
-            fprintf(stderr, "  %s\n", catalog_streams[i]->topic);
+            names[count++] = catalog_streams[i]->topic;
     }
-    fputs("  " REJECTED "\n", stderr);
+    names[count++] = REJECTED;
+    for (unsigned i = 0; i < count; i++)
+        short_names[i] = short_name(names[i]);
+    return count;
 }
 
-/* 0 and *request; 1: help was asked for; −1: wrong usage. */
+static void
+refuse_table(const char *table)
+{
+    const char *names[TABLES_MAX];
+    const char *short_names[TABLES_MAX];
+    struct buffer list = {NULL, 0, 0};
+    unsigned count = list_tables(names, short_names);
+    for (unsigned i = 0; i < count; i++)
+        buffer_printf(&list, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " and ", names[i]);
+    const char *nearest = suggest_nearest(table, names, sizeof names[0], count);
+    if (nearest == NULL)
+        nearest = suggest_nearest(table, short_names, sizeof short_names[0], count);
+    if (nearest == NULL)
+        say("there is no table '%s'; there are %s", table, buffer_text(&list));
+    else if (strcmp(nearest, table) == 0)
+        say("'%s' may be more than one table; there are %s", table, buffer_text(&list));
+    else
+        say("there is no table '%s', did you mean %s? There are %s", table, nearest, buffer_text(&list));
+    buffer_free(&list);
+}
+
+/* 0 and *request; -1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
-    enum { OPTION_PREFIX = BROKER_OPTION_END, OPTION_HELP };
-    static const struct option options[] = {
+    enum { OPTION_PREFIX = BROKER_OPTION_END };
+    static const struct option longs[] = {
         BROKER_LONG_OPTIONS,
         {"prefix", required_argument, NULL, OPTION_PREFIX},
-        {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
+    static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
-    while ((option = getopt_long(argc, argv, BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_PREFIX:
+    while ((option = options_next(&options, argc, argv)) != -1) {
+        if (option == OPTION_PREFIX)
             request->prefix = optarg;
-            break;
-        case OPTION_HELP:
-            return 1;
-        default:
-            if (broker_option(&request->broker, option, optarg) != 1)
-                return -1;
-        }
+        else if (option == OPTIONS_BAD || broker_option(&request->broker, option, optarg) != 1)
+            return -1;
     }
-    if (optind + 1 != argc)
+    if (optind + 1 != argc) {
+        options_refuse("%s", optind == argc ? "which TABLE?" : "one TABLE at a time");
         return -1;
+    }
     request->table = argv[optind];
     return 0;
+}
+
+/* Whoever reads what we print may go away while no message comes, or while the broker is away; then nothing would ever
+ * tell. Every line is written out at once, so the end may come at any time, as with signals. */
+static void *
+end_with_reader(void *context)
+{
+    struct pollfd reader = {STDOUT_FILENO, 0, 0};
+    (void)context;
+    for (;;) {
+        if (poll(&reader, 1, -1) < 0)
+            continue;
+        if ((reader.revents & POLLNVAL) != 0)
+            return NULL; /* writing says it */
+        if ((reader.revents & (POLLERR | POLLHUP)) != 0)
+            _exit(COMMAND_DONE);
+    }
+}
+
+static void
+watch_reader(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, end_with_reader, NULL) != 0)
+        log_fatal("can't start a thread");
+    pthread_detach(thread);
 }
 
 /* Print until standard output is closed (0) or the broker is gone for good or refuses (-1). Signals just end us: every
@@ -196,7 +252,7 @@ follow(struct client *client, const char *filter, const struct follower *followe
         client_unlock(client);
         if (write_errno != 0) {
             if (write_errno != EPIPE)
-                fprintf(stderr, "gait tail: standard output: %s\n", strerror(write_errno));
+                say("standard output: %s", strerror(write_errno));
             return write_errno == EPIPE ? 0 : -1;
         }
         deadline_ms = clock_steady_ms() + RECONNECT_MS;
@@ -206,20 +262,21 @@ follow(struct client *client, const char *filter, const struct follower *followe
 int
 command_tail(int argc, char **argv)
 {
-    struct request request = {.prefix = "gait"};
+    struct request request = {.prefix = NULL};
     struct target target;
-    int usage = read_options(argc, argv, &request);
-    if (usage != 0) {
-        fputs(help, usage > 0 ? stdout : stderr);
-        return usage > 0 ? COMMAND_DONE : COMMAND_USAGE;
-    }
+    if (read_options(argc, argv, &request) != 0)
+        return COMMAND_USAGE;
     if (find_target(request.table, &target) != 0) {
-        print_targets(request.table);
+        refuse_table(request.table);
         return COMMAND_USAGE;
     }
+    int code = settings_complete(&request.broker, &request.prefix);
+    if (code >= 0)
+        return code;
     char *filter = NULL;
     if (asprintf(&filter, "%s/%s%s", request.prefix, target.topic, target.rows ? "/+" : "") < 0)
         log_fatal("out of memory");
+    watch_reader();
     struct follower follower = {.row_names = target.row_names};
     struct client *client = client_new(&request.broker, on_message, &follower);
     int result = client != NULL && follow(client, filter, &follower) == 0 ? COMMAND_DONE : COMMAND_FAILED;

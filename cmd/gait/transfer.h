@@ -19,7 +19,8 @@ struct transfer_options {
     char *const *files;    /* paths by the number in an origin, for messages; NULL: origins say nothing */
 };
 
-#define TRANSFER_OPTIONS_DEFAULT {.prefix = "gait", .batch_records = 64}
+/* The prefix is settings_complete's (settings.h) where no option said it. */
+#define TRANSFER_OPTIONS_DEFAULT {.batch_records = 64}
 
 /* The long options of both commands, beside the broker's. */
 enum {

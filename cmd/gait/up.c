@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -19,13 +18,16 @@
 #include "base/config.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "streams/catalog.h"
 
 #include "commands.h"
 #include "private_broker.h"
+#include "say.h"
+#include "settings.h"
 #include "supervise.h"
 
-/* Path, -c, --dir, -h, -p, -u, -P, --cafile, --cert, --key with their values, and the NULL. */
+/* Path, -c, --dir, --broker, -u, -P, --cafile, --cert, --key with their values, and the NULL. */
 #define ARGUMENTS_MAX 20
 
 /* How long the processes of a killed `gait up` may take to stop before the next one gives up. */
@@ -33,21 +35,22 @@
 #define REMAINS_POLL_MS 10
 
 static const char help[] =
-    "usage: gait up [-c FILE] [--dir DIR] [--port PORT | --broker HOST:PORT]\n\n"
+    "usage: gait up [-c FILE] [--dir DIR] [--port PORT | --broker ADDRESS]\n\n"
     "Run all processes in the foreground, on a broker of their own on 127.0.0.1 unless --broker names one, and start\n"
-    "those again that end. Prints \"ready\" on a line of its own when all take records. SIGTERM and SIGINT stop.\n\n"
-    "  -c, --config FILE    configuration of all processes\n"
-    "      --dir DIR        keep everything below DIR: state/, lake/, log/, pid/, broker/ (default: [gait] dir)\n"
+    "those again that end. Prints \"ready\" on a line of its own when all take records. SIGTERM and SIGINT stop; SIGHUP\n"
+    "makes the processes read [gait] log again and open their log files anew.\n\n"
+    "  --dir DIR            keep everything below DIR: state/, lake/, log/, pid/, broker/ (default: [gait] dir)\n"
     BROKER_OPTIONS_HELP
-    "      --help           print this\n\n"
+    "  --help               print this\n"
+    "  --version            print the version\n\n"
     "Without --broker, --port is the port of the broker that is started (default: [mqtt] port, or 1883).\n"
     "Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage, 78 wrong configuration.\n";
 
 struct up {
-    const char *config_path; /* NULL: defaults */
     const char *dir_option;
     struct broker broker;
     bool own_broker;
+    struct buffer address; /* of the broker of others */
     struct config *config;
     char dir[PATH_MAX];     /* absolute */
     char bin_dir[PATH_MAX]; /* where this program lies, and the processes beside it */
@@ -61,54 +64,41 @@ struct up {
 
 /* ---- options and configuration ---- */
 
-static int
-refuse_usage(const char *wrong)
+/* What is wrong with the options together, or NULL. */
+static const char *
+find_fault(const struct up *up)
 {
-    if (wrong != NULL)
-        fprintf(stderr, "gait up: %s\n", wrong);
-    fputs(help, stderr);
-    return COMMAND_USAGE;
+    const struct broker *broker = &up->broker;
+    if (up->own_broker && (broker->username || broker->password || broker->cafile || broker->cert || broker->key))
+        return "who we are to the broker matters only with --broker";
+    return NULL;
 }
 
 /* -1 to go on, or the exit code. */
 static int
 take_options(struct up *up, int argc, char **argv)
 {
-    enum { OPTION_DIR = BROKER_OPTION_END, OPTION_HELP };
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"dir", required_argument, NULL, OPTION_DIR},
-        {"help", no_argument, NULL, OPTION_HELP}, BROKER_LONG_OPTIONS,
+    enum { OPTION_DIR = BROKER_OPTION_END };
+    static const struct option longs[] = {
+        {"dir", required_argument, NULL, OPTION_DIR},
+        BROKER_LONG_OPTIONS,
         {NULL, 0, NULL, 0},
     };
+    static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
-    while ((option = getopt_long(argc, argv, "c:" BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
-        int taken = broker_option(&up->broker, option, optarg);
-        if (taken < 0)
-            return COMMAND_USAGE;
-        if (taken > 0)
-            continue;
-        switch (option) {
-        case 'c':
-            up->config_path = optarg;
-            break;
-        case OPTION_DIR:
+    while ((option = options_next(&options, argc, argv)) != -1) {
+        if (option == OPTION_DIR)
             up->dir_option = optarg;
-            break;
-        case OPTION_HELP:
-            fputs(help, stdout);
-            return COMMAND_DONE;
-        default:
-            return refuse_usage(NULL);
-        }
+        else if (option == OPTIONS_BAD || broker_option(&up->broker, option, optarg) != 1)
+            return COMMAND_USAGE;
     }
     up->own_broker = up->broker.host == NULL;
-    const struct broker *broker = &up->broker;
-    bool identity = broker->username || broker->password || broker->cafile || broker->cert || broker->key;
+    const char *fault = find_fault(up);
     if (optind != argc)
-        return refuse_usage("it takes no arguments");
-    if (up->own_broker && identity)
-        return refuse_usage("who we are to the broker matters only with --broker");
-    return -1;
+        options_refuse("it takes no arguments, but got '%s'", argv[optind]);
+    else if (fault != NULL)
+        options_refuse("%s", fault);
+    return optind == argc && fault == NULL ? -1 : COMMAND_USAGE;
 }
 
 /* What holds only for a broker of our own. -1 to go on, or the exit code. */
@@ -116,8 +106,8 @@ static int
 settle_own_broker(struct up *up)
 {
     if (config_text(up->config, "mqtt", "cafile")[0] != '\0') {
-        fprintf(stderr, "%s: [mqtt] cafile: a broker of our own speaks no TLS; leave it out, or name one with --broker\n",
-                up->config_path);
+        say("%s: [mqtt] cafile: a broker of our own speaks no TLS; leave it out, or name one with --broker",
+            up->broker.config_path);
         return COMMAND_CONFIGURATION;
     }
     if (strcmp(config_text(up->config, "mqtt", "host"), "127.0.0.1") != 0)
@@ -132,15 +122,17 @@ settle_own_broker(struct up *up)
 static int
 take_configuration(struct up *up)
 {
-    up->config = command_config(up->config_path);
+    up->config = settings_read(up->broker.config_path);
     if (up->config == NULL)
         return COMMAND_CONFIGURATION;
     log_open("up", (enum log_level)config_int(up->config, "gait", "log"));
-    if (up->own_broker) {
-        int code = settle_own_broker(up);
-        if (code >= 0)
-            return code;
-    }
+    if (up->own_broker)
+        return settle_own_broker(up);
+    /* A copy, to find what contradicts itself: the processes are told what we were told, and complete it themselves. */
+    struct broker broker = up->broker;
+    if (broker_complete(&broker, up->config) != 0)
+        return COMMAND_USAGE;
+    broker_address(&broker, &up->address);
     return -1;
 }
 
@@ -278,17 +270,17 @@ static void
 add_process_options(const struct up *up, char **arguments)
 {
     const struct broker *broker = &up->broker;
-    char port[12];
-    snprintf(port, sizeof port, "%d", broker->port);
-    add_option(arguments, "-c", up->config_path);
+    struct buffer address = {NULL, 0, 0};
+    broker_address(broker, &address); /* without a port the configuration says it */
+    add_option(arguments, "-c", broker->config_path);
     add_option(arguments, "--dir", up->dir);
-    add_option(arguments, "-h", broker->host);
-    add_option(arguments, "-p", broker->port == 0 ? NULL : port); /* not given: the configuration says it */
+    add_option(arguments, "--broker", buffer_text(&address));
     add_option(arguments, "-u", broker->username);
     add_option(arguments, "-P", broker->password);
     add_option(arguments, "--cafile", broker->cafile);
     add_option(arguments, "--cert", broker->cert);
     add_option(arguments, "--key", broker->key);
+    buffer_free(&address);
 }
 
 static int
@@ -321,6 +313,7 @@ find_bin_dir(struct up *up)
 static int
 add_programs(struct up *up)
 {
+    bool any = false;
     if (find_bin_dir(up) != 0 || (up->own_broker && add_own_broker(up) != 0))
         return -1;
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
@@ -328,8 +321,11 @@ add_programs(struct up *up)
         bool wanted = config_int(up->config, name, "enabled") != 0;
         if (wanted && add_process(up, name) != 0)
             return -1;
+        any |= wanted;
     }
-    return 0;
+    if (!any)
+        log_error("there is nothing to run: enabled is off in the section of every process");
+    return any ? 0 : -1;
 }
 
 /* ---- the command ---- */
@@ -342,7 +338,7 @@ run(struct up *up)
     if (up->own_broker)
         log_info("folder %s, own broker on port %d of 127.0.0.1", up->dir, up->broker.port);
     else
-        log_info("folder %s, broker of others on %s", up->dir, up->broker.host);
+        log_info("folder %s, broker of others on %s", up->dir, buffer_text(&up->address));
     return supervise_run(up->programs, up->count, up->dir);
 }
 
@@ -354,6 +350,7 @@ release(struct up *up)
             free(up->arguments[i][j]);
     }
     buffer_free(&up->broker_saved);
+    buffer_free(&up->address);
     config_free(up->config);
     if (up->lock >= 0)
         close(up->lock);

@@ -102,6 +102,20 @@ parse_word(const char *text, const char *const *words, int64_t *number)
     return "is none of the words";
 }
 
+/* An IPv6 address has more than one colon; with one, it is what belongs into another key. */
+static const char *
+parse_host(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    if (strstr(text, "://") != NULL)
+        return "is a URL";
+    if (text[0] == '\0')
+        return "is empty";
+    if (text[0] == '[' || (colon != NULL && strchr(colon + 1, ':') == NULL))
+        return "has a port, or brackets";
+    return strpbrk(text, " \t/?#@") != NULL ? "is no name of a host" : NULL;
+}
+
 /* Cut the next name off list, without the blanks around it. false when list is used up. */
 static bool
 next_name(const char **list, char separator, struct span *name)
@@ -155,6 +169,8 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
         return parse_word(text, switch_words, number);
     case CONFIG_TEXT:
         return NULL;
+    case CONFIG_HOST:
+        return parse_host(text);
     case CONFIG_TOPIC:
         return strlen(text) > PREFIX_BYTES_MAX ? "is too long" : parse_names(text, '/', PREFIX_LEVELS_MAX);
     case CONFIG_NAMES:
@@ -235,6 +251,9 @@ add_allowed(struct buffer *out, const struct config_key *key)
         break;
     case CONFIG_TEXT:
         buffer_add_text(out, "any text");
+        break;
+    case CONFIG_HOST:
+        buffer_add_text(out, "a host name or an IP address; port and TLS have keys of their own");
         break;
     case CONFIG_TOPIC:
         buffer_printf(out, "at most %d topic levels of A-Z, a-z, 0-9, _ and -, at most %d characters each and %d in all, "
@@ -374,9 +393,10 @@ set_value(struct value *value, const char *text, const char *where, struct buffe
     int64_t number;
     const char *wrong = parse_within_bounds(value->key, text, &number);
     if (wrong != NULL) {
-        /* Texts, and with them passwords, are never wrong and so never printed. */
-        buffer_printf(errors, "%s: [%s] %s: '%s' %s; allowed is ", where, value->section, value->key->name, text,
-                      wrong);
+        /* Texts, and with them passwords, are never wrong and so never printed; but a URL for a host may hold one. */
+        const char *user_end = value->key->type == CONFIG_HOST ? strrchr(text, '@') : NULL;
+        buffer_printf(errors, "%s: [%s] %s: '%s' %s; allowed is ", where, value->section, value->key->name,
+                      user_end != NULL ? user_end + 1 : text, wrong);
         add_allowed(errors, value->key);
         buffer_add_byte(errors, '\n');
         return -1;
@@ -411,7 +431,7 @@ config_int(const struct config *config, const char *section, const char *key)
 {
     const struct value *value = know_value(config, section, key);
     const enum config_type type = value->key->type;
-    if (type == CONFIG_TEXT || type == CONFIG_TOPIC || type == CONFIG_NAMES)
+    if (type == CONFIG_TEXT || type == CONFIG_HOST || type == CONFIG_TOPIC || type == CONFIG_NAMES)
         log_panic("configuration key [%s] %s is no number", section, key);
     return value->number;
 }

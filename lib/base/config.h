@@ -20,6 +20,7 @@ enum config_type {
     CONFIG_CHOICE,   /* one of the words in choices; held as its index */
     CONFIG_SWITCH,   /* on or off; held as 1 or 0 */
     CONFIG_TEXT,     /* any text */
+    CONFIG_HOST,     /* a host name or address, nothing around it */
     CONFIG_TOPIC,    /* topic levels of [A-Za-z0-9_-]{1,64}, separated by / */
     CONFIG_NAMES     /* names of [A-Za-z0-9_-]{1,64}, separated by commas; may be empty */
 };

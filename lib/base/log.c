@@ -1,6 +1,9 @@
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
@@ -15,13 +18,37 @@ static const char *const level_names[] = {
     [LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
 static const char *program = "gait";
-static enum log_level level_max = LOG_INFO;
+static _Atomic enum log_level level_max = LOG_INFO;
+static void (*_Atomic follow)(const char *text);
 
 void
 log_open(const char *name, enum log_level level)
 {
     program = name;
     level_max = level;
+}
+
+void
+log_set_level(enum log_level level)
+{
+    level_max = level;
+}
+
+int
+log_to_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    int rc = dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ? -1 : 0;
+    close(fd);
+    return rc;
+}
+
+void
+log_follow(void (*follower)(const char *text))
+{
+    follow = follower;
 }
 
 /* "2026-11-24T08:15:02.123Z" and so on up to the text; returns the length. */
@@ -50,10 +77,12 @@ blank_controls(char *text, size_t len)
     }
 }
 
-static void write_line(enum log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+static void write_line(enum log_level level, bool shown, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
+/* shown: on standard error; the follower is told in any case. */
 static void
-write_line(enum log_level level, const char *format, va_list args)
+write_line(enum log_level level, bool shown, const char *format, va_list args)
 {
     char line[LINE_BYTES_MAX];
     size_t room = sizeof line - 1; /* one for the line end */
@@ -63,6 +92,12 @@ write_line(enum log_level level, const char *format, va_list args)
     if (len > room - 1)
         len = room - 1; /* vsnprintf has cut it there */
     blank_controls(line + start, len - start);
+    line[len] = '\0';
+    void (*follower)(const char *text) = follow;
+    if (follower != NULL && level <= LOG_WARNING)
+        follower(line + start);
+    if (!shown)
+        return;
     line[len++] = '\n';
     /* One write: lines of several threads and processes don't mix. There is nobody to tell if it fails. */
     ssize_t written = write(STDERR_FILENO, line, len);
@@ -72,22 +107,24 @@ write_line(enum log_level level, const char *format, va_list args)
 void
 log_error(const char *format, ...)
 {
-    if (level_max < LOG_ERROR)
+    bool shown = level_max >= LOG_ERROR;
+    if (!shown && follow == NULL)
         return;
     va_list args;
     va_start(args, format);
-    write_line(LOG_ERROR, format, args);
+    write_line(LOG_ERROR, shown, format, args);
     va_end(args);
 }
 
 void
 log_warning(const char *format, ...)
 {
-    if (level_max < LOG_WARNING)
+    bool shown = level_max >= LOG_WARNING;
+    if (!shown && follow == NULL)
         return;
     va_list args;
     va_start(args, format);
-    write_line(LOG_WARNING, format, args);
+    write_line(LOG_WARNING, shown, format, args);
     va_end(args);
 }
 
@@ -98,7 +135,7 @@ log_info(const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    write_line(LOG_INFO, format, args);
+    write_line(LOG_INFO, true, format, args);
     va_end(args);
 }
 
@@ -109,7 +146,7 @@ log_debug(const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    write_line(LOG_DEBUG, format, args);
+    write_line(LOG_DEBUG, true, format, args);
     va_end(args);
 }
 
@@ -118,7 +155,7 @@ log_fatal(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    write_line(LOG_ERROR, format, args);
+    write_line(LOG_ERROR, true, format, args);
     va_end(args);
     /* Not exit: its handlers would run while other threads still work, and may be what brought us here. */
     _exit(EXIT_FAILURE);
@@ -129,7 +166,7 @@ log_panic(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    write_line(LOG_ERROR, format, args);
+    write_line(LOG_ERROR, true, format, args);
     va_end(args);
     abort();
 }

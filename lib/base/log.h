@@ -11,6 +11,16 @@ enum log_level { LOG_NOTHING = -1, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG }
  * must stay valid. */
 void log_open(const char *name, enum log_level level);
 
+/* Another level, from any thread. */
+void log_set_level(enum log_level level);
+
+/* Go on with the file at path, made if need be: standard error and output are that from now on. 0, or -1 with errno. */
+int log_to_file(const char *path);
+
+/* Give the text of each error and warning that is logged to follower, too; NULL for nobody any more. It is called from
+ * whichever thread has something to log, and must not log. */
+void log_follow(void (*follower)(const char *text));
+
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

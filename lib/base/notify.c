@@ -1,16 +1,19 @@
 #include "base/notify.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-void
-notify_ready(void)
+#define MESSAGE_BYTES 512
+
+static void
+send_message(const char *message)
 {
-    static const char message[] = "READY=1";
     const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = name == NULL ? 0 : strlen(name);
@@ -24,7 +27,29 @@ notify_ready(void)
     if (fd < 0)
         return;
     /* An abstract name is as long as the address says, so the NUL behind it must not be counted. */
-    sendto(fd, message, sizeof message - 1, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+    sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&address,
            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
+}
+
+void
+notify_ready(void)
+{
+    send_message("READY=1\nSTATUS=");
+}
+
+void
+notify_status(const char *text)
+{
+    char message[MESSAGE_BYTES];
+    snprintf(message, sizeof message, "STATUS=%s", text);
+    send_message(message);
+}
+
+void
+notify_refused(const char *text)
+{
+    char message[MESSAGE_BYTES];
+    snprintf(message, sizeof message, "ERRNO=%d\nSTATUS=%s", EACCES, text);
+    send_message(message);
 }

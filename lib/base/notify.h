@@ -1,11 +1,19 @@
 /*
- * notify: tell a supervisor that this program is ready, by systemd's protocol (READY=1 as a datagram to the socket that
- * the environment names in NOTIFY_SOCKET). `gait up` speaks it, and so does systemd (Type=notify).
+ * notify: tell a supervisor how this program is, by systemd's protocol: lines as a datagram to the socket that the
+ * environment names in NOTIFY_SOCKET. `gait up` speaks it, and so does systemd (Type=notify).
  */
 #ifndef BASE_NOTIFY_H
 #define BASE_NOTIFY_H
 
-/* Send READY=1, if there is anybody to tell. Failure is not an error: the supervisor may be gone. */
+/* Each sends, if there is anybody to tell. Failure is not an error: the supervisor may be gone. */
+
+/* Ready: READY=1, and an empty STATUS, since what hindered it does not any more. */
 void notify_ready(void);
+
+/* What it is at, or what hinders it, on one line: STATUS=text. */
+void notify_status(const char *text);
+
+/* The same, and that it will not get further unless a person mends it: ERRNO=13, "permission denied". */
+void notify_refused(const char *text);
 
 #endif

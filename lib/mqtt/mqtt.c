@@ -431,12 +431,12 @@ begin_connect(struct mqtt *mqtt)
         will.qos = 1;
         connect.will = &will;
     }
-    if (mqtt->broker.cafile != NULL) {
+    if (broker_speaks_tls(&mqtt->broker)) {
         tls.trustStore = mqtt->broker.cafile;
         tls.keyStore = mqtt->broker.cert;
         tls.privateKey = mqtt->broker.key;
         tls.verify = 1; /* the host's name too, not only the chain */
-        tls.disableDefaultTrustStore = 1;
+        tls.disableDefaultTrustStore = mqtt->broker.cafile != NULL;
         connect.ssl = &tls;
     }
     connect.context = mqtt;
@@ -831,7 +831,7 @@ make_uri(const struct broker *broker)
 {
     bool bare_ipv6 = strchr(broker->host, ':') != NULL && broker->host[0] != '[';
     char *uri = NULL;
-    int len = asprintf(&uri, "%s://%s%s%s:%d", broker->cafile != NULL ? "ssl" : "tcp", bare_ipv6 ? "[" : "",
+    int len = asprintf(&uri, "%s://%s%s%s:%d", broker_speaks_tls(broker) ? "ssl" : "tcp", bare_ipv6 ? "[" : "",
                        broker->host, bare_ipv6 ? "]" : "", broker->port);
     if (len < 0)
         log_fatal("out of memory");
@@ -851,7 +851,7 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
     mqtt->options = options;
     mqtt->events = *events;
     mqtt->queue_end = &mqtt->queue_first;
-    atomic_store(&connection_waited_for, broker->cafile == NULL);
+    atomic_store(&connection_waited_for, !broker_speaks_tls(broker));
     pthread_mutex_init(&mqtt->lock, NULL);
     pthread_cond_init(&mqtt->settled, NULL);
     if (make_handle(mqtt) != 0) {

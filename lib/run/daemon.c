@@ -1,11 +1,11 @@
 #include "run/daemon.h"
 
-#include <getopt.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/broker.h"
@@ -13,13 +13,15 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/options.h"
+#include "base/say.h"
 #include "mqtt/mqtt.h"
 #include "run/process.h"
 
 struct program {
     const struct stream *stream;
     const char *summary;
-    const char *config_path;
+    const struct config_table *table;
     const char *dir;
     struct broker broker;
     struct config *config;
@@ -29,105 +31,73 @@ struct program {
 };
 
 static void
-usage(const struct program *program, FILE *out)
+make_help(const struct program *program, struct buffer *help)
 {
-    fprintf(out,
-            "%s: %s\n\n"
-            "usage: %s [-c FILE] [--dir DIR] [broker options]\n\n"
-            "  -c, --config FILE    configuration (gait check -c FILE says what is wrong with it)\n"
-            "  --dir DIR            keep state below DIR (default: dir of [gait], /var/lib/gait)\n" BROKER_OPTIONS_HELP
-            "  --help               this text\n"
-            "  --version            the version\n\n"
-            "Runs in the foreground until SIGTERM or SIGINT, and tells systemd when it is ready. May be killed at any\n"
-            "time: what it acknowledged is kept. Exit status: 0 stopped, 1 failed, 2 usage, 78 configuration.\n",
-            program->stream->name, program->summary, program->stream->name);
+    buffer_printf(help,
+                  "%s: %s\n\n"
+                  "usage: %s [-c FILE] [--dir DIR] [broker options]\n\n"
+                  "  --dir DIR            keep state below DIR (default: dir of [gait], /var/lib/gait)\n" BROKER_OPTIONS_HELP
+                  "  --help               this text\n"
+                  "  --version            the version\n\n"
+                  "gait check FILE says what is wrong with a configuration.\n"
+                  "Runs in the foreground until SIGTERM or SIGINT, and tells systemd when it is ready. May be killed\n"
+                  "at any time: what it acknowledged is kept. At SIGHUP it reads log of [gait] again. Exit status:\n"
+                  "0 stopped, 1 failed, 2 usage, 78 configuration.\n",
+                  program->stream->name, program->summary, program->stream->name);
 }
 
-enum { OPTION_DIR = BROKER_OPTION_END, OPTION_HELP, OPTION_VERSION };
-
 /* −1 to go on, else the exit status. */
+static int
+take_options(struct program *program, int argc, char **argv, const char *help)
+{
+    enum { OPTION_DIR = BROKER_OPTION_END };
+    static const struct option longs[] = {
+        {"dir", required_argument, NULL, OPTION_DIR},
+        BROKER_LONG_OPTIONS,
+        {0},
+    };
+    const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
+    int option;
+
+    while ((option = options_next(&options, argc, argv)) != -1) {
+        if (option == OPTION_DIR)
+            program->dir = optarg;
+        else if (option == OPTIONS_BAD || broker_option(&program->broker, option, optarg) != 1)
+            return EXIT_USAGE;
+    }
+    if (optind < argc)
+        options_refuse("it takes no arguments, but got '%s'", argv[optind]);
+    return optind == argc ? -1 : EXIT_USAGE;
+}
+
 static int
 read_options(struct program *program, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"dir", required_argument, NULL, OPTION_DIR},
-        BROKER_LONG_OPTIONS,
-        {"help", no_argument, NULL, OPTION_HELP},
-        {"version", no_argument, NULL, OPTION_VERSION},
-        {0},
-    };
-    int option;
+    struct buffer help = {0};
 
-    while ((option = getopt_long(argc, argv, "c:" BROKER_SHORT_OPTIONS, options, NULL)) != -1) {
-        int rc = broker_option(&program->broker, option, optarg);
-        if (rc == 1)
-            continue;
-        if (rc == 0 && option == 'c')
-            program->config_path = optarg;
-        else if (rc == 0 && option == OPTION_DIR)
-            program->dir = optarg;
-        else if (rc == 0 && option == OPTION_HELP) {
-            usage(program, stdout);
-            return EXIT_DONE;
-        } else if (rc == 0 && option == OPTION_VERSION) {
-            printf("%s %s\n", program->stream->name, GAIT_VERSION);
-            return EXIT_DONE;
-        } else {
-            fprintf(stderr, "Try %s --help\n", program->stream->name);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind == argc)
-        return -1;
-    fprintf(stderr, "%s: unexpected argument %s\nTry %s --help\n", program->stream->name, argv[optind],
-            program->stream->name);
-    return EXIT_USAGE;
-}
-
-static const char *
-text_or_null(const struct config *config, const char *key)
-{
-    const char *text = config_text(config, "mqtt", key);
-    return *text != '\0' ? text : NULL;
-}
-
-/* What the command line did not say comes from [mqtt]. */
-static void
-complete_broker(struct broker *broker, const struct config *config)
-{
-    if (broker->host == NULL)
-        broker->host = config_text(config, "mqtt", "host");
-    if (broker->port == 0)
-        broker->port = (int)config_int(config, "mqtt", "port");
-    if (broker->username == NULL)
-        broker->username = text_or_null(config, "username");
-    if (broker->password == NULL)
-        broker->password = text_or_null(config, "password");
-    if (broker->cafile == NULL)
-        broker->cafile = text_or_null(config, "cafile");
-    if (broker->cert == NULL)
-        broker->cert = text_or_null(config, "cert");
-    if (broker->key == NULL)
-        broker->key = text_or_null(config, "key");
-    broker_defaults(broker);
+    make_help(program, &help);
+    int status = take_options(program, argc, argv, buffer_text(&help));
+    buffer_free(&help);
+    return status;
 }
 
 /* −1 to go on, else the exit status. */
 static int
-read_config(struct program *program, const struct config_table *table)
+read_config(struct program *program)
 {
     struct buffer errors = {0};
 
-    program->config = config_new(table);
-    int rc = program->config_path != NULL ? config_read(program->config, program->config_path, &errors) : 0;
-    fputs(buffer_text(&errors), stderr);
+    program->config = config_new(program->table);
+    const char *path = program->broker.config_path;
+    int rc = path != NULL ? config_read(program->config, path, &errors) : 0;
+    say_lines(buffer_text(&errors));
     buffer_free(&errors);
     if (rc != 0)
         return EXIT_CONFIG;
     if (program->dir == NULL)
         program->dir = config_text(program->config, "gait", "dir");
-    complete_broker(&program->broker, program->config);
+    if (broker_complete(&program->broker, program->config) != 0)
+        return EXIT_USAGE;
     log_open(program->stream->name, (enum log_level)config_int(program->config, "gait", "log"));
     return -1;
 }
@@ -139,6 +109,47 @@ make_wire(void *context, const struct wire_options *options, const struct wire_e
     return mqtt_wire(&program->broker, options, events);
 }
 
+static void
+log_lines(const char *text)
+{
+    for (; *text != '\0'; text += text[strcspn(text, "\n")] == '\n') {
+        int len = (int)strcspn(text, "\n");
+        log_error("SIGHUP: %.*s", len, text);
+        text += len;
+    }
+}
+
+/* The configuration's file is read whole and checked; but only the log's level can be taken over while we run. */
+static void
+read_config_again(const struct program *program)
+{
+    struct buffer errors = {0};
+    struct config *config = config_new(program->table);
+
+    if (program->broker.config_path == NULL) {
+        log_info("SIGHUP: there is no configuration to read again, since none was named with -c");
+    } else if (config_read(config, program->broker.config_path, &errors) != 0) {
+        log_lines(buffer_text(&errors));
+        log_error("SIGHUP: the configuration is wrong; everything stays as it was");
+    } else {
+        log_set_level((enum log_level)config_int(config, "gait", "log"));
+        log_info("SIGHUP: [gait] log is %s now; all other keys are read again at the next start",
+                 config_text(config, "gait", "log"));
+    }
+    buffer_free(&errors);
+    config_free(config);
+}
+
+static void
+take_hangup(const struct program *program)
+{
+    const char *path = getenv(DAEMON_LOG_FILE);
+
+    if (path != NULL && log_to_file(path) != 0)
+        log_error("SIGHUP: %s can't be opened: %s", path, strerror(errno));
+    read_config_again(program);
+}
+
 /* Signals come to this thread alone, so that nothing has to be safe inside a handler. */
 static void *
 wait_for_signal(void *context)
@@ -146,7 +157,8 @@ wait_for_signal(void *context)
     struct program *program = context;
     int signal_number;
 
-    sigwait(&program->signals, &signal_number);
+    while (sigwait(&program->signals, &signal_number) != 0 || signal_number == SIGHUP)
+        take_hangup(program);
     atomic_store(&program->stop, true);
     process_wake(program->process);
     return NULL;
@@ -159,7 +171,26 @@ block_signals(struct program *program)
     sigemptyset(&program->signals);
     sigaddset(&program->signals, SIGTERM);
     sigaddset(&program->signals, SIGINT);
+    sigaddset(&program->signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &program->signals, NULL);
+    signal(SIGHUP, SIG_DFL); /* `gait up` starts us with SIG_IGN, so that it does no harm before we can take it */
+}
+
+/* Whether a warning says that the broker knows us and does not let us in: MQTT's own words for it. */
+static bool
+says_refused(const char *text)
+{
+    return strcasestr(text, "not authorized") != NULL || strcasestr(text, "bad user name or password") != NULL;
+}
+
+/* Until we are ready, whoever started us is told what hinders us. */
+static void
+tell_supervisor(const char *text)
+{
+    if (says_refused(text))
+        notify_refused(text);
+    else
+        notify_status(text);
 }
 
 static void
@@ -167,10 +198,12 @@ loop(struct program *program)
 {
     bool told = false;
 
+    log_follow(tell_supervisor);
     while (!atomic_load(&program->stop)) {
         int64_t wait_ms = process_step(program->process);
         if (!told && process_ready(program->process)) {
             log_info("ready");
+            log_follow(NULL);
             notify_ready();
             told = true;
         }
@@ -213,13 +246,15 @@ int
 daemon_main(int argc, char **argv, const struct stream *stream, const char *summary, const struct stream *const *catalog,
             const struct config_table *table)
 {
-    struct program program = {.stream = stream, .summary = summary};
+    struct program program = {.stream = stream, .summary = summary, .table = table};
 
+    say_begin();
+    say_as(stream->name);
     log_open(stream->name, LOG_INFO);
     hash_init();
     int status = read_options(&program, argc, argv);
     if (status < 0)
-        status = read_config(&program, table);
+        status = read_config(&program);
     if (status < 0)
         status = run(&program, catalog);
     config_free(program.config);

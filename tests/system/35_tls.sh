@@ -50,6 +50,14 @@ wrong_ca() {
     timeout 3 "$GAIT_BIN/gait" status --broker "localhost:$port" -u gait -P secret --cafile "$work/client.crt"
 }
 check_not "a broker that is not who it says is not spoken to" wrong_ca 2>/dev/null
+# Without --cafile the certificates of the system count; OpenSSL lets the environment say which these are.
+system_status() {
+    timeout 20 "$GAIT_BIN/gait" status --broker "mqtts://gait:secret@localhost:$port" --cert "$work/client.crt" \
+        --key "$work/client.key" "$@"
+}
+check "a URL with mqtts://" env SSL_CERT_FILE="$work/ca.crt" bash -c "$(declare -f system_status); GAIT_BIN='$GAIT_BIN' work='$work' \
+    port='$port'; system_status --wait-idle 10"
+check_not "whom the system does not trust is not spoken to" system_status 2>/dev/null
 check_not "the password stands in no log" grep -rq secret "$run_dir/log" "$work/up.log"
 check_stop
 finish

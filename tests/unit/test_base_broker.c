@@ -1,4 +1,4 @@
-/* broker: options mean what mosquitto_pub's mean. */
+/* broker: options mean what mosquitto_pub's mean; URLs; and what the configuration adds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
+#include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/broker.h"
 
@@ -42,6 +44,189 @@ what_is_no_address_is_refused(void **state)
         struct broker broker = {.port = 0};
         assert_int_equal(broker_option(&broker, BROKER_OPTION_BROKER, cases[i]), -1);
     }
+}
+
+static void
+assert_same(const char *got, const char *want)
+{
+    assert_string_equal(got != NULL ? got : "none", want != NULL ? want : "none");
+}
+
+static void
+urls_are_taken_apart(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        const char *host;
+        int port; /* once the default is filled in */
+        bool tls;
+        const char *username;
+        const char *password;
+    } cases[] = {
+        {"mqtt://example.org", "example.org", 1883, false, NULL, NULL},
+        {"mqtts://example.org", "example.org", 8883, true, NULL, NULL},
+        {"MQTTS://example.org/", "example.org", 8883, true, NULL, NULL},
+        {"mqtt://example.org:1884/", "example.org", 1884, false, NULL, NULL},
+        {"mqtts://[::1]:8884", "::1", 8884, true, NULL, NULL},
+        {"mqtt://[fe80::1]", "fe80::1", 1883, false, NULL, NULL},
+        {"mqtt://ada@h", "h", 1883, false, "ada", NULL},
+        {"mqtt://ada:secret@h:7", "h", 7, false, "ada", "secret"},
+        {"mqtt://ada:@h", "h", 1883, false, "ada", ""},
+        {"mqtt://a%40b:p%3aq%2F%25@[::1]:7", "::1", 7, false, "a@b", "p:q/%"},
+        {"mqtt://ada:p@q:r@h", "h", 1883, false, "ada", "p@q:r"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct broker broker = {.port = 0};
+        assert_int_equal(broker_option(&broker, i % 2 == 0 ? BROKER_OPTION_BROKER : 'h', cases[i].text), 1);
+        broker_defaults(&broker);
+        assert_string_equal(broker.host, cases[i].host);
+        assert_int_equal(broker.port, cases[i].port);
+        assert_int_equal(broker_speaks_tls(&broker), cases[i].tls);
+        assert_same(broker.username, cases[i].username);
+        assert_same(broker.password, cases[i].password);
+    }
+}
+
+/* What is said on standard error while broker_option takes text, into said. */
+static int
+take_and_listen(const char *text, char *said, size_t size)
+{
+    struct broker broker = {.port = 0};
+    int kept = dup(STDERR_FILENO);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    int rc = broker_option(&broker, BROKER_OPTION_BROKER, text);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    close(ends[1]);
+    ssize_t len = read(ends[0], said, size - 1);
+    close(ends[0]);
+    said[len > 0 ? len : 0] = '\0';
+    return rc;
+}
+
+static void
+a_refused_url_names_what_is_spoken_and_no_password(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        const char *word; /* in what is said */
+    } cases[] = {
+        {"ws://h:80", "'ws://' is not spoken"}, {"tcp://h", "mqtts://"},
+        {"://h", "mqtt://"},                    {"mqtt://", "no address"},
+        {"mqtt://ada:secret@", "no address"},   {"mqtt://ada:secret@h:0", "port '0'"},
+        {"mqtt://h/topic", "no address"},       {"mqtt://h:1883/topic", "port"},
+        {"mqtt://ada:secret%@h", "%25"},        {"mqtt://ada:secret%0@h", "%25"},
+        {"mqtt://ada:secret%00@h", "%25"},      {"ada:secret@h:1883", "no address"},
+        {"ada:secret@h", "no address"},         {"mqtt://ada:secret@h?x", "no address"},
+        {"--json", "no address"},               {"h h", "no address"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char said[512];
+        assert_int_equal(take_and_listen(cases[i].text, said, sizeof said), -1);
+        assert_non_null(strstr(said, cases[i].word));
+        assert_null(strstr(said, "secret"));
+    }
+}
+
+static void
+an_address_is_written_as_it_is_taken(void **state)
+{
+    (void)state;
+    const char *const cases[] = {"h", "h:1", "[::1]:1884", "mqtt://h:7", "mqtts://[::1]:7", "mqtts://h"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct broker broker = {.port = 0};
+        struct buffer text = {NULL, 0, 0};
+        assert_int_equal(broker_option(&broker, BROKER_OPTION_BROKER, cases[i]), 1);
+        broker_address(&broker, &text);
+        assert_string_equal(buffer_text(&text), cases[i]);
+        buffer_free(&text);
+    }
+}
+
+#define MQTT_TEXT(name) {"mqtt", name, CONFIG_TEXT, NULL, NULL, NULL, NULL, ""}
+
+static const struct config_key keys[] = {
+    {"mqtt", "host", CONFIG_HOST, "127.0.0.1", NULL, NULL, NULL, ""},
+    {"mqtt", "port", CONFIG_INTEGER, "0", "0", "65535", NULL, ""},
+    MQTT_TEXT("username"), MQTT_TEXT("password"), MQTT_TEXT("cafile"), MQTT_TEXT("cert"), MQTT_TEXT("key"),
+};
+
+static const char *const no_processes[] = {NULL};
+static const struct config_table table = {keys, sizeof keys / sizeof keys[0], no_processes};
+
+/* A configuration with everything, over TLS. */
+static struct config *
+full_config(void)
+{
+    static const char *const values[][2] = {
+        {"host", "there"}, {"port", "9"},     {"username", "gait"}, {"password", "secret"},
+        {"cafile", "ca"},  {"cert", "cert"}, {"key", "key"},
+    };
+    struct buffer errors = {NULL, 0, 0};
+    struct config *config = config_new(&table);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        assert_int_equal(config_set(config, "mqtt", values[i][0], values[i][1], "here", &errors), 0);
+    buffer_free(&errors);
+    return config;
+}
+
+static void
+the_command_line_wins_over_the_configuration(void **state)
+{
+    (void)state;
+    struct config *config = full_config();
+    struct broker all = {.port = 0};
+    assert_int_equal(broker_complete(&all, config), 0);
+    assert_string_equal(all.host, "there");
+    assert_int_equal(all.port, 9);
+    assert_string_equal(all.username, "gait");
+    assert_string_equal(all.password, "secret");
+    assert_string_equal(all.cafile, "ca");
+    assert_true(broker_speaks_tls(&all));
+
+    struct broker some = {.host = "here", .port = 7, .username = "other", .cafile = "mine"};
+    assert_int_equal(broker_complete(&some, config), 0);
+    assert_string_equal(some.host, "here");
+    assert_int_equal(some.port, 7);
+    assert_string_equal(some.username, "other");
+    assert_null(some.password); /* that is another user's */
+    assert_string_equal(some.cafile, "mine");
+    config_free(config);
+}
+
+static void
+a_url_without_tls_takes_no_certificates(void **state)
+{
+    (void)state;
+    struct config *config = full_config();
+    struct broker plain = {.port = 0};
+    assert_int_equal(broker_option(&plain, BROKER_OPTION_BROKER, "mqtt://h"), 1);
+    assert_int_equal(broker_complete(&plain, config), 0);
+    assert_null(plain.cafile);
+    assert_false(broker_speaks_tls(&plain));
+    struct broker contradictory = {.cafile = "ca"};
+    assert_int_equal(broker_option(&contradictory, BROKER_OPTION_BROKER, "mqtt://h"), 1);
+    assert_int_equal(broker_complete(&contradictory, config), -1);
+    config_free(config);
+}
+
+static void
+a_certificate_is_not_left_unused(void **state)
+{
+    (void)state;
+    struct config *config = config_new(&table);
+    struct broker plain = {.cert = "cert"};
+    assert_int_equal(broker_complete(&plain, config), -1);
+    struct broker tls = {.cert = "cert", .cafile = "ca"};
+    assert_int_equal(broker_complete(&tls, config), 0);
+    struct broker url = {.cert = "cert", .tls = BROKER_TLS_ALWAYS};
+    assert_int_equal(broker_complete(&url, config), 0);
+    assert_int_equal(url.port, 8883);
+    config_free(config);
 }
 
 static void
@@ -91,6 +276,12 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_taken_apart),
         cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(urls_are_taken_apart),
+        cmocka_unit_test(a_refused_url_names_what_is_spoken_and_no_password),
+        cmocka_unit_test(an_address_is_written_as_it_is_taken),
+        cmocka_unit_test(the_command_line_wins_over_the_configuration),
+        cmocka_unit_test(a_url_without_tls_takes_no_certificates),
+        cmocka_unit_test(a_certificate_is_not_left_unused),
         cmocka_unit_test(the_options_of_mosquitto_pub_are_taken_and_no_others),
         cmocka_unit_test(the_default_port_depends_on_tls),
     };

@@ -247,6 +247,39 @@ bug_222_a_prefix_is_no_longer_than_topics_may_be(void **state)
 }
 
 static void
+a_host_has_nothing_around_it(void **state)
+{
+    static const struct config_key host_keys[] = {{"net", "host", CONFIG_HOST, "127.0.0.1", NULL, NULL, NULL, "Where."}};
+    static const struct config_table host_table = {host_keys, 1, processes};
+    static const char *const right[] = {"localhost", "example.org", "10.0.0.1", "::1", "fe80::1%eth0", "::", "a_b"};
+    static const struct {
+        const char *text;
+        const char *wrong;
+    } wrong[] = {
+        {"", "'' is empty"},
+        {"mqtt://h", "'mqtt://h' is a URL"},
+        {"mqtts://ada:secret@h:1", "'h:1' is a URL"}, /* no password is shown */
+        {"h:1883", "'h:1883' has a port"},
+        {"[::1]", "'[::1]' has a port, or brackets"},
+        {"h/x", "'h/x' is no name"},
+        {"two words", "'two words' is no name"},
+        {"ada@h", "'h' is no name"},
+    };
+    struct config *hosts = config_new(&host_table);
+    (void)state;
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
+        assert_int_equal(config_set(hosts, "net", "host", right[i], "here", &errors), 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        buffer_clear(&errors);
+        assert_int_equal(config_set(hosts, "net", "host", wrong[i].text, "here", &errors), -1);
+        assert_non_null(strstr(buffer_text(&errors), wrong[i].wrong));
+        assert_non_null(strstr(buffer_text(&errors), "; allowed is a host name or an IP address"));
+    }
+    assert_string_equal(config_text(hosts, "net", "host"), "a_b");
+    config_free(hosts);
+}
+
+static void
 unknown_keys_and_sections_are_refused_with_the_known_ones(void **state)
 {
     (void)state;
@@ -432,6 +465,7 @@ main(void)
         TEST(quantities_need_a_unit_that_exists),
         TEST(names_are_checked),
         TEST(bug_222_a_prefix_is_no_longer_than_topics_may_be),
+        TEST(a_host_has_nothing_around_it),
         TEST(unknown_keys_and_sections_are_refused_with_the_known_ones),
         TEST(a_key_may_stand_once),
         TEST(broken_lines_are_refused_each_and_not_shown),

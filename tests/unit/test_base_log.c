@@ -176,12 +176,21 @@ bind_socket(const struct sockaddr_un *address, socklen_t len)
 }
 
 static void
+expect_message(int fd, const char *wanted)
+{
+    char message[1024];
+    ssize_t len = recv(fd, message, sizeof message - 1, 0);
+    assert_true(len >= 0);
+    message[len] = '\0';
+    assert_string_equal(message, wanted);
+}
+
+/* fd is closed. */
+static void
 expect_ready(int fd)
 {
-    char message[64];
     notify_ready();
-    assert_int_equal(recv(fd, message, sizeof message, 0), 7);
-    assert_memory_equal(message, "READY=1", 7);
+    expect_message(fd, "READY=1\nSTATUS="); /* what was hindering is not any more */
     close(fd);
 }
 
@@ -212,6 +221,61 @@ readiness_is_told_on_a_socket_with_a_path(void **state)
     expect_ready(fd);
     unlink(address.sun_path);
     rmdir(dir);
+}
+
+static void
+what_hinders_is_told_and_whether_a_person_must_mend_it(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof address;
+    char name[sizeof address.sun_path + 1];
+    char endless[2000];
+    int fd = bind_socket(&address, sizeof address.sun_family);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(name, sizeof name, "@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
+    setenv("NOTIFY_SOCKET", name, 1);
+    notify_status("no broker");
+    expect_message(fd, "STATUS=no broker");
+    notify_refused("not authorized");
+    expect_message(fd, "ERRNO=13\nSTATUS=not authorized");
+    memset(endless, 'x', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    notify_status(endless);
+    assert_true(recv(fd, endless, sizeof endless, 0) < 512);
+    close(fd);
+}
+
+static char followed[64];
+
+static void
+follower(const char *told)
+{
+    snprintf(followed, sizeof followed, "%s", told);
+}
+
+static void
+log_followed(void)
+{
+    log_open("test", LOG_NOTHING);
+    log_follow(follower);
+    log_warning("a %s", "warning");
+    if (strcmp(followed, "a warning") == 0)
+        log_error("an error");
+    if (strcmp(followed, "an error") == 0)
+        log_info("no news");
+    log_follow(NULL);
+    log_error("too late");
+    if (strcmp(followed, "an error") == 0)
+        dprintf(STDERR_FILENO, "as wanted");
+}
+
+static void
+a_follower_hears_errors_and_warnings_at_any_level(void **state)
+{
+    (void)state;
+    assert_int_equal(capture(log_followed), 0);
+    expect_match("^as wanted$");
 }
 
 static void
@@ -252,6 +316,8 @@ main(void)
         cmocka_unit_test(panic_aborts),
         cmocka_unit_test(readiness_is_told_on_an_abstract_socket),
         cmocka_unit_test(readiness_is_told_on_a_socket_with_a_path),
+        cmocka_unit_test(what_hinders_is_told_and_whether_a_person_must_mend_it),
+        cmocka_unit_test(a_follower_hears_errors_and_warnings_at_any_level),
         cmocka_unit_test(nobody_to_tell_is_no_error),
         cmocka_unit_test(clocks_go_forward),
     };

@@ -1,0 +1,75 @@
+#include "base/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *as = "gait";
+
+void
+say_begin(void)
+{
+    /* The lowest free number is given out: the loop ends with the first that is no standard stream's. Reading only, but
+     * for errors, which there is nobody to tell of. */
+    int fd;
+    while ((fd = open("/dev/null", fcntl(STDOUT_FILENO, F_GETFD) < 0 ? O_RDONLY : O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        continue;
+    if (fd >= 0)
+        close(fd);
+}
+
+void
+say_as(const char *name)
+{
+    as = name;
+}
+
+const char *
+say_name(void)
+{
+    return as;
+}
+
+void
+say(const char *format, ...)
+{
+    va_list args;
+
+    flockfile(stderr); /* one event is one line, whichever threads speak */
+    fprintf(stderr, "%s: ", as);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    funlockfile(stderr);
+}
+
+void
+say_lines(const char *text)
+{
+    while (*text != '\0') {
+        int len = (int)strcspn(text, "\n");
+        say("%.*s", len, text);
+        text += text[len] == '\n' ? len + 1 : len;
+    }
+}
+
+int
+say_end(int status)
+{
+    struct pollfd reader = {STDOUT_FILENO, 0, 0};
+    bool failed = ferror(stdout) != 0; /* earlier: errno does not say any more why */
+    bool gone = poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP)) != 0;
+    errno = 0;
+    if (fclose(stdout) != 0)
+        failed = true;
+    if (!failed || gone || errno == EPIPE)
+        return status;
+    say("standard output: %s", errno != 0 ? strerror(errno) : "not all could be written");
+    return status != 0 ? status : 1;
+}
