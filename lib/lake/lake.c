@@ -275,9 +275,9 @@ failed(struct lake *lake, const char *what, const char *path)
 
 /* What to do about a file that is not what the store says: always the same. */
 #define MEND                                                                                                              \
-    ". Nothing is changed, and nothing is written to the lake, until this is mended; then it goes on by itself. Bring back " \
-    "what belongs together, files or state; or move %s out of the lake, which then goes on in its next part; or stop gait " \
-    "and remove the state of the lake (state/lake in gait's folder): it then goes on behind what is there"
+    ". Nothing is changed, and nothing is written to the lake, until this is mended; then it goes on by itself. Bring "   \
+    "back what belongs together, files or state; or move %s out of the lake, which then goes on in its next part; or "    \
+    "stop gait and remove the state of the lake (state/lake in gait's folder): it then goes on behind what is there"
 
 /* Parts on the disk. */
 
@@ -503,11 +503,12 @@ check_part(struct lake *lake, struct lake_table *table, const char *path)
     }
     table->closed = false;
     if (bytes > table->part.bytes)
-        return complain(lake, STORE_BESIDE, "%s has %" PRIu64 " bytes, and the state knows of %" PRIu64 ": the state is older "
-                        "than the lake, or somebody else has written there" MEND, path, bytes, table->part.bytes, "it");
+        return complain(lake, STORE_BESIDE, "%s has %" PRIu64 " bytes, and the state knows of %" PRIu64 ": the state is "
+                        "older than the lake, or somebody else has written there" MEND,
+                        path, bytes, table->part.bytes, "it");
     if (bytes < synced)
-        return complain(lake, STORE_BESIDE, "%s has %" PRIu64 " bytes, and the state knows of %" PRIu64 ": the lake is older "
-                        "than the state, or somebody has cut it" MEND, path, bytes, table->part.bytes, "it");
+        return complain(lake, STORE_BESIDE, "%s has %" PRIu64 " bytes, and the state knows of %" PRIu64 ": the lake is "
+                        "older than the state, or somebody has cut it" MEND, path, bytes, table->part.bytes, "it");
     return write_again(lake, table, path, bytes);
 }
 
@@ -531,9 +532,9 @@ load_table(struct lake *lake, struct lake_table *table)
         return -1;
     if (newer > 0) {
         path_of(lake, table, &newest, path);
-        return complain(lake, STORE_BESIDE, "there are parts that the state knows nothing of, %d in all, the newest is %s, and "
-                        "the newest it knows is part %" PRIu32 " of %s: the state is older than the lake, or somebody else "
-                        "has put them there" MEND, newer, path, table->part.number,
+        return complain(lake, STORE_BESIDE, "there are parts that the state knows nothing of, %d in all, the newest is %s, "
+                        "and the newest it knows is part %" PRIu32 " of %s: the state is older than the lake, or somebody "
+                        "else has put them there" MEND, newer, path, table->part.number,
                         table->part.number > 0 ? table->part.date : "no day", "them");
     }
     if (table->part.number == 0)

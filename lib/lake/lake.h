@@ -3,8 +3,10 @@
  *
  *   DIR/<zone>/<table>/date=YYYY-MM-DD/part-NNNNNNNN.ndjson     (date: of writing, UTC)
  *
- * That is the layout Athena, Trino, Spark and DuckDB read as it is. Up to where each file is good stands in the store, in
- * the transaction that holds the link positions: the file's bytes are synced first, and after a crash it is cut back.
+ * That is the layout Athena, Trino, Spark and DuckDB read as it is. How long each file is stands in the store, in the
+ * transaction that holds the link positions, and with it the lines that are not synced in the file yet. They are written
+ * there after the commit, by the next process if this one dies. So no reader sees what is not committed, nothing is ever cut
+ * or removed, and a file that is not what the store says is refused: somebody else's files and another state's stay.
  *
  * It is an operator like the others, only that its output is files. A table's records carry one field more, "row".
  */

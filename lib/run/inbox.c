@@ -38,9 +38,9 @@
 #define FILES_MAX 4096
 
 /* What to do about an inbox that is another state's. */
-#define MEND                                                                                                                 \
-    ". Nothing is changed before this is mended: bring back the state that belongs to the inbox; or move the inbox folder " \
-    "away, with the messages in it that are not worked"
+#define MEND                                                                                                              \
+    ". Nothing is changed before this is mended: bring back the state that belongs to the inbox; or move the inbox's "    \
+    "folder away, with the messages in it that are not worked"
 
 struct inbox {
     char *dir; /* for the log */
@@ -351,8 +351,8 @@ find_end(struct inbox *inbox, uint64_t position)
     buffer_clear(&inbox->ahead); /* not what stands there from now on */
     const uint64_t remains = remains_behind(inbox, inbox->end - begin);
     if (remains > 0)
-        log_warning("inbox: %s: from %" PRIu64 " on %" PRIu64 " bytes of no whole message are wiped: whoever wrote them died "
-                    "before it acknowledged them, or they had no receipt", inbox->dir, inbox->end, remains);
+        log_warning("inbox: %s: from %" PRIu64 " on %" PRIu64 " bytes of no whole message are wiped: whoever wrote them "
+                    "died before it acknowledged them, or they had no receipt", inbox->dir, inbox->end, remains);
     return zero_behind(inbox, inbox->append_fd, inbox->end - begin);
 }
 
@@ -388,8 +388,8 @@ belongs_to_store(struct inbox *inbox, uint64_t position)
     const uint64_t gone = bytes_get_u64(said + 8);
     if (bytes_get_u64(said) == inbox->epoch && gone <= position)
         return true;
-    log_error("inbox: %s: it was worked up to %" PRIu64 " by %s, and the state ends at %" PRIu64 ": what came later would be "
-              "lost" MEND, inbox->dir, gone,
+    log_error("inbox: %s: it was worked up to %" PRIu64 " by %s, and the state ends at %" PRIu64 ": what came later would "
+              "be lost" MEND, inbox->dir, gone,
               bytes_get_u64(said) == inbox->epoch ? "a newer copy of the state" : "another state", position);
     return false;
 }

@@ -17,8 +17,8 @@
  * Behind the last entry stand zeros. Reading stops at the first entry that is not whole: it was torn by a crash, and the
  * broker, which has no acknowledgement for it, sends it again.
  *
- * What is worked becomes a hole in its file, where the file system can make one, and goes with its file at the latest. Before
- * that the file "released" says so:
+ * What is worked becomes a hole in its file, where the file system can make one, and goes with its file at the latest.
+ * Before that the file "released" says so:
  *   epoch u64 BE        of the store that says what is worked
  *   position u64 BE     everything before it may be gone
  *   checksum u64 BE     hash_checksum of these
@@ -49,8 +49,8 @@ struct inbox_entry {
 #define INBOX_LEVELS_BYTES_MAX 128 /* they are there to be shown to a person, with each refusal */
 
 /* Open the inbox in folder dir (made if need be) at position, the first entry that is not worked yet; the store of this
- * epoch says so. Refuses new messages (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with a
- * line in the log. */
+ * epoch says so. Refuses new messages (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with
+ * a line in the log. */
 struct inbox *inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_max,
                          uint64_t payload_bytes_max);
 

@@ -282,7 +282,7 @@ what_comes_over_a_link_is_taken_once_and_opens_the_gate(void **state)
     static const char row[] = "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
                               "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":6,"
                               "\"shareWithResearchAsOfDate\":6}";
-    struct wire_message message = {.topic = span_of("gait/trusted/customer/row1"),
+    struct wire_message message = {.topic = span_of("gait/link/customer-trusted/accelerometer-trusted/feed/row1"),
                                    .payload = span_of(row),
                                    .epoch = 7,
                                    .sequence = 1,
