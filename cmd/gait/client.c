@@ -15,7 +15,7 @@
 #define RETRY_MS 100       /* between two attempts to connect: a broker that restarts is back in about that */
 #define ATTEMPT_MS 5000    /* for one attempt: a host that doesn't answer at all must not eat up the whole deadline */
 #define GOODBYE_MS 200     /* for what is still to be written when we leave */
-#define REASON_BYTES_MAX 160
+#define REASON_BYTES_MAX 256
 
 enum state { DOWN, CONNECTING, UP, SUBSCRIBED, REFUSED };
 
@@ -43,9 +43,10 @@ change_state(struct client *client, enum state state, const char *reason)
 }
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)session_kept; /* sessions end with the connection */
+    (void)limits;       /* questions are small */
     change_state(context, UP, "");
 }
 

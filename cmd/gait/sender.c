@@ -78,7 +78,7 @@ struct sender {
     pthread_cond_t changed;
     uint64_t events; /* counts everything that is worth a look */
     enum link link;
-    char down_reason[128];
+    char down_reason[256];
     /* Letters first … next − 1, each at its number modulo LETTERS_MAX. Numbers begin with 1. */
     struct letter letters[LETTERS_MAX];
     uint64_t first;
@@ -112,9 +112,10 @@ change_link(struct sender *sender, enum link link, const char *reason)
 }
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)session_kept; /* ours ends with the connection */
+    (void)limits;
     change_link(context, LINK_UP, "");
 }
 

@@ -190,7 +190,7 @@ message_on_landing(void *context, const struct wire_message *message)
 }
 
 static void
-up_on_links(void *context, bool session_kept)
+up_on_links(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct process *process = context;
 
@@ -199,17 +199,17 @@ up_on_links(void *context, bool session_kept)
     pthread_mutex_lock(&process->lock);
     process->arrived.synced = process->arrived.kept_heard = false;
     pthread_mutex_unlock(&process->lock);
-    port_hear_up(&process->link_port);
+    port_hear_up(&process->link_port, limits);
     process_wake(process);
 }
 
 static void
-up_on_landing(void *context, bool session_kept)
+up_on_landing(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct process *process = context;
 
     (void)session_kept;
-    port_hear_up(&process->landing_port);
+    port_hear_up(&process->landing_port, limits);
     process_wake(process);
 }
 

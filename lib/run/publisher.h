@@ -4,6 +4,9 @@
  * trimmed. A stream waits for its slowest consumer, a table for its fastest: rows are few, withdrawals are among them, and
  * those must not stand in line behind a consumer that is away.
  *
+ * A broker may take less than what a message has that was appended before it said so. Then the message goes out in parts,
+ * cut between records, and its number holds for all of them.
+ *
  * Without registered consumers the broker stands in for one: what it acknowledged is done with.
  */
 #ifndef RUN_PUBLISHER_H
@@ -45,6 +48,8 @@ struct publisher {
     int64_t probe_ms;             /* when to send the last one again, if nothing was heard by then */
     int64_t probe_wait_ms;
     struct buffer row_topic;
+    struct wire_limits limits;    /* of the broker; the caller sets them on connecting, as `copied` */
+    size_t unfit_bytes;           /* the packet that a record would need, if the broker takes none so large; else 0 */
 };
 
 /* The bit of sequence numbers that a token holds. */
@@ -52,6 +57,10 @@ struct publisher {
 
 /* Set up over outbox, which must be loaded; the rest of the fields above `next` are the caller's. */
 void publisher_init(struct publisher *publisher);
+
+/* A record does not fit into what the broker takes, by a packet of so many bytes: nothing is sent until the next
+ * connection. Says so in the log. */
+void publisher_stand(struct publisher *publisher, size_t packet_bytes);
 
 /* Register a consumer; name must stay valid. */
 void publisher_add(struct publisher *publisher, const char *name);

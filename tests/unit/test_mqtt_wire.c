@@ -24,6 +24,7 @@ struct watcher {
     int messages;
     int delivered;
     bool session_kept;
+    struct wire_limits limits;
     bool subscribed_ok;
     uint64_t token;
     char reason[128];
@@ -52,12 +53,13 @@ copy(char *to, size_t size, struct span from)
 }
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct watcher *watcher = context;
     pthread_mutex_lock(&watcher->lock);
     watcher->up++;
     watcher->session_kept = session_kept;
+    watcher->limits = *limits;
     pthread_cond_broadcast(&watcher->changed);
     pthread_mutex_unlock(&watcher->lock);
 }

@@ -51,6 +51,7 @@ static const struct wire_calls stub_calls = {
     .connect = stub_connect, .subscribe = stub_subscribe, .disconnect = stub_disconnect};
 static struct wire wire = {&stub_calls};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const struct wire_limits limits = {SIZE_MAX, true, true, 0};
 static struct port port;
 static int64_t now_ms;
 
@@ -82,7 +83,7 @@ static void
 come_up(void)
 {
     step();
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, true, "");
     assert_int_equal(step(), 1);
@@ -114,7 +115,7 @@ it_connects_subscribes_and_is_ready_once(void **state)
     assert_true(port_due_ms(&port) == INT64_MAX);
     assert_int_equal(step(), 0);
     assert_int_equal(connects, 1);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     assert_int_equal(step(), 0);
     assert_int_equal(subscribes, 1);
     assert_int_equal(port.state, PORT_SUBSCRIBING);
@@ -159,7 +160,7 @@ what_was_heard_before_it_was_closed_does_not_count_afterwards(void **state)
     port_hear_subscribed(&port, true, ""); /* nobody has asked */
     assert_int_equal(step(), 0);
     assert_int_equal(port.state, PORT_CONNECTING);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     assert_int_equal(port.state, PORT_SUBSCRIBING);
 }
@@ -182,7 +183,7 @@ a_lost_connection_is_made_again_soon_and_then_ever_more_rarely(void **state)
         waited_ms = next_ms;
     }
     assert_int_equal(waited_ms, 1000);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, true, "");
     assert_int_equal(step(), 1);
@@ -196,14 +197,14 @@ a_connection_lost_while_it_subscribes_is_not_ready(void **state)
 {
     (void)state;
     step();
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, true, "");
     port_hear_down(&port, "gone");
     assert_int_equal(step(), 0);
     assert_int_equal(port.state, PORT_DOWN);
     time_to_connect(50);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     port_hear_down(&port, "up and gone in one step");
     assert_int_equal(step(), 0);
     assert_int_equal(port.state, PORT_DOWN);
@@ -214,7 +215,7 @@ a_refused_subscription_closes_and_tries_again(void **state)
 {
     (void)state;
     step();
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, false, "not allowed");
     assert_int_equal(step(), 0);
