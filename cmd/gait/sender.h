@@ -40,7 +40,7 @@ struct sender;
 struct sender *sender_new(const struct sender_options *options);
 
 /* Take a record of kind (one line without its end), send it when its message is full. Waits while much is under way.
- * 0, or -1 when a signal came (see interrupt.h). */
+ * 0, or -1 when a signal came (see interrupt.h), or when the broker takes no message so large, which it says. */
 int sender_add(struct sender *sender, enum record_kind kind, struct span record);
 
 /* Send what waits for its message to be filled. 0 or -1 as above. */

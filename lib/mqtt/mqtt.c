@@ -472,6 +472,23 @@ getsockopt(int fd, int level, int name, void *value, socklen_t *len)
     return (int)rc;
 }
 
+/* Before Paho's receiver goes to sleep it acknowledges what it has read. The kernel would wait up to 40 ms with that, for
+ * something to send it with, and a broker that has not set TCP_NODELAY (mosquitto's default) keeps back its next small
+ * packet, a PUBACK say, until the one before it is acknowledged. With Receive Maximum 1 every message waited for that
+ * (measured, 2000 rows of a table: 9.3 s before, 1.6 s now). The kernel forgets the option, so it is set each time. */
+int
+poll(struct pollfd *files, nfds_t count, int timeout_ms)
+{
+    const struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    const int on = 1;
+
+    for (nfds_t i = 0; timeout_ms != 0 && i < count; i++) {
+        if ((files[i].events & POLLIN) != 0)
+            (void)setsockopt(files[i].fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    }
+    return ppoll(files, count, timeout_ms < 0 ? NULL : &timeout, NULL);
+}
+
 /* One error of OpenSSL's, in the form of ERR_print_errors: thread:error:code:library:function:REASON:file:line:DETAIL. */
 static int
 on_tls_error(const char *text, size_t len, void *context)
