@@ -217,13 +217,20 @@ on_connect_success(void *context, MQTTAsync_successData5 *response)
 static atomic_uint connect_calls;
 static atomic_int connect_error; /* an errno, 0 */
 
+/* The reason code the broker gave; Paho has it here or there. */
+static int
+refusal(const MQTTAsync_failureData5 *response)
+{
+    return response->reasonCode != MQTTREASONCODE_SUCCESS ? (int)response->reasonCode : response->code;
+}
+
 /* Why no connection could be made. */
 static void
 describe_failure(const struct mqtt *mqtt, const MQTTAsync_failureData5 *response, char *text, size_t size)
 {
     const char *told = failure_text(response->code, response->reasonCode, response->message);
     const int error = atomic_load(&connect_error);
-    const int reason = response->reasonCode != MQTTREASONCODE_SUCCESS ? (int)response->reasonCode : response->code;
+    const int reason = refusal(response);
 
     if (reason == MQTTREASONCODE_NOT_AUTHORIZED || reason == MQTTREASONCODE_BAD_USER_NAME_OR_PASSWORD)
         snprintf(text, size, "the broker refuses user name or password (%s)", told);
@@ -247,7 +254,7 @@ on_connect_failure(void *context, MQTTAsync_failureData5 *response)
 {
     struct mqtt *mqtt = context;
     char cause[REASON_BYTES_MAX];
-    enum MQTTReasonCodes code = response->reasonCode;
+    const int code = refusal(response);
 
     if (code == MQTTREASONCODE_QOS_NOT_SUPPORTED || code == MQTTREASONCODE_RETAIN_NOT_SUPPORTED)
         mqtt->will_refused = true; /* without it we get in, and can say what is wrong */

@@ -87,7 +87,7 @@ struct memory_broker {
     struct memory_message *saved; /* retained ones as they were once, for memory_broker_go_back */
 
     bool refuses;        /* connections */
-    size_t packet_bytes_max; /* which it announces, and keeps to; 0: none */
+    size_t packet_bytes_max; /* announced to who connects, for messages with numbers; 0: none */
     bool retained_first; /* retained messages come before the word that the subscription is made, not after */
     unsigned cut_in;     /* the connection breaks at this publish call from now, of whomever; 0 never */
     /* Whether a publish call has any effect; NULL: it has. */
@@ -523,10 +523,8 @@ memory_publish(struct wire *base, const struct wire_message *message, uint64_t t
         memory_wire_cut(wire);
     if (wire->state != MEMORY_ONLINE || (wire->broker->allows != NULL && !wire->broker->allows(wire->broker->context, wire)))
         return -1;
-    if (!wire_fits(&wire->limits, message)) {
-        memory_wire_cut(wire); /* as a broker would: owners are to keep to what was announced */
+    if (message->sequence != 0 && !wire_fits(&wire->limits, message))
         return -1;
-    }
     if (wire->broker->takes != NULL)
         wire->broker->takes(wire->broker->context, wire, message);
     struct memory_item *item = memory_push(&wire->out, MEMORY_PUBLISH);

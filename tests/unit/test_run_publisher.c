@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "run/publisher.h"
@@ -26,6 +27,7 @@ struct sent {
     uint64_t sequence;
     uint64_t token;
     bool retained;
+    unsigned part, parts;
 };
 
 static struct sent sent[SENT_MAX];
@@ -48,6 +50,8 @@ stub_publish(struct wire *wire, const struct wire_message *message, uint64_t tok
     one->sequence = message->sequence;
     one->token = token;
     one->retained = message->retained;
+    one->part = message->part;
+    one->parts = message->parts;
     return 0;
 }
 
@@ -534,12 +538,78 @@ whatever_is_lost_both_ways_all_is_applied_in_the_end(void **state)
     }
 }
 
+/* Append one message; records stand in it as they are given. */
+static void
+append_text(const char *payload)
+{
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(outbox_append(&outbox, (struct span){0}, span_of(payload)), 0);
+    assert_int_equal(outbox_flush(&outbox), 0);
+    assert_int_equal(store_commit(store), 0);
+}
+
+/* Packets that leave room for so many bytes of payload. */
+static void
+leave_room(size_t bytes)
+{
+    publisher.limits.packet_bytes_max = bytes + strlen("gait/out") + WIRE_OVERHEAD_BYTES;
+}
+
+static void
+bug_231_what_was_stored_before_the_broker_named_its_limit_goes_out_in_parts(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"{1}\n{22}", "{333333}", "{4}\n{55}"};
+    begin(0);
+    append_text("{1}\n{22}\n{333333}\n{4}\n{55}");
+    append_text("{6}");
+    leave_room(8);
+    assert_int_equal(pump_now(), 2);
+    assert_int_equal(sent_count, 4);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_string_equal(sent[i].payload, parts[i]);
+        assert_int_equal(sent[i].sequence, 1);
+        assert_int_equal(sent[i].part, i + 1);
+        assert_int_equal(sent[i].parts, 3);
+        assert_true(sent[i].token == (i == 2 ? TOKEN + 1 : 0)); /* delivered is what is delivered whole */
+    }
+    assert_string_equal(sent[3].payload, "{6}");
+    assert_int_equal(sent[3].parts, 0);
+    assert_true(sent[3].token == TOKEN + 2);
+}
+
+static void
+a_record_that_the_broker_does_not_take_is_stood_at_until_the_next_connection(void **state)
+{
+    (void)state;
+    begin(1);
+    append_text("{1}");
+    append_text("{22}\n{4444444}");
+    append_text("{3}");
+    leave_room(8);
+    pump_now();
+    assert_int_equal(sent_count, 1);
+    assert_int_equal(publisher.unfit_bytes, 9 + strlen("gait/out") + WIRE_OVERHEAD_BYTES);
+    assert_false(publisher_ready(&publisher, now_ms)); /* and does not spin */
+    report("a", 1, true);
+    assert_false(publisher_ready(&publisher, now_ms));
+    leave_room(9);
+    publisher_restart(&publisher);
+    assert_true(publisher_ready(&publisher, now_ms));
+    sent_count = 0;
+    assert_int_equal(pump_now(), 2);
+    assert_int_equal(sent_count, 3);
+    assert_int_equal(publisher.unfit_bytes, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(bug_231_what_was_stored_before_the_broker_named_its_limit_goes_out_in_parts),
+        TEST(a_record_that_the_broker_does_not_take_is_stood_at_until_the_next_connection),
         TEST(messages_are_sent_once_in_order),
         TEST(rows_of_a_table_are_retained_under_their_names),
         TEST(rows_that_the_broker_has_are_not_retained_again),
