@@ -45,19 +45,22 @@ port_hear_down(struct port *port, const char *reason)
     pthread_mutex_unlock(port->lock);
 }
 
-/* Down for now. One line in the log an outage, and one for many outages in a row. */
+/* Down for now. One line in the log an outage, one for many outages in a row, and one for each new reason not to get in. */
 static void
 give_up(struct port *port, const char *what, const char *reason, int64_t steady_ms)
 {
     char trouble[512];
     const bool was_unsteady = backoff_unsteady(&port->backoff, steady_ms);
+    const bool news = port->backoff.up_ms == 0 && strcmp(reason, port->told) != 0;
 
     port->state = PORT_DOWN;
     port->retry_ms = backoff_down(&port->backoff, steady_ms);
-    if (!was_unsteady && port_unsteady(port, steady_ms, trouble, sizeof trouble))
+    if (!was_unsteady && port_unsteady(port, steady_ms, trouble, sizeof trouble)) {
         log_warning("%s: %s", port->name, trouble);
-    else if (!port->complained)
+    } else if (!port->complained || news) {
         log_warning("%s: %s: %s; trying again until it works", port->name, what, reason);
+        snprintf(port->told, sizeof port->told, "%s", reason);
+    }
     port->complained = true;
 }
 
@@ -89,6 +92,7 @@ say_connected(struct port *port, int64_t steady_ms)
         return;
     log_info("%s: connected", port->name);
     port->complained = false;
+    port->told[0] = '\0';
 }
 
 int

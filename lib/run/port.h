@@ -32,6 +32,7 @@ struct port {
     int64_t retry_ms;
     struct backoff backoff;
     bool complained; /* the log says that it is not well */
+    char told[256];  /* why, as it says */
 
     /* Told by the wire's threads, under lock. */
     pthread_mutex_t *lock;
