@@ -4,11 +4,12 @@
 #define WAIT_MIN_MS 20
 #define WAIT_MAX_MS 1000
 
-/* A connection that ended before this was none, */
-#define LASTED_MS 5000
+/* A connection that ended before this was none: there is no more than one in that time, whatever ends them. Not longer, or
+ * a broker that is restarted twice would be missed for seconds. */
+#define LASTED_MS 1000
 
-/* and if only such are to be had, this is often enough. More than LASTED_MS: of two that take one name from each other,
- * one finds peace while the other waits. */
+/* If only such are to be had, this is often enough. Longer than LASTED_MS: of two that take one name from each other, one
+ * finds peace while the other waits. */
 #define BRIEF_WAIT_MAX_MS 15000
 
 #define UNSTEADY_MS 60000

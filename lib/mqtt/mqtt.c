@@ -76,9 +76,11 @@ struct mqtt {
     struct wire_limits limits;  /* of this connection */
     unsigned keep_alive_s;      /* 0, or what the broker asked for on the last one: Paho does not do as it is told */
 
-    bool refusal_logged; /* on this connection: one line is enough. For callbacks only, so it needs no lock, as what follows */
-    bool will_refused;   /* the broker takes no will such as ours */
-    bool too_large_logged; /* by whoever publishes */
+    bool too_large_logged; /* one line is enough; for whoever publishes */
+
+    /* For callbacks only, or while there is none, so without the lock. */
+    bool refusal_logged;      /* on this connection: one line is enough */
+    bool will_refused;        /* the broker takes no will such as ours */
     unsigned attempts_before; /* calls of connect(2) when the newest attempt began */
     char tls_error[160];      /* of the newest attempt */
 };

@@ -128,7 +128,8 @@ why_stopped(struct process *process)
         [WHY_INBOX_FULL] = "inbox full, or no disk for it",
         [WHY_OUTBOX_FULL] = "outbox full: a registered consumer is behind or away",
         [WHY_BROKER_AWAY] = "no connection to the broker",
-        [WHY_NO_ACKNOWLEDGEMENT] = "the broker acknowledges nothing (its maximum QoS is 0): allow QoS 1 (max_qos of mosquitto)",
+        [WHY_NO_ACKNOWLEDGEMENT] = "the broker acknowledges nothing (its maximum QoS is 0): allow QoS 1 (max_qos of "
+                                   "mosquitto)",
         [WHY_NO_RETAIN] = "the broker retains no messages, and tables and links need that: allow it (retain_available of "
                           "mosquitto)",
     };

@@ -622,8 +622,8 @@ check_session(struct process *process)
     const unsigned granted_s = port_limits(&process->landing_port).session_s;
 
     if (granted_s < process->landing_options.session_s && granted_s != process->session_told_s)
-        log_warning("landing: the broker keeps messages for us for %u s at most while we are away, not for %u s as session of "
-                    "[mqtt] says: raise its limit of session expiry, or lower session",
+        log_warning("landing: while we are away the broker keeps messages for %u s, not for %u s as session of [mqtt] says: "
+                    "raise its limit of session expiry, or lower session",
                     granted_s, process->landing_options.session_s);
     process->session_told_s = granted_s;
 }
