@@ -32,6 +32,21 @@ take() {
     esac
 }
 
+# take_part EPOCH NUMBER/PART/PARTS PAYLOAD_IN_HEX: what was too large for the broker comes in parts, one after the other.
+take_part() {
+    number=${2%%/*} parts=${2##*/} part=${2#*/} part=${part%/*}
+    if [ "$part" = 1 ]; then
+        whole=$3
+    elif [ "$1/$number/$part/$parts" = "$expected" ]; then
+        whole=${whole}0a$3
+    else
+        report 1
+        return
+    fi
+    expected=$1/$number/$((part + 1))/$parts
+    [ "$part" != "$parts" ] || take "$1" "$number" "$whole"
+}
+
 # The producer's answer to one who knows nothing of its store: its oldest message is the one behind this position. To one
 # who does it says that what lies between is gone: this study.db is an older copy, and to go on would leave a hole in it.
 begin_at() {
@@ -52,13 +67,14 @@ sql "CREATE TABLE IF NOT EXISTS message (epoch TEXT, sequence INTEGER, records T
      CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT, applied INTEGER);
      INSERT OR IGNORE INTO position VALUES (1, '0000000000000000', 0);"
 
-# Payloads in hex, because they have lines of their own; then the user properties: epoch:… sequence:…
+# Payloads in hex, because they have lines of their own; then the user properties: epoch:… sequence:…, or epoch:… part:…
 stdbuf -oL mosquitto_sub -V 5 -q 1 -t "$feed" -t "$link/oldest" -t "$link/hello" -F '%t %x %P' |
-while read -r from payload epoch sequence; do
-    case $from in
-    "$feed") take "${epoch#epoch:}" "${sequence#sequence:}" "$payload" ;;
-    "$link/oldest") begin_at "$payload" ;;
-    "$link/hello") report 1 ;; # our own message came back, so we are subscribed: ask for what was missed
+while read -r from payload epoch place; do
+    case "$from $place" in
+    "$feed sequence:"*) take "${epoch#epoch:}" "${place#sequence:}" "$payload" ;;
+    "$feed part:"*) take_part "${epoch#epoch:}" "${place#part:}" "$payload" ;;
+    "$link/oldest "*) begin_at "$payload" ;;
+    "$link/hello "*) report 1 ;; # our own message came back, so we are subscribed: ask for what was missed
     esac
 done &
 

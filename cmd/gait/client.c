@@ -7,24 +7,28 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "mqtt/mqtt.h"
 
-#define RETRY_MS 100       /* between two attempts to connect: a broker that restarts is back in about that */
+#include "say.h"
+
 #define ATTEMPT_MS 5000    /* for one attempt: a host that doesn't answer at all must not eat up the whole deadline */
 #define GOODBYE_MS 200     /* for what is still to be written when we leave */
-#define REASON_BYTES_MAX 160
+#define REASON_BYTES_MAX 256
 
 enum state { DOWN, CONNECTING, UP, SUBSCRIBED, REFUSED };
 
 struct client {
     struct wire *wire;
     struct wire_options options;
+    struct broker broker;
     char name[24];
     void (*message)(void *context, const struct wire_message *message);
     void *context;
+    struct backoff backoff;
 
     pthread_mutex_t lock; /* for what follows, and for what message writes */
     pthread_cond_t changed;
@@ -43,9 +47,10 @@ change_state(struct client *client, enum state state, const char *reason)
 }
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)session_kept; /* sessions end with the connection */
+    (void)limits;       /* questions are small */
     change_state(context, UP, "");
 }
 
@@ -90,6 +95,8 @@ client_new(const struct broker *broker, void (*message)(void *context, const str
     hash_random(&random, sizeof random);
     snprintf(client->name, sizeof client->name, "gait-%016" PRIx64, random);
     client->options.client_name = client->name;
+    client->broker = *broker;
+    broker_defaults(&client->broker);
     client->message = message;
     client->context = context;
     pthread_mutex_init(&client->lock, NULL);
@@ -118,7 +125,7 @@ wait_while(struct client *client, enum state passing, int64_t deadline_ms)
     while (client->state == passing && client_wait(client, deadline_ms))
         continue;
     if (client->state == passing)
-        snprintf(client->reason, sizeof client->reason, "no answer");
+        snprintf(client->reason, sizeof client->reason, "%s:%d: no answer", client->broker.host, client->broker.port);
     enum state state = client->state == passing ? DOWN : client->state;
     pthread_mutex_unlock(&client->lock);
     return state;
@@ -143,23 +150,32 @@ static void
 sleep_ms(int64_t ms)
 {
     struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
-    nanosleep(&time, NULL);
+    if (ms > 0)
+        nanosleep(&time, NULL);
 }
 
 int
 client_connect(struct client *client, const char *const *filters, unsigned count, int64_t deadline_ms)
 {
-    for (;;) {
-        int64_t attempt_ms = clock_steady_ms() + ATTEMPT_MS;
-        enum state state = connect_once(client, filters, count, attempt_ms);
-        if (state == SUBSCRIBED)
+    enum state state = DOWN;
+
+    if (client->backoff.up_ms != 0) /* there was one, and it is lost */
+        sleep_ms(backoff_down(&client->backoff, clock_steady_ms()) - clock_steady_ms());
+    while (state != REFUSED) {
+        state = connect_once(client, filters, count, clock_steady_ms() + ATTEMPT_MS);
+        if (state == SUBSCRIBED) {
+            backoff_up(&client->backoff, clock_steady_ms());
             return 0;
-        if (state == REFUSED || clock_steady_ms() + RETRY_MS >= deadline_ms)
+        }
+        const int64_t again_ms = backoff_down(&client->backoff, clock_steady_ms());
+        if (again_ms >= deadline_ms)
             break;
-        sleep_ms(RETRY_MS);
+        if (state != REFUSED)
+            sleep_ms(again_ms - clock_steady_ms());
     }
     client_lock(client);
-    fprintf(stderr, "gait: no connection to the broker: %s\n", client->reason[0] != '\0' ? client->reason : "refused");
+    say("%s: %s", state == REFUSED ? "the broker refuses to let us read" : "no connection to the broker",
+        client->reason[0] != '\0' ? client->reason : "refused");
     client_unlock(client);
     return -1;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/backoff.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -27,8 +28,6 @@
 #define LETTERS_BYTES_MAX (8 * 1024 * 1024) /* what a dead broker makes us hold */
 #define LETTER_BYTES_MAX (512 * 1024)   /* of one message: half of what a process takes by default */
 #define TICK_MS 100                     /* the longest wait between two looks at signals and the progress bar */
-#define RETRY_MS_MIN 20                 /* between attempts to connect, doubled up to */
-#define RETRY_MS_MAX 1000
 #define SILENCE_MS_MIN 1000             /* without a receipt before the process is asked for one, doubled up to */
 #define SILENCE_MS_MAX 300000           /* so that one that is away for long does not find a queue full of questions */
 #define SILENCE_TOLD_MS 10000           /* before somebody is told */
@@ -82,8 +81,10 @@ struct sender {
     int64_t tick_ms;      /* when the next one is due */
     int64_t rate_start_ms;
     uint64_t rate_records; /* sent since then */
-    int64_t retry_at_ms;
-    int64_t retry_ms;
+    struct backoff backoff;
+    int64_t retry_at_ms; /* 0: not decided yet */
+    struct wire_limits limits; /* of the broker; packet_bytes_max is 0 until it has said so */
+    unsigned attempts;   /* to connect, since we last were; the first is made at once */
     bool outage_told;
     bool silence_told;
 
@@ -91,7 +92,8 @@ struct sender {
     pthread_cond_t changed;
     uint64_t events; /* counts everything that is worth a look */
     enum link link;
-    char down_reason[128];
+    char down_reason[256];
+    struct wire_limits heard_limits;
     /* Letters first … next − 1, each at its number modulo LETTERS_MAX. Numbers begin with 1. */
     struct letter letters[LETTERS_MAX];
     uint64_t first;
@@ -129,10 +131,14 @@ change_link(struct sender *sender, enum link link, const char *reason)
 }
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)session_kept; /* ours ends with the connection */
-    change_link(context, LINK_UP, "");
+    struct sender *sender = context;
+    pthread_mutex_lock(&sender->lock);
+    sender->heard_limits = *limits;
+    pthread_mutex_unlock(&sender->lock);
+    change_link(sender, LINK_UP, "");
 }
 
 static void
@@ -286,9 +292,13 @@ static void
 connect_when_due(struct sender *sender)
 {
     int64_t now_ms = clock_steady_ms();
+    const bool first = sender->attempts == 0 && sender->backoff.up_ms == 0;
+    if (sender->retry_at_ms == 0)
+        sender->retry_at_ms = first ? now_ms : backoff_down(&sender->backoff, now_ms);
     if (now_ms < sender->retry_at_ms)
         return;
-    if (!sender->outage_told && sender->retry_ms > RETRY_MS_MIN) { /* not for the first attempt */
+    /* Not for the first attempt, but if connections are made and do not last. */
+    if (!sender->outage_told && (sender->attempts > 1 || backoff_unsteady(&sender->backoff, now_ms))) {
         char reason[sizeof sender->down_reason];
         pthread_mutex_lock(&sender->lock);
         memcpy(reason, sender->down_reason, sizeof reason);
@@ -297,8 +307,8 @@ connect_when_due(struct sender *sender)
         say("waiting for the broker (%s)", reason);
         sender->outage_told = true;
     }
-    sender->retry_at_ms = now_ms + sender->retry_ms;
-    sender->retry_ms = sender->retry_ms * 2 < RETRY_MS_MAX ? sender->retry_ms * 2 : RETRY_MS_MAX;
+    sender->retry_at_ms = 0;
+    sender->attempts++;
     change_link(sender, LINK_CONNECTING, "");
     if (sender->wire->calls->connect(sender->wire) != 0)
         change_link(sender, LINK_DOWN, "can't connect");
@@ -314,6 +324,7 @@ subscribe(struct sender *sender)
     bool still_up = sender->link == LINK_UP; /* else on_down was faster, and comes only once */
     if (still_up)
         sender->link = LINK_SUBSCRIBING;
+    sender->limits = sender->heard_limits;
     pthread_mutex_unlock(&sender->lock);
     /* If it fails, the connection has just been lost, and on_down says so. */
     if (still_up)
@@ -423,11 +434,12 @@ work(struct sender *sender)
         connect_when_due(sender);
         break;
     case LINK_UP:
+        backoff_up(&sender->backoff, clock_steady_ms());
         subscribe(sender);
         break;
     case LINK_READY:
-        sender->outage_told = false;
-        sender->retry_ms = RETRY_MS_MIN;
+        sender->outage_told = sender->outage_told && backoff_unsteady(&sender->backoff, clock_steady_ms());
+        sender->attempts = 0;
         check_silence(sender);
         send_unsent(sender);
         break;
@@ -591,7 +603,6 @@ sender_new(const struct sender_options *options)
     sender->options = *options;
     make_names(sender);
     sender->wire_options.client_name = sender->name;
-    sender->retry_ms = RETRY_MS_MIN;
     sender->silence_ms = SILENCE_MS_MIN;
     sender->first = sender->next = 1;
     sender->rate_start_ms = INT64_MIN / 2; /* long ago: the first message starts the clock */
@@ -606,6 +617,22 @@ sender_new(const struct sender_options *options)
     return sender;
 }
 
+static bool
+knows_limits(const struct sender *sender, size_t bytes)
+{
+    (void)bytes;
+    return sender->limits.packet_bytes_max != 0;
+}
+
+/* How large a message to kind's topic may be; the broker must have been met. */
+static size_t
+letter_bytes_max(const struct sender *sender, enum record_kind kind)
+{
+    const size_t topics = strlen(sender->topics[kind].landing) + strlen(sender->receipt_topic) + CORRELATION_BYTES;
+    const size_t room = wire_room(&sender->limits, topics);
+    return room < LETTER_BYTES_MAX ? room : LETTER_BYTES_MAX;
+}
+
 int
 sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin)
 {
@@ -618,7 +645,15 @@ sender_add(struct sender *sender, enum record_kind kind, struct span record, con
         add_fault(sender, &place, origin->problem);
         pthread_mutex_unlock(&sender->lock);
     }
-    if (draft->payload.len != 0 && draft->payload.len + 1 + record.len > LETTER_BYTES_MAX && post(sender, kind) != 0)
+    if (sender->limits.packet_bytes_max == 0 && work_until(sender, knows_limits, 0) != 0)
+        return -1;
+    const size_t bytes_max = letter_bytes_max(sender, kind);
+    if (bytes_max < LETTER_BYTES_MAX && record.len > bytes_max) {
+        say("record %" PRIu64 " has %zu bytes, and the broker's maximum packet size leaves room for %zu: raise that, or "
+            "leave the record out", sender->records + 1, record.len, bytes_max);
+        return -1;
+    }
+    if (draft->payload.len != 0 && draft->payload.len + 1 + record.len > bytes_max && post(sender, kind) != 0)
         return -1;
     if (draft->payload.len != 0)
         buffer_add_byte(&draft->payload, '\n');

@@ -56,7 +56,8 @@ struct sender;
 struct sender *sender_new(const struct sender_options *options);
 
 /* Take a record of kind (one line without its end, that begins with '{'), send it when its message is full. Waits while much
- * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h). */
+ * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h), or when the broker takes no message so
+ * large, which it says. */
 int sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin);
 
 /* Send what waits for its message to be filled. 0 or -1 as above. */

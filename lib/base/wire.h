@@ -9,6 +9,7 @@
 #define BASE_WIRE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/span.h"
@@ -24,23 +25,55 @@ struct wire_message {
     struct span correlation;    /* opaque bytes of the sender's, to be given back with the answer */
     uint64_t epoch;             /* links: which life of the producer's store, never 0 there */
     uint64_t sequence;          /* links: position in that store's outbox, from 1 */
+    unsigned part, parts;       /* links: this is part 1 … parts of what stands there; 0: it is whole */
     bool retained;              /* outgoing: the broker keeps it; incoming: it was kept, this is not news */
     enum wire_delivery delivery;
     unsigned expiry_s; /* outgoing: the broker may forget it after this; 0 never */
 };
+
+/* What the other side takes, as it said on connecting. A wire keeps to it: what is too large is not sent, what can't be
+ * acknowledged is sent at most once, what can't be retained is not. Owners keep to it so that this does not happen. */
+struct wire_limits {
+    size_t packet_bytes_max; /* a message with its topic and all else, see wire_fits; SIZE_MAX: no limit was named */
+    bool acknowledges;       /* at-least-once */
+    bool retains;
+    unsigned session_s;      /* how long it remembers us when we are away */
+};
+
+/* What a packet has at most besides topic, payload, response topic and correlation: headers, lengths, numbers. */
+#define WIRE_OVERHEAD_BYTES 192
+
+#define WIRE_PARTS_MAX (1u << 20) /* of one message: a byte each of the largest */
+
+/* Room for payload in a message to a topic of so many bytes; 0: none. */
+static inline size_t
+wire_room(const struct wire_limits *limits, size_t topic_bytes)
+{
+    const size_t taken = topic_bytes + WIRE_OVERHEAD_BYTES;
+    return limits->packet_bytes_max > taken ? limits->packet_bytes_max - taken : 0;
+}
+
+/* Whether the message is one that the other side takes. */
+static inline bool
+wire_fits(const struct wire_limits *limits, const struct wire_message *message)
+{
+    return message->payload.len <= wire_room(limits, message->topic.len + message->response_topic.len +
+                                                         message->correlation.len);
+}
 
 /* What a wire tells its owner. Calls come from threads of the wire's own, one at a time for one wire; they must not
  * call into the wire, must not wait for anybody who does, and should be short: nothing else arrives meanwhile. */
 struct wire_events {
     void *context;
 
-    /* Connected. session_kept: the other side still knows our subscriptions and what waits for us. */
-    void (*up)(void *context, bool session_kept);
+    /* Connected. session_kept: the other side still knows our subscriptions and what waits for us. limits is valid only
+     * during the call. */
+    void (*up)(void *context, bool session_kept, const struct wire_limits *limits);
 
     /* All topics of one subscribe call are subscribed (ok), or refused (reason says why). */
     void (*subscribed)(void *context, bool ok, const char *reason);
 
-    /* The connection is lost, or connect failed; reason is for the log. */
+    /* The connection is lost, or connect failed. reason is for people: which host and port, and the cause. */
     void (*down)(void *context, const char *reason);
 
     /* A message. When the call returns, an at-least-once message is acknowledged: whoever can't keep it must not return. */
@@ -75,7 +108,7 @@ struct wire_calls {
                      enum wire_delivery delivery);
 
     /* Send a message; its bytes are copied. With token not 0, `delivered` follows when the other side has it.
-     * 0, or -1 when not connected: then it is not sent at all. */
+     * 0, or -1 when not connected, or it does not fit: then it is not sent at all. */
     int (*publish)(struct wire *wire, const struct wire_message *message, uint64_t token);
 
     /* Say good-bye and close the connection, keeping the session; no will is sent. Waits until what was published is

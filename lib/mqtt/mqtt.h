@@ -9,7 +9,9 @@
 
 /* A wire to broker, not connected yet. events is copied; broker, options and their strings must outlive the wire.
  * NULL with a line in the log when the library refuses. Free with wire->calls->free.
- * epoch and sequence of a message travel as the user properties "epoch" (16 hex digits) and "sequence" (decimal).
+ * epoch and sequence of a message travel as the user properties "epoch" (16 hex digits) and "sequence" (decimal); of a part
+ * in place of that "part" (sequence/part/parts): who does not know of parts sees no number, and later a gap, but takes no
+ * part for the whole.
  *
  * One thread at a time makes the calls of a wire. What publish takes may wait in the wire's memory until the broker has
  * acknowledged what went before: owners bound what they have under way. At-most-once is for small and rare messages: no

@@ -227,7 +227,7 @@ message_on_landing(void *context, const struct wire_message *message)
 }
 
 static void
-up_on_links(void *context, bool session_kept)
+up_on_links(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct process *process = context;
 
@@ -238,17 +238,17 @@ up_on_links(void *context, bool session_kept)
     process->arrived.delivered_output = process->arrived.delivered_rejected = 0;
     process->arrived.refill_delivered = false;
     pthread_mutex_unlock(&process->lock);
-    port_hear_up(&process->link_port);
+    port_hear_up(&process->link_port, limits);
     process_wake(process);
 }
 
 static void
-up_on_landing(void *context, bool session_kept)
+up_on_landing(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct process *process = context;
 
     (void)session_kept;
-    port_hear_up(&process->landing_port);
+    port_hear_up(&process->landing_port, limits);
     process_wake(process);
 }
 

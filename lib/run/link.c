@@ -22,6 +22,8 @@ link_free(struct link *link)
         free(message);
     }
     link->last = NULL;
+    link->part = link->parts = 0;
+    buffer_free(&link->whole);
 }
 
 void
@@ -71,6 +73,27 @@ push(struct link *link, struct link_position position, struct span row, struct s
     link->queued = position;
 }
 
+/* A part of the message at `at`: they come in order, or the message is asked for again. 1 the message is whole, in
+ * link->whole; 0 not yet; −1 a part is missing. */
+static int
+gather(struct link *link, struct link_position at, const struct wire_message *message)
+{
+    const bool follows = at.epoch == link->gathering.epoch && at.applied == link->gathering.applied &&
+                         message->parts == link->parts && message->part == link->part + 1;
+
+    if (message->part == 1)
+        buffer_clear(&link->whole);
+    else if (!follows || link->whole.len > LINK_BYTES_MAX)
+        return -1;
+    else
+        buffer_add_byte(&link->whole, '\n');
+    link->gathering = at;
+    link->part = message->part;
+    link->parts = message->parts;
+    buffer_add_span(&link->whole, message->payload);
+    return message->part == message->parts;
+}
+
 void
 link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms)
 {
@@ -84,15 +107,16 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
         link->report = true; /* it does not know that we have it */
         return;
     }
-    if (message->sequence != at.applied + 1 || link->message_count == LINK_MESSAGES_MAX ||
-        link->bytes > LINK_BYTES_MAX) {
-        if (steady_ms - link->asked_ms >= REWIND_AGAIN_MS)
-            link->rewind = link->report = true;
-        return;
-    }
+    const bool next = message->sequence == at.applied + 1 && link->message_count < LINK_MESSAGES_MAX &&
+                      link->bytes <= LINK_BYTES_MAX;
     at.applied = message->sequence;
+    const int whole = !next ? -1 : message->parts > 0 ? gather(link, at, message) : 1;
+    if (whole < 0 && steady_ms - link->asked_ms >= REWIND_AGAIN_MS)
+        link->rewind = link->report = true;
+    if (whole != 1)
+        return;
     link->lost = 0;
-    push(link, at, row, message->payload, false);
+    push(link, at, row, message->parts > 0 ? buffer_span(&link->whole) : message->payload, false);
 }
 
 bool

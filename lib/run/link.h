@@ -34,6 +34,9 @@ struct link {
     struct link_message *last;
     unsigned message_count;
     uint64_t bytes;
+    struct link_position gathering; /* which message parts are being put together of, */
+    unsigned part, parts;           /* up to which of how many */
+    struct buffer whole;
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */

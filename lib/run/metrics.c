@@ -2,6 +2,7 @@
  * metrics: what a process shows of itself, one JSON object. The fields are described in the README.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "run/process_state.h"
@@ -93,8 +94,33 @@ add_gauges(struct process *process, struct buffer *text)
     buffer_add_byte(text, '}');
 }
 
+/* What is not well although records are taken in. */
+static const char *
+why_unsteady(struct process *process)
+{
+    const int64_t steady_ms = process->options.steady_ms();
+
+    if (port_unsteady(&process->link_port, steady_ms, process->why_text, sizeof process->why_text) ||
+        (process->inbox != NULL &&
+         port_unsteady(&process->landing_port, steady_ms, process->why_text, sizeof process->why_text)))
+        return process->why_text;
+    return "";
+}
+
+static const char *
+why_too_large(struct process *process)
+{
+    const size_t output_bytes = process->output_publisher.unfit_bytes;
+
+    snprintf(process->why_text, sizeof process->why_text,
+             "a record needs a packet of %zu bytes, and the broker takes %zu at most: raise its maximum packet size "
+             "(max_packet_size of mosquitto) and restart it",
+             output_bytes > 0 ? output_bytes : process->rejected_publisher.unfit_bytes, process->limits.packet_bytes_max);
+    return process->why_text;
+}
+
 const char *
-why_stopped(const struct process *process)
+why_stopped(struct process *process)
 {
     static const char *const words[] = {
         [WHY_NOT_STOPPED] = "",
@@ -105,7 +131,15 @@ why_stopped(const struct process *process)
         [WHY_INBOX_FULL] = "inbox full, or no disk for it",
         [WHY_OUTBOX_FULL] = "outbox full",
         [WHY_BROKER_AWAY] = "no connection to the broker",
+        [WHY_NO_ACKNOWLEDGEMENT] = "the broker acknowledges nothing (its maximum QoS is 0): allow QoS 1 (max_qos of "
+                                   "mosquitto)",
+        [WHY_NO_RETAIN] = "the broker retains no messages, and tables and links need that: allow it (retain_available of "
+                          "mosquitto)",
     };
+    if (process->why == WHY_NOT_STOPPED)
+        return why_unsteady(process);
+    if (process->why == WHY_RECORD_TOO_LARGE)
+        return why_too_large(process);
     return words[process->why];
 }
 

@@ -1,21 +1,19 @@
 #include "run/port.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
-
-/* A broker that restarts is back in some ten milliseconds; one that is away for hours must not be hammered. */
-#define RETRY_MIN_MS 20
-#define RETRY_MAX_MS 1000
 
 /* Longest wait for the last messages to be written when a port is closed. */
 #define DISCONNECT_MS 1000
 
 void
-port_hear_up(struct port *port)
+port_hear_up(struct port *port, const struct wire_limits *limits)
 {
     pthread_mutex_lock(port->lock);
     port->heard_up = true;
+    port->heard_limits = *limits;
     pthread_mutex_unlock(port->lock);
 }
 
@@ -47,16 +45,23 @@ port_hear_down(struct port *port, const char *reason)
     pthread_mutex_unlock(port->lock);
 }
 
-/* Down for now. One line in the log an outage. */
+/* Down for now. One line in the log an outage, one for many outages in a row, and one for each new reason not to get in. */
 static void
 give_up(struct port *port, const char *what, const char *reason, int64_t steady_ms)
 {
-    if (!port->complained)
-        log_warning("%s: %s: %s; trying again until it works", port->name, what, reason);
-    port->complained = true;
+    char trouble[512];
+    const bool was_unsteady = backoff_unsteady(&port->backoff, steady_ms);
+    const bool news = port->backoff.up_ms == 0 && strcmp(reason, port->told) != 0;
+
     port->state = PORT_DOWN;
-    port->retry_ms = steady_ms + port->retry_wait_ms;
-    port->retry_wait_ms = port->retry_wait_ms * 2 < RETRY_MAX_MS ? port->retry_wait_ms * 2 : RETRY_MAX_MS;
+    port->retry_ms = backoff_down(&port->backoff, steady_ms);
+    if (!was_unsteady && port_unsteady(port, steady_ms, trouble, sizeof trouble)) {
+        log_warning("%s: %s", port->name, trouble);
+    } else if (!port->complained || news) {
+        log_warning("%s: %s: %s; trying again until it works", port->name, what, reason);
+        snprintf(port->told, sizeof port->told, "%s", reason);
+    }
+    port->complained = true;
 }
 
 static void
@@ -64,6 +69,7 @@ close_port(struct port *port)
 {
     port->wire->calls->disconnect(port->wire, DISCONNECT_MS);
     port->state = PORT_DOWN;
+    port->backoff.up_ms = 0; /* not lost, but given up */
     pthread_mutex_lock(port->lock);
     port->heard_up = port->heard_subscribed = port->heard_refused = port->heard_down = false;
     pthread_mutex_unlock(port->lock);
@@ -72,22 +78,21 @@ close_port(struct port *port)
 static void
 open_port(struct port *port, int64_t steady_ms)
 {
-    if (port->retry_wait_ms == 0)
-        port->retry_wait_ms = RETRY_MIN_MS;
     if (port->wire->calls->connect(port->wire) == 0)
         port->state = PORT_CONNECTING;
     else
         give_up(port, "can't connect", "refused by the library", steady_ms);
 }
 
-static int
-hear_subscribed(struct port *port)
+/* The log says that the connection is there, but not each time that one is made which does not last. */
+static void
+say_connected(struct port *port, int64_t steady_ms)
 {
+    if (backoff_unsteady(&port->backoff, steady_ms))
+        return;
     log_info("%s: connected", port->name);
-    port->state = PORT_READY;
-    port->retry_wait_ms = RETRY_MIN_MS;
     port->complained = false;
-    return 1;
+    port->told[0] = '\0';
 }
 
 int
@@ -105,12 +110,18 @@ port_step(struct port *port, int64_t steady_ms)
 
     if (up && port->state == PORT_CONNECTING) {
         port->state = PORT_SUBSCRIBING;
+        backoff_up(&port->backoff, steady_ms);
         /* A failure to send is followed by `down`. */
         port->wire->calls->subscribe(port->wire, port->filters, port->filter_count, port->news_from,
                                            port->delivery);
     }
-    if (subscribed && port->state == PORT_SUBSCRIBING && !down)
-        ready = hear_subscribed(port);
+    if (subscribed && port->state == PORT_SUBSCRIBING && !down) {
+        port->state = PORT_READY;
+        ready = 1;
+        say_connected(port, steady_ms);
+    } else if (port->state == PORT_READY && port->complained && !down) {
+        say_connected(port, steady_ms);
+    }
     if (refused && !down) {
         close_port(port);
         give_up(port, "can't subscribe", reason, steady_ms);
@@ -124,6 +135,30 @@ port_step(struct port *port, int64_t steady_ms)
     if (port->wanted && port->state == PORT_DOWN && steady_ms >= port->retry_ms)
         open_port(port, steady_ms);
     return ready && port->state == PORT_READY;
+}
+
+struct wire_limits
+port_limits(struct port *port)
+{
+    pthread_mutex_lock(port->lock);
+    const struct wire_limits limits = port->heard_limits;
+    pthread_mutex_unlock(port->lock);
+    return limits;
+}
+
+bool
+port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size)
+{
+    char reason[sizeof port->reason];
+
+    if (!backoff_unsteady(&port->backoff, steady_ms))
+        return false;
+    pthread_mutex_lock(port->lock);
+    memcpy(reason, port->reason, sizeof reason);
+    pthread_mutex_unlock(port->lock);
+    snprintf(text, size, "does another process use the client name %s? The connection ends again and again (%s)",
+             port->client, reason);
+    return true;
 }
 
 int64_t

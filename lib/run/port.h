@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/backoff.h"
 #include "base/wire.h"
 
 #define PORT_FILTERS_MAX 16
@@ -17,7 +18,8 @@
 enum port_state { PORT_DOWN, PORT_CONNECTING, PORT_SUBSCRIBING, PORT_READY };
 
 struct port {
-    const char *name; /* for the log */
+    const char *name;   /* for the log */
+    const char *client; /* the client's name, which no other connection may have */
     struct wire *wire;
     const char *filters[PORT_FILTERS_MAX];
     unsigned filter_count;
@@ -28,22 +30,30 @@ struct port {
     /* The loop's. */
     enum port_state state;
     int64_t retry_ms;
-    int64_t retry_wait_ms;
-    bool complained;
+    struct backoff backoff;
+    bool complained; /* the log says that it is not well */
+    char told[256];  /* why, as it says */
 
     /* Told by the wire's threads, under lock. */
     pthread_mutex_t *lock;
     bool heard_up, heard_subscribed, heard_refused, heard_down;
-    char reason[160];
+    struct wire_limits heard_limits;
+    char reason[256]; /* of the newest trouble */
 };
 
 /* What the wire reports; to be called with the lock not held. */
-void port_hear_up(struct port *port);
+void port_hear_up(struct port *port, const struct wire_limits *limits);
 void port_hear_subscribed(struct port *port, bool ok, const char *reason);
 void port_hear_down(struct port *port, const char *reason);
 
 /* Do what is to be done now. 1 if the port has become ready in this call, else 0. */
 int port_step(struct port *port, int64_t steady_ms);
+
+/* What the broker takes; once the port has become ready. */
+struct wire_limits port_limits(struct port *port);
+
+/* Whether the connection ends again and again; then text says so, and what may be the cause. */
+bool port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size);
 
 /* When port_step has something to do by itself: steady clock, INT64_MAX for never. */
 int64_t port_due_ms(const struct port *port);

@@ -17,6 +17,9 @@
 /* Applied messages that are worth a commit of their own to remove. */
 #define TRIM_MESSAGES 256
 
+/* By how much a topic of ours may be longer than that of our metrics. */
+#define TOPIC_BYTES_MORE 256
+
 /* Longest wait at the end for the last messages to be written. */
 #define GOODBYE_MS 500
 
@@ -250,8 +253,9 @@ open_ports(struct process *process)
     struct port *links = &process->link_port;
     struct port *landing = &process->landing_port;
 
-    *links = (struct port){.name = "links", .lock = &process->lock, .wanted = true};
-    *landing = (struct port){.name = "landing", .lock = &process->lock, .delivery = WIRE_AT_LEAST_ONCE};
+    *links = (struct port){.name = "links", .client = process->link_client, .lock = &process->lock, .wanted = true};
+    *landing = (struct port){
+        .name = "landing", .client = process->landing_client, .lock = &process->lock, .delivery = WIRE_AT_LEAST_ONCE};
     links->filters[links->filter_count++] = process->topics.reports;
     links->news_from = links->filter_count; /* nothing of the others is retained, unless by a stranger */
     links->filters[links->filter_count++] = process->topics.oldest;
@@ -272,6 +276,7 @@ open_ports(struct process *process)
     process->landing_options = (struct wire_options){
         .client_name = process->landing_client,
         .session_s = (unsigned)(config_int(process->options.config, "mqtt", "session") / 1000)};
+    process->session_told_s = process->landing_options.session_s;
     landing->wire = process->options.make_wire(process->options.context, &process->landing_options, &landing_events);
     return landing->wire != NULL ? 0 : -1;
 }
@@ -353,13 +358,22 @@ send_kept(struct process *process)
     publish(process, process->topics.kept, buffer_span(&process->scratch), true);
 }
 
+/* Whether the broker lacks what nothing here works without. */
+static enum why_stopped
+what_broker_lacks(const struct process *process)
+{
+    if (!process->limits.acknowledges)
+        return WHY_NO_ACKNOWLEDGEMENT;
+    return process->limits.retains ? WHY_NOT_STOPPED : WHY_NO_RETAIN;
+}
+
 static void
 pump(struct process *process, int64_t steady_ms)
 {
     struct publisher *output = &process->output_publisher;
     struct publisher *rejected = &process->rejected_publisher;
 
-    if (!process->synced || process->link_port.state != PORT_READY)
+    if (!process->synced || process->link_port.state != PORT_READY || what_broker_lacks(process) != WHY_NOT_STOPPED)
         return;
     if (publisher_ready(output, steady_ms) || publisher_ready(rejected, steady_ms)) {
         if (store_snapshot(process->store) != 0)
@@ -436,9 +450,24 @@ answer_asks(struct process *process)
 
 /* Hearing. */
 
+/* Fill messages only up to what the broker takes. */
+static void
+keep_to_limits(struct process *process)
+{
+    process->limits = port_limits(&process->link_port);
+    process->output_publisher.limits = process->rejected_publisher.limits = process->limits;
+    const int64_t wanted = setting(process, "message_bytes");
+    const size_t room = wire_room(&process->limits, strlen(process->topics.metrics) + TOPIC_BYTES_MORE);
+    process->message_bytes = room < (size_t)wanted ? (int64_t)room : wanted;
+    process->why = what_broker_lacks(process);
+    if (process->why != WHY_NOT_STOPPED)
+        log_error("nothing is taken in: %s", why_stopped(process));
+}
+
 static void
 links_ready(struct process *process)
 {
+    keep_to_limits(process);
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++)
         link_hello(&process->links[i]);
@@ -530,6 +559,12 @@ may_take(struct process *process)
     }
     if (process->link_port.state != PORT_READY)
         process->why = WHY_BROKER_AWAY;
+    else if (what_broker_lacks(process) != WHY_NOT_STOPPED)
+        process->why = what_broker_lacks(process);
+    else if (process->output_publisher.unfit_bytes > 0 || process->rejected_publisher.unfit_bytes > 0)
+        process->why = WHY_RECORD_TOO_LARGE;
+    if (process->why >= WHY_NO_ACKNOWLEDGEMENT)
+        return false;
     if (outbox_bytes(&process->output) + outbox_bytes(&process->rejected) < process->outbox_bytes_max)
         return true;
     process->why = WHY_OUTBOX_FULL;
@@ -610,6 +645,19 @@ idle_ms(struct process *process, int64_t wall_ms, int64_t steady_ms)
     return wait_ms > 0 ? wait_ms : 0;
 }
 
+/* A shorter session than we ask for is no reason not to work, but records may be lost while we are away for long. */
+static void
+check_session(struct process *process)
+{
+    const unsigned granted_s = port_limits(&process->landing_port).session_s;
+
+    if (granted_s < process->landing_options.session_s && granted_s != process->session_told_s)
+        log_warning("landing: while we are away the broker keeps messages for %u s, not for %u s as session of [mqtt] says: "
+                    "raise its limit of session expiry, or lower session",
+                    granted_s, process->landing_options.session_s);
+    process->session_told_s = granted_s;
+}
+
 /* Paho's receiver, which all connections share, sleeps up to 1 s on the sockets it knew when it went to sleep. An answer on
  * the connection that is up makes it look for the one that is being made. */
 static void
@@ -617,7 +665,8 @@ step_landing(struct process *process, int64_t steady_ms)
 {
     const enum port_state before = process->landing_port.state;
 
-    port_step(&process->landing_port, steady_ms);
+    if (port_step(&process->landing_port, steady_ms) == 1)
+        check_session(process);
     if (before == PORT_DOWN && process->landing_port.state == PORT_CONNECTING)
         publish(process, process->topics.sync, (struct span){0}, false);
 }

@@ -161,7 +161,10 @@ enum why_stopped {
     WHY_FILES_WRONG,
     WHY_INBOX_FULL,
     WHY_OUTBOX_FULL,
-    WHY_BROKER_AWAY
+    WHY_BROKER_AWAY,
+    WHY_NO_ACKNOWLEDGEMENT,
+    WHY_NO_RETAIN,
+    WHY_RECORD_TOO_LARGE
 };
 
 struct process {
@@ -200,6 +203,8 @@ struct process {
     char *landing_client;
     struct port link_port;
     struct port landing_port;
+    struct wire_limits limits; /* what the broker takes, on link_port's connection */
+    unsigned session_told_s;   /* which session the log says that the broker grants */
     bool synced; /* link_port is ready and everything retained has come */
     int64_t sync_ms; /* when to ask for that again; steady clock */
     bool ready;
@@ -223,6 +228,7 @@ struct process {
     bool rejected_payload;
 
     enum why_stopped why;
+    char why_text[256];
     int64_t stalled_until_ms;
     struct refill refill;
     struct newcomers newcomers;
@@ -278,7 +284,7 @@ void newcomer_free(struct process *process);
 /* metrics.c: append the metrics as one JSON object. */
 void metrics_write(struct process *process, struct buffer *text);
 
-/* The words for why nothing is taken in; "" if it is. */
-const char *why_stopped(const struct process *process);
+/* The words for why nothing is taken in, or what else is not well; "" if all is. Valid until the next call. */
+const char *why_stopped(struct process *process);
 
 #endif

@@ -1,5 +1,7 @@
 #include "run/publisher.h"
 
+#include <string.h>
+
 #include "base/log.h"
 
 /* Messages in flight to one receiver, besides the window of bytes: below the 1000 messages at which a broker with default
@@ -26,6 +28,7 @@ feed_restart(struct publisher_feed *feed)
 void
 publisher_init(struct publisher *publisher)
 {
+    publisher->limits = (struct wire_limits){.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
     const struct outbox_mark trimmed = publisher->outbox->trimmed;
 
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
@@ -64,9 +67,20 @@ void
 publisher_restart(struct publisher *publisher, uint64_t copied)
 {
     publisher->broker.applied = copied;
+    publisher->unfit_bytes = 0;
     feed_restart(&publisher->broker);
     for (unsigned i = 0; i < publisher->consumer_count; i++)
         feed_restart(&publisher->consumers[i].feed);
+}
+
+void
+publisher_stand(struct publisher *publisher, size_t packet_bytes)
+{
+    if (publisher->unfit_bytes == 0)
+        log_error("%s: a record needs a packet of %zu bytes, and the broker takes %zu at most: it stands until the broker's "
+                  "maximum packet size is raised",
+                  publisher->topic, packet_bytes, publisher->limits.packet_bytes_max);
+    publisher->unfit_bytes = packet_bytes;
 }
 
 /* What a report makes of the consumer, where `applied` is 0 for one that knows another life of this store, or none: for it
@@ -146,6 +160,66 @@ look_up(struct publisher *publisher, uint64_t sequence, struct outbox_mark *mark
     return 0;
 }
 
+/* How much of rest goes into one packet: all of it, or up to the last end of a record; 0: its first record does not fit. */
+static size_t
+part_bytes(struct span rest, size_t room)
+{
+    if (rest.len <= room)
+        return rest.len;
+    const char *end = memrchr(rest.at, '\n', room + 1);
+    return end != NULL ? (size_t)(end - rest.at) : 0;
+}
+
+/* What stands behind a part of so many bytes. */
+static struct span
+behind_part(struct span rest, size_t bytes)
+{
+    return bytes < rest.len ? span_at(rest.at + bytes + 1, rest.len - bytes - 1) : span_at(rest.at + bytes, 0);
+}
+
+/* How many parts the payload makes; 0 when a record does not fit, and *record_bytes says how long that is. */
+static unsigned
+count_parts(struct span payload, size_t room, size_t *record_bytes)
+{
+    unsigned parts = 0;
+
+    do {
+        const size_t bytes = part_bytes(payload, room);
+        if (bytes == 0 && payload.len > 0) {
+            const char *end = memchr(payload.at, '\n', payload.len);
+            *record_bytes = end != NULL ? (size_t)(end - payload.at) : payload.len;
+            return 0;
+        }
+        payload = behind_part(payload, bytes);
+        parts++;
+    } while (payload.len > 0);
+    return parts;
+}
+
+/* Send out as the broker takes it; the last part carries the token. 0, −1 it does not fit or the connection broke. */
+static int
+send_parts(struct publisher *publisher, struct wire_message *out, uint64_t token, struct wire *wire)
+{
+    const size_t room = wire_room(&publisher->limits, out->topic.len);
+    struct span rest = out->payload;
+    size_t record_bytes = 0;
+    const unsigned parts = count_parts(rest, room, &record_bytes);
+
+    if (parts == 0) {
+        publisher_stand(publisher, record_bytes + out->topic.len + WIRE_OVERHEAD_BYTES);
+        return -1;
+    }
+    out->parts = parts > 1 ? parts : 0;
+    for (unsigned part = 1; part <= parts; part++) {
+        out->part = part;
+        out->payload = span_at(rest.at, part_bytes(rest, room));
+        rest = behind_part(rest, out->payload.len);
+        if (wire->calls->publish(wire, out, part == parts ? token : 0) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Whether the broker is to keep message. */
 static bool
 retained(const struct publisher *publisher, const struct outbox_message *message)
@@ -171,7 +245,7 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
         buffer_add_byte(topic, '/');
         buffer_add_span(topic, message->row);
     }
-    const struct wire_message out = {
+    struct wire_message out = {
         .topic = span_at(buffer_text(topic), topic->len),
         .payload = message->payload,
         .epoch = publisher->epoch,
@@ -180,7 +254,7 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
         /* What a consumer misses it asks for. A broker that kept it for one who is away would only keep it twice. */
         .delivery = consumer == NULL ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE,
     };
-    return wire->calls->publish(wire, &out, consumer == NULL ? publisher->token | message->mark.sequence : 0);
+    return send_parts(publisher, &out, consumer == NULL ? publisher->token | message->mark.sequence : 0, wire);
 }
 
 static bool
@@ -208,6 +282,8 @@ probe_waits(const struct publisher_feed *feed, int64_t steady_ms)
 bool
 publisher_ready(const struct publisher *publisher, int64_t steady_ms)
 {
+    if (publisher->unfit_bytes > 0)
+        return false;
     if (feed_ready(publisher, &publisher->broker))
         return true;
     for (unsigned i = 0; i < publisher->consumer_count; i++) {

@@ -8,6 +8,9 @@
  * anybody else, one who is away costs a window once, and one who is behind catches up without the others' hearing of it.
  * The broker says by its acknowledgements what it has, a consumer by its reports. The outbox may be trimmed up to what all
  * of them have.
+ *
+ * A broker may take less than what a message has that was appended before it said so. Then the message goes out in parts,
+ * cut between records, and its number holds for all of them.
  */
 #ifndef RUN_PUBLISHER_H
 #define RUN_PUBLISHER_H
@@ -58,6 +61,8 @@ struct publisher {
 
     struct publisher_feed broker;
     struct buffer full_topic;
+    struct wire_limits limits;    /* of the broker; the caller sets them on connecting */
+    size_t unfit_bytes;           /* the packet that a record would need, if the broker takes none so large; else 0 */
 };
 
 /* The bit of sequence numbers that a token holds. */
@@ -65,6 +70,10 @@ struct publisher {
 
 /* Set up over outbox, which must be loaded; the fields above `broker` are the caller's. */
 void publisher_init(struct publisher *publisher);
+
+/* A record does not fit into what the broker takes, by a packet of so many bytes: nothing is sent until the next
+ * connection. Says so in the log. */
+void publisher_stand(struct publisher *publisher, size_t packet_bytes);
 
 /* Register a consumer, unless there is one of that name; name must stay valid. */
 void publisher_add(struct publisher *publisher, const char *name);

@@ -47,6 +47,8 @@ send_row(void *context, struct span row, struct span body)
         .delivery = WIRE_AT_LEAST_ONCE,
     };
     struct wire *wire = process->link_port.wire;
+    if (!wire_fits(&process->limits, &message))
+        publisher_stand(&process->output_publisher, message.payload.len + message.topic.len + WIRE_OVERHEAD_BYTES);
     if (wire->calls->publish(wire, &message, last ? TOKEN_REFILL : 0) != 0) {
         refill->failed = true; /* the connection broke: it begins anew with the next one */
         return false;

@@ -139,10 +139,11 @@ settle(void)
 /* Outside. */
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)context;
     (void)session_kept;
+    (void)limits;
 }
 
 static void

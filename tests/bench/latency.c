@@ -64,10 +64,11 @@ set_flag(bool *flag)
 }
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)context;
     (void)session_kept;
+    (void)limits;
     set_flag(&client.up);
 }
 

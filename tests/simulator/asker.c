@@ -17,10 +17,11 @@ message(void *context, const struct wire_message *message)
 }
 
 static void
-up(void *context, bool session_kept)
+up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)context;
     (void)session_kept;
+    (void)limits;
 }
 
 static void

@@ -11,9 +11,10 @@
 #define RESEND_MS 3000
 
 static void
-up(void *context, bool session_kept)
+up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     (void)session_kept;
+    (void)limits;
     ((struct loader *)context)->up = true;
 }
 

@@ -652,12 +652,20 @@ something_happens(void)
 #define BROKER_FAULTS 5
 #define BROKER_KEEPS_SESSIONS (1u << 1 | 1u << 3)
 
+/* What a broker takes at most: all that comes, or less than what messages are filled up to, but more than any record. */
+static size_t
+packet_bytes_max(void)
+{
+    return dice_chance(50) ? 0 : 800 + dice_roll(600);
+}
+
 static void
 broker_breaks(void)
 {
     struct memory_broker *broker = &simulation.broker;
 
     seen.forgets++;
+    broker->packet_bytes_max = packet_bytes_max();
     switch (dice_roll_among(BROKER_FAULTS, simulation.broker_faults)) {
     case 0:
         memory_broker_forget(broker, true, false);

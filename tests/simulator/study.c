@@ -8,10 +8,11 @@
 static const char *const filters[] = {STUDY_LINK "/feed", STUDY_LINK "/oldest"};
 
 static void
-up(void *context, bool session_kept)
+up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct study *study = context;
     (void)session_kept;
+    (void)limits;
     study->up = true;
 }
 
@@ -49,17 +50,36 @@ take_records(struct study *study, struct span payload)
     }
 }
 
+/* Gather the records of the next message, of which this is all or a part. 1 it is whole, 0 not yet, −1 a part is missing. */
+static int
+gather(struct study *study, const struct wire_message *message)
+{
+    if (message->parts == 0 || message->part == 1)
+        buffer_clear(&study->whole);
+    else if (message->part != study->gathering.part + 1 || message->sequence != study->gathering.sequence ||
+             message->epoch != study->gathering.epoch)
+        return -1;
+    else
+        buffer_add_byte(&study->whole, '\n');
+    study->gathering.epoch = message->epoch;
+    study->gathering.sequence = message->sequence;
+    study->gathering.part = message->part;
+    buffer_add_span(&study->whole, message->payload);
+    return message->parts == 0 || message->part == message->parts;
+}
+
 static void
 take(struct study *study, const struct wire_message *message)
 {
     const uint64_t applied = message->epoch == study->epoch ? study->applied : 0;
+    const int whole = message->sequence == applied + 1 ? gather(study, message) : -1;
 
     study->report = true;
-    if (message->sequence == applied + 1) {
+    if (whole == 1) {
         study->epoch = message->epoch;
         study->applied = message->sequence;
-        take_records(study, message->payload);
-    } else if (message->sequence > applied) {
+        take_records(study, buffer_span(&study->whole));
+    } else if (whole < 0 && message->sequence > applied) {
         study->rewind = true;
     }
 }
@@ -149,4 +169,5 @@ study_free(struct study *study)
     if (study->wire != NULL)
         study->wire->calls->free(study->wire);
     lines_free(&study->records);
+    buffer_free(&study->whole);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/wire.h"
 #include "lines.h"
 
@@ -24,6 +25,8 @@ struct study {
     /* Whatever breaks, it keeps these. */
     uint64_t epoch, applied;
     struct lines records;
+    struct { uint64_t epoch, sequence; unsigned part; } gathering; /* what parts were put together of last */
+    struct buffer whole;
     bool lost; /* it was told that what it needs is gone */
 };
 

@@ -64,6 +64,7 @@ struct memory_wire {
     const struct wire_options *options;
     struct wire_events events;
     enum memory_state state;
+    struct wire_limits limits;
     const char *down; /* an event that is to come before all others; NULL none */
     struct memory_queue out;
 
@@ -86,6 +87,7 @@ struct memory_broker {
     struct memory_message *saved; /* retained ones as they were once, for memory_broker_go_back */
 
     bool refuses;        /* connections */
+    size_t packet_bytes_max; /* announced to who connects, for messages with numbers; 0: none */
     bool retained_first; /* retained messages come before the word that the subscription is made, not after */
     unsigned cut_in;     /* the connection breaks at this publish call from now, of whomever; 0 never */
     /* Whether a publish call has any effect; NULL: it has. */
@@ -294,6 +296,12 @@ memory_accept(struct memory_wire *wire)
     wire->session = true;
     wire->session_keeps = wire->options->session_s > 0;
     wire->state = MEMORY_ONLINE;
+    wire->limits = (struct wire_limits){
+        .packet_bytes_max = wire->broker->packet_bytes_max > 0 ? wire->broker->packet_bytes_max : SIZE_MAX,
+        .acknowledges = true,
+        .retains = true,
+        .session_s = wire->options->session_s,
+    };
     /* It comes before what waited. */
     struct memory_queue waited = wire->in;
     wire->in = (struct memory_queue){0};
@@ -380,7 +388,7 @@ memory_wire_hear(struct memory_wire *wire)
     if (item == NULL)
         return false;
     if (item->kind == MEMORY_UP)
-        events->up(events->context, item->session_kept);
+        events->up(events->context, item->session_kept, &wire->limits);
     else if (item->kind == MEMORY_SUBSCRIBED)
         events->subscribed(events->context, true, "");
     else if (item->kind == MEMORY_MESSAGE)
@@ -516,6 +524,8 @@ memory_publish(struct wire *base, const struct wire_message *message, uint64_t t
     if (wire->state == MEMORY_ONLINE && wire->broker->cut_in > 0 && --wire->broker->cut_in == 0)
         memory_wire_cut(wire);
     if (wire->state != MEMORY_ONLINE || (wire->broker->allows != NULL && !wire->broker->allows(wire->broker->context, wire)))
+        return -1;
+    if (message->sequence != 0 && !wire_fits(&wire->limits, message))
         return -1;
     if (wire->broker->takes != NULL)
         wire->broker->takes(wire->broker->context, wire, message);

@@ -27,6 +27,7 @@ struct private_broker {
     char dir[64];
     int port;
     pid_t pid;
+    const char *settings; /* more lines of its configuration; NULL none */
 };
 
 /* A TCP socket to the port, or -1: connected if connecting, else bound to a free port if *port is 0. */
@@ -72,6 +73,8 @@ private_broker_config(const struct private_broker *broker, char *path, size_t si
             broker->port);
     if (geteuid() == 0)
         fprintf(file, "user root\n");
+    if (broker->settings != NULL)
+        fputs(broker->settings, file);
     fclose(file);
 }
 

@@ -61,7 +61,8 @@ static int
 fake_connect(struct wire *wire)
 {
     (void)wire;
-    process.events.up(process.events.context, false);
+    const struct wire_limits limits = {.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
+    process.events.up(process.events.context, false, &limits);
     return 0;
 }
 

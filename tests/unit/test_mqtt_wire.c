@@ -24,6 +24,7 @@ struct watcher {
     int messages;
     int delivered;
     bool session_kept;
+    struct wire_limits limits;
     bool subscribed_ok;
     uint64_t token;
     char reason[128];
@@ -52,12 +53,13 @@ copy(char *to, size_t size, struct span from)
 }
 
 static void
-on_up(void *context, bool session_kept)
+on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct watcher *watcher = context;
     pthread_mutex_lock(&watcher->lock);
     watcher->up++;
     watcher->session_kept = session_kept;
+    watcher->limits = *limits;
     pthread_cond_broadcast(&watcher->changed);
     pthread_mutex_unlock(&watcher->lock);
 }
@@ -253,6 +255,13 @@ static const struct {
     {{"epoch", "", "sequence", ""}, 0, 0},
     {{"epoch", "0000000000000001", "sequence", "1e3"}, 1, 0},
     {{"sequence", "1.0"}, 0, 0},
+    {{"epoch", "0000000000000001", "part", "7/1/2"}, 1, 7},
+    {{"part", "7/3/2"}, 0, 0},
+    {{"part", "7/0/2"}, 0, 0},
+    {{"part", "7/1/99999999"}, 0, 0},
+    {{"part", "7/1"}, 0, 0},
+    {{"part", "//"}, 0, 0},
+    {{"part", "7/1/2/"}, 0, 0},
     {{"sequence", "+1"}, 0, 0},
 };
 
@@ -381,6 +390,103 @@ test_refused_connection_is_one_down(void **state)
     assert_int_equal(seat->watcher.up, 0);
     assert_int_equal(publish(seat, "test/nowhere", "x", 1), -1);
     leave(seat);
+}
+
+/* What `down` says of an attempt to connect to a broker. */
+static void
+expect_down(const struct broker *where, const char *address, const char *cause)
+{
+    struct broker kept = broker;
+    broker = *where;
+    struct seat *seat = sit("cause", 0);
+    broker = kept;
+    assert_int_equal(seat->wire->calls->connect(seat->wire), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.down, 1));
+    if (strncmp(seat->watcher.reason, address, strlen(address)) != 0 || strstr(seat->watcher.reason, cause) == NULL)
+        fail_msg("wanted %s … %s: %s", address, cause, seat->watcher.reason);
+    leave(seat);
+}
+
+static void
+bug_232_down_says_where_and_why_no_connection_was_made(void **state)
+{
+    (void)state;
+    char address[64];
+    struct broker nowhere = {.host = "127.0.0.1", .port = 0};
+    int listening = private_broker_socket(&nowhere.port, false); /* bound, and nobody listens */
+    snprintf(address, sizeof address, "127.0.0.1:%d: ", nowhere.port);
+    expect_down(&nowhere, address, "refused");
+    close(listening);
+    expect_down(&(struct broker){.host = "nosuchhost.invalid", .port = 1883}, "nosuchhost.invalid:1883: ", "unknown host");
+    struct broker tls = broker;
+    tls.cafile = "/etc/hostname"; /* no certificates in it */
+    snprintf(address, sizeof address, "127.0.0.1:%d: ", tls.port);
+    expect_down(&tls, address, "TLS");
+    expect_down(&nowhere, "127.0.0.1", "refused"); /* what was wrong before does not stick */
+
+    struct private_broker strict = {.settings = "allow_anonymous false\n"};
+    private_broker_start(&strict);
+    struct broker locked = {.host = "127.0.0.1", .port = strict.port, .username = "gait", .password = "wrong"};
+    snprintf(address, sizeof address, "127.0.0.1:%d: ", strict.port);
+    expect_down(&locked, address, "user name or password");
+    private_broker_remove(&strict);
+}
+
+static void
+bug_233_what_the_broker_announced_is_kept_to(void **state)
+{
+    (void)state;
+    static char large[3000];
+    struct private_broker small = {.settings = "max_packet_size 2000\nmax_qos 0\nretain_available false\n"};
+    private_broker_start(&small);
+    struct broker kept = broker;
+    broker.port = small.port;
+    struct seat *seat = sit("limits", 0);
+    broker = kept;
+    go_up(seat);
+    assert_int_equal(seat->watcher.limits.packet_bytes_max, 2000);
+    assert_false(seat->watcher.limits.acknowledges);
+    assert_false(seat->watcher.limits.retains);
+    subscribe(seat, "test/limits", WIRE_AT_LEAST_ONCE);
+
+    memset(large, 'x', sizeof large - 1);
+    assert_int_equal(publish(seat, "test/limits", large, 1), -1);
+    const struct wire_message message = {
+        .topic = span_of("test/limits"), .payload = span_at(large, wire_room(&seat->watcher.limits, strlen("test/limits"))),
+        .epoch = UINT64_MAX, .sequence = UINT64_MAX, .part = 1, .parts = WIRE_PARTS_MAX, .retained = true,
+        .delivery = WIRE_AT_LEAST_ONCE};
+    assert_int_equal(seat->wire->calls->publish(seat->wire, &message, 2), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 1));
+    assert_int_equal(seat->watcher.payload_bytes, message.payload.len);
+    assert_int_equal(seat->watcher.last.part, 1);
+    assert_int_equal(seat->watcher.last.parts, WIRE_PARTS_MAX);
+    assert_true(seat->watcher.last.sequence == UINT64_MAX);
+    assert_int_equal(seat->watcher.down, 0);
+    assert_int_equal(seat->watcher.delivered, 0); /* nobody said so */
+    leave(seat);
+    private_broker_remove(&small);
+}
+
+/* The will asks for more than such a broker gives; it refuses once, and then we come without. */
+static void
+a_will_that_is_refused_is_left_out(void **state)
+{
+    (void)state;
+    struct private_broker small = {.settings = "max_qos 0\n"};
+    private_broker_start(&small);
+    struct broker kept = broker;
+    broker.port = small.port;
+    struct seat *seat = sit("without-will", 0);
+    broker = kept;
+    seat->options.will_topic = "test/will";
+    seat->options.will_text = "gone";
+    assert_int_equal(seat->wire->calls->connect(seat->wire), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.down, 1));
+    assert_non_null(strstr(seat->watcher.reason, "refuses"));
+    go_up(seat);
+    assert_false(seat->watcher.limits.acknowledges);
+    leave(seat);
+    private_broker_remove(&small);
 }
 
 static void
@@ -537,6 +643,9 @@ main(int argc, char **argv)
         cmocka_unit_test(test_kept_message_is_told_from_news),
         cmocka_unit_test(test_more_messages_than_broker_allows_in_flight_go_through_in_order_and_fast),
         cmocka_unit_test(test_refused_connection_is_one_down),
+        cmocka_unit_test(bug_232_down_says_where_and_why_no_connection_was_made),
+        cmocka_unit_test(bug_233_what_the_broker_announced_is_kept_to),
+        cmocka_unit_test(a_will_that_is_refused_is_left_out),
         cmocka_unit_test(test_session_keeps_messages_while_we_are_away),
         cmocka_unit_test(test_disconnect_waits_until_everything_is_sent),
         cmocka_unit_test(test_disconnect_ends_an_attempt_to_connect),

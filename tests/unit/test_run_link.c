@@ -476,6 +476,67 @@ what_is_no_report_is_refused(void **state)
     }
 }
 
+/* Part `part` of message `sequence`, which has `parts`, each the number of the message and of the part. */
+static void
+send_part(uint64_t epoch, uint64_t sequence, unsigned part, unsigned parts)
+{
+    char payload[32];
+    snprintf(payload, sizeof payload, "%llu.%u", (unsigned long long)sequence, part);
+    const struct wire_message message = {
+        .payload = span_of(payload), .epoch = epoch, .sequence = sequence, .part = part, .parts = parts};
+    link_receive(&link, &message, (struct span){0}, now_ms);
+}
+
+static void
+bug_231_a_message_in_parts_is_one_message(void **state)
+{
+    (void)state;
+    send(EPOCH, 1);
+    for (unsigned part = 1; part <= 3; part++) {
+        assert_int_equal(link.message_count, 1);
+        send_part(EPOCH, 2, part, 3);
+    }
+    assert_int_equal(link.message_count, 2);
+    assert_true(span_is(link.first->next->payload, "2.1\n2.2\n2.3"));
+    assert_int_equal(link.first->next->position.applied, 2);
+    send_part(EPOCH, 2, 1, 3); /* a repeat */
+    assert_int_equal(link.message_count, 2);
+    send(EPOCH, 3);
+    assert_int_equal(link.message_count, 3);
+}
+
+static void
+a_part_that_is_missing_is_a_gap(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t epoch, sequence;
+        unsigned part, parts;
+    } wrong[] = {
+        {EPOCH, 1, 3, 3},       /* the second is missing */
+        {EPOCH, 1, 1, 3},       /* begins anew: no gap, but see below */
+        {OTHER_EPOCH, 1, 2, 3}, /* of another store's message */
+        {EPOCH, 2, 2, 3},       /* of another message */
+        {EPOCH, 1, 2, 4},       /* of the message cut otherwise */
+    };
+    struct link_position position;
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        link_free(&link);
+        link_begin(&link, (struct link_position){0});
+        report(&position);
+        now_ms += 1000;
+        send_part(EPOCH, 1, 1, 3);
+        assert_false(link.rewind);
+        send_part(wrong[i].epoch, wrong[i].sequence, wrong[i].part, wrong[i].parts);
+        assert_int_equal(link.message_count, 0);
+        assert_int_equal(link.rewind, i != 1);
+        send_part(EPOCH, 1, 1, 2); /* and it comes again, whole */
+        send_part(EPOCH, 1, 2, 2);
+        assert_int_equal(link.message_count, 1);
+        assert_true(span_is(link.first->payload, "1.1\n1.2"));
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -498,6 +559,8 @@ main(void)
         TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
         TEST(bug_121_a_position_that_is_in_the_queue_twice_is_committed_once),
         TEST(bug_005_it_asks_again_as_long_as_nothing_was_heard),
+        TEST(bug_231_a_message_in_parts_is_one_message),
+        TEST(a_part_that_is_missing_is_a_gap),
         TEST(a_report_reads_back),
         TEST(what_is_no_report_is_refused),
     };

@@ -51,6 +51,7 @@ static const struct wire_calls stub_calls = {
     .connect = stub_connect, .subscribe = stub_subscribe, .disconnect = stub_disconnect};
 static struct wire wire = {&stub_calls};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const struct wire_limits limits = {SIZE_MAX, true, true, 0};
 static struct port port;
 static int64_t now_ms;
 
@@ -62,6 +63,7 @@ set_up(void **state)
     refuses = false;
     now_ms = 100000;
     port = (struct port){.name = "test",
+                         .client = "gait-test",
                          .wire = &wire,
                          .filters = {"one/#", "two/+"},
                          .news_from = 1,
@@ -82,7 +84,7 @@ static void
 come_up(void)
 {
     step();
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, true, "");
     assert_int_equal(step(), 1);
@@ -114,7 +116,7 @@ it_connects_subscribes_and_is_ready_once(void **state)
     assert_true(port_due_ms(&port) == INT64_MAX);
     assert_int_equal(step(), 0);
     assert_int_equal(connects, 1);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     assert_int_equal(step(), 0);
     assert_int_equal(subscribes, 1);
     assert_int_equal(port.state, PORT_SUBSCRIBING);
@@ -159,7 +161,7 @@ what_was_heard_before_it_was_closed_does_not_count_afterwards(void **state)
     port_hear_subscribed(&port, true, ""); /* nobody has asked */
     assert_int_equal(step(), 0);
     assert_int_equal(port.state, PORT_CONNECTING);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     assert_int_equal(port.state, PORT_SUBSCRIBING);
 }
@@ -182,13 +184,94 @@ a_lost_connection_is_made_again_soon_and_then_ever_more_rarely(void **state)
         waited_ms = next_ms;
     }
     assert_int_equal(waited_ms, 1000);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, true, "");
     assert_int_equal(step(), 1);
+    now_ms += 10000; /* it lasts */
     port_hear_down(&port, "gone again");
     step();
     assert_true(time_to_connect(50) <= 50);
+}
+
+/* A connection that is made and ends at once. */
+static void
+come_and_go(void)
+{
+    if (port.state == PORT_DOWN)
+        time_to_connect(60000);
+    port_hear_up(&port, &limits);
+    step();
+    port_hear_subscribed(&port, true, "");
+    step();
+    assert_int_equal(port.state, PORT_READY);
+    now_ms += 10;
+    port_hear_down(&port, "taken over");
+    step();
+}
+
+static void
+bug_230_connections_that_do_not_last_are_made_ever_more_rarely(void **state)
+{
+    (void)state;
+    const int64_t from_ms = now_ms;
+    step();
+    for (int i = 0; i < 20; i++)
+        come_and_go();
+    assert_true(now_ms - from_ms > 60000);
+    now_ms += time_to_connect(60000); /* but it does not give up */
+    assert_int_equal(port.state, PORT_CONNECTING);
+}
+
+static void
+a_connection_that_ends_again_and_again_is_said_until_it_lasts(void **state)
+{
+    (void)state;
+    char text[256] = "";
+    step();
+    for (int i = 0; i < 2; i++) {
+        come_and_go();
+        assert_false(port_unsteady(&port, now_ms, text, sizeof text));
+    }
+    come_and_go();
+    assert_true(port_unsteady(&port, now_ms, text, sizeof text));
+    assert_non_null(strstr(text, "gait-test"));
+    assert_non_null(strstr(text, "taken over"));
+    time_to_connect(60000);
+    port_hear_up(&port, &limits);
+    step();
+    port_hear_subscribed(&port, true, "");
+    step();
+    assert_true(port_unsteady(&port, now_ms, text, sizeof text)); /* it has not lasted yet */
+    now_ms += 61000;
+    assert_false(port_unsteady(&port, now_ms, text, sizeof text));
+}
+
+static void
+one_that_is_closed_on_purpose_is_no_loss(void **state)
+{
+    (void)state;
+    char text[256];
+    for (int i = 0; i < 10; i++) {
+        port.wanted = true;
+        come_up();
+        port.wanted = false;
+        step();
+    }
+    assert_false(port_unsteady(&port, now_ms, text, sizeof text));
+}
+
+static void
+what_the_broker_takes_is_known_when_it_is_ready(void **state)
+{
+    (void)state;
+    const struct wire_limits small = {.packet_bytes_max = 10240, .retains = true, .session_s = 60};
+    step();
+    port_hear_up(&port, &small);
+    assert_int_equal(port_limits(&port).packet_bytes_max, 10240);
+    assert_false(port_limits(&port).acknowledges);
+    assert_true(port_limits(&port).retains);
+    assert_int_equal(port_limits(&port).session_s, 60);
 }
 
 static void
@@ -196,14 +279,14 @@ a_connection_lost_while_it_subscribes_is_not_ready(void **state)
 {
     (void)state;
     step();
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, true, "");
     port_hear_down(&port, "gone");
     assert_int_equal(step(), 0);
     assert_int_equal(port.state, PORT_DOWN);
     time_to_connect(50);
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     port_hear_down(&port, "up and gone in one step");
     assert_int_equal(step(), 0);
     assert_int_equal(port.state, PORT_DOWN);
@@ -214,7 +297,7 @@ a_refused_subscription_closes_and_tries_again(void **state)
 {
     (void)state;
     step();
-    port_hear_up(&port);
+    port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, false, "not allowed");
     assert_int_equal(step(), 0);
@@ -249,6 +332,10 @@ main(void)
         TEST(one_that_is_not_wanted_stays_down_until_it_is),
         TEST(what_was_heard_before_it_was_closed_does_not_count_afterwards),
         TEST(a_lost_connection_is_made_again_soon_and_then_ever_more_rarely),
+        TEST(bug_230_connections_that_do_not_last_are_made_ever_more_rarely),
+        TEST(a_connection_that_ends_again_and_again_is_said_until_it_lasts),
+        TEST(one_that_is_closed_on_purpose_is_no_loss),
+        TEST(what_the_broker_takes_is_known_when_it_is_ready),
         TEST(a_connection_lost_while_it_subscribes_is_not_ready),
         TEST(a_refused_subscription_closes_and_tries_again),
         TEST(a_library_that_does_not_even_try_is_asked_again),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "run/publisher.h"
@@ -26,6 +27,7 @@ struct sent {
     uint64_t sequence;
     uint64_t token;
     bool retained;
+    unsigned part, parts;
 };
 
 static struct sent sent[SENT_MAX];
@@ -40,7 +42,9 @@ stub_publish(struct wire *wire, const struct wire_message *message, uint64_t tok
         return -1;
     assert_true(sent_count < SENT_MAX);
     assert_int_equal(message->topic.at[message->topic.len], '\0');
-    assert_int_equal(message->delivery, token != 0 ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE);
+    const bool feed = memmem(message->topic.at, message->topic.len, "/feed", 5) != NULL;
+    assert_int_equal(message->delivery, feed ? WIRE_AT_MOST_ONCE : WIRE_AT_LEAST_ONCE);
+    assert_true(!feed || token == 0);
     struct sent *one = &sent[sent_count++];
     snprintf(one->topic, sizeof one->topic, "%s", message->topic.at);
     snprintf(one->payload, sizeof one->payload, "%.*s", (int)message->payload.len, message->payload.at);
@@ -48,6 +52,8 @@ stub_publish(struct wire *wire, const struct wire_message *message, uint64_t tok
     one->sequence = message->sequence;
     one->token = token;
     one->retained = message->retained;
+    one->part = message->part;
+    one->parts = message->parts;
     return 0;
 }
 
@@ -669,6 +675,70 @@ whatever_is_lost_both_ways_all_is_applied_in_the_end(void **state)
     }
 }
 
+/* Append one message; records stand in it as they are given. */
+static void
+append_text(const char *payload)
+{
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(outbox_append(&outbox, (struct span){0}, span_of(payload)), 0);
+    assert_int_equal(outbox_flush(&outbox), 0);
+    assert_int_equal(store_commit(store), 0);
+}
+
+/* Packets that leave room for so many bytes of payload. */
+static void
+leave_room(size_t bytes)
+{
+    publisher.limits.packet_bytes_max = bytes + strlen("gait/out") + WIRE_OVERHEAD_BYTES;
+}
+
+static void
+bug_231_what_was_stored_before_the_broker_named_its_limit_goes_out_in_parts(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"{1}\n{22}", "{333333}", "{4}\n{55}"};
+    begin(0);
+    append_text("{1}\n{22}\n{333333}\n{4}\n{55}");
+    append_text("{6}");
+    leave_room(8);
+    assert_int_equal(pump_now(), 2);
+    assert_int_equal(sent_count, 4);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_string_equal(sent[i].payload, parts[i]);
+        assert_int_equal(sent[i].sequence, 1);
+        assert_int_equal(sent[i].part, i + 1);
+        assert_int_equal(sent[i].parts, 3);
+        assert_true(sent[i].token == (i == 2 ? TOKEN + 1 : 0)); /* delivered is what is delivered whole */
+    }
+    assert_string_equal(sent[3].payload, "{6}");
+    assert_int_equal(sent[3].parts, 0);
+    assert_true(sent[3].token == TOKEN + 2);
+}
+
+static void
+a_record_that_the_broker_does_not_take_is_stood_at_until_the_next_connection(void **state)
+{
+    (void)state;
+    begin(0);
+    append_text("{1}");
+    append_text("{22}\n{4444444}");
+    append_text("{3}");
+    leave_room(8);
+    pump_now();
+    assert_int_equal(sent_count, 1);
+    assert_int_equal(publisher.unfit_bytes, 9 + strlen("gait/out") + WIRE_OVERHEAD_BYTES);
+    assert_false(publisher_ready(&publisher, now_ms)); /* and does not spin */
+    publisher_delivered(&publisher, TOKEN + 1);
+    assert_false(publisher_ready(&publisher, now_ms));
+    leave_room(9);
+    publisher_restart(&publisher, 1);
+    assert_true(publisher_ready(&publisher, now_ms));
+    sent_count = 0;
+    assert_int_equal(pump_now(), 2);
+    assert_int_equal(sent_count, 3); /* two parts, and the last one */
+    assert_int_equal(publisher.unfit_bytes, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -680,6 +750,8 @@ main(void)
         TEST(rows_are_retained_on_their_own_topics_and_nowhere_else),
         TEST(bug_220_nobody_waits_for_one_that_is_away),
         TEST(one_that_was_never_heard_of_is_sent_one_message),
+        TEST(bug_231_what_was_stored_before_the_broker_named_its_limit_goes_out_in_parts),
+        TEST(a_record_that_the_broker_does_not_take_is_stood_at_until_the_next_connection),
         TEST(a_message_larger_than_the_window_goes_alone),
         TEST(the_window_of_messages_keeps_below_what_a_broker_drops),
         TEST(a_rewind_sends_again_what_follows_to_who_asked),
