@@ -4,6 +4,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -92,6 +93,35 @@ parse_with_unit(const char *text, const struct unit *units, int64_t *number)
     return "has an unknown unit";
 }
 
+/* The number that the len digits at text make, or −1 if there are others among them. */
+static int
+parse_part(const char *text, unsigned len)
+{
+    int number = 0;
+    for (unsigned i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -1;
+        number = number * 10 + (text[i] - '0');
+    }
+    return number;
+}
+
+static const char *
+parse_date(const char *text, int64_t *number)
+{
+    if (strlen(text) != strlen("YYYY-MM-DD") || text[4] != '-' || text[7] != '-')
+        return "is not a date";
+    const int year = parse_part(text, 4), month = parse_part(text + 5, 2), day = parse_part(text + 8, 2);
+    if (year < 0 || month < 0 || day < 0)
+        return "is not a date";
+    struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    const time_t seconds = timegm(&date);
+    if (date.tm_year != year - 1900 || date.tm_mon != month - 1 || date.tm_mday != day)
+        return "is a day that the calendar does not have";
+    *number = (int64_t)seconds * 1000;
+    return NULL;
+}
+
 static const char *
 parse_word(const char *text, const char *const *words, int64_t *number)
 {
@@ -146,6 +176,8 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
         return parse_integer(text, number);
     case CONFIG_DURATION:
         return parse_with_unit(text, duration_units, number);
+    case CONFIG_DATE:
+        return parse_date(text, number);
     case CONFIG_SIZE:
         return parse_with_unit(text, size_units, number);
     case CONFIG_CHOICE:
@@ -220,6 +252,11 @@ add_allowed(struct buffer *out, const struct config_key *key)
         buffer_add_text(out, "a duration");
         add_bounds(out, key);
         buffer_add_text(out, ", with ms, s, m, h or d behind the number");
+        break;
+    case CONFIG_DATE:
+        buffer_add_text(out, "a date");
+        add_bounds(out, key);
+        buffer_add_text(out, ", as YYYY-MM-DD");
         break;
     case CONFIG_SIZE:
         buffer_add_text(out, "a size");

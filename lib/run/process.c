@@ -166,6 +166,7 @@ open_decoders(struct process *process)
     const struct record_limits limits = {
         .json = {(unsigned)config_int(config, "limits", "depth"), (unsigned)config_int(config, "limits", "string")},
         .payload_bytes_max = (unsigned)config_int(config, "limits", "payload"),
+        .earliest_ms = config_int(config, "limits", "earliest"),
         .ahead_ms = config_int(config, "limits", "ahead"),
     };
 
