@@ -23,6 +23,8 @@ static const struct config_key keys[] = {
     /* section, name, type, preset, least, most, choices, prose */
     {"gait", "dir", CONFIG_TEXT, "/var/lib/gait", NULL, NULL, NULL,
      "Folder for state, lake and logs; --dir says otherwise."},
+    {"gait", "clock_check", CONFIG_SWITCH, "on", NULL, NULL, NULL,
+     "Take nothing in while the clock is before this program was made, or behind the newest commit by more than `ahead`."},
     {"gait", "log", CONFIG_CHOICE, "info", NULL, NULL, log_words, "Least important lines that are logged."},
 
     {"mqtt", "host", CONFIG_TEXT, "127.0.0.1", NULL, NULL, NULL, "The broker's host."},

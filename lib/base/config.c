@@ -4,8 +4,8 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/span.h"
@@ -93,35 +93,6 @@ parse_with_unit(const char *text, const struct unit *units, int64_t *number)
     return "has an unknown unit";
 }
 
-/* The number that the len digits at text make, or −1 if there are others among them. */
-static int
-parse_part(const char *text, unsigned len)
-{
-    int number = 0;
-    for (unsigned i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -1;
-        number = number * 10 + (text[i] - '0');
-    }
-    return number;
-}
-
-static const char *
-parse_date(const char *text, int64_t *number)
-{
-    if (strlen(text) != strlen("YYYY-MM-DD") || text[4] != '-' || text[7] != '-')
-        return "is not a date";
-    const int year = parse_part(text, 4), month = parse_part(text + 5, 2), day = parse_part(text + 8, 2);
-    if (year < 0 || month < 0 || day < 0)
-        return "is not a date";
-    struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
-    const time_t seconds = timegm(&date);
-    if (date.tm_year != year - 1900 || date.tm_mon != month - 1 || date.tm_mday != day)
-        return "is a day that the calendar does not have";
-    *number = (int64_t)seconds * 1000;
-    return NULL;
-}
-
 static const char *
 parse_word(const char *text, const char *const *words, int64_t *number)
 {
@@ -177,7 +148,7 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
     case CONFIG_DURATION:
         return parse_with_unit(text, duration_units, number);
     case CONFIG_DATE:
-        return parse_date(text, number);
+        return clock_date(text, number) == 0 ? NULL : "is not a date";
     case CONFIG_SIZE:
         return parse_with_unit(text, size_units, number);
     case CONFIG_CHOICE:

@@ -80,8 +80,9 @@ struct operator {
      * means that nothing is due any more at now_ms. */
     int (*work)(void *state, int64_t now_ms, unsigned budget, struct output *output);
 
-    /* Last call before the commit: write what was gathered in memory. 0 or −1. */
-    int (*flush)(void *state, int64_t now_ms);
+    /* Last call before the commit: write what was gathered in memory. wall_ms is what the clock on the wall says, for what
+     * people date; it may be set at any time (run/timekeeper.h), so nothing is measured with it. 0 or −1. */
+    int (*flush)(void *state, int64_t now_ms, int64_t wall_ms);
 
     /* When work is due next, from memory; INT64_MAX for never, 0 for at once. Between transactions. */
     int64_t (*due_ms)(void *state);

@@ -25,6 +25,9 @@ static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
 static const struct span inbox_key = {"inbox", 5};
 
+/* Value: now_ms i64 BE, wall_ms i64 BE (struct timekeeper_mark). Absent in stores of versions that had none. */
+static const struct span clock_key = {"clock", 5};
+
 /* Output. */
 
 static struct process *
@@ -97,7 +100,7 @@ reject(struct process *process, unsigned input, enum reason reason, struct span 
     buffer_add_text(line, "\",\"topic\":\"");
     buffer_add_text(line, input_topic(process, input));
     buffer_add_text(line, "\",\"time\":");
-    buffer_add_int(line, process->now_ms);
+    buffer_add_int(line, process->timekeeper.wall_ms);
     if (process->rejected_payload && payload.len > 0) {
         buffer_add_text(line, whole ? ",\"payload\":" : ",\"payload\":{");
         if (whole)
@@ -138,7 +141,7 @@ take_payload(struct process *process, unsigned input, struct span row, struct sp
         enum verdict verdict = VERDICT_INVALID;
         size_t from = cursor.at;
         int rc = record_next(process->decoders[input], &cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
-                             process->now_ms, &record, &reason);
+                             timekeeper_latest_ms(&process->timekeeper), &record, &reason);
         if (rc == 0)
             break;
         if (reason == REASON_NONE) {
@@ -288,6 +291,29 @@ put_link_position(struct process *process, unsigned input, struct link_position 
 }
 
 static int
+put_mark(struct process *process)
+{
+    char value[16];
+
+    bytes_put_u64(value, (uint64_t)process->timekeeper.now_ms);
+    bytes_put_u64(value + 8, (uint64_t)process->timekeeper.wall_ms);
+    return store_put(process->store, process->meta, clock_key, span_at(value, sizeof value));
+}
+
+static int
+load_mark(struct process *process)
+{
+    struct span value;
+    int rc = store_get(process->store, process->meta, clock_key, &value);
+
+    process->timekeeper.committed = (struct timekeeper_mark){0};
+    if (rc == 1)
+        process->timekeeper.committed =
+            (struct timekeeper_mark){(int64_t)bytes_get_u64(value.at), (int64_t)bytes_get_u64(value.at + 8)};
+    return rc < 0 ? -1 : 0;
+}
+
+static int
 load_format(struct process *process)
 {
     struct span value;
@@ -353,8 +379,9 @@ load_positions(struct process *process)
 int
 batch_load(struct process *process)
 {
-    if (load_format(process) != 0 || load_epoch(process) != 0 || load_positions(process) != 0 ||
-        ledger_load(&process->ledger) != 0 || outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+    if (load_format(process) != 0 || load_epoch(process) != 0 || load_mark(process) != 0 ||
+        load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || outbox_load(&process->rejected) != 0 ||
+        outbox_load(&process->output) != 0)
         return -1;
     if (process->stream->operator->load != NULL && process->stream->operator->load(process->operator_state) != 0)
         return -1;
@@ -414,12 +441,15 @@ static int
 flush(struct process *process, const struct progress *progress)
 {
     const struct operator *operator = process->stream->operator;
+    const int64_t wall_ms = process->timekeeper.wall_ms;
 
     close_message(process, &process->output, &process->output_message);
     close_message(process, &process->rejected, &process->rejected_message);
     if (process->output_failed)
         return -1;
-    if (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms) != 0)
+    if (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms, wall_ms) != 0)
+        return -1;
+    if (timekeeper_knows(&process->timekeeper) && put_mark(process) != 0)
         return -1;
     if (progress->inbox_position != process->inbox_position &&
         put_number(process, inbox_key, progress->inbox_position) != 0)
@@ -439,6 +469,8 @@ committed(struct process *process, const struct progress *progress)
     if (process->inbox != NULL && progress->inbox_position != process->inbox_position)
         inbox_release(process->inbox, progress->inbox_position);
     process->inbox_position = progress->inbox_position;
+    if (timekeeper_knows(&process->timekeeper))
+        timekeeper_committed(&process->timekeeper);
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (progress->link_messages[i] > 0)
@@ -448,9 +480,9 @@ committed(struct process *process, const struct progress *progress)
 }
 
 static void
-begin(struct process *process, int64_t wall_ms, struct progress *progress)
+begin(struct process *process, int64_t now_ms, struct progress *progress)
 {
-    process->now_ms = wall_ms;
+    process->now_ms = now_ms;
     process->output_failed = false;
     process->output_end = process->output.last.end + process->rejected.last.end;
     process->calls = (struct output){emit, emit_row, refuse, move};
@@ -463,11 +495,20 @@ begin(struct process *process, int64_t wall_ms, struct progress *progress)
         progress->links[i] = process->links[i].committed;
 }
 
+/* Whether the clock was set, to what may be right, since the last commit. */
+static bool
+clock_was_set(const struct process *process)
+{
+    return process->timekeeper.set && timekeeper_knows(&process->timekeeper);
+}
+
 /* Whether there is anything to commit. */
 static bool
 anything(const struct process *process, const struct progress *progress)
 {
     if (progress->records > 0 || progress->other > 0 || progress->inbox_position != process->inbox_position)
+        return true;
+    if (clock_was_set(process))
         return true;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (progress->link_messages[i] > 0)
@@ -487,7 +528,7 @@ reload(struct process *process)
 }
 
 int
-batch_work(struct process *process, int64_t wall_ms, bool intake)
+batch_work(struct process *process, int64_t now_ms, bool intake)
 {
     struct progress progress = {0};
 
@@ -497,7 +538,7 @@ batch_work(struct process *process, int64_t wall_ms, bool intake)
     }
     if (!process->loaded && batch_load(process) != 0)
         goto fail;
-    begin(process, wall_ms, &progress);
+    begin(process, now_ms, &progress);
     if (intake && !process->newcomers.active && (work_inputs(process, &progress) != 0 || work_due(process, &progress) != 0))
         goto fail;
     int appended = newcomer_work(process);
@@ -527,12 +568,14 @@ fail:
 }
 
 bool
-batch_waits(struct process *process, int64_t wall_ms, bool intake)
+batch_waits(struct process *process, int64_t now_ms, bool intake)
 {
     const struct operator *operator = process->stream->operator;
     bool waits = false;
 
     if (process->newcomers.active)
+        return true;
+    if (clock_was_set(process))
         return true;
     if (!intake)
         return false;
@@ -542,7 +585,7 @@ batch_waits(struct process *process, int64_t wall_ms, bool intake)
     for (unsigned i = 0; i < process->stream->input_count; i++)
         waits = waits || process->links[i].message_count > 0;
     pthread_mutex_unlock(&process->lock);
-    return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= wall_ms);
+    return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= now_ms);
 }
 
 void

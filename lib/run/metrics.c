@@ -103,7 +103,7 @@ why_stopped(const struct process *process)
         [WHY_OUTBOX_FULL] = "outbox full: a registered consumer is behind or away",
         [WHY_BROKER_AWAY] = "no connection to the broker",
     };
-    return words[process->why];
+    return process->why == WHY_CLOCK_WRONG ? process->timekeeper.why : words[process->why];
 }
 
 void

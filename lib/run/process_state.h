@@ -16,6 +16,7 @@
 #include "run/port.h"
 #include "run/process.h"
 #include "run/publisher.h"
+#include "run/timekeeper.h"
 #include "store/store.h"
 
 /* Bounds one transaction: its memory, and how long a reading waits for the commit it is in. */
@@ -121,7 +122,8 @@ struct newcomers {
 };
 
 /* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
-enum why_stopped { WHY_NOT_STOPPED, WHY_DISK_FULL, WHY_STORE_BROKEN, WHY_INBOX_FULL, WHY_OUTBOX_FULL, WHY_BROKER_AWAY };
+enum why_stopped { WHY_NOT_STOPPED, WHY_DISK_FULL, WHY_STORE_BROKEN, WHY_INBOX_FULL, WHY_OUTBOX_FULL, WHY_BROKER_AWAY,
+                   WHY_CLOCK_WRONG };
 
 struct process {
     struct process_options options;
@@ -135,7 +137,7 @@ struct process {
     struct arrived arrived;
 
     struct store *store;
-    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger" */
+    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "clock" */
     uint64_t epoch;
     bool loaded; /* what is kept in memory agrees with the store */
     void *operator_state;
@@ -169,13 +171,14 @@ struct process {
     uint64_t output_end; /* of both outboxes when the transaction began */
     enum store_fault fault; /* why the last one failed */
     struct receipts receipts;
-    int64_t now_ms;
+    int64_t now_ms; /* the timekeeper's: records are stamped with it and expire by it */
     int64_t message_bytes;
     size_t payload_bytes_max;
     uint64_t outbox_bytes_max;
     bool rejected_payload;
 
     enum why_stopped why;
+    struct timekeeper timekeeper;
     int64_t stalled_until_ms;
     struct refill refill;
     struct newcomers newcomers;
@@ -192,10 +195,10 @@ struct process {
 
 /* batch.c: work what has arrived in one transaction. 1 something was worked, 0 there was nothing, −1 it failed (state in
  * memory is stale then, and process->loaded false). */
-int batch_work(struct process *process, int64_t wall_ms, bool intake);
+int batch_work(struct process *process, int64_t now_ms, bool intake);
 
 /* Whether batch_work would find anything. */
-bool batch_waits(struct process *process, int64_t wall_ms, bool intake);
+bool batch_waits(struct process *process, int64_t now_ms, bool intake);
 
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);

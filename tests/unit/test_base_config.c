@@ -153,10 +153,10 @@ a_date_is_one_of_the_calendar(void **state)
     static const struct {
         const char *value, *wrong;
     } cases[] = {
-        {"2023-02-29", "is a day that the calendar does not have"},
-        {"2023-13-01", "is a day that the calendar does not have"},
-        {"2023-00-01", "is a day that the calendar does not have"},
-        {"2023-01-00", "is a day that the calendar does not have"},
+        {"2023-02-29", "is not a date"},
+        {"2023-13-01", "is not a date"},
+        {"2023-00-01", "is not a date"},
+        {"2023-01-00", "is not a date"},
         {"2023-1-1", "is not a date"},
         {"2023-01-01T00", "is not a date"},
         {"23-01-2001", "is not a date"},
