@@ -173,10 +173,10 @@ write_whole(struct record_decoder *decoder, int64_t time_ms)
 static enum reason
 read_time(struct record_decoder *decoder, const struct json_member **member, int64_t *time_ms)
 {
-    if ((*member)->type != JSON_NUMBER)
-        return REASON_BAD_TYPE;
-    const bool minus_zero = (*member)->value.len == 2 && (*member)->value.at[0] == '-' && (*member)->value.at[1] == '0';
-    if (minus_zero || !json_int64(*member, time_ms)) {
+    const bool integer = json_int64(*member, time_ms) && (*time_ms != 0 || (*member)->value.len == 1); /* not -0 */
+    if (!integer) {
+        if ((*member)->type != JSON_NUMBER)
+            return REASON_BAD_TYPE;
         if (!json_floor(*member, time_ms))
             return REASON_OUT_OF_RANGE;
         *member = write_whole(decoder, *time_ms);
