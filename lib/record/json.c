@@ -547,22 +547,10 @@ json_add_any_text(struct buffer *out, struct span text)
  * The values of numbers that the scan has let pass.
  */
 
-static bool
-is_integer(const struct json_member *member)
-{
-    if (member->type != JSON_NUMBER)
-        return false;
-    for (size_t i = 0; i < member->value.len; i++) {
-        if (!is_digit(member->value.at[i]) && member->value.at[i] != '-')
-            return false;
-    }
-    return true;
-}
-
 int
 json_int64(const struct json_member *member, int64_t *value)
 {
-    if (!is_integer(member))
+    if (member->type != JSON_NUMBER)
         return 0;
     bool negative = member->value.at[0] == '-';
     const char *digits = member->value.at + negative;
@@ -570,8 +558,11 @@ json_int64(const struct json_member *member, int64_t *value)
     if (count > 19) /* there are no leading zeros; 19 digits fit uint64_t */
         return 0;
     uint64_t size = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (!is_digit(digits[i])) /* a point, an exponent */
+            return 0;
         size = size * 10 + (uint64_t)(digits[i] - '0');
+    }
     if (size > (uint64_t)INT64_MAX + negative)
         return 0;
     *value = negative ? (int64_t)(0 - size) : (int64_t)size;

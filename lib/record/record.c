@@ -170,7 +170,7 @@ write_whole(struct record_decoder *decoder, int64_t time_ms)
 }
 
 /* The time in *member to *time_ms, within the bounds for this record; *member becomes what goes out of it. */
-static enum reason
+static inline enum reason
 read_time(struct record_decoder *decoder, const struct json_member **member, int64_t *time_ms)
 {
     const bool integer = json_int64(*member, time_ms) && (*time_ms != 0 || (*member)->value.len == 1); /* not -0 */
