@@ -23,6 +23,8 @@ static const struct config_key keys[] = {
     /* section, name, type, preset, least, most, choices, prose */
     {"gait", "dir", CONFIG_TEXT, "/var/lib/gait", NULL, NULL, NULL,
      "Folder for state, lake and logs; --dir says otherwise."},
+    {"gait", "clock_check", CONFIG_SWITCH, "on", NULL, NULL, NULL,
+     "Take nothing in while the clock is before this program was made, or behind the newest commit by more than `ahead`."},
     {"gait", "log", CONFIG_CHOICE, "info", NULL, NULL, log_words, "Least important lines that are logged."},
 
     {"mqtt", "host", CONFIG_HOST, "127.0.0.1", NULL, NULL, NULL, "The broker's host."},
@@ -39,6 +41,8 @@ static const struct config_key keys[] = {
     {"limits", "payload", CONFIG_SIZE, "1MiB", "1KiB", "16MiB", NULL, "Largest payload that is taken in."},
     {"limits", "depth", CONFIG_INTEGER, "16", "1", "64", NULL, "Deepest nesting of a JSON record."},
     {"limits", "string", CONFIG_SIZE, "1KiB", "16B", "64KiB", NULL, "Longest string in a record."},
+    {"limits", "earliest", CONFIG_DATE, "2000-01-01", "1970-01-01", NULL, NULL,
+     "A reading's time before this day is refused: seconds in place of milliseconds lie in January 1970."},
     {"limits", "ahead", CONFIG_DURATION, "24h", "0", "3650d", NULL, "How far in the future a record's time may lie."},
 
     {"*", "enabled", CONFIG_SWITCH, "on", NULL, NULL, NULL,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/name.h"
@@ -161,6 +162,8 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
         return parse_integer(text, number);
     case CONFIG_DURATION:
         return parse_with_unit(text, duration_units, number);
+    case CONFIG_DATE:
+        return clock_date(text, number) == 0 ? NULL : "is not a date";
     case CONFIG_SIZE:
         return parse_with_unit(text, size_units, number);
     case CONFIG_CHOICE:
@@ -237,6 +240,11 @@ add_allowed(struct buffer *out, const struct config_key *key)
         buffer_add_text(out, "a duration");
         add_bounds(out, key);
         buffer_add_text(out, ", with ms, s, m, h or d behind the number");
+        break;
+    case CONFIG_DATE:
+        buffer_add_text(out, "a date");
+        add_bounds(out, key);
+        buffer_add_text(out, ", as YYYY-MM-DD");
         break;
     case CONFIG_SIZE:
         buffer_add_text(out, "a size");

@@ -16,6 +16,7 @@
 enum config_type {
     CONFIG_INTEGER,  /* decimal */
     CONFIG_DURATION, /* with a unit: ms, s, m, h, d; held in ms. "0" needs none */
+    CONFIG_DATE,     /* YYYY-MM-DD, midnight UTC; held in ms since 1970 */
     CONFIG_SIZE,     /* with a unit: B, KiB, MiB, GiB; held in bytes. "0" needs none */
     CONFIG_CHOICE,   /* one of the words in choices; held as its index */
     CONFIG_SWITCH,   /* on or off; held as 1 or 0 */

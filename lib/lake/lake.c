@@ -561,9 +561,9 @@ lake_load(void *state)
 }
 
 static void
-date_of(int64_t now_ms, char *date)
+date_of(int64_t wall_ms, char *date)
 {
-    time_t seconds = (time_t)(now_ms / 1000);
+    time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc;
 
     gmtime_r(&seconds, &utc);
@@ -650,13 +650,14 @@ flush_table(struct lake *lake, struct lake_table *table, const char *date)
 }
 
 static int
-lake_flush(void *state, int64_t now_ms)
+lake_flush(void *state, int64_t now_ms, int64_t wall_ms)
 {
     struct lake *lake = state;
     char date[DATE_SIZE];
 
+    (void)now_ms;
     lake->behind = true; /* until it is committed, and written */
-    date_of(now_ms, date);
+    date_of(wall_ms, date);
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
         if (flush_table(lake, &lake->tables[i], date) != 0)
             return -1;

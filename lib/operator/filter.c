@@ -167,9 +167,10 @@ filter_take(void *state, const struct arrival *arrival)
 }
 
 static int
-filter_flush(void *state, int64_t now_ms)
+filter_flush(void *state, int64_t now_ms, int64_t wall_ms)
 {
     struct filter *filter = state;
+    (void)wall_ms;
     return seen_flush(&filter->seen, now_ms);
 }
 

@@ -196,9 +196,10 @@ gate_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
 }
 
 static int
-gate_flush(void *state, int64_t now_ms)
+gate_flush(void *state, int64_t now_ms, int64_t wall_ms)
 {
     struct gate *gate = state;
+    (void)wall_ms;
     return seen_flush(&gate->seen, now_ms) != 0 || waiting_flush(&gate->waiting) != 0 ? -1 : 0;
 }
 

@@ -840,11 +840,12 @@ join_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
 }
 
 static int
-join_flush(void *state, int64_t now_ms)
+join_flush(void *state, int64_t now_ms, int64_t wall_ms)
 {
     struct join *join = state;
 
     (void)now_ms;
+    (void)wall_ms;
     for (unsigned side = 0; side < 2; side++) {
         if (backlog_flush(&join->sides[side].readings) != 0 || waiting_flush(&join->sides[side].waiting) != 0)
             return -1;

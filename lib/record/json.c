@@ -552,22 +552,10 @@ json_add_any_text(struct buffer *out, struct span text)
  * The values of numbers that the scan has let pass.
  */
 
-bool
-json_is_integer(const struct json_member *member)
-{
-    if (member->type != JSON_NUMBER)
-        return false;
-    for (size_t i = 0; i < member->value.len; i++) {
-        if (!is_digit(member->value.at[i]) && member->value.at[i] != '-')
-            return false;
-    }
-    return true;
-}
-
 int
 json_int64(const struct json_member *member, int64_t *value)
 {
-    if (!json_is_integer(member))
+    if (member->type != JSON_NUMBER)
         return 0;
     bool negative = member->value.at[0] == '-';
     const char *digits = member->value.at + negative;
@@ -575,8 +563,11 @@ json_int64(const struct json_member *member, int64_t *value)
     if (count > 19) /* there are no leading zeros; 19 digits fit uint64_t */
         return 0;
     uint64_t size = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (!is_digit(digits[i])) /* a point, an exponent */
+            return 0;
         size = size * 10 + (uint64_t)(digits[i] - '0');
+    }
     if (size > (uint64_t)INT64_MAX + negative)
         return 0;
     *value = negative ? (int64_t)(0 - size) : (int64_t)size;
@@ -609,6 +600,50 @@ exponent_start(struct span number)
     while (at < end && *at != 'e' && *at != 'E')
         at++;
     return at;
+}
+
+/* Put digit behind the number in *size, which must not exceed most. */
+static bool
+add_digit(uint64_t *size, unsigned digit, uint64_t most)
+{
+    if (*size > (most - digit) / 10)
+        return false;
+    *size = *size * 10 + digit;
+    return true;
+}
+
+int
+json_floor(const struct json_member *member, int64_t *value)
+{
+    if (member->type != JSON_NUMBER || json_int64(member, value))
+        return member->type == JSON_NUMBER;
+    const struct span number = member->value;
+    const char *exponent_at = exponent_start(number);
+    const char *point = memchr(number.at, '.', (size_t)(exponent_at - number.at));
+    const bool negative = number.at[0] == '-';
+    const uint64_t most = (uint64_t)INT64_MAX + negative;
+    /* How many digits stand before the point once the exponent has moved it. */
+    int64_t whole = (point != NULL ? point : exponent_at) - number.at - negative;
+    whole += exponent_of(exponent_at, number.at + number.len);
+    uint64_t size = 0;
+    bool fraction = false;
+    for (const char *at = number.at + negative; at < exponent_at; at++) {
+        if (at == point)
+            continue;
+        const unsigned digit = (unsigned)(*at - '0');
+        if (whole-- <= 0)
+            fraction = fraction || digit > 0;
+        else if (!add_digit(&size, digit, most))
+            return 0;
+    }
+    for (; whole > 0 && size > 0; whole--) {
+        if (!add_digit(&size, 0, most))
+            return 0;
+    }
+    if (negative && fraction && size++ == most)
+        return 0;
+    *value = negative ? (int64_t)(0 - size) : (int64_t)size;
+    return 1;
 }
 
 bool

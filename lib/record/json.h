@@ -66,11 +66,11 @@ void json_unescape(const struct json_member *member, struct buffer *text);
 /* Append text, which may be any bytes, as a JSON string with quotes: what is no UTF-8 in it becomes U+FFFD, a byte each. */
 void json_add_any_text(struct buffer *out, struct span text);
 
-/* Whether the value is an integer literal: a number without fraction and exponent. */
-bool json_is_integer(const struct json_member *member);
-
-/* An integer literal that fits int64: 1 and *value, else 0. */
+/* An integer literal (a number without fraction and exponent) that fits int64: 1 and *value, else 0. */
 int json_int64(const struct json_member *member, int64_t *value);
+
+/* A number that fits int64 when it is rounded down: 1 and *value, else 0. Exact, however it is written: works on digits. */
+int json_floor(const struct json_member *member, int64_t *value);
 
 /* Whether the value is a number that is a finite double, in at most JSON_NUMBER_BYTES_MAX bytes and with an exponent of
  * at most JSON_EXPONENT_MAX either way. */

@@ -10,7 +10,7 @@ enum reason {
     REASON_BAD_JSON,      /* not one well-formed JSON object (grammar, UTF-8, NUL, depth, duplicate key) */
     REASON_MISSING_FIELD, /* a required field is absent or null */
     REASON_BAD_TYPE,      /* a field has another JSON type than it must */
-    REASON_OUT_OF_RANGE,  /* a time before 1970 or too far ahead, a number that is no finite double, an empty string */
+    REASON_OUT_OF_RANGE,  /* a time too early or too far ahead, a number that is no finite double, an empty string */
     REASON_TOO_LARGE,     /* payload or string over its limit */
     REASON_NO_CONSENT,    /* the customer does not share with research */
     REASON_EXPIRED,       /* waited for `hold` or `retain`, and what it waited for did not come */

@@ -1,5 +1,7 @@
 #include "record/record.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +52,9 @@ static const struct {
 
 #define WITHDRAWN "withdrawn"
 
+/* The longest int64, its sign too. */
+#define INT64_DIGITS_MAX (sizeof "-9223372036854775808" - 1)
+
 struct record_decoder {
     enum record_kind kind;
     struct record_limits limits;
@@ -62,6 +67,8 @@ struct record_decoder {
     unsigned expected;    /* index in object.members where the next field stands if the sender keeps our order */
     int64_t earliest_ms;  /* bounds of its times */
     int64_t latest_ms;
+    struct json_member whole; /* a time that did not come as an integer, as one */
+    char whole_digits[INT64_DIGITS_MAX];
     struct buffer body;
     struct buffer identity;
 };
@@ -150,19 +157,38 @@ decode_text(struct record_decoder *decoder, const struct record_field *field, co
     return REASON_NONE;
 }
 
-/* The time in member to *time_ms, within the bounds for this record. */
-static enum reason
-read_time(const struct record_decoder *decoder, const struct json_member *member, int64_t *time_ms)
+/* time_ms as a member of its own, valid until the next. */
+static const struct json_member *
+write_whole(struct record_decoder *decoder, int64_t time_ms)
 {
-    if (!json_int64(member, time_ms))
-        return json_is_integer(member) ? REASON_OUT_OF_RANGE : REASON_BAD_TYPE;
+    char digits[INT64_DIGITS_MAX + 1];
+    int len = snprintf(digits, sizeof digits, "%" PRId64, time_ms);
+
+    memcpy(decoder->whole_digits, digits, (size_t)len);
+    decoder->whole = (struct json_member){.type = JSON_NUMBER, .value = span_at(decoder->whole_digits, (size_t)len)};
+    return &decoder->whole;
+}
+
+/* The time in *member to *time_ms, within the bounds for this record; *member becomes what goes out of it. */
+static inline enum reason
+read_time(struct record_decoder *decoder, const struct json_member **member, int64_t *time_ms)
+{
+    const bool integer = json_int64(*member, time_ms) && (*time_ms != 0 || (*member)->value.len == 1); /* not -0 */
+    if (!integer) {
+        if ((*member)->type != JSON_NUMBER)
+            return REASON_BAD_TYPE;
+        if (!json_floor(*member, time_ms))
+            return REASON_OUT_OF_RANGE;
+        *member = write_whole(decoder, *time_ms);
+    }
     if (*time_ms < decoder->earliest_ms || *time_ms > decoder->latest_ms)
         return REASON_OUT_OF_RANGE;
     return REASON_NONE;
 }
 
+/* *member becomes what goes out of it. */
 static enum reason
-decode_time(struct record_decoder *decoder, const struct record_field *field, const struct json_member *member,
+decode_time(struct record_decoder *decoder, const struct record_field *field, const struct json_member **member,
             struct record *record)
 {
     int64_t time_ms;
@@ -237,7 +263,7 @@ decode_field(struct record_decoder *decoder, unsigned index, struct record *reco
     if (field->type == RECORD_FIELD_TEXT)
         reason = decode_text(decoder, field, member, record);
     else if (field->type == RECORD_FIELD_TIME_MS)
-        reason = decode_time(decoder, field, member, record);
+        reason = decode_time(decoder, field, &member, record);
     else
         reason = decode_number(decoder, member);
     if (reason == REASON_NONE)
@@ -254,9 +280,10 @@ static void
 reserve(struct record_decoder *decoder)
 {
     /* A field stands in the body as its member came, without white space and with a name that is never longer: escapes
-     * shorten, and aliases are as long as the name. The comma takes the place of a brace. */
+     * shorten, and aliases are as long as the name. The comma takes the place of a brace. A time may be longer than it
+     * came (1e12). */
     buffer_clear(&decoder->body);
-    buffer_reserve(&decoder->body, decoder->object.length);
+    buffer_reserve(&decoder->body, decoder->object.length + FIELDS_MAX * INT64_DIGITS_MAX);
     /* Text is never longer than with its escapes. Beside it and digits, a field has an end, an exponent, a time. */
     buffer_clear(&decoder->identity);
     buffer_reserve(&decoder->identity, decoder->object.length + FIELDS_MAX * (8 + JSON_CANONICAL_BYTES_MAX(0)));
@@ -268,7 +295,7 @@ decode_withdrawn(struct record_decoder *decoder, const struct json_member *membe
 {
     if (member->type == JSON_NULL)
         return REASON_MISSING_FIELD;
-    enum reason reason = read_time(decoder, member, &record->withdrawn_ms);
+    enum reason reason = read_time(decoder, &member, &record->withdrawn_ms);
     if (reason != REASON_NONE)
         return reason;
     if (record->withdrawn_ms <= 0)
@@ -302,7 +329,7 @@ decode_object(struct record_decoder *decoder, enum record_source source, int64_t
     const struct json_object *object = &decoder->object;
     bool landing = source == RECORD_FROM_LANDING;
     decoder->expected = 0;
-    decoder->earliest_ms = landing ? 0 : INT64_MIN;
+    decoder->earliest_ms = !landing ? INT64_MIN : decoder->kind == RECORD_CUSTOMER ? 0 : decoder->limits.earliest_ms;
     decoder->latest_ms = landing ? now_ms + decoder->limits.ahead_ms : INT64_MAX;
     reserve(decoder);
     if (!landing && decoder->kind == RECORD_CUSTOMER && object->count == 1 &&

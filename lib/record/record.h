@@ -2,7 +2,9 @@
  * record: the three kinds of record that come in, as the operators see them.
  *
  * Decoding is strict and keeps what is needed to decide (keys, times, fingerprint) and what goes out again (body), as
- * it came in: numbers and strings are passed on as text, so nothing is rounded on the way.
+ * it came in: numbers and strings are passed on as text, so nothing is rounded on the way. Times are whole milliseconds:
+ * one that came with a fraction or an exponent (1655564376361.0, 1.655564376361E12) is rounded down and goes out as an
+ * integer.
  */
 #ifndef RECORD_RECORD_H
 #define RECORD_RECORD_H
@@ -22,17 +24,18 @@ enum record_kind {
     RECORD_LINE /* anything, not looked into: only body is set */
 };
 
-/* Limits on what is taken in; times between 0 and now_ms + ahead_ms. */
+/* Limits on what is taken in; times between 0 (a reading's: earliest_ms) and now_ms + ahead_ms. */
 struct record_limits {
     struct json_limits json;
     unsigned payload_bytes_max;
+    int64_t earliest_ms; /* of a reading, 0 or more: who sends seconds is told, as they lie in January 1970 */
     int64_t ahead_ms;
 };
 
 /*
  * A decoded record. Spans point into the text it was decoded from or into the decoder: valid until the next decode.
  *
- * body is the record's members in a fixed order without the braces, numbers and strings as they came:
+ * body is the record's members in a fixed order without the braces, times as integers, numbers and strings as they came:
  *   customer        "customerName":…,"email":…,"phone":…,"birthDay":…,"serialNumber":…,"registrationDate":…,
  *                   "lastUpdateDate":… and those of shareWithResearchAsOfDate, shareWithPublicAsOfDate,
  *                   shareWithFriendsAsOfDate that were there and not null, in this order
@@ -59,9 +62,9 @@ struct record_decoder;
 struct record_decoder *record_decoder_new(enum record_kind kind, const struct record_limits *limits);
 void record_decoder_free(struct record_decoder *decoder);
 
-/* Whether times are checked against the clock and which extras are allowed: what comes from outside, or over a link
- * from one of our own processes, which checked it already (times may then lie anywhere; withdrawn markers are
- * allowed). */
+/* Whether times are checked and which extras are allowed: what comes from outside, or over a link from one of our own
+ * processes, which checked it already (times may then lie anywhere, so that what was taken in once is good everywhere,
+ * whatever limits there were; withdrawn markers are allowed). */
 enum record_source { RECORD_FROM_LANDING, RECORD_FROM_LINK };
 
 /* Decode the one object that fills text but for white space; RECORD_LINE: text, whatever it is. REASON_NONE and

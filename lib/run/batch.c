@@ -25,6 +25,9 @@ static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
 static const struct span inbox_key = {"inbox", 5};
 
+/* Value: now_ms i64 BE, wall_ms i64 BE (struct timekeeper_mark). Absent in stores of versions that had none. */
+static const struct span clock_key = {"clock", 5};
+
 /* Output. */
 
 static struct process *
@@ -122,7 +125,7 @@ reject(struct process *process, unsigned input, struct fault fault, struct span 
     buffer_add_text(line, "\",\"topic\":");
     json_add_any_text(line, topic);
     buffer_add_text(line, ",\"time\":");
-    buffer_add_int(line, process->now_ms);
+    buffer_add_int(line, process->timekeeper.wall_ms);
     if (process->rejected_payload && payload.len > 0) {
         buffer_add_text(line, whole ? ",\"payload\":" : ",\"payload\":{");
         if (whole)
@@ -232,7 +235,7 @@ take_payload(struct process *process, unsigned input, struct span row, struct sp
         enum verdict verdict = VERDICT_INVALID;
         size_t from = cursor.at;
         int rc = record_next(process->decoders[input], &cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
-                             process->now_ms, &record, &fault);
+                             timekeeper_latest_ms(&process->timekeeper), &record, &fault);
         if (rc == 0) {
             progress->bytes += payload.len - from;
             return 1;
@@ -444,6 +447,29 @@ put_link_position(struct process *process, unsigned input, const struct progress
 }
 
 static int
+put_mark(struct process *process)
+{
+    char value[16];
+
+    bytes_put_u64(value, (uint64_t)process->timekeeper.now_ms);
+    bytes_put_u64(value + 8, (uint64_t)process->timekeeper.wall_ms);
+    return store_put(process->store, process->meta, clock_key, span_at(value, sizeof value));
+}
+
+static int
+load_mark(struct process *process)
+{
+    struct span value;
+    int rc = store_get(process->store, process->meta, clock_key, &value);
+
+    process->timekeeper.committed = (struct timekeeper_mark){0};
+    if (rc == 1)
+        process->timekeeper.committed =
+            (struct timekeeper_mark){(int64_t)bytes_get_u64(value.at), (int64_t)bytes_get_u64(value.at + 8)};
+    return rc < 0 ? -1 : 0;
+}
+
+static int
 load_format(struct process *process)
 {
     struct span value;
@@ -523,8 +549,8 @@ load_positions(struct process *process)
 int
 batch_load_own(struct process *process)
 {
-    if (load_format(process) != 0 || load_epoch(process) != 0 || load_positions(process) != 0 ||
-        ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
+    if (load_format(process) != 0 || load_epoch(process) != 0 || load_mark(process) != 0 ||
+        load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
         outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     return 0;
@@ -603,12 +629,15 @@ static int
 flush(struct process *process, const struct progress *progress)
 {
     const struct operator *operator = process->stream->operator;
+    const int64_t wall_ms = process->timekeeper.wall_ms;
 
     close_message(process, &process->output, &process->output_message);
     close_message(process, &process->rejected, &process->rejected_message);
     if (process->output_failed)
         return -1;
-    if (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms) != 0)
+    if (operator->flush != NULL && operator->flush(process->operator_state, process->now_ms, wall_ms) != 0)
+        return -1;
+    if (timekeeper_knows(&process->timekeeper) && put_mark(process) != 0)
         return -1;
     if (recent_flush(&process->recent) != 0)
         return -1;
@@ -630,6 +659,8 @@ committed(struct process *process, const struct progress *progress)
         inbox_release(process->inbox, progress->inbox_position);
     process->inbox_position = progress->inbox_position;
     memcpy(process->places, progress->places, sizeof process->places);
+    if (timekeeper_knows(&process->timekeeper))
+        timekeeper_committed(&process->timekeeper);
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (progress->link_messages[i] > 0)
@@ -639,9 +670,9 @@ committed(struct process *process, const struct progress *progress)
 }
 
 static void
-begin(struct process *process, int64_t wall_ms, struct progress *progress)
+begin(struct process *process, int64_t now_ms, struct progress *progress)
 {
-    process->now_ms = wall_ms;
+    process->now_ms = now_ms;
     process->output_failed = false;
     process->output_end = process->output.last.end + process->rejected.last.end;
     process->calls = (struct output){emit, emit_row, refuse, move, full};
@@ -655,11 +686,18 @@ begin(struct process *process, int64_t wall_ms, struct progress *progress)
         progress->links[i] = process->links[i].committed;
 }
 
+/* Whether the clock was set, to what may be right, since the last commit. */
+static bool
+clock_was_set(const struct process *process)
+{
+    return process->timekeeper.set && timekeeper_knows(&process->timekeeper);
+}
+
 /* Whether there is anything to commit. */
 static bool
-anything(const struct progress *progress)
+anything(const struct process *process, const struct progress *progress)
 {
-    bool worked = progress->other > 0;
+    bool worked = progress->other > 0 || clock_was_set(process);
 
     for (unsigned i = 0; i < PLACES; i++)
         worked = worked || progress->worked[i];
@@ -678,7 +716,7 @@ reload(struct process *process)
 
 /* As batch_work; with for_room, to make some. */
 static int
-transact(struct process *process, int64_t wall_ms, bool intake, bool for_room)
+transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
 {
     struct progress progress = {0};
 
@@ -688,7 +726,7 @@ transact(struct process *process, int64_t wall_ms, bool intake, bool for_room)
     }
     if (!process->loaded && batch_load(process) != 0)
         goto fail;
-    begin(process, wall_ms, &progress);
+    begin(process, now_ms, &progress);
     if (intake && !process->newcomers.active && work_all(process, &progress) != 0)
         goto fail;
     int appended = newcomer_work(process);
@@ -702,7 +740,7 @@ transact(struct process *process, int64_t wall_ms, bool intake, bool for_room)
     if (for_room && put_number(process, format_key, FORMAT_VERSION) != 0)
         goto fail;
     /* Before the flush: that changes what operators have in memory, and they are not told of this abort. */
-    if (!anything(&progress) && !for_room) {
+    if (!anything(process, &progress) && !for_room) {
         store_abort(process->store);
         return 0;
     }
@@ -728,24 +766,26 @@ fail:
 }
 
 int
-batch_work(struct process *process, int64_t wall_ms, bool intake)
+batch_work(struct process *process, int64_t now_ms, bool intake)
 {
-    return transact(process, wall_ms, intake, false);
+    return transact(process, now_ms, intake, false);
 }
 
 int
-batch_make_room(struct process *process, int64_t wall_ms)
+batch_make_room(struct process *process, int64_t now_ms)
 {
-    return transact(process, wall_ms, false, true);
+    return transact(process, now_ms, false, true);
 }
 
 bool
-batch_waits(struct process *process, int64_t wall_ms, bool intake)
+batch_waits(struct process *process, int64_t now_ms, bool intake)
 {
     const struct operator *operator = process->stream->operator;
     bool waits = false;
 
     if (process->newcomers.active)
+        return true;
+    if (clock_was_set(process))
         return true;
     if (!intake)
         return false;
@@ -755,7 +795,7 @@ batch_waits(struct process *process, int64_t wall_ms, bool intake)
     for (unsigned i = 0; i < process->stream->input_count; i++)
         waits = waits || process->links[i].message_count > 0;
     pthread_mutex_unlock(&process->lock);
-    return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= wall_ms);
+    return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= now_ms);
 }
 
 static void

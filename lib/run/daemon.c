@@ -214,6 +214,9 @@ loop(struct program *program)
 static int
 run(struct program *program, const struct stream *const *catalog)
 {
+    int64_t built_ms = 0;
+    if (clock_date(GAIT_DATE, &built_ms) != 0)
+        log_panic("the version's date is none: %s", GAIT_DATE);
     const struct process_options options = {
         .stream = program->stream,
         .catalog = catalog,
@@ -223,6 +226,7 @@ run(struct program *program, const struct stream *const *catalog)
         .context = program,
         .wall_ms = clock_wall_ms,
         .steady_ms = clock_steady_ms,
+        .built_ms = built_ms,
     };
     const struct rlimit no_core = {0, 0};
     pthread_t waiter;

@@ -140,7 +140,7 @@ why_stopped(struct process *process)
         return why_unsteady(process);
     if (process->why == WHY_RECORD_TOO_LARGE)
         return why_too_large(process);
-    return words[process->why];
+    return process->why == WHY_CLOCK_WRONG ? process->timekeeper.why : words[process->why];
 }
 
 /* Consumers that are named: a text for people, of bounded length. */

@@ -187,6 +187,7 @@ open_decoders(struct process *process)
     const struct record_limits limits = {
         .json = {(unsigned)config_int(config, "limits", "depth"), (unsigned)config_int(config, "limits", "string")},
         .payload_bytes_max = (unsigned)config_int(config, "limits", "payload"),
+        .earliest_ms = config_int(config, "limits", "earliest"),
         .ahead_ms = config_int(config, "limits", "ahead"),
     };
 
@@ -305,6 +306,11 @@ process_open(const struct process_options *options)
     process->batch_output_bytes_max = BATCH_OUTPUT_BYTES_MAX;
     process->message_bytes = setting(process, "message_bytes");
     process->outbox_bytes_max = (uint64_t)setting(process, "outbox_bytes");
+    process->timekeeper = (struct timekeeper){
+        .built_ms = options->built_ms,
+        .behind_ms = config_int(options->config, "limits", "ahead") + TIMEKEEPER_STEP_MS,
+        .trusting = config_int(options->config, "gait", "clock_check") == 0,
+    };
     process->rejected_payload = setting(process, "rejected_payload") != 0;
     open_decoders(process);
     if (lock_state(process) != 0 || open_state(process) != 0 || open_inbox(process) != 0) {
@@ -563,6 +569,8 @@ may_take(struct process *process)
         process->why = what_broker_lacks(process);
     else if (process->output_publisher.unfit_bytes > 0 || process->rejected_publisher.unfit_bytes > 0)
         process->why = WHY_RECORD_TOO_LARGE;
+    if (process->timekeeper.fault != TIMEKEEPER_RIGHT)
+        process->why = WHY_CLOCK_WRONG;
     if (process->why >= WHY_NO_ACKNOWLEDGEMENT)
         return false;
     if (outbox_bytes(&process->output) + outbox_bytes(&process->rejected) < process->outbox_bytes_max)
@@ -597,7 +605,7 @@ why_of_fault(enum store_fault fault)
 
 /* Work what waits. 1 worked, 0 nothing was there, −1 stalled. */
 static int
-work(struct process *process, int64_t wall_ms, int64_t steady_ms)
+work(struct process *process, int64_t steady_ms)
 {
     const enum why_stopped why = process->why;
     /* Even if nothing can be worked at present: what comes in meanwhile may use up the inbox. */
@@ -606,14 +614,14 @@ work(struct process *process, int64_t wall_ms, int64_t steady_ms)
         process->why = why;
         return -1;
     }
-    if (process->loaded && !batch_waits(process, wall_ms, intake) && !trim_waits(process, steady_ms))
+    if (process->loaded && !batch_waits(process, process->timekeeper.now_ms, intake) && !trim_waits(process, steady_ms))
         return 0;
-    int rc = batch_work(process, wall_ms, intake);
+    int rc = batch_work(process, process->timekeeper.now_ms, intake);
     if (rc < 0) {
         process->why = why_of_fault(process->fault);
         /* What is in the way may be our own output, which has been taken long since. */
         if (process->fault == STORE_FULL)
-            batch_make_room(process, wall_ms);
+            batch_make_room(process, process->timekeeper.now_ms);
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
     }
@@ -630,7 +638,7 @@ least(int64_t a, int64_t b)
 
 /* How long until there is something to do that nobody will wake us for. */
 static int64_t
-idle_ms(struct process *process, int64_t wall_ms, int64_t steady_ms)
+idle_ms(struct process *process, int64_t steady_ms)
 {
     const struct operator *operator = process->stream->operator;
     int64_t wait_ms = TICK_MS;
@@ -638,8 +646,8 @@ idle_ms(struct process *process, int64_t wall_ms, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL)
-        wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - wall_ms);
+    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why != WHY_CLOCK_WRONG)
+        wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;
     return wait_ms > 0 ? wait_ms : 0;
@@ -674,9 +682,9 @@ step_landing(struct process *process, int64_t steady_ms)
 int64_t
 process_step(struct process *process)
 {
-    const int64_t wall_ms = process->options.wall_ms();
     const int64_t steady_ms = process->options.steady_ms();
 
+    timekeeper_look(&process->timekeeper, process->options.wall_ms(), steady_ms);
     if (port_step(&process->link_port, steady_ms) == 1)
         links_ready(process);
     if (process->link_port.state != PORT_READY)
@@ -685,14 +693,14 @@ process_step(struct process *process)
         step_landing(process, steady_ms);
     hear(process);
     ask_sync(process, steady_ms);
-    int worked = work(process, wall_ms, steady_ms);
+    int worked = work(process, steady_ms);
     send_reports(process, steady_ms);
     pump(process, steady_ms);
     answer_asks(process);
     send_metrics(process, steady_ms);
     if (process->synced && (process->inbox == NULL || process->landing_port.state == PORT_READY))
         process->ready = true;
-    return worked == 1 ? 0 : idle_ms(process, wall_ms, steady_ms);
+    return worked == 1 ? 0 : idle_ms(process, steady_ms);
 }
 
 bool

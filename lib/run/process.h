@@ -32,8 +32,9 @@ struct process_options {
     struct wire *(*make_wire)(void *context, const struct wire_options *options, const struct wire_events *events);
     void *context;
 
-    int64_t (*wall_ms)(void);   /* since 1970 */
+    int64_t (*wall_ms)(void);   /* since 1970; somebody may set it */
     int64_t (*steady_ms)(void); /* never goes back */
+    int64_t built_ms;           /* a wall clock that says less is wrong; 0: none is */
 };
 
 struct process;

@@ -18,6 +18,7 @@
 #include "run/process.h"
 #include "run/publisher.h"
 #include "run/recent.h"
+#include "run/timekeeper.h"
 #include "store/store.h"
 
 /* Bounds one transaction: its memory, and how long a reading waits for the commit it is in. */
@@ -162,9 +163,10 @@ enum why_stopped {
     WHY_INBOX_FULL,
     WHY_OUTBOX_FULL,
     WHY_BROKER_AWAY,
-    WHY_NO_ACKNOWLEDGEMENT,
+    WHY_NO_ACKNOWLEDGEMENT, /* from here on nothing is taken in, not even what is in the inbox */
     WHY_NO_RETAIN,
-    WHY_RECORD_TOO_LARGE
+    WHY_RECORD_TOO_LARGE,
+    WHY_CLOCK_WRONG
 };
 
 struct process {
@@ -179,7 +181,7 @@ struct process {
     struct arrived arrived;
 
     struct store *store;
-    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent" */
+    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock" */
     uint64_t epoch;
     bool loaded; /* what is kept in memory agrees with the store */
     void *operator_state;
@@ -219,7 +221,7 @@ struct process {
     struct receipts receipts;
     struct span levels; /* what the payload at hand has in its topic behind the landing topic */
     struct buffer refused_topic;
-    int64_t now_ms;
+    int64_t now_ms; /* the timekeeper's: records are stamped with it and expire by it */
     unsigned batch_records_max;     /* BATCH_RECORDS_MAX and BATCH_OUTPUT_BYTES_MAX, but for tests, which have little data */
     uint64_t batch_output_bytes_max;
     int64_t message_bytes;
@@ -229,6 +231,7 @@ struct process {
 
     enum why_stopped why;
     char why_text[256];
+    struct timekeeper timekeeper;
     int64_t stalled_until_ms;
     struct refill refill;
     struct newcomers newcomers;
@@ -245,14 +248,14 @@ struct process {
 
 /* batch.c: work what has arrived in one transaction. 1 something was worked, 0 there was nothing, −1 it failed (state in
  * memory is stale then, and process->loaded false). */
-int batch_work(struct process *process, int64_t wall_ms, bool intake);
+int batch_work(struct process *process, int64_t now_ms, bool intake);
 
 /* After batch_work found no room: trim what may be trimmed, and commit even if that is nothing, so that the store can use again
  * what earlier transactions have freed. As batch_work. */
-int batch_make_room(struct process *process, int64_t wall_ms);
+int batch_make_room(struct process *process, int64_t now_ms);
 
 /* Whether batch_work would find anything. */
-bool batch_waits(struct process *process, int64_t wall_ms, bool intake);
+bool batch_waits(struct process *process, int64_t now_ms, bool intake);
 
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);

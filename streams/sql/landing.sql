@@ -29,31 +29,32 @@ CREATE TABLE step_trainer_line (json TEXT);
 .separator "|" "\n"
 
 -- DISTINCT: a record whose fields all equal another's is the same record, sent twice. The columns have no type, so that
--- numbers keep theirs and 1 and 1.0 are equal.
+-- numbers keep theirs and 1 and 1.0 are equal. Times are whole milliseconds, whatever made them (1655564376361.0): a
+-- fraction is cut off. Records that gait refuses (README, `gait/rejected`) are not to be in the files.
 CREATE TABLE customer_landing AS
 SELECT DISTINCT json ->> 'customerName' AS customerName,
                 json ->> 'email' AS email,
                 json ->> 'phone' AS phone,
                 json ->> 'birthDay' AS birthDay,
                 json ->> 'serialNumber' AS serialNumber,
-                json ->> 'registrationDate' AS registrationDate,
-                json ->> 'lastUpdateDate' AS lastUpdateDate,
-                json ->> 'shareWithResearchAsOfDate' AS shareWithResearchAsOfDate,
-                json ->> 'shareWithPublicAsOfDate' AS shareWithPublicAsOfDate,
-                json ->> 'shareWithFriendsAsOfDate' AS shareWithFriendsAsOfDate
+                CAST(json ->> 'registrationDate' AS INTEGER) AS registrationDate,
+                CAST(json ->> 'lastUpdateDate' AS INTEGER) AS lastUpdateDate,
+                CAST(json ->> 'shareWithResearchAsOfDate' AS INTEGER) AS shareWithResearchAsOfDate,
+                CAST(json ->> 'shareWithPublicAsOfDate' AS INTEGER) AS shareWithPublicAsOfDate,
+                CAST(json ->> 'shareWithFriendsAsOfDate' AS INTEGER) AS shareWithFriendsAsOfDate
   FROM customer_line;
 
 -- Some phones say timeStamp.
 CREATE TABLE accelerometer_landing AS
 SELECT DISTINCT json ->> 'user' AS user,
-                coalesce(json ->> 'timestamp', json ->> 'timeStamp') AS timestamp,
+                CAST(coalesce(json ->> 'timestamp', json ->> 'timeStamp') AS INTEGER) AS timestamp,
                 json ->> 'x' AS x,
                 json ->> 'y' AS y,
                 json ->> 'z' AS z
   FROM accelerometer_line;
 
 CREATE TABLE step_trainer_landing AS
-SELECT DISTINCT json ->> 'sensorReadingTime' AS sensorReadingTime,
+SELECT DISTINCT CAST(json ->> 'sensorReadingTime' AS INTEGER) AS sensorReadingTime,
                 json ->> 'serialNumber' AS serialNumber,
                 json ->> 'distanceFromObject' AS distanceFromObject
   FROM step_trainer_line;

@@ -85,7 +85,7 @@ static void
 commit(struct tank *tank, int64_t now_ms)
 {
     if (tank->operator->work(tank->state, now_ms, 1000, &tank->output) < 0 ||
-        tank->operator->flush(tank->state, now_ms) != 0 || store_commit(tank->store) != 0)
+        tank->operator->flush(tank->state, now_ms, now_ms) != 0 || store_commit(tank->store) != 0)
         fail("a commit");
 }
 

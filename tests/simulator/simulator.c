@@ -7,7 +7,7 @@
  * dies and forgets its sessions, what it retains, or all, or comes back with what it retained once; a registered consumer
  * from outside is away for long; a process is stopped,
  * killed, or dies at any of the deeds by which it acts on the world: a write, a sync, a rename, a publish; a write fails;
- * the disk is full for a while. While a process waits for its disk, messages arrive.
+ * the disk is full for a while; somebody sets the clock of a host. While a process waits for its disk, messages arrive.
  *
  * A process that dies does no more deeds: the calls it still makes until it can be buried fail without effect. So no
  * stack has to be left in the middle.
@@ -53,19 +53,9 @@
 /* Time. */
 
 #define START_WALL_MS INT64_C(1700000000000)
+#define DAY_MS INT64_C(86400000)
 static int64_t now_ms;
 
-static int64_t
-wall_ms(void)
-{
-    return START_WALL_MS + now_ms;
-}
-
-static int64_t
-steady_ms(void)
-{
-    return 1000000 + now_ms;
-}
 
 /* The simulation. */
 
@@ -88,7 +78,8 @@ struct simulation {
     unsigned batch_records_max;           /* of a transaction; 0 likewise */
     uint64_t batch_output_bytes_max;
     struct rejections {
-        uint64_t epoch, sequence; /* the newest message */
+        unsigned part; /* of the message, if it came in parts */
+    uint64_t epoch, sequence; /* the newest message */
         uint64_t count;           /* of refusals in all of them */
     } rejections[PROCESSES];
     unsigned study_sent;                  /* messages to study */
@@ -105,6 +96,7 @@ struct simulation {
     bool copy_on_write;                   /* on a full disk nothing can be written, not even in place */
     uint64_t join_room;                   /* how large the store of the join can become; 0: as large as it wants */
 
+    int64_t apart_ms[PROCESSES]; /* its host's clock was set by this */
     int acting;                 /* whose deeds these are */
     bool stepping;              /* in process_step, not in an event */
     bool meanwhile;             /* messages arrive while it waits for the disk: nobody dies of those */
@@ -117,9 +109,23 @@ struct simulation {
 
 static struct simulation simulation;
 
+/* The clocks of the host whose process acts. */
+static int64_t
+wall_ms(void)
+{
+    return START_WALL_MS + now_ms + (simulation.acting != NOBODY ? simulation.apart_ms[simulation.acting] : 0);
+}
+
+static int64_t
+steady_ms(void)
+{
+    return 1000000 + now_ms;
+}
+
 /* What a whole run has seen. */
 static struct {
-    uint64_t seeds, phases, steps, messages, syncs, meanwhile, deaths, kills, stops, failed_writes, full_disks, forgets, no_room;
+    uint64_t seeds, phases, steps, messages, syncs, meanwhile, deaths, kills, stops, failed_writes, full_disks, forgets, no_room,
+        leaps;
 } seen;
 
 static bool
@@ -276,9 +282,12 @@ count_rejections(struct rejections *seen_ones, const struct wire_message *messag
 {
     if (message->epoch != seen_ones->epoch)
         *seen_ones = (struct rejections){.epoch = message->epoch};
-    if (message->sequence != seen_ones->sequence + 1)
+    const bool next = message->sequence == seen_ones->sequence + 1;
+    const bool next_part = message->sequence == seen_ones->sequence && message->parts > 0 && message->part == seen_ones->part + 1;
+    if (!next_part && (!next || (message->parts > 0 && message->part > 1)))
         return;
-    seen_ones->sequence++;
+    seen_ones->sequence = message->sequence;
+    seen_ones->part = message->part;
     seen_ones->count++;
     for (size_t i = 0; i < message->payload.len; i++)
         seen_ones->count += message->payload.at[i] == '\n';
@@ -305,7 +314,7 @@ count_sent(const struct wire_message *message)
         simulation.study_sent++;
     if (!span_is(message->topic, "gait/curated/machine_learning"))
         return;
-    simulation.main_repeats += message->sequence <= simulation.main_sequence;
+    simulation.main_repeats += message->sequence <= simulation.main_sequence && message->part <= 1;
     simulation.main_sequence = message->sequence;
 }
 
@@ -469,6 +478,8 @@ step(unsigned number)
         complain_and_fail("takes records in although its outbox is full", number);
     if (loaded && process->loaded)
         check_bounds(number, taken, put_out);
+    if (process->timekeeper.fault != TIMEKEEPER_RIGHT && taken_by(process) != taken)
+        complain_and_fail("takes records in although its clock is wrong", number);
     bury((int)number);
     seen.steps++;
     return wait;
@@ -566,6 +577,7 @@ configure(void)
             .context = &simulation.broker,
             .wall_ms = wall_ms,
             .steady_ms = steady_ms,
+            .built_ms = START_WALL_MS - DAY_MS,
         };
     }
 }
@@ -684,7 +696,27 @@ broker_breaks(void)
     }
 }
 
-#define FAULTS 15
+/* The clock of a process's host leaps, by up to a year ahead or ten back, or back to what is right. That a leap ahead is no
+ * time that passed can be known only to who lives when it is made, and has said so in its store. */
+static void
+clock_leaps(unsigned number)
+{
+    struct process *process = simulation.processes[number];
+
+    seen.leaps++;
+    if (simulation.apart_ms[number] != 0) {
+        simulation.apart_ms[number] = 0;
+    } else if (dice_chance(50)) {
+        simulation.apart_ms[number] = -(2 + (int64_t)dice_roll(3650)) * DAY_MS;
+    } else if (process != NULL && faultless(number) && timekeeper_knows(&process->timekeeper)) {
+        simulation.apart_ms[number] = (1 + (int64_t)dice_roll(365)) * DAY_MS;
+        step(number);
+        if (process->timekeeper.set)
+            simulation.apart_ms[number] = 0;
+    }
+}
+
+#define FAULTS 16
 
 static void
 something_breaks(void)
@@ -729,6 +761,9 @@ something_breaks(void)
     case 12:
     case 13:
         simulation.dies_in[number] = 1 + dice_roll(50);
+        break;
+    case 14:
+        clock_leaps(number);
         break;
     default:
         memory_wire_cut(wire);
@@ -1035,7 +1070,7 @@ come_right(void)
     simulation.broker.refuses = simulation.disk_full = false;
     simulation.broker.cut_in = 0;
     for (unsigned i = 0; i < PROCESSES; i++)
-        simulation.dies_in[i] = simulation.fails_in[i] = 0;
+        simulation.dies_in[i] = simulation.fails_in[i] = simulation.apart_ms[i] = 0;
     start_the_dead(100);
     const int64_t end_ms = now_ms + PATIENCE_MS;
     settle();
@@ -1452,7 +1487,7 @@ load_readings(unsigned from, unsigned count)
 
     *payload = (struct payload){.landing = ACCELEROMETER, .sent_ms = -1};
     for (unsigned i = from; i < from + count; i++)
-        buffer_printf(&payload->text, "{\"user\":\"u\",\"timestamp\":%u,\"x\":1,\"y\":2,\"z\":3}\n", i);
+        buffer_printf(&payload->text, "{\"user\":\"u\",\"timestamp\":16000000%05u,\"x\":1,\"y\":2,\"z\":3}\n", i);
     settle();
 }
 
@@ -1523,13 +1558,13 @@ bug_213_pairs_come_out_in_turn_where_the_disk_is_small(void **state)
     add_text(CUSTOMER, "{\"customerName\":\"U\",\"email\":\"u\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","
              "\"serialNumber\":\"s\",\"registrationDate\":1,\"lastUpdateDate\":2,\"shareWithResearchAsOfDate\":3}");
     for (unsigned i = 0; i < each; i++)
-        add_text(ACCELEROMETER, "{\"user\":\"u\",\"timestamp\":5,\"x\":%u,\"y\":2,\"z\":3}", i);
+        add_text(ACCELEROMETER, "{\"user\":\"u\",\"timestamp\":1600000000005,\"x\":%u,\"y\":2,\"z\":3}", i);
     start_all();
     settle_for(4000);
     stop_process(NUMBER_LAKE);
     simulation.join_room = room;
     for (unsigned i = 0; i < each; i++)
-        add_text(STEP_TRAINER, "{\"sensorReadingTime\":5,\"serialNumber\":\"s\",\"distanceFromObject\":%u}", i);
+        add_text(STEP_TRAINER, "{\"sensorReadingTime\":1600000000005,\"serialNumber\":\"s\",\"distanceFromObject\":%u}", i);
     settle_for(4000);
     assert_true(seen.no_room > before); /* it is full */
     start_process(NUMBER_LAKE);
@@ -1560,7 +1595,7 @@ bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
             struct payload *payload = &loader->payloads[loader->count];
             *payload = (struct payload){.landing = ACCELEROMETER, .sent_ms = -1};
             for (unsigned i = 0; i < records; i++)
-                buffer_printf(&payload->text, "{\"user\":\"u\",\"timestamp\":%u,\"x\":1,\"y\":2,\"z\":3}\n",
+                buffer_printf(&payload->text, "{\"user\":\"u\",\"timestamp\":16000000%05u,\"x\":1,\"y\":2,\"z\":3}\n",
                               loader->count * records + i);
             loader->count++;
             now_ms += 150000; /* ten minutes, for which a repeated record is recognised, are four of these */
@@ -1600,6 +1635,70 @@ bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again(void **sta
         simulation_close();
     }
     assert_true(deed > 5); /* a sync, data, a meta page */
+}
+
+static uint64_t
+count_of(const struct process *process, enum verdict verdict)
+{
+    return process->ledger.inputs[0].verdicts[verdict];
+}
+
+/* A host that starts in 1970 until it is told the time: what comes in meanwhile is neither refused nor lost, the process
+ * says why nothing is taken in, and then it goes on by itself. */
+static void
+bug_243_what_arrives_while_the_clock_is_wrong_is_kept(void **state)
+{
+    const unsigned number = 1; /* accelerometer-trusted */
+    (void)state;
+    dice_seed(1);
+    simulation_open(1, 1, false);
+    simulation.apart_ms[number] = 60000 - START_WALL_MS;
+    start_process(number);
+    struct process *process = simulation.processes[number];
+    settle(); /* the broker keeps messages for those that it has seen once */
+    load_readings(0, 10);
+    assert_int_equal(taken_by(process), 0);
+    assert_int_equal(simulation.loader.done, 0); /* no receipt */
+    assert_true(inbox_end(process->inbox) > process->inbox_position);
+    assert_string_equal(why_stopped(process), process->timekeeper.why);
+    assert_true(process->timekeeper.why[0] != '\0');
+    simulation.apart_ms[number] = 0;
+    settle_for(60000); /* the loader asks again */
+    assert_int_equal(count_of(process, VERDICT_WAITING), 10);
+    assert_string_equal(why_stopped(process), "");
+    simulation_close();
+}
+
+/* A year ahead and back: readings that wait are still there, during it and after it, though the process has committed in the
+ * meantime and died; only time that passes ends their wait. */
+static void
+bug_244_nothing_expires_because_of_a_leap_that_is_taken_back(void **state)
+{
+    const unsigned number = 1; /* accelerometer-trusted, which holds them for a day */
+    (void)state;
+    for (unsigned dies = 0; dies < 2; dies++) {
+        dice_seed(1);
+        simulation_open(1, 1, false);
+        start_process(number);
+        load_readings(0, 10);
+        simulation.apart_ms[number] = 365 * DAY_MS;
+        settle_for(5000);
+        load_readings(10, 10);
+        if (dies != 0) {
+            kill_process(number);
+            start_process(number);
+            settle_for(5000);
+        }
+        assert_int_equal(count_of(simulation.processes[number], VERDICT_WAITING), 20);
+        simulation.apart_ms[number] = 0;
+        settle_for(5000);
+        assert_int_equal(count_of(simulation.processes[number], VERDICT_WAITING), 20);
+        assert_string_equal(why_stopped(simulation.processes[number]), "");
+        now_ms += DAY_MS;
+        settle_for(5000);
+        assert_int_equal(count_of(simulation.processes[number], VERDICT_REFUSED), 20);
+        simulation_close();
+    }
 }
 
 /* Seeds. */
@@ -1724,9 +1823,10 @@ whatever_breaks_the_answer_is_the_same(void **state)
     }
     print_message("seeds %" PRIu64 ", phases %" PRIu64 ", steps %" PRIu64 ", events %" PRIu64 ", syncs %" PRIu64
                   ", events during a sync %" PRIu64 ", killed %" PRIu64 ", of these at a deed %" PRIu64 ", stopped %" PRIu64
-                  ", failed writes %" PRIu64 ", full disks %" PRIu64 ", broker losses %" PRIu64 "\n",
+                  ", failed writes %" PRIu64 ", full disks %" PRIu64 ", broker losses %" PRIu64 ", clocks set %" PRIu64
+                  "\n",
                   seen.seeds, seen.phases, seen.steps, seen.messages, seen.syncs, seen.meanwhile, seen.kills, seen.deaths,
-                  seen.stops, seen.failed_writes, seen.full_disks, seen.forgets);
+                  seen.stops, seen.failed_writes, seen.full_disks, seen.forgets, seen.leaps);
 }
 
 /* Lines as the file DIR/name; those of a table get a row, as they have in the lake. */
@@ -1800,6 +1900,8 @@ main(void)
         cmocka_unit_test(bug_161_a_transaction_with_nothing_to_do_changes_nothing),
         cmocka_unit_test(bug_213_pairs_come_out_in_turn_where_the_disk_is_small),
         cmocka_unit_test(bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in),
+        cmocka_unit_test(bug_243_what_arrives_while_the_clock_is_wrong_is_kept),
+        cmocka_unit_test(bug_244_nothing_expires_because_of_a_leap_that_is_taken_back),
         cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };

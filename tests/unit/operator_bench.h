@@ -234,7 +234,7 @@ bench_flush(struct bench *bench)
 {
     const struct operator *operator = bench->setup->operator;
     if (bench->begun && operator->flush != NULL)
-        bench_check(bench, operator->flush(bench->state, bench->now_ms) == 0, "flush");
+        bench_check(bench, operator->flush(bench->state, bench->now_ms, bench->now_ms) == 0, "flush");
 }
 
 static inline void

@@ -24,6 +24,7 @@ static const struct config_key keys[] = {
     {"net", "offset", CONFIG_INTEGER, "-5", "-10", NULL, NULL, "May be negative."},
     {"net", "root", CONFIG_TOPIC, "top", NULL, NULL, NULL, "Above all."},
     {"*", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long."},
+    {"*", "since", CONFIG_DATE, "2000-01-01", "1970-01-01", "2100-12-31", NULL, "From when."},
     {"*", "room", CONFIG_SIZE, "1MiB", "1KiB", "1024GiB", NULL, "How much."},
     {"*", "friends", CONFIG_NAMES, NULL, NULL, NULL, NULL, "Who."},
     {"two", "colour", CONFIG_CHOICE, "green", NULL, NULL, colours, "What it looks like."},
@@ -128,7 +129,10 @@ every_type_is_read(void **state)
            "friends = a, B-2 ,c_3\n"
            "[one]\n"
            "hold = 0\n"
+           "since = 1970-01-02\n"
            "room = 1024B");
+    assert_int_equal(config_int(config, "one", "since"), 86400000);
+    assert_int_equal(config_int(config, "two", "since"), INT64_C(946684800000));
     assert_string_equal(config_text(config, "net", "host"), "a;b#c=d:e");
     assert_int_equal(config_int(config, "net", "port"), 65535);
     assert_int_equal(config_int(config, "net", "offset"), -10);
@@ -140,6 +144,39 @@ every_type_is_read(void **state)
     assert_int_equal(config_int(config, "one", "hold"), 0);
     assert_int_equal(config_int(config, "one", "room"), 1024);
     assert_string_equal(config_text(config, "two", "friends"), "a, B-2 ,c_3");
+}
+
+static void
+a_date_is_one_of_the_calendar(void **state)
+{
+    (void)state;
+    accept("[one]\nsince = 2024-02-29\n");
+    assert_int_equal(config_int(config, "one", "since"), INT64_C(1709164800000));
+    static const struct {
+        const char *value, *wrong;
+    } cases[] = {
+        {"2023-02-29", "is not a date"},
+        {"2023-13-01", "is not a date"},
+        {"2023-00-01", "is not a date"},
+        {"2023-01-00", "is not a date"},
+        {"2023-1-1", "is not a date"},
+        {"2023-01-01T00", "is not a date"},
+        {"23-01-2001", "is not a date"},
+        {"2023/01/01", "is not a date"},
+        {"2023-0x-01", "is not a date"},
+        {"0", "is not a date"},
+        {"1969-12-31", "is too small"},
+        {"2101-01-01", "is too large"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer text = {0}, line = {0};
+        buffer_printf(&text, "[one]\nsince = %s\n", cases[i].value);
+        buffer_printf(&line, "2: [one] since: '%s' %s; allowed is a date from 1970-01-01 to 2100-12-31, as YYYY-MM-DD\n",
+                      cases[i].value, cases[i].wrong);
+        refuse(buffer_text(&text), buffer_text(&line));
+        buffer_free(&text);
+        buffer_free(&line);
+    }
 }
 
 static void
@@ -285,7 +322,7 @@ unknown_keys_and_sections_are_refused_with_the_known_ones(void **state)
     (void)state;
     refuse("[net]\nhots = a\n[one]\ncolour = red\n",
            "2: [net] hots: unknown key; allowed are host, port, password, offset, root\n"
-           "4: [one] colour: unknown key; allowed are hold, room, friends\n");
+           "4: [one] colour: unknown key; allowed are hold, since, room, friends\n");
     refuse("[nat]\nhost = a\nport = 1\n[two]\nloud = 1\n",
            "1: [nat]: unknown section; allowed are [net], [one], [two]\n"
            "5: [two] loud: '1' is none of the words; allowed is on or off\n");
@@ -460,6 +497,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(everything_has_its_default),
         TEST(every_type_is_read),
+        TEST(a_date_is_one_of_the_calendar),
         TEST(every_unit_has_its_factor),
         TEST(what_is_no_value_is_refused_with_what_is_allowed),
         TEST(quantities_need_a_unit_that_exists),

@@ -387,6 +387,57 @@ test_int64(void **state)
     }
 }
 
+/* Rounded down, to the last digit, where a double would be wrong or at an end; and however long the number is written. */
+static void
+bug_240_a_number_with_a_fraction_or_an_exponent_is_rounded_down_exactly(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int found;
+        int64_t value;
+    } cases[] = {
+        {"{\"a\":17}", 1, 17},
+        {"{\"a\":-17}", 1, -17},
+        {"{\"a\":1655564376361.0}", 1, INT64_C(1655564376361)},
+        {"{\"a\":1.655564376361E12}", 1, INT64_C(1655564376361)},
+        {"{\"a\":1655564376361000e-3}", 1, INT64_C(1655564376361)},
+        {"{\"a\":1655564376361.9999999999999999999999}", 1, INT64_C(1655564376361)},
+        {"{\"a\":0.0000000000001655564376361e25}", 1, INT64_C(1655564376361)},
+        {"{\"a\":9007199254740993.0}", 1, INT64_C(9007199254740993)},
+        {"{\"a\":900719925474099.3e1}", 1, INT64_C(9007199254740993)},
+        {"{\"a\":9223372036854775807.99}", 1, INT64_MAX},
+        {"{\"a\":92233720368547758.07e2}", 1, INT64_MAX},
+        {"{\"a\":9223372036854775808.0}", 0, 0},
+        {"{\"a\":922337203685477581e1}", 0, 0},
+        {"{\"a\":-9223372036854775808.0}", 1, INT64_MIN},
+        {"{\"a\":-9223372036854775807.5}", 1, INT64_MIN},
+        {"{\"a\":-9223372036854775808.0000000000000000001}", 0, 0},
+        {"{\"a\":9223372036854775807}", 1, INT64_MAX},
+        {"{\"a\":9223372036854775808}", 0, 0},
+        {"{\"a\":1e18}", 1, INT64_C(1000000000000000000)},
+        {"{\"a\":1e19}", 0, 0},
+        {"{\"a\":1e999999999999999999999}", 0, 0},
+        {"{\"a\":0e999999999999999999999}", 1, 0},
+        {"{\"a\":-0.0}", 1, 0},
+        {"{\"a\":1e-999999999999999999999}", 1, 0},
+        {"{\"a\":-1e-999999999999999999999}", 1, -1},
+        {"{\"a\":-0.5}", 1, -1},
+        {"{\"a\":-1.5}", 1, -2},
+        {"{\"a\":-2.0}", 1, -2},
+        {"{\"a\":-25e-1}", 1, -3},
+        {"{\"a\":12345e-5}", 1, 0},
+        {"{\"a\":12345e-4}", 1, 1},
+        {"{\"a\":\"1\"}", 0, 0},
+        {"{\"a\":null}", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t value = 0;
+        if (json_floor(member_of(cases[i].text), &value) != cases[i].found || (cases[i].found && value != cases[i].value))
+            fail_msg("%s: %lld", cases[i].text, (long long)value);
+    }
+}
+
 static void
 test_finite(void **state)
 {
@@ -559,6 +610,7 @@ main(void)
         cmocka_unit_test(test_unescape),
         cmocka_unit_test(bug_122_any_bytes_become_a_json_string),
         cmocka_unit_test(test_int64),
+        cmocka_unit_test(bug_240_a_number_with_a_fraction_or_an_exponent_is_rounded_down_exactly),
         cmocka_unit_test(test_finite),
         cmocka_unit_test(test_canonical_number),
         cmocka_unit_test(test_parse_refuses_what_the_scan_refuses),
