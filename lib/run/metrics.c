@@ -205,9 +205,9 @@ say_who_is_missed(struct process *process, struct buffer *text)
         pthread_mutex_unlock(&process->lock);
         if (lost == 0)
             continue;
-        buffer_printf(text,
-                      "%sthis state is an older one: it has %" PRIu64 " messages of %s, which keeps only those behind %" PRIu64,
-                      saying.between, link->committed.applied, process->stream->inputs[i].from->name, lost);
+        buffer_printf(text, "%sthis state is an old one: it has %" PRIu64 " messages of %s, which keeps only what follows ",
+                      saying.between, link->committed.applied, process->stream->inputs[i].from->name);
+        buffer_add_int(text, (int64_t)lost);
         saying.between = "; ";
     }
     for (unsigned i = 0; process->synced && i < publisher->consumer_count; i++) {

@@ -1192,6 +1192,30 @@ a_broker_that_comes_back_with_an_older_copy_gets_the_newer_one(void **state)
     }
 }
 
+/* The producers live on, and keep what the lake, which is away, has not applied: from that the broker gets what it lacks,
+ * whatever it acknowledged before it went back. */
+static void
+a_broker_that_goes_back_while_a_consumer_is_away_gets_what_it_lacks(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i <= 10; i++) {
+        dice_seed(i);
+        simulation_open(i, 2, false);
+        simulation.window_bytes = 1;
+        load_phase(0);
+        start_all();
+        come_right();
+        memory_broker_save(&simulation.broker);
+        kill_process(NUMBER_LAKE);
+        load_phase(1);
+        settle_for(4000);
+        memory_broker_go_back(&simulation.broker);
+        settle_for(4000);
+        come_right();
+        simulation_close();
+    }
+}
+
 /* customer-trusted alone, with no other process registered for its table: the broker's word is all it has. */
 static void
 a_table_that_nobody_is_registered_for_is_given_again_too(void **state)
@@ -1888,6 +1912,7 @@ main(void)
         cmocka_unit_test(the_answer_is_the_same_for_every_order_of_arrival),
         cmocka_unit_test(a_broker_that_forgets_while_all_live_gets_the_tables_again),
         cmocka_unit_test(a_broker_that_comes_back_with_an_older_copy_gets_the_newer_one),
+        cmocka_unit_test(a_broker_that_goes_back_while_a_consumer_is_away_gets_what_it_lacks),
         cmocka_unit_test(a_table_that_nobody_is_registered_for_is_given_again_too),
         cmocka_unit_test(what_is_said_to_be_at_rest_is_at_rest),
         cmocka_unit_test(a_process_whose_own_question_got_lost_asks_again),
