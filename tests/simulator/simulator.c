@@ -945,6 +945,18 @@ all_is_right(void)
 }
 
 #define PATIENCE_MS 120000 /* the longest waits are those between probes, 30 s */
+#define LONGEST_MS (10 * PATIENCE_MS) /* with a tiny outbox, which is trimmed once a second, and thousands of pairs */
+
+/* What has been decided so far. */
+static uint64_t
+all_put_out(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < PROCESSES; i++)
+        sum += simulation.processes[i] != NULL ? put_out_by(simulation.processes[i]) : 0;
+    return sum;
+}
 
 /* Nothing breaks any more: everything must come right by itself, and stay so. */
 static void
@@ -956,11 +968,15 @@ come_right(void)
     for (unsigned i = 0; i < PROCESSES; i++)
         simulation.dies_in[i] = simulation.fails_in[i] = 0;
     start_the_dead(100);
-    const int64_t end_ms = now_ms + PATIENCE_MS;
+    const int64_t begun_ms = now_ms;
+    int64_t moved_ms = now_ms;
     settle();
-    while (now_ms < end_ms && !all_is_right()) {
+    while (now_ms - moved_ms < PATIENCE_MS && now_ms - begun_ms < LONGEST_MS && !all_is_right()) {
+        const uint64_t before = all_put_out();
         now_ms += 500;
         settle();
+        if (all_put_out() != before)
+            moved_ms = now_ms;
     }
     settle_for(10000);
     if (all_is_right())
