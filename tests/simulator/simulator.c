@@ -113,7 +113,8 @@ static struct simulation simulation;
 
 /* What a whole run has seen. */
 static struct {
-    uint64_t seeds, phases, steps, messages, syncs, meanwhile, deaths, kills, stops, failed_writes, full_disks, forgets, no_room;
+    uint64_t seeds, phases, steps, messages, syncs, meanwhile, deaths, kills, stops, failed_writes, full_disks, forgets;
+    uint64_t no_room;
 } seen;
 
 static bool
@@ -1402,8 +1403,8 @@ add_text(enum landing landing, const char *format, ...)
     buffer_add_text(&payload->text, text);
 }
 
-/* Readings of one time, whose pairs take four times the room there is on the join's disk: the transaction that was to hold them
- * all could never be committed, and what had been sent could not be trimmed either, since nothing else was tried. */
+/* Readings of one time, whose pairs take four times the room there is on the join's disk: the transaction that was to hold
+ * them all could never be committed, and what had been sent could not be trimmed, since nothing else was tried. */
 static void
 bug_213_pairs_come_out_in_turn_where_the_disk_is_small(void **state)
 {
