@@ -196,8 +196,8 @@ join_open(const void *parameters, struct store *store, void **state)
     join->pairings = store_table(store, "pairings");
     join->rests = store_table(store, "rests");
     join->rules = store_table(store, "rules");
-    if (join->pairings < 0 || join->rests < 0 || join->rules < 0 || secret_open(store, &join->key) != 0 || open_side(join, 0) != 0 ||
-        open_side(join, 1) != 0) {
+    if (join->pairings < 0 || join->rests < 0 || join->rules < 0 || secret_open(store, &join->key) != 0 ||
+        open_side(join, 0) != 0 || open_side(join, 1) != 0) {
         join_close(join);
         return -1;
     }
@@ -775,8 +775,8 @@ work_rest(struct join *join, unsigned budget, struct output *output)
     return steps > 0 ? (int)steps : 1;
 }
 
-/* What is to be paired yet. A reading has one rest at a time: pairings go on when there is none. How many steps were done, or
- * −1. */
+/* What is to be paired yet. A reading has one rest at a time: pairings go on when there is none. How many steps were
+ * done, or −1. */
 static int
 work_pairs(struct join *join, unsigned budget, struct output *output)
 {

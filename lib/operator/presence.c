@@ -225,7 +225,8 @@ publish(struct presence *presence, struct span row, const struct hash_id *person
     return rc;
 }
 
-/* Publish rows that wait for person, at most budget of them: how many, −1. Fewer, and output is not full: there are no more. */
+/* Publish rows that wait for person, at most budget of them: how many, −1. Fewer, and output is not full: there are no
+ * more. */
 static int
 publish_some(struct presence *presence, const struct hash_id *person, unsigned budget, struct output *output)
 {

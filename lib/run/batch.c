@@ -220,8 +220,8 @@ take_record(struct process *process, unsigned input, const struct record *record
     return *verdict == VERDICT_ERROR || process->output_failed ? -1 : 0;
 }
 
-/* Work records of a payload from *place on until it ends, or the transaction has enough. 1 all are worked; 0 it is to go on at
- * *place; −1. */
+/* Work records of a payload from *place on until it ends, or the transaction has enough. 1 all are worked; 0 it is to
+ * go on at *place; −1. */
 static int
 take_payload(struct process *process, unsigned input, struct span row, struct span payload, struct payload_place *place,
              struct progress *progress)
@@ -735,8 +735,8 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     progress.other += (unsigned)appended;
     if (trim(process, &progress) != 0)
         goto fail;
-    /* Pages that a transaction frees are used again by the next but one: there has to be one in between, and one that changes
-     * nothing is none. */
+    /* Pages that a transaction frees are used again by the next but one: there has to be one in between, and one that
+     * changes nothing is none. */
     if (for_room && put_number(process, format_key, FORMAT_VERSION) != 0)
         goto fail;
     /* Before the flush: that changes what operators have in memory, and they are not told of this abort. */

@@ -585,7 +585,9 @@ trim_waits(const struct process *process, int64_t steady_ms)
     const uint64_t output = publisher_confirmed(&process->output_publisher) - process->output.trimmed.sequence;
     const uint64_t rejected = publisher_confirmed(&process->rejected_publisher) - process->rejected.trimmed.sequence;
 
-    return output + rejected >= TRIM_MESSAGES || (output + rejected > 0 && steady_ms >= process->trim_ms);
+    /* A full outbox is trimmed at once: everything waits for it. */
+    return output + rejected >= TRIM_MESSAGES ||
+           (output + rejected > 0 && (steady_ms >= process->trim_ms || process->why == WHY_OUTBOX_FULL));
 }
 
 static enum why_stopped

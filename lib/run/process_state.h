@@ -73,8 +73,8 @@ struct tally {
     } faults[TALLY_FAULTS_MAX]; /* of the first invalid ones */
 };
 
-/* How far the payload at the front of an input is worked, where a transaction had to end inside of it; zeros: it is not begun.
- * Layout, behind the position of that input: at u64 BE, record u8, identity u64 BE, taken u64 BE, duplicate u64 BE,
+/* How far the payload at the front of an input is worked, where a transaction had to end inside of it; zeros: it is not
+ * begun. Layout, behind the position of that input: at u64 BE, record u8, identity u64 BE, taken u64 BE, duplicate u64 BE,
  * invalid u64 BE, TALLY_FAULTS_MAX times record u32 BE, reason u8, field u8; nothing where it is not begun. */
 struct payload_place {
     uint64_t at; /* of a record_cursor, as is record */
@@ -250,8 +250,8 @@ struct process {
  * memory is stale then, and process->loaded false). */
 int batch_work(struct process *process, int64_t now_ms, bool intake);
 
-/* After batch_work found no room: trim what may be trimmed, and commit even if that is nothing, so that the store can use again
- * what earlier transactions have freed. As batch_work. */
+/* After batch_work found no room: trim what may be trimmed, and commit even if that is nothing, so that the store can
+ * use again what earlier transactions have freed. As batch_work. */
 int batch_make_room(struct process *process, int64_t now_ms);
 
 /* Whether batch_work would find anything. */

@@ -1114,8 +1114,8 @@ find_and_narrow(struct keyset *set, const struct keyset_query *query, uint32_t n
     return 0;
 }
 
-/* Append what was found in memory, where the newest key stands first. Behind the runs, which are older, and turned round, it is
- * in order if keys are told apart by their ages alone. */
+/* Append what was found in memory, where the newest key stands first. Behind the runs, which are older, and turned
+ * round, it is in order if keys are told apart by their ages alone. */
 static void
 add_turned(const struct keyset *set, const char *to, struct buffer *keys)
 {

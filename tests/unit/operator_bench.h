@@ -297,7 +297,10 @@ bench_open(const struct bench_setup *setup)
     assert_non_null(bench);
     hash_init();
     *bench = (struct bench){
-        .output = {bench_emit, bench_emit_row, bench_refuse, bench_move, bench_full}, .setup = setup, .now_ms = BENCH_START_MS};
+        .output = {bench_emit, bench_emit_row, bench_refuse, bench_move, bench_full},
+        .setup = setup,
+        .now_ms = BENCH_START_MS,
+    };
     for (unsigned i = 0; i < setup->input_count; i++)
         bench->decoders[i] = record_decoder_new(setup->inputs[i].kind, &limits);
     bench_make_dir(bench->dir);

@@ -534,8 +534,9 @@ thousands_are_released_in_chunks(void **state)
     }
 }
 
-/* Readings of very many partners, which were all paired in one step. Whatever the reading is, one that comes, one that waited
- * or one of a late row's pairing: so many pairs a step at most, those that come meanwhile once too, and all of them in the end. */
+/* Readings of very many partners, which were all paired in one step. Whatever the reading is, one that comes, one that
+ * waited or one of a late row's pairing: so many pairs a step at most, those that come meanwhile once too, and all of them
+ * in the end. */
 static void
 bug_210_very_many_partners_are_paired_in_bounded_steps(void **state)
 {

@@ -258,7 +258,8 @@ bug_211_many_rows_of_a_person_are_published_in_bounded_steps(void **state)
     assert_int_equal(bench_count_lines(bench, "row "), MANY + 1);
     for (unsigned i = 0; i < MANY; i++) {
         if (i != 2000)
-            buffer_printf(&expected, "row r%04u %s\n", i, bench_customer("ann", bench_text("s%u", i), i == 2001 ? 200 : 100, 10));
+            buffer_printf(&expected, "row r%04u %s\n", i,
+                          bench_customer("ann", bench_text("s%u", i), i == 2001 ? 200 : 100, 10));
     }
     buffer_printf(&expected, "row r9999 %s\n", bench_customer("ann", "s9999", 100, 10));
     bench_assert_text(bench, bench_table(bench), buffer_text(&expected));
