@@ -283,7 +283,8 @@ count_rejections(struct rejections *seen_ones, const struct wire_message *messag
     if (message->epoch != seen_ones->epoch)
         *seen_ones = (struct rejections){.epoch = message->epoch};
     const bool next = message->sequence == seen_ones->sequence + 1;
-    const bool next_part = message->sequence == seen_ones->sequence && message->parts > 0 && message->part == seen_ones->part + 1;
+    const bool next_part =
+        message->sequence == seen_ones->sequence && message->parts > 0 && message->part == seen_ones->part + 1;
     if (!next_part && (!next || (message->parts > 0 && message->part > 1)))
         return;
     seen_ones->sequence = message->sequence;
@@ -1047,8 +1048,8 @@ sets_are_right(void)
 static bool
 all_is_right(void)
 {
-    bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && !simulation.study.lost && links_are_whole() &&
-                 readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
+    bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && !simulation.study.lost &&
+                 links_are_whole() && readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
                  readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
 
     if (simulation.loader.wrong)
