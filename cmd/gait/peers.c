@@ -13,7 +13,6 @@
 
 #include "client.h"
 
-#define TEXT_BYTES_MAX (256 * 1024) /* an answer has a few KiB; what is larger is none */
 #define ASK_EXPIRY_S 10             /* a process that comes back later need not answer us */
 #define ROUND_BYTES 8
 
@@ -46,7 +45,7 @@ static void
 take_metrics(struct peers *peers, struct span payload, bool answered)
 {
     struct answer answer;
-    if (payload.len > TEXT_BYTES_MAX || answer_decode(payload, &answer) != 0)
+    if (answer_decode(payload, &answer) != 0)
         return;
     struct peer *peer = find(peers, span_of(answer.process));
     if (peer == NULL || (peer->answered && !answered))
