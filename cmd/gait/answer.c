@@ -138,6 +138,12 @@ answer_decode(struct span text, struct answer *answer)
 }
 
 bool
+answer_is_stopped(const struct answer *answer)
+{
+    return strcmp(answer->state, "stopped") == 0;
+}
+
+bool
 answer_balances(const struct answer_input *input)
 {
     uint64_t accounted = 0; /* unsigned: what comes from outside may overflow */

@@ -65,6 +65,9 @@ struct answer {
 /* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog, or longer than any. */
 int answer_decode(struct span text, struct answer *answer);
 
+/* Whether the process takes nothing in. */
+bool answer_is_stopped(const struct answer *answer);
+
 /* Whether taken = passed + waiting + refused + duplicate + stale + invalid for this input. */
 bool answer_balances(const struct answer_input *input);
 

@@ -1,7 +1,6 @@
 #include "taker.h"
 
 #include <stdio.h>
-#include <string.h>
 
 void
 taker_status(struct taker *taker, struct span status, bool news)
@@ -14,7 +13,7 @@ taker_status(struct taker *taker, struct span status, bool news)
 void
 taker_metrics(struct taker *taker, const struct answer *answer, int64_t now_ms)
 {
-    const bool stopped = strcmp(answer->state, "stopped") == 0;
+    const bool stopped = answer_is_stopped(answer);
     if (stopped && !taker->stopped)
         taker->stopped_ms = now_ms;
     taker->stopped = stopped;
