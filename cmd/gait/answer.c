@@ -6,6 +6,8 @@
 #include "record/json.h"
 #include "streams/catalog.h"
 
+#define TEXT_BYTES_MAX (256 * 1024) /* a document has a few KiB; what is larger is none */
+
 /* Our own documents are flat and their names short; what is beyond this is not one of them. */
 static const struct json_limits limits = {.depth_max = 8, .string_bytes_max = 1024};
 
@@ -113,7 +115,7 @@ int
 answer_decode(struct span text, struct answer *answer)
 {
     memset(answer, 0, sizeof *answer);
-    struct json *json = json_parse(text, &limits);
+    struct json *json = text.len <= TEXT_BYTES_MAX ? json_parse(text, &limits) : NULL;
     if (json == NULL)
         return -1;
     copy_text(answer->process, sizeof answer->process, json_text_at(json, "process", ""));
@@ -133,6 +135,12 @@ answer_decode(struct span text, struct answer *answer)
     }
     json_free(json);
     return reading.stream != NULL ? 0 : -1;
+}
+
+bool
+answer_is_stopped(const struct answer *answer)
+{
+    return strcmp(answer->state, "stopped") == 0;
 }
 
 bool

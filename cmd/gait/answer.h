@@ -18,6 +18,7 @@
 
 #define ANSWER_CONSUMERS_MAX PUBLISHER_CONSUMERS_MAX /* as many as a process can have of its output */
 #define ANSWER_NAME_SIZE NAME_SIZE
+#define ANSWER_WHY_SIZE 256
 
 /* The names of an input's counters, taken first; and how many there are. */
 enum { ANSWER_TAKEN, ANSWER_COUNTERS = 7 };
@@ -47,7 +48,7 @@ struct answer_refusal {
 struct answer {
     char process[ANSWER_NAME_SIZE];
     char state[16];
-    char why[256]; /* why it is stopped, or what hinders it */
+    char why[ANSWER_WHY_SIZE]; /* why it is stopped, or what hinders it */
     int64_t pid;
     struct answer_input inputs[OPERATOR_INPUTS_MAX]; /* in the order of the stream's declaration */
     char epoch[ANSWER_NAME_SIZE];                    /* of the output; empty if there is none */
@@ -61,8 +62,11 @@ struct answer {
     int64_t due;
 };
 
-/* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog. */
+/* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog, or longer than any. */
 int answer_decode(struct span text, struct answer *answer);
+
+/* Whether the process takes nothing in. */
+bool answer_is_stopped(const struct answer *answer);
 
 /* Whether taken = passed + waiting + refused + duplicate + stale + invalid for this input. */
 bool answer_balances(const struct answer_input *input);

@@ -13,7 +13,6 @@
 
 #include "client.h"
 
-#define TEXT_BYTES_MAX (256 * 1024) /* an answer has a few KiB; what is larger is none */
 #define ASK_EXPIRY_S 10             /* a process that comes back later need not answer us */
 #define ROUND_BYTES 8
 
@@ -46,7 +45,7 @@ static void
 take_metrics(struct peers *peers, struct span payload, bool answered)
 {
     struct answer answer;
-    if (payload.len > TEXT_BYTES_MAX || answer_decode(payload, &answer) != 0)
+    if (answer_decode(payload, &answer) != 0)
         return;
     struct peer *peer = find(peers, span_of(answer.process));
     if (peer == NULL || (peer->answered && !answered))
@@ -247,6 +246,14 @@ input_at_rest(const struct peers *peers, const struct peer *peer, unsigned i, st
     return false;
 }
 
+/* What the process says of itself, as the end of a sentence about its work. */
+static void
+add_why(const struct answer *answer, struct buffer *why)
+{
+    if (answer->why[0] != '\0')
+        buffer_printf(why, "%s%s", answer_is_stopped(answer) ? ", stopped: " : "; it runs, but: ", answer->why);
+}
+
 static bool
 peer_at_rest(const struct peers *peers, const struct peer *peer, struct buffer *why)
 {
@@ -256,8 +263,9 @@ peer_at_rest(const struct peers *peers, const struct peer *peer, struct buffer *
         return false;
     }
     if (answer->inbox_bytes != 0 || answer->due != 0) {
-        buffer_printf(why, "%s has %" PRId64 " bytes in its inbox and %" PRId64 " records due%s%s", peer->stream->name,
-                      answer->inbox_bytes, answer->due, answer->why[0] != '\0' ? ", stopped: " : "", answer->why);
+        buffer_printf(why, "%s has %" PRId64 " bytes in its inbox and %" PRId64 " records due", peer->stream->name,
+                      answer->inbox_bytes, answer->due);
+        add_why(answer, why);
         return false;
     }
     for (unsigned i = 0; i < peer->stream->input_count; i++) {

@@ -22,6 +22,7 @@
 #include "places.h"
 #include "receipt.h"
 #include "say.h"
+#include "taker.h"
 
 #define KINDS 3                         /* that land: the first ones of enum record_kind */
 #define LETTERS_MAX 512                 /* without receipt: enough that the process's batches can grow */
@@ -63,7 +64,8 @@ struct draft {
 
 struct topics {
     char *landing;
-    char *status; /* of the process that takes the records */
+    char *status;  /* of the process that takes the records, */
+    char *metrics; /* and what it says of itself */
 };
 
 struct sender {
@@ -86,7 +88,9 @@ struct sender {
     struct wire_limits limits; /* of the broker; packet_bytes_max is 0 until it has said so */
     unsigned attempts;   /* to connect, since we last were; the first is made at once */
     bool outage_told;
-    bool silence_told;
+    enum { TOLD_NOTHING, TOLD_SILENT, TOLD_STOPPED } told; /* of the wait for receipts */
+    bool listening; /* has subscribed to metrics on this connection */
+    char given_up[ANSWER_NAME_SIZE + ANSWER_WHY_SIZE + 16]; /* see sender_given_up */
 
     pthread_mutex_t lock; /* for what follows, and the letters' last three members */
     pthread_cond_t changed;
@@ -107,6 +111,7 @@ struct sender {
     uint64_t invalid;
     struct sender_fault faults[SENDER_FAULTS_MAX];
     unsigned fault_count;
+    struct taker takers[KINDS];
 };
 
 static struct letter *
@@ -137,6 +142,7 @@ on_up(void *context, bool session_kept, const struct wire_limits *limits)
     struct sender *sender = context;
     pthread_mutex_lock(&sender->lock);
     sender->heard_limits = *limits;
+    memset(sender->takers, 0, sizeof sender->takers); /* what the broker knows of them comes anew */
     pthread_mutex_unlock(&sender->lock);
     change_link(sender, LINK_UP, "");
 }
@@ -170,6 +176,11 @@ static void
 on_subscribed(void *context, bool ok, const char *reason)
 {
     struct sender *sender = context;
+    pthread_mutex_lock(&sender->lock);
+    const bool ready = sender->link == LINK_READY;
+    pthread_mutex_unlock(&sender->lock);
+    if (ready)
+        return; /* the answer for metrics: who may not read them waits without a limit */
     if (!ok)
         log_fatal("the broker refuses to let us read receipts: %s", reason);
     pthread_mutex_lock(&sender->lock);
@@ -243,14 +254,34 @@ on_receipt(struct sender *sender, const struct wire_message *message)
     pthread_mutex_unlock(&sender->lock);
 }
 
-/* A process that has just started may have died between its commit and its receipts. */
 static void
-on_status(struct sender *sender, unsigned kind)
+on_status(struct sender *sender, unsigned kind, const struct wire_message *message)
 {
     pthread_mutex_lock(&sender->lock);
-    mark_unsent(sender, kind, kind + 1);
+    taker_status(&sender->takers[kind], message->payload, !message->retained);
+    /* A process that has just started may have died between its commit and its receipts. */
+    if (!message->retained && span_is(message->payload, "online"))
+        mark_unsent(sender, kind, kind + 1);
     sender->events++;
     pthread_cond_broadcast(&sender->changed);
+    pthread_mutex_unlock(&sender->lock);
+}
+
+/* The process that takes records of this kind. */
+static const char *
+taker_name(unsigned kind)
+{
+    return catalog_landing(record_kind_name((enum record_kind)kind))->name;
+}
+
+static void
+on_metrics(struct sender *sender, unsigned kind, struct span payload)
+{
+    struct answer answer;
+    if (answer_decode(payload, &answer) != 0 || strcmp(answer.process, taker_name(kind)) != 0)
+        return;
+    pthread_mutex_lock(&sender->lock);
+    taker_metrics(&sender->takers[kind], &answer, clock_steady_ms());
     pthread_mutex_unlock(&sender->lock);
 }
 
@@ -262,11 +293,11 @@ on_message(void *context, const struct wire_message *message)
         on_receipt(sender, message);
         return;
     }
-    if (message->retained || !span_is(message->payload, "online"))
-        return;
     for (unsigned i = 0; i < KINDS; i++) {
         if (span_is(message->topic, sender->topics[i].status))
-            on_status(sender, i);
+            on_status(sender, i, message);
+        else if (span_is(message->topic, sender->topics[i].metrics))
+            on_metrics(sender, i, message->payload);
     }
 }
 
@@ -326,9 +357,20 @@ subscribe(struct sender *sender)
         sender->link = LINK_SUBSCRIBING;
     sender->limits = sender->heard_limits;
     pthread_mutex_unlock(&sender->lock);
+    sender->listening = false;
     /* If it fails, the connection has just been lost, and on_down says so. */
     if (still_up)
         (void)sender->wire->calls->subscribe(sender->wire, filters, 1 + KINDS, 1 + KINDS, WIRE_AT_LEAST_ONCE);
+}
+
+/* By itself, and behind what we can't do without: an account that only loads may not be allowed to. */
+static void
+listen(struct sender *sender)
+{
+    const char *filters[KINDS];
+    for (unsigned i = 0; i < KINDS; i++)
+        filters[i] = sender->topics[i].metrics;
+    sender->listening = sender->wire->calls->subscribe(sender->wire, filters, KINDS, KINDS, WIRE_AT_LEAST_ONCE) == 0;
 }
 
 /* Forget the letters that have their receipt, from the oldest on. */
@@ -364,14 +406,21 @@ publish(struct sender *sender, enum record_kind kind, uint64_t number, uint64_t 
     return sender->wire->calls->publish(sender->wire, &message, 0);
 }
 
+/* With the lock held: mark the kinds of which receipts are to come. */
+static void
+find_owed(struct sender *sender, bool *owed)
+{
+    for (uint64_t number = sender->first; number < sender->next; number++)
+        owed[letter_at(sender, number)->kind] |= !letter_at(sender, number)->receipted;
+}
+
 /* Ask the processes that owe us receipts for one, since those may be lost: they go at most once. */
 static void
 ask(struct sender *sender)
 {
     bool owed[KINDS] = {false};
     pthread_mutex_lock(&sender->lock);
-    for (uint64_t number = sender->first; number < sender->next; number++)
-        owed[letter_at(sender, number)->kind] = true;
+    find_owed(sender, owed);
     pthread_mutex_unlock(&sender->lock);
     for (unsigned kind = 0; kind < KINDS; kind++) {
         pthread_mutex_lock(&sender->lock);
@@ -389,8 +438,6 @@ check_silence(struct sender *sender)
     pthread_mutex_lock(&sender->lock);
     bool waiting = sender->first < sender->next;
     bool silent = waiting && now_ms - sender->asked_ms >= sender->silence_ms;
-    bool tell = waiting && now_ms - sender->heard_ms >= SILENCE_TOLD_MS;
-    enum record_kind kind = letter_at(sender, sender->first)->kind;
     if (silent) {
         sender->asked_ms = now_ms;
         sender->silence_ms = sender->silence_ms * 2 < SILENCE_MS_MAX ? sender->silence_ms * 2 : SILENCE_MS_MAX;
@@ -398,11 +445,65 @@ check_silence(struct sender *sender)
     pthread_mutex_unlock(&sender->lock);
     if (silent)
         ask(sender);
-    if (tell && !sender->silence_told) {
-        make_room_to_say(sender);
-        say("no receipts for %d s: does %s run?", SILENCE_TOLD_MS / 1000, catalog_landing(record_kind_name(kind))->name);
+}
+
+/* A wait for receipts. */
+struct silence {
+    int64_t ms;         /* since the last one; -1: none is to come */
+    unsigned kind;      /* of one that is; if there is such a one, one whose process says that it is stopped, */
+    int64_t stopped_ms; /* for how long that has said so, or -1, */
+    char why[ANSWER_WHY_SIZE]; /* and why it is */
+};
+
+static struct silence
+find_silence(struct sender *sender)
+{
+    const int64_t now_ms = clock_steady_ms();
+    struct silence silence = {.ms = -1, .stopped_ms = -1};
+    bool owed[KINDS] = {false};
+    pthread_mutex_lock(&sender->lock);
+    const int64_t silence_ms = now_ms - sender->heard_ms;
+    if (silence_ms >= TICK_MS) /* nearly always it is not, and the letters are many */
+        find_owed(sender, owed);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        const int64_t stopped_ms = taker_stopped_for_ms(&sender->takers[kind], now_ms);
+        if (!owed[kind] || (silence.ms != -1 && stopped_ms <= silence.stopped_ms))
+            continue;
+        silence.ms = silence_ms;
+        silence.kind = kind;
+        silence.stopped_ms = stopped_ms;
+        memcpy(silence.why, sender->takers[kind].why, sizeof silence.why);
     }
-    sender->silence_told = tell;
+    pthread_mutex_unlock(&sender->lock);
+    return silence;
+}
+
+/* Once that there are no receipts, and once why, as far as the process knows it itself. */
+static void
+tell_silence(struct sender *sender, const struct silence *silence)
+{
+    const bool stopped = silence->stopped_ms != -1;
+    if (silence->ms < SILENCE_TOLD_MS) {
+        sender->told = TOLD_NOTHING;
+    } else if (stopped && sender->told != TOLD_STOPPED) {
+        make_room_to_say(sender);
+        say("%s takes nothing in: %s", taker_name(silence->kind), silence->why);
+        sender->told = TOLD_STOPPED;
+    } else if (!stopped && sender->told == TOLD_NOTHING) {
+        make_room_to_say(sender);
+        say("no receipts for %d s: does %s run?", SILENCE_TOLD_MS / 1000, taker_name(silence->kind));
+        sender->told = TOLD_SILENT;
+    }
+}
+
+static void
+look_at_takers(struct sender *sender)
+{
+    const struct silence silence = find_silence(sender);
+    const int64_t max_ms = sender->options.stopped_ms_max;
+    tell_silence(sender, &silence);
+    if (silence.ms >= max_ms && silence.stopped_ms >= max_ms)
+        snprintf(sender->given_up, sizeof sender->given_up, "%s is stopped: %s", taker_name(silence.kind), silence.why);
 }
 
 static void
@@ -440,7 +541,10 @@ work(struct sender *sender)
     case LINK_READY:
         sender->outage_told = sender->outage_told && backoff_unsteady(&sender->backoff, clock_steady_ms());
         sender->attempts = 0;
+        if (!sender->listening)
+            listen(sender);
         check_silence(sender);
+        look_at_takers(sender);
         send_unsent(sender);
         break;
     default:
@@ -469,7 +573,15 @@ wait_for_event(struct sender *sender, uint64_t events, int64_t until_ms)
     pthread_mutex_unlock(&sender->lock);
 }
 
-/* Work and wait until done says true, with `bytes` for it to look at. 0, or -1 when a signal came. */
+/* Whether there is a reason not to wait any longer. */
+static bool
+must_end(const struct sender *sender)
+{
+    return interrupt_signal() != 0 || sender->given_up[0] != '\0';
+}
+
+/* Work and wait until done says true, with `bytes` for it to look at. 0, or -1 when a signal came or a
+ * process is given up. */
 static int
 work_until(struct sender *sender, bool (*done)(const struct sender *sender, size_t bytes), size_t bytes)
 {
@@ -481,7 +593,7 @@ work_until(struct sender *sender, bool (*done)(const struct sender *sender, size
         work(sender);
         if (done(sender, bytes))
             return 0;
-        if (interrupt_signal() != 0)
+        if (must_end(sender))
             return -1;
         wait_for_event(sender, events, down ? sender->retry_at_ms : INT64_MAX);
     }
@@ -510,7 +622,7 @@ rate_due_ms(const struct sender *sender)
     return sender->rate_start_ms + (int64_t)sender->rate_records * 1000 / sender->options.records_per_s;
 }
 
-/* 0, or -1 when a signal came. */
+/* 0, or -1 as above. */
 static int
 keep_rate(struct sender *sender, unsigned records)
 {
@@ -522,7 +634,7 @@ keep_rate(struct sender *sender, unsigned records)
         uint64_t events = sender->events;
         pthread_mutex_unlock(&sender->lock);
         work(sender);
-        if (interrupt_signal() != 0)
+        if (must_end(sender))
             return -1;
         wait_for_event(sender, events, due_ms);
     }
@@ -534,14 +646,14 @@ keep_rate(struct sender *sender, unsigned records)
     return 0;
 }
 
-/* Make a letter of the draft and send it. 0, or -1 when a signal came. */
+/* Make a letter of the draft and send it. 0, or -1 as above. */
 static int
 post(struct sender *sender, enum record_kind kind)
 {
     struct draft *draft = &sender->drafts[kind];
     if (draft->records == 0)
         return 0;
-    if (keep_rate(sender, draft->records) != 0 || work_until(sender, has_room, draft->payload.len) != 0)
+    if (must_end(sender) || keep_rate(sender, draft->records) != 0 || work_until(sender, has_room, draft->payload.len) != 0)
         return -1;
     pthread_mutex_lock(&sender->lock);
     if (sender->first == sender->next)
@@ -590,7 +702,8 @@ make_names(struct sender *sender)
     for (unsigned i = 0; i < KINDS; i++) {
         const char *kind = record_kind_name((enum record_kind)i);
         sender->topics[i].landing = make_text(prefix, "/landing/", kind);
-        sender->topics[i].status = make_text(prefix, "/status/", catalog_landing(kind)->name);
+        sender->topics[i].status = make_text(prefix, "/status/", taker_name(i));
+        sender->topics[i].metrics = make_text(prefix, "/metrics/", taker_name(i));
     }
 }
 
@@ -672,7 +785,7 @@ sender_flush(struct sender *sender)
             return -1;
     }
     work(sender);
-    return interrupt_signal() != 0 ? -1 : 0;
+    return must_end(sender) ? -1 : 0;
 }
 
 int
@@ -691,6 +804,12 @@ sender_totals(struct sender *sender)
     totals.invalid = sender->invalid;
     pthread_mutex_unlock(&sender->lock);
     return totals;
+}
+
+const char *
+sender_given_up(const struct sender *sender)
+{
+    return sender->given_up;
 }
 
 int
@@ -722,6 +841,7 @@ sender_free(struct sender *sender)
         places_free(&sender->drafts[i].places);
         free(sender->topics[i].landing);
         free(sender->topics[i].status);
+        free(sender->topics[i].metrics);
     }
     free(sender->receipt_topic);
     free(sender->name);

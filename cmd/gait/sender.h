@@ -4,6 +4,9 @@
  * A receipt says that the process that takes the records has them on its disk. What has none is kept here and sent
  * again: after the connection was lost, when the process says that it is online anew, and when a receipt comes for something
  * that was sent later. After a second without any receipt one is asked for. What arrives twice by that is recognised there.
+ *
+ * A process that is away is waited for as long as it takes. One that says itself that it is stopped (a wrong clock, a full
+ * disk, a full outbox) and gives no receipt is given up after a while: it will not go on before somebody has read why.
  */
 #ifndef GAIT_SENDER_H
 #define GAIT_SENDER_H
@@ -20,6 +23,7 @@ struct sender_options {
     const char *prefix;
     unsigned batch_records;  /* most in a message, from 1 */
     int64_t records_per_s;   /* not faster than this; 0: as fast as it goes */
+    int64_t stopped_ms_max;  /* a process that says for so long that it is stopped is not waited for any longer */
     void (*tick)(void *context); /* called from within the calls below every 100 ms or so; for a progress bar */
     void (*clear)(void *context); /* called before a line is written: wipe the progress bar away */
     void *context;
@@ -56,8 +60,8 @@ struct sender;
 struct sender *sender_new(const struct sender_options *options);
 
 /* Take a record of kind (one line without its end, that begins with '{'), send it when its message is full. Waits while much
- * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h), or when the broker takes no message so
- * large, which it says. */
+ * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h), when a process is given up
+ * (sender_given_up), or when the broker takes no message so large, which it says. */
 int sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin);
 
 /* Send what waits for its message to be filled. 0 or -1 as above. */
@@ -67,6 +71,9 @@ int sender_flush(struct sender *sender);
 int sender_finish(struct sender *sender);
 
 struct sender_totals sender_totals(struct sender *sender);
+
+/* Which process was given up, and why: "PROCESS is stopped: WHY"; "" if none was. Nothing more is sent then. */
+const char *sender_given_up(const struct sender *sender);
 
 /* Invalid record number index of those that are remembered, from 0: 1 and *fault, or 0: there is none. */
 int sender_fault(struct sender *sender, unsigned index, struct sender_fault *fault);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -14,6 +15,9 @@
 
 #define BATCH_MAX 10000        /* a message ends at 512 KiB anyway */
 #define RATE_MAX 1000000000    /* keeps the arithmetic far from overflow */
+/* A full outbox or disk often gets room by itself within seconds, and a broker needs 30 s to find out that a process hangs.
+ * Who has been stopped for longer needs somebody, and who waits for it is to hear that. */
+#define STOPPED_MS_MAX 30000
 #define MESSAGES_PER_S_MIN 10  /* with a low rate messages get smaller rather than rare */
 
 struct transfer {
@@ -94,6 +98,7 @@ transfer_new(const char *command, struct transfer_options *options)
         .prefix = options->prefix,
         .batch_records = options->batch_records,
         .records_per_s = options->records_per_s,
+        .stopped_ms_max = STOPPED_MS_MAX,
         .tick = on_tick,
         .clear = on_clear,
         .context = transfer,
@@ -168,11 +173,22 @@ say_exceptions(const struct transfer *transfer, const struct sender_totals *tota
         progress_number(totals->invalid, number));
 }
 
-int
-transfer_end(struct transfer *transfer, int rc)
+/* Why it ended before its time, and what becomes of the records. */
+static void
+say_failure(const struct transfer *transfer, const struct sender_totals *totals)
 {
     char receipted[PROGRESS_NUMBER_BYTES];
     char records[PROGRESS_NUMBER_BYTES];
+    const char *process = sender_given_up(transfer->sender);
+    const bool stopped = process[0] != '\0';
+    say("%s: %s%s%s of %s records have their receipt%s", interrupt_signal() != 0 ? "interrupted" : "given up", process,
+        stopped ? "; " : "", progress_number(totals->receipted, receipted), progress_number(totals->records, records),
+        stopped ? "; what the broker has acknowledged is kept and will be worked: to load again changes nothing twice" : "");
+}
+
+int
+transfer_end(struct transfer *transfer, int rc)
+{
     /* After a fault of a file, too: what was read before it is loaded then, and not half of it. */
     if (sender_finish(transfer->sender) != 0)
         rc = COMMAND_FAILED;
@@ -183,8 +199,7 @@ transfer_end(struct transfer *transfer, int rc)
         say_summary(&totals, elapsed_ms);
     } else {
         rc = interrupt_signal() != 0 ? 128 + interrupt_signal() : rc;
-        say("%s: %s of %s records have their receipt", interrupt_signal() != 0 ? "interrupted" : "given up",
-            progress_number(totals.receipted, receipted), progress_number(totals.records, records));
+        say_failure(transfer, &totals);
     }
     say_exceptions(transfer, &totals);
     if (rc == COMMAND_DONE && totals.invalid > 0)

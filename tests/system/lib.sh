@@ -224,20 +224,22 @@ load_tables() {
 }
 
 # load_on TABLE RATE [BATCH]: load from $work/data at RATE records a second, again and again until stop_loading, in the
-# background: a load is under way whenever something is killed, on fast and slow machines. Repeats are duplicates.
+# background: a load is under way whenever something is killed, on fast and slow machines. Repeats are duplicates. A load that
+# gives up a process, which may be stopped for long when a test wants that, is made again to its end.
 load_on() {
     load_until_stopped "$@" &
     loads+=($!)
 }
 
 load_until_stopped() {
-    local pid=
+    local pid= again= log=$work/load.$1.log
     trap 'kill -TERM $pid 2>/dev/null; exit 143' TERM # else it would wait for its receipts for ever when the test has failed
-    until [ -e "$work/stop" ]; do
+    until [ -e "$work/stop" ] && [ -z "$again" ]; do
         "$GAIT_BIN/gait" load --broker "127.0.0.1:$port" --rate "$2" --batch "${3:-16}" "$1" "$work/data/$1.ndjson" \
-            2>>"$work/load.log" &
-        pid=$!
-        wait "$pid" || return
+            2>"$log" &
+        pid=$! again=
+        wait "$pid" || again=$(grep 'given up: .* is stopped: ' "$log") || return
+        [ -z "$again" ] || echo "$again" | tee -a "$work/given_up"
     done
 }
 

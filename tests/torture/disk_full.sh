@@ -79,7 +79,7 @@ started() {
 }
 
 # round WHO WHAT: who fills the disk (somebody, or the load); what happens while it is full (nothing; kill: all processes
-# are killed; all: the broker too; up: gait up is stopped and started).
+# are killed; all: the broker too; up: gait up is stopped and started; long: it lasts until a load gives up).
 round() {
     local name rate consent=any match=time ended victims=("${processes[@]}")
     who=$1
@@ -87,7 +87,7 @@ round() {
     [ $((RANDOM % 2)) -eq 0 ] || consent=as_of match=customer
     run_dir=$disk/run
     port= loads=()
-    rm -rf "$work/stop" "$work/data"
+    rm -rf "$work/stop" "$work/data" "$work/given_up"
     : >"$work/up.log"
     umount -q "$disk"
     mount -t tmpfs -o size=60m none "$disk" || give_up "no small disk"
@@ -117,7 +117,9 @@ round() {
             launch
             ;;
     esac
-    if [ "$2" != nothing ]; then
+    if [ "$2" = long ]; then
+        wait_until 60 "a load to say that it gives up, and why" grep -qsE 'is stopped: (disk|inbox) full' "$work/given_up"
+    elif [ "$2" != nothing ]; then
         for name in "${victims[@]}"; do
             wait_until 30 "a new $name" started "$name" 2
         done
@@ -149,6 +151,7 @@ for ((i = 0; i < $(choose 1 5); i++)); do
     round somebody up
     [ "$full" = no ] || round somebody all
     [ "$full" = no ] || round load kill
+    [ "$full" = no ] || round somebody long
 done
 figure "rounds with a full disk" "$rounds" >&3
 finish

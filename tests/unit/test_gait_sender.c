@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -19,10 +20,18 @@
 /* What the process on the other side does with the next messages: a letter for each, the last one for all that follow. */
 enum { ANSWER = 'a', LOSE_RECEIPT = 'l', FAULTS = 'f', TOO_LARGE = 't' };
 
+/* What the process, or the broker for it, says of the process. */
+struct saying {
+    const char *topic;
+    const char *payload;
+    bool retained;
+};
+
 static struct {
     struct wire wire;
     struct wire_events events;
     const char *plan;
+    const struct saying *sayings; /* to whoever subscribes to metrics, up to one without topic; NULL: that is refused */
     char seen[MESSAGES_MAX][64]; /* what came, cut off */
     unsigned seen_count;
     unsigned questions;
@@ -70,12 +79,17 @@ static int
 fake_subscribe(struct wire *wire, const char *const *filters, unsigned count, unsigned news_from,
                enum wire_delivery delivery)
 {
+    bool metrics = strstr(filters[0], "/metrics/") != NULL;
     (void)wire;
-    (void)filters;
     (void)count;
     (void)news_from;
     (void)delivery;
-    process.events.subscribed(process.events.context, true, "");
+    process.events.subscribed(process.events.context, !metrics || process.sayings != NULL, "");
+    for (const struct saying *saying = process.sayings; metrics && saying != NULL && saying->topic != NULL; saying++) {
+        const struct wire_message message = {
+            .topic = span_of(saying->topic), .payload = span_of(saying->payload), .retained = saying->retained};
+        process.events.message(process.events.context, &message);
+    }
     return 0;
 }
 
@@ -121,16 +135,30 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
     return &process.wire;
 }
 
-/* Send count records of one message each, or of one message in all, over a wire that does as plan says. */
+#define STOPPED_MS_MAX 300 /* less than the second after which a process is asked for receipts */
+
+/* To a wire that does as plan says. */
 static struct sender *
-send_records(const char *plan, unsigned count, unsigned batch)
+new_sender(const char *plan, unsigned batch, int64_t stopped_ms_max)
 {
     static const struct broker broker;
-    const struct sender_options options = {.command = "test", .broker = &broker, .prefix = "gait", .batch_records = batch};
+    const struct sender_options options = {.command = "test",
+                                           .broker = &broker,
+                                           .prefix = "gait",
+                                           .batch_records = batch,
+                                           .stopped_ms_max = stopped_ms_max};
     process.plan = plan;
     process.seen_count = process.questions = 0;
     struct sender *sender = sender_new(&options);
     assert_non_null(sender);
+    return sender;
+}
+
+/* Send count records of one message each, or of one message in all, over a wire that does as plan says. */
+static struct sender *
+send_records(const char *plan, unsigned count, unsigned batch)
+{
+    struct sender *sender = new_sender(plan, batch, STOPPED_MS_MAX);
     for (unsigned i = 0; i < count; i++) {
         char record[16];
         const struct sender_origin origin = {i / 4, 10 + i % 4, NULL};
@@ -234,6 +262,73 @@ a_message_that_is_refused_as_a_whole_counts_with_all_its_records(void **state)
     sender_free(sender);
 }
 
+#define STATUS "gait/status/customer-trusted"
+#define METRICS "gait/metrics/customer-trusted"
+#define SAYS(process, state, why) "{\"process\":\"" process "\",\"state\":\"" state "\",\"why\":\"" why "\"}"
+#define STOPPED SAYS("customer-trusted", "stopped", "disk full")
+
+static const struct saying stopped[] = {{STATUS, "online", true}, {METRICS, STOPPED, true}, {NULL, NULL, false}};
+
+/* It was waited for without end, and the load said nothing but "does it run?". */
+static void
+bug_256_a_process_that_says_it_is_stopped_is_given_up(void **state)
+{
+    static const char *const want[] = {"{0}"};
+    int64_t start_ms = clock_steady_ms();
+    (void)state;
+    process.sayings = stopped;
+    struct sender *sender = new_sender("l", 1, STOPPED_MS_MAX);
+    assert_string_equal(sender_given_up(sender), "");
+    assert_int_equal(sender_add(sender, RECORD_CUSTOMER, span_of("{0}"), NULL), 0);
+    assert_int_equal(sender_finish(sender), -1);
+    assert_string_equal(sender_given_up(sender), "customer-trusted is stopped: disk full");
+    assert_in_range(clock_steady_ms() - start_ms, STOPPED_MS_MAX, 900);
+    assert_int_equal(sender_totals(sender).receipted, 0);
+    assert_int_equal(sender_add(sender, RECORD_CUSTOMER, span_of("{1}"), NULL), -1);
+    assert_int_equal(sender_finish(sender), -1);
+    expect_seen(want, 1);
+    sender_free(sender);
+}
+
+/* A receipt after a second is progress, so it has all its time again. */
+static void
+a_stopped_process_that_gives_receipts_is_not(void **state)
+{
+    int64_t start_ms = clock_steady_ms();
+    (void)state;
+    process.sayings = stopped;
+    struct sender *sender = new_sender("lal", 1, 1500);
+    assert_int_equal(sender_add(sender, RECORD_CUSTOMER, span_of("{0}"), NULL), 0);
+    assert_int_equal(sender_finish(sender), -1);
+    assert_in_range(clock_steady_ms() - start_ms, 2400, 10000);
+    sender_free(sender);
+}
+
+/* They are waited for until they answer a question. Which states are meant says test_gait_taker. */
+static void
+who_is_away_or_is_not_asked_for_anything_is_waited_for(void **state)
+{
+    static const struct saying cases[][4] = {
+        {{STATUS, "offline", true}, {METRICS, STOPPED, true}},
+        {{"gait/metrics/accelerometer-trusted", SAYS("accelerometer-trusted", "stopped", "disk full"), true},
+         {METRICS, SAYS("accelerometer-trusted", "stopped", "disk full"), true},
+         {METRICS, "stopped", true}},
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        process.sayings = cases[i];
+        sender_free(send_records("la", 1, 1));
+    }
+}
+
+static void
+who_may_not_read_metrics_loads_all_the_same(void **state)
+{
+    (void)state;
+    process.sayings = NULL;
+    sender_free(send_records("la", 1, 1));
+}
+
 int
 main(void)
 {
@@ -245,6 +340,10 @@ main(void)
         cmocka_unit_test(a_fault_is_known_by_file_and_line),
         cmocka_unit_test(the_first_faults_are_enough),
         cmocka_unit_test(a_message_that_is_refused_as_a_whole_counts_with_all_its_records),
+        cmocka_unit_test(bug_256_a_process_that_says_it_is_stopped_is_given_up),
+        cmocka_unit_test(a_stopped_process_that_gives_receipts_is_not),
+        cmocka_unit_test(who_is_away_or_is_not_asked_for_anything_is_waited_for),
+        cmocka_unit_test(who_may_not_read_metrics_loads_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
