@@ -95,6 +95,11 @@ ended=("${PIPESTATUS[@]}")
 check "bug_262: gait tail ends with its reader" equal 0 "${ended[0]}"
 check "it printed the row" grep -q '"serialNumber":"serial-ada"' "$work/row"
 check "a URL says it all" says 0 '^balance ok$' "$bin" status --broker "mqtt://gait:se%40cret@127.0.0.1:$port" --prefix field/gait
+"$bin" tail --broker "mqtt://gait:se%40cret@127.0.0.1:$port" --prefix field/gait curated/machine_learning >"$work/tail.log" 2>&1 &
+tail_pid=$!
+wait_until 10 "bug_291: a command line without the password" grep -aqE 'mqtt://gait:\*+@127' "/proc/$tail_pid/cmdline"
+kill "$tail_pid"
+wait "$tail_pid"
 check "the command line wins" says 1 'Not authorized|not authorized|bad user' "$bin" status -c "$conf" -u nobody
 check "a wrong prefix is told" says 1 'nobody answers below prefix gait at ' "$bin" status -c "$conf" --prefix gait
 check "bug_260: gait status on a full disk" says 1 'standard output: No space' bash -c "'$bin' status -c '$conf' >/dev/full"
