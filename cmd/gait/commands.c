@@ -36,7 +36,10 @@ print_help(FILE *out)
 static int
 refuse_command(const char *name)
 {
+    static const char *const options[] = {"--help", "--version"};
     const char *nearest = suggest_nearest(name, &commands[0].name, sizeof commands[0], command_count);
+    if (nearest == NULL)
+        nearest = suggest_nearest(name, options, sizeof options[0], sizeof options / sizeof options[0]);
     const char *what = name[0] == '-' ? "option" : "command";
     if (nearest != NULL)
         say("unknown %s '%s'; did you mean %s? gait help lists all", what, name, nearest);

@@ -144,7 +144,7 @@ next_json(struct input *input, struct input_record *record)
             return INPUT_REFUSED;
         }
         if (input->ended)
-            return INPUT_END;
+            return objects_end(input->objects, input_name(input));
         enum input_result result = read_text(input);
         if (result != INPUT_RECORD)
             return result;

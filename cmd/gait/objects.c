@@ -1,11 +1,13 @@
 #include "objects.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
 #include "record/json.h"
+#include "say.h"
 
 #define NAME_BYTES_MAX 64  /* of a name that is remembered from record to record */
 #define WRAP_BYTES_MAX 512 /* of what is no record: enough to recognise it by */
@@ -22,6 +24,8 @@ struct place {
 struct objects {
     struct names *names;
     uint64_t line;
+    unsigned arrays;     /* how many are open */
+    uint64_t array_line; /* where the outermost of them begins */
     struct span keys[JSON_MEMBERS_MAX]; /* of the object at hand */
     unsigned key_count;
     struct place places[JSON_MEMBERS_MAX];
@@ -240,13 +244,24 @@ judge(struct objects *objects, struct span line, struct input_record *record)
         record->text = rename_keys(objects, line);
 }
 
+/* Note what stands between records. */
+static void
+pass(struct objects *objects, char c)
+{
+    if (c == '[' && objects->arrays++ == 0)
+        objects->array_line = objects->line;
+    if (c == ']' && objects->arrays > 0)
+        objects->arrays--;
+    objects->line += c == '\n';
+}
+
 size_t
 objects_next(struct objects *objects, char *text, size_t len, bool ended, struct input_record *record)
 {
     size_t at = 0;
     *record = (struct input_record){0};
     for (; at < len && is_between(text[at]); at++)
-        objects->line += text[at] == '\n';
+        pass(objects, text[at]);
     size_t record_len = at < len ? record_end(objects, span_at(text + at, len - at), ended) : 0;
     if (record_len == 0)
         return at;
@@ -258,6 +273,16 @@ objects_next(struct objects *objects, char *text, size_t len, bool ended, struct
     else
         record->text = wrap(objects, line);
     return at + record_len;
+}
+
+enum input_result
+objects_end(const struct objects *objects, const char *where)
+{
+    if (objects->arrays == 0)
+        return INPUT_END;
+    say("%s:%" PRIu64 ": an array that begins here is not closed to the end of the file: is the rest missing?", where,
+        objects->array_line);
+    return INPUT_REFUSED;
 }
 
 uint64_t

@@ -3,9 +3,9 @@
  *
  * A record is an object at the top level: on a line of its own, several on a line, spread over many lines, or in an array:
  * one rule holds for all of them. White space, commas, brackets and record separators (RFC 7464) between objects are
- * skipped. A broken object must not swallow its neighbours: it ends at a line end inside a string, or before a line that
- * begins with '{' (records are flat: an object never holds one). Anything else at the top level, to the end of its line, is
- * a record that will be refused.
+ * skipped; an array must be closed, else the rest of its file is missing. A broken object must not swallow its neighbours:
+ * it ends at a line end inside a string, or before a line that begins with '{' (records are flat: an object never holds
+ * one). Anything else at the top level, to the end of its line, is a record that will be refused.
  */
 #ifndef GAIT_OBJECTS_H
 #define GAIT_OBJECTS_H
@@ -24,6 +24,10 @@ size_t objects_next(struct objects *objects, char *text, size_t len, bool ended,
 
 /* Of text, which may be anything: make an object that is one record to whoever takes it in, and refused as no JSON. */
 void objects_wrap(struct span text, struct buffer *object);
+
+/* When all was taken: INPUT_END, or INPUT_REFUSED where it ends in the middle of an array, with a line on standard error
+ * that begins with where. */
+enum input_result objects_end(const struct objects *objects, const char *where);
 
 /* The line that the next record is looked for in, from 1. */
 uint64_t objects_line(const struct objects *objects);

@@ -215,7 +215,7 @@ read_options(int argc, char **argv, struct request *request)
             request->json = true;
         else if (option == OPTION_PREFIX)
             request->prefix = optarg;
-        else if (option == OPTIONS_BAD || broker_option(&request->broker, option, optarg) != 1)
+        else if (option == OPTIONS_BAD || broker_argument(&request->broker, option, optarg) != 1)
             return -1;
     }
     if (optind < argc)

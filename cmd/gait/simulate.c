@@ -308,7 +308,7 @@ enum {
 
 /* Take one option: 0, −1 for a bad one, said. */
 static int
-take_option(struct request *request, int option, const char *arg)
+take_option(struct request *request, int option, char *arg)
 {
     switch (option) {
     case OPTION_CUSTOMERS:

@@ -351,7 +351,7 @@ read_options(int argc, char **argv, struct request *request)
         case OPTIONS_BAD:
             return -1;
         default:
-            if (broker_option(&request->broker, option, optarg) != 1)
+            if (broker_argument(&request->broker, option, optarg) != 1)
                 return -1;
         }
     }

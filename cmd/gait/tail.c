@@ -199,7 +199,7 @@ read_options(int argc, char **argv, struct request *request)
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTION_PREFIX)
             request->prefix = optarg;
-        else if (option == OPTIONS_BAD || broker_option(&request->broker, option, optarg) != 1)
+        else if (option == OPTIONS_BAD || broker_argument(&request->broker, option, optarg) != 1)
             return -1;
     }
     if (optind + 1 != argc) {

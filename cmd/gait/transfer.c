@@ -43,7 +43,7 @@ transfer_number(const char *name, const char *text, int64_t least, int64_t most,
 }
 
 int
-transfer_option(struct transfer_options *options, int option, const char *arg)
+transfer_option(struct transfer_options *options, int option, char *arg)
 {
     int64_t number;
     switch (option) {
@@ -58,7 +58,7 @@ transfer_option(struct transfer_options *options, int option, const char *arg)
     case TRANSFER_OPTION_RATE:
         return transfer_number("rate", arg, 1, RATE_MAX, &options->records_per_s) == 0 ? 1 : -1;
     default:
-        return broker_option(&options->broker, option, arg) == 1 ? 1 : -1;
+        return broker_argument(&options->broker, option, arg) == 1 ? 1 : -1;
     }
 }
 

@@ -36,7 +36,7 @@ enum {
 
 /* Take one option that getopt_long returned, the broker's too. 1 taken, −1 unknown or a bad value (with a line on
  * standard error). */
-int transfer_option(struct transfer_options *options, int option, const char *arg);
+int transfer_option(struct transfer_options *options, int option, char *arg);
 
 /* Read text as a number from least to most for the option called name. 0, or −1 with a line on standard error. */
 int transfer_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *number);

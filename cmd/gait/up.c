@@ -89,7 +89,7 @@ take_options(struct up *up, int argc, char **argv)
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTION_DIR)
             up->dir_option = optarg;
-        else if (option == OPTIONS_BAD || broker_option(&up->broker, option, optarg) != 1)
+        else if (option == OPTIONS_BAD || broker_argument(&up->broker, option, optarg) != 1)
             return COMMAND_USAGE;
     }
     up->own_broker = up->broker.host == NULL;

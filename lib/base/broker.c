@@ -10,6 +10,7 @@
 /* Names in the DNS have at most 253 characters; user name and password may be longer than that. */
 #define ADDRESS_SIZE 2048
 #define HOST_BYTES_MAX 253
+#define PASSWORD_SIZE 65536 /* MQTT takes no longer one */
 
 #define PORT_PLAIN 1883
 #define PORT_TLS 8883
@@ -156,6 +157,44 @@ take_address(struct broker *broker, const char *text)
     return take_host(broker, rest);
 }
 
+/* Overwritten, not cut off: what stands behind it in the command line keeps its place. */
+static void
+hide(char *from, const char *end)
+{
+    for (; from < end; from++)
+        *from = '*';
+}
+
+static void
+hide_password(int option, char *arg)
+{
+    if (option == 'P')
+        hide(arg, arg + strlen(arg));
+    if (option != 'h' && option != BROKER_OPTION_BROKER)
+        return;
+    char *scheme = strstr(arg, "://");
+    char *user = scheme != NULL ? scheme + 3 : arg;
+    char *colon = strchr(user, ':');
+    char *at = strrchr(user, '@');
+    if (colon != NULL && at != NULL && colon < at)
+        hide(colon + 1, at);
+}
+
+/* A copy of the password, whose place in the command line is overwritten. 0, or -1. */
+static int
+take_password(struct broker *broker, const char *text)
+{
+    static char copy[PASSWORD_SIZE]; /* the last one is the one that counts */
+    size_t len = strlen(text);
+    if (len >= sizeof copy) {
+        say("the password is longer than %d bytes", PASSWORD_SIZE - 1);
+        return -1;
+    }
+    memcpy(copy, text, len + 1);
+    broker->password = copy;
+    return 0;
+}
+
 int
 broker_option(struct broker *broker, int option, const char *arg)
 {
@@ -172,8 +211,7 @@ broker_option(struct broker *broker, int option, const char *arg)
         broker->username = arg;
         return 1;
     case 'P':
-        broker->password = arg;
-        return 1;
+        return take_password(broker, arg) == 0 ? 1 : -1;
     case BROKER_OPTION_CAFILE:
         broker->cafile = arg;
         return 1;
@@ -186,6 +224,15 @@ broker_option(struct broker *broker, int option, const char *arg)
     default:
         return 0;
     }
+}
+
+int
+broker_argument(struct broker *broker, int option, char *arg)
+{
+    int rc = broker_option(broker, option, arg);
+    if (rc == 1)
+        hide_password(option, arg);
+    return rc;
 }
 
 static const char *

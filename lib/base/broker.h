@@ -48,8 +48,12 @@ enum { BROKER_OPTION_BROKER = 256, BROKER_OPTION_CAFILE, BROKER_OPTION_CERT, BRO
     "  --key FILE           the private key of --cert\n"
 
 /* Take one option that was given, with its argument, into broker. 1 taken, 0 not one of these options, -1 a bad value
- * (said, see base/say.h; never with the password). Strings point into arg, or for an address into a static copy. */
+ * (said, see base/say.h; never with the password). Strings point into arg, or for an address or a password into a static
+ * copy. */
 int broker_option(struct broker *broker, int option, const char *arg);
+
+/* The same for an argument of the command line, in which the password is overwritten: ps shows it to everybody. */
+int broker_argument(struct broker *broker, int option, char *arg);
 
 /* What the options did not say comes from [mqtt] of config, which must outlive broker. A configured password goes with the
  * configured user name only, cafile not with a URL that says mqtt://. Then as broker_defaults. 0, or -1 when what was given

@@ -99,6 +99,14 @@ refuse_option(const struct lists *lists, const char *word, bool value_missing)
         options_refuse("unknown option '-%c'", optopt);
 }
 
+static _Noreturn void
+print_help(const struct options *options)
+{
+    fputs(options->help, stdout);
+    exit(say_end(EXIT_SUCCESS));
+}
+
+/* -h is a host's letter in most programs; where it is none, or no host stands behind it, it asks for help as elsewhere. */
 int
 options_next(const struct options *options, int argc, char **argv)
 {
@@ -113,11 +121,12 @@ options_next(const struct options *options, int argc, char **argv)
     case '?':
         if (optind > at || at >= argc)
             at = optind - 1;
+        if (strcmp(argv[at], "-h") == 0)
+            print_help(options);
         refuse_option(&lists, argv[at], option == ':');
         return OPTIONS_BAD;
     case OPTION_HELP:
-        fputs(options->help, stdout);
-        exit(say_end(EXIT_SUCCESS));
+        print_help(options);
     case OPTION_VERSION:
         printf("%.*s %s\n", (int)strcspn(say_name(), " "), say_name(), GAIT_VERSION); /* the program's, not the command's */
         exit(say_end(EXIT_SUCCESS));

@@ -62,7 +62,7 @@ take_options(struct program *program, int argc, char **argv, const char *help)
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTION_DIR)
             program->dir = optarg;
-        else if (option == OPTIONS_BAD || broker_option(&program->broker, option, optarg) != 1)
+        else if (option == OPTIONS_BAD || broker_argument(&program->broker, option, optarg) != 1)
             return EXIT_USAGE;
     }
     if (optind < argc)

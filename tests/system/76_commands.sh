@@ -29,19 +29,22 @@ check "gait help" says 0 '^  status ' "$bin" help
 check "gait -h" says 0 '^usage: gait COMMAND' "$bin" -h
 check "gait alone says how it is used" says 2 '^usage: gait COMMAND' "$bin"
 check "a typing error" says 2 'did you mean load\?' "$bin" laod
-check "an unknown option of gait" says 2 "unknown option '--verison'" "$bin" --verison
+check "bug_290: a misspelt option of gait" says 2 "unknown option '--verison'; did you mean --version\?" "$bin" --verison
+check "bug_290: an option without its dashes" says 2 'did you mean --version\?' "$bin" version
 for command in "${commands[@]}"; do
     check "gait $command --help" says 0 "^usage: gait $command" "$bin" "$command" --help
     check "gait $command --version" says 0 '^gait [0-9]' "$bin" "$command" --version
     check "gait $command --hepl" says 2 "^gait $command: unknown option '--hepl'; did you mean --help\?" "$bin" "$command" --hepl
+    check "bug_290: gait $command -h" says 0 "^usage: gait $command" "$bin" "$command" -h
     [ "$command" = help ] || check "gait help $command" says 0 "^usage: gait $command" "$bin" help "$command"
 done
-check "-h alone" says 2 "option '-h' needs a value \(for help: gait status --help\)" "$bin" status -h
+check "--host alone" says 2 "option '--host' needs a value \(for help: gait status --help\)" "$bin" status --host
 check "no value is shown" says 2 "option '--json' takes no value" "$bin" status --json=secret
 check_not "not in this message either" grep -q secret "$work/said"
 check "a table's name" says 2 'did you mean trusted/customer\?' "$bin" tail trusted/custmer
 check "nothing to check" says 2 'no FILE to check' "$bin" check
 for command in "${processes[@]}"; do
+    check "bug_290: $command -h" says 0 "^usage: $command" "$GAIT_BIN/$command" -h
     check "$command --brokr" says 2 "^$command: .*did you mean --broker\?" "$GAIT_BIN/$command" --brokr x
 done
 for arguments in "nonsense" "check /nonexistent" "up x" "load customer" "load custmer x" "simulate --share 2" "status --wait-idle x" \
@@ -92,6 +95,11 @@ ended=("${PIPESTATUS[@]}")
 check "bug_262: gait tail ends with its reader" equal 0 "${ended[0]}"
 check "it printed the row" grep -q '"serialNumber":"serial-ada"' "$work/row"
 check "a URL says it all" says 0 '^balance ok$' "$bin" status --broker "mqtt://gait:se%40cret@127.0.0.1:$port" --prefix field/gait
+"$bin" tail --broker "mqtt://gait:se%40cret@127.0.0.1:$port" --prefix field/gait curated/machine_learning >"$work/tail.log" 2>&1 &
+tail_pid=$!
+wait_until 10 "bug_291: a command line without the password" grep -aqE 'mqtt://gait:\*+@127' "/proc/$tail_pid/cmdline"
+kill "$tail_pid"
+wait "$tail_pid"
 check "the command line wins" says 1 'Not authorized|not authorized|bad user' "$bin" status -c "$conf" -u nobody
 check "a wrong prefix is told" says 1 'nobody answers below prefix gait at ' "$bin" status -c "$conf" --prefix gait
 check "bug_260: gait status on a full disk" says 1 'standard output: No space' bash -c "'$bin' status -c '$conf' >/dev/full"

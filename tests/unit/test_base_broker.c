@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -270,6 +271,37 @@ the_default_port_depends_on_tls(void **state)
     assert_int_equal(given.port, 7);
 }
 
+static void
+bug_291_no_password_stays_in_the_command_line(void **state)
+{
+    (void)state;
+    const struct {
+        int option;
+        const char *text;
+        const char *left;
+        const char *password;
+    } cases[] = {
+        {'P', "secret", "******", "secret"},
+        {'P', "", "", ""},
+        {'h', "mqtt://u:secret@h:1", "mqtt://u:******@h:1", "secret"},
+        {BROKER_OPTION_BROKER, "mqtts://u:a@:b@h", "mqtts://u:****@h", "a@:b"},
+        {BROKER_OPTION_BROKER, "mqtt://u@[::1]:7", "mqtt://u@[::1]:7", NULL},
+        {BROKER_OPTION_BROKER, "[::1]:7", "[::1]:7", NULL},
+        {'u', "mqtt://u:x@h", "mqtt://u:x@h", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct broker broker = {.port = 0};
+        char arg[64];
+        snprintf(arg, sizeof arg, "%s", cases[i].text);
+        assert_int_equal(broker_argument(&broker, cases[i].option, arg), 1);
+        assert_string_equal(arg, cases[i].left);
+        if (cases[i].password == NULL)
+            assert_null(broker.password);
+        else
+            assert_string_equal(broker.password, cases[i].password);
+    }
+}
+
 int
 main(void)
 {
@@ -284,6 +316,7 @@ main(void)
         cmocka_unit_test(a_certificate_is_not_left_unused),
         cmocka_unit_test(the_options_of_mosquitto_pub_are_taken_and_no_others),
         cmocka_unit_test(the_default_port_depends_on_tls),
+        cmocka_unit_test(bug_291_no_password_stays_in_the_command_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
