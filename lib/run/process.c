@@ -622,7 +622,7 @@ work(struct process *process, int64_t steady_ms)
     if (rc < 0) {
         process->why = why_of_fault(process->fault);
         /* What is in the way may be our own output, which has been taken long since. */
-        if (process->fault == STORE_FULL)
+        if (process->fault == STORE_FULL || process->fault == STORE_NO_ADDRESS_SPACE)
             batch_make_room(process, process->timekeeper.now_ms);
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
