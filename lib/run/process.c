@@ -17,9 +17,6 @@
 /* Applied messages that are worth a commit of their own to remove. */
 #define TRIM_MESSAGES 256
 
-/* By how much a topic of ours may be longer than that of our metrics. */
-#define TOPIC_BYTES_MORE 256
-
 /* Longest wait at the end for the last messages to be written. */
 #define GOODBYE_MS 500
 

@@ -389,6 +389,30 @@ bug_303_a_refused_payload_that_the_broker_does_not_take_is_left_out(void **state
     assert_non_null(strstr(heard->payload, "\"payload\":\"[1\""));
 }
 
+/* Status and metrics must get through, whatever strangers send. */
+static void
+bug_306_metrics_that_the_broker_does_not_take_come_without_the_newest_refusals(void **state)
+{
+    (void)state;
+    bench.broker.packet_bytes_max = 1536;
+    bench_open_process(&accelerometer_trusted, NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        bench_send(LANDING "/a-device-with-a-very-long-name-that-fills-a-level/and-a-second-one-as-long-as-the-first", "{}",
+                   NULL, NULL);
+        bench_send(LANDING "/a-device-with-a-very-long-name-that-fills-a-level/and-a-second-one-as-long-as-the-first", "[1",
+                   NULL, NULL);
+    }
+    bench_settle();
+    bench.steady_ms += 2000;
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_INVALID), 12);
+    assert_non_null(strstr(bench_heard("gait/metrics/accelerometer-trusted", 0)->payload, "\"invalid\":12"));
+    bench_send("gait/ask", "", "gait/answer/me", "1");
+    bench_settle();
+    assert_non_null(strstr(bench_heard("gait/answer/me", 0)->payload, "\"invalid\":12"));
+    assert_true(strlen(bench_heard("gait/answer/me", 0)->payload) < bench.broker.packet_bytes_max);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -409,6 +433,7 @@ main(void)
         TEST(nothing_is_committed_when_nothing_came),
         TEST(bug_301_a_process_that_may_not_work_what_is_due_does_not_spin),
         TEST(bug_302_who_makes_room_appends_nothing_for_newcomers),
+        TEST(bug_306_metrics_that_the_broker_does_not_take_come_without_the_newest_refusals),
         TEST(bug_303_a_refused_payload_that_the_broker_does_not_take_is_left_out),
     };
     hash_init();
