@@ -104,6 +104,24 @@ refused_topic(struct process *process, unsigned input)
     return buffer_span(topic);
 }
 
+/* Append to line what was refused, if the broker takes the message then: what is too large must not stop the process. */
+static void
+add_refused(const struct process *process, struct span payload, bool whole, struct buffer *line)
+{
+    const size_t before = line->len;
+
+    buffer_add_text(line, whole ? ",\"payload\":" : ",\"payload\":{");
+    if (whole)
+        json_add_any_text(line, payload);
+    else
+        buffer_add_span(line, payload);
+    buffer_add_text(line, whole ? "" : "}");
+    /* 0: nobody has named a limit yet. Two for the braces. */
+    if (process->limits.packet_bytes_max != 0 &&
+        line->len + 2 > wire_room(&process->limits, strlen(process->topics.rejected)))
+        line->len = before;
+}
+
 /* Report a refusal. payload is what was refused: a record's members, or the text as it came in (whole). */
 static void
 reject(struct process *process, unsigned input, struct fault fault, struct span payload, bool whole)
@@ -126,14 +144,8 @@ reject(struct process *process, unsigned input, struct fault fault, struct span 
     json_add_any_text(line, topic);
     buffer_add_text(line, ",\"time\":");
     buffer_add_int(line, process->timekeeper.wall_ms);
-    if (process->rejected_payload && payload.len > 0) {
-        buffer_add_text(line, whole ? ",\"payload\":" : ",\"payload\":{");
-        if (whole)
-            json_add_any_text(line, payload);
-        else
-            buffer_add_span(line, payload);
-        buffer_add_text(line, whole ? "" : "}");
-    }
+    if (process->rejected_payload && payload.len > 0)
+        add_refused(process, payload, whole, line);
     add_record(process, &process->rejected, &process->rejected_message, buffer_span(line));
 }
 
@@ -729,7 +741,7 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     begin(process, now_ms, &progress);
     if (intake && !process->newcomers.active && work_all(process, &progress) != 0)
         goto fail;
-    int appended = newcomer_work(process);
+    int appended = for_room ? 0 : newcomer_work(process);
     if (appended < 0)
         goto fail;
     progress.other += (unsigned)appended;
@@ -749,7 +761,8 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     if (store_commit(process->store) != 0)
         goto fail;
     committed(process, &progress);
-    newcomer_committed(process);
+    if (!for_room)
+        newcomer_committed(process);
     if (process->stream->operator->committed != NULL &&
         process->stream->operator->committed(process->operator_state) != 0) {
         process->fault = store_fault(process->store);

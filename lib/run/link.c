@@ -36,6 +36,7 @@ link_begin(struct link *link, struct link_position committed)
 void
 link_hello(struct link *link)
 {
+    link->part = link->parts = 0;
     link->rewind = link->report = true;
 }
 
@@ -43,7 +44,7 @@ void
 link_remind(struct link *link, int64_t steady_ms)
 {
     if (link->committed.epoch == 0 && link->first == NULL && steady_ms - link->asked_ms >= REMIND_MS)
-        link_hello(link);
+        link->rewind = link->report = true;
 }
 
 static void

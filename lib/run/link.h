@@ -56,7 +56,8 @@ struct link_message {
 /* Begin at what the store says is committed, with an empty queue. Free with link_free. */
 void link_begin(struct link *link, struct link_position committed);
 
-/* The connection is new: report, and ask for what was missed. */
+/* The connection is new: report, and ask for what was missed. Parts that came before are forgotten: this one's may be cut
+ * elsewhere. */
 void link_hello(struct link *link);
 
 /* As long as nothing was ever heard of the producer, ask again now and then: the question may have been lost, and a producer

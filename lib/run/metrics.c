@@ -66,7 +66,7 @@ add_output(struct process *process, struct buffer *text)
 }
 
 static void
-add_reasons(struct process *process, struct buffer *text)
+add_reasons(struct process *process, bool recent, struct buffer *text)
 {
     const char *comma = "";
 
@@ -77,8 +77,9 @@ add_reasons(struct process *process, struct buffer *text)
         buffer_printf(text, "%s\"%s\":%" PRIu64, comma, reason_word((enum reason)r), process->ledger.reasons[r]);
         comma = ",";
     }
-    buffer_add_text(text, "},\"recent\":");
-    recent_write(&process->recent, text);
+    buffer_add_text(text, recent ? "},\"recent\":" : "},\"recent\":{}");
+    if (recent)
+        recent_write(&process->recent, text);
 }
 
 static void
@@ -233,8 +234,8 @@ add_why(struct process *process, struct buffer *text)
     buffer_free(&why);
 }
 
-void
-metrics_write(struct process *process, struct buffer *text)
+static void
+write_all(struct process *process, bool recent, struct buffer *text)
 {
     const struct operator *operator = process->stream->operator;
     int64_t due_ms = operator->due_ms != NULL ? operator->due_ms(process->operator_state) : INT64_MAX;
@@ -250,10 +251,23 @@ metrics_write(struct process *process, struct buffer *text)
     add_why(process, text);
     add_inputs(process, text);
     add_output(process, text);
-    add_reasons(process, text);
+    add_reasons(process, recent, text);
     add_gauges(process, text);
     add_number(text, "rejected_waiting", process->rejected.last.sequence - process->rejected.trimmed.sequence);
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
     buffer_add_byte(text, '}');
+}
+
+void
+metrics_write(struct process *process, struct buffer *text)
+{
+    const size_t before = text->len;
+    const size_t room = wire_room(&process->limits, strlen(process->topics.metrics) + TOPIC_BYTES_MORE);
+
+    write_all(process, true, text);
+    if (process->limits.packet_bytes_max == 0 || text->len - before <= room) /* 0: nobody has named a limit yet */
+        return;
+    text->len = before;
+    write_all(process, false, text);
 }

@@ -17,9 +17,6 @@
 /* Applied messages that are worth a commit of their own to remove. */
 #define TRIM_MESSAGES 256
 
-/* By how much a topic of ours may be longer than that of our metrics. */
-#define TOPIC_BYTES_MORE 256
-
 /* Longest wait at the end for the last messages to be written. */
 #define GOODBYE_MS 500
 
@@ -622,7 +619,7 @@ work(struct process *process, int64_t steady_ms)
     if (rc < 0) {
         process->why = why_of_fault(process->fault);
         /* What is in the way may be our own output, which has been taken long since. */
-        if (process->fault == STORE_FULL)
+        if (process->fault == STORE_FULL || process->fault == STORE_NO_ADDRESS_SPACE)
             batch_make_room(process, process->timekeeper.now_ms);
         process->stalled_until_ms = steady_ms + STALL_MS;
         return -1;
@@ -648,7 +645,7 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why != WHY_CLOCK_WRONG)
+    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;

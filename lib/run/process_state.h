@@ -33,6 +33,9 @@
 #define BATCH_WORK_MAX 1000
 #define BATCH_WORK_STEP 100
 
+/* By how much a topic of ours may be longer than that of our metrics. */
+#define TOPIC_BYTES_MORE 256
+
 /* Questions and reports that may wait to be looked at; more are dropped, and come again. */
 #define ASKS_MAX 64
 #define REPORTS_MAX 256
@@ -284,7 +287,7 @@ int newcomer_work(struct process *process);
 void newcomer_committed(struct process *process);
 void newcomer_free(struct process *process);
 
-/* metrics.c: append the metrics as one JSON object. */
+/* metrics.c: append the metrics as one JSON object; without the newest refusals if the broker does not take it with them. */
 void metrics_write(struct process *process, struct buffer *text);
 
 /* The words for why nothing is taken in, or what else is not well; "" if all is. Valid until the next call. */

@@ -126,6 +126,8 @@ publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, 
             feed->rewound = feed->applied + 1;
         if (again || feed->next <= feed->applied)
             feed->next = feed->applied + 1;
+        if (rewind && !again && feed->rewound == feed->applied + 1)
+            continue; /* else its questions, one for each message behind the gap, would put off the probe for ever */
         feed->probe_wait_ms = PROBE_MIN_MS;
         feed->probe_ms = INT64_MAX;
     }

@@ -27,6 +27,7 @@ struct store {
     MDB_txn *snapshot; /* reset between uses, so that it costs no allocation */
     bool reading;      /* txn is the snapshot */
     bool map_too_small;
+    bool cramped; /* it is, and there is no address space for a larger one */
     bool env_is_dead; /* LMDB will do nothing more before the environment is opened anew */
     bool complained; /* a failure is in the log already */
     enum store_fault fault;
@@ -64,8 +65,10 @@ failed(struct store *store, const char *what, int rc)
     switch (rc) {
     case MDB_MAP_FULL:
         store->map_too_small = true;
-        store->fault = STORE_FULL;
-        return -1;
+        store->fault = store->cramped ? STORE_NO_ADDRESS_SPACE : STORE_FULL;
+        if (!store->cramped)
+            return -1;
+        break;
     case ENOSPC:
     case EDQUOT:
         store->fault = STORE_FULL;
@@ -295,19 +298,22 @@ address_space_has(size_t bytes)
 }
 
 /* Only without a transaction: LMDB forbids it otherwise. It gives up the old map before it has the new one, and crashes when
- * it is used without any, so what can't succeed is not begun. 0; −1: the map is as small as before. */
+ * it is used without any, so what can't succeed is not begun: the map stays, with what room there is or can be made in it.
+ * 0 or −1. */
 static int
 grow_map(struct store *store)
 {
     MDB_envinfo info;
     int rc;
 
+    store->cramped = false;
     if (!store->map_too_small)
         return 0;
     if ((rc = mdb_env_info(store->env, &info)) != 0)
         return failed(store, "can't grow the map", rc);
-    if (!address_space_has(info.me_mapsize))
-        return failed(store, "can't grow the map", ENOMEM);
+    store->cramped = !address_space_has(info.me_mapsize);
+    if (store->cramped)
+        return 0;
     if ((rc = mdb_env_set_mapsize(store->env, info.me_mapsize * 2)) != 0) {
         store->env_is_dead = true;
         return failed(store, "can't grow the map", rc);

@@ -34,7 +34,7 @@ struct store_item {
 enum store_fault {
     STORE_FINE,  /* nothing went wrong */
     STORE_FULL,  /* no room on the disk: abort, wait, try again */
-    STORE_NO_ADDRESS_SPACE, /* the map is full, and the process may not have a larger one: the same */
+    STORE_NO_ADDRESS_SPACE, /* the map is full, and no address space for a larger one: the same */
     STORE_BROKEN, /* input/output error or corrupt file: only an operator can help */
     STORE_BESIDE  /* not the store, but files that belong to it are not as they should be: only an operator can help */
 };

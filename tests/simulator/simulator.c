@@ -78,9 +78,10 @@ struct simulation {
     unsigned batch_records_max;           /* of a transaction; 0 likewise */
     uint64_t batch_output_bytes_max;
     struct rejections {
-        unsigned part; /* of the message, if it came in parts */
-    uint64_t epoch, sequence; /* the newest message */
+        uint64_t epoch, sequence; /* the newest message that was whole */
         uint64_t count;           /* of refusals in all of them */
+        uint64_t gathered;        /* and in the parts of the next one */
+        unsigned part, parts;     /* up to which of how many */
     } rejections[PROCESSES];
     unsigned study_sent;                  /* messages to study */
     uint64_t main_sequence;               /* the newest that went to everybody, of what study gets */
@@ -276,22 +277,29 @@ check_receipt(unsigned number)
     store_snapshot_end(process->store);
 }
 
-/* The messages of a rejected topic come in order, some of them more than once. */
+/* The messages of a rejected topic come in order, some of them more than once, and cut in other parts then: the next
+ * connection may be to a broker that takes more, or less. */
 static void
 count_rejections(struct rejections *seen_ones, const struct wire_message *message)
 {
     if (message->epoch != seen_ones->epoch)
         *seen_ones = (struct rejections){.epoch = message->epoch};
-    const bool next = message->sequence == seen_ones->sequence + 1;
-    const bool next_part =
-        message->sequence == seen_ones->sequence && message->parts > 0 && message->part == seen_ones->part + 1;
-    if (!next_part && (!next || (message->parts > 0 && message->part > 1)))
+    if (message->sequence != seen_ones->sequence + 1)
+        return;
+    if (message->part <= 1) {
+        seen_ones->gathered = seen_ones->part = 0;
+        seen_ones->parts = message->parts;
+    }
+    if (message->parts > 0 && (message->parts != seen_ones->parts || message->part != seen_ones->part + 1))
+        return;
+    seen_ones->part = message->part;
+    seen_ones->gathered++;
+    for (size_t i = 0; i < message->payload.len; i++)
+        seen_ones->gathered += message->payload.at[i] == '\n';
+    if (message->part < message->parts)
         return;
     seen_ones->sequence = message->sequence;
-    seen_ones->part = message->part;
-    seen_ones->count++;
-    for (size_t i = 0; i < message->payload.len; i++)
-        seen_ones->count += message->payload.at[i] == '\n';
+    seen_ones->count += seen_ones->gathered;
 }
 
 /* Persons stand in records and nowhere else. */

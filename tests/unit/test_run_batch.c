@@ -327,6 +327,92 @@ nothing_is_committed_when_nothing_came(void **state)
     assert_false(batch_waits(bench.process, bench.wall_ms, true));
 }
 
+/* A reading waits, its time is up, and the broker is one that nothing is worked with. */
+static void
+bug_301_a_process_that_may_not_work_what_is_due_does_not_spin(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "hold", "1s"}, {0}};
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send(LANDING, READING("late@example.org", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 1);
+    bench.process->limits.retains = false;
+    bench.steady_ms += 2000;
+    for (unsigned i = 0; i < 3; i++)
+        process_step(bench.process);
+    assert_int_equal(bench.process->why, WHY_NO_RETAIN);
+    assert_true(process_step(bench.process) > 0);
+}
+
+/* Else a disk that is full stays full while a table's rows are to be appended for a newcomer. */
+static void
+bug_302_who_makes_room_appends_nothing_for_newcomers(void **state)
+{
+    (void)state;
+    bench_open_process(&customer_trusted, NULL);
+    bench_send("gait/landing/customer",
+               "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
+               "\"serialNumber\":\"s\","
+               "\"registrationDate\":1600000000000,\"lastUpdateDate\":1600000000000,"
+               "\"shareWithResearchAsOfDate\":1600000000000}", NULL, NULL);
+    bench_settle();
+    struct process *process = bench.process;
+    const uint64_t last = process->output.last.sequence;
+    assert_int_equal(last, 1);
+    process->newcomers.active = true;
+    assert_int_equal(batch_make_room(process, process->timekeeper.now_ms), 1);
+    assert_int_equal(process->output.last.sequence, last);
+    assert_true(process->newcomers.active);
+    assert_int_equal(batch_work(process, process->timekeeper.now_ms, true), 1);
+    assert_int_equal(process->output.last.sequence, last + 1);
+    assert_false(process->newcomers.active);
+}
+
+/* Anybody could stop a process with it. */
+static void
+bug_303_a_refused_payload_that_the_broker_does_not_take_is_left_out(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "rejected_payload", "on"}, {0}};
+    char payload[1500];
+    memset(payload, '\1', sizeof payload); /* six bytes each as JSON */
+    bench.broker.packet_bytes_max = 2048;
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send_bytes(LANDING, span_at(payload, sizeof payload), (struct span){0}, NULL);
+    bench_settle();
+    assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+    assert_rejected("bad_json", NULL, "landing/accelerometer");
+    bench_send(LANDING, "[1]", NULL, NULL); /* and one that it does take is shown */
+    bench_settle();
+    const struct heard *heard = bench_heard(REJECTED, 0);
+    assert_non_null(strstr(heard->payload, "\"payload\":\"[1\""));
+}
+
+/* Status and metrics must get through, whatever strangers send. */
+static void
+bug_306_metrics_that_the_broker_does_not_take_come_without_the_newest_refusals(void **state)
+{
+    (void)state;
+    bench.broker.packet_bytes_max = 1536;
+    bench_open_process(&accelerometer_trusted, NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        bench_send(LANDING "/a-device-with-a-very-long-name-that-fills-a-level/and-a-second-one-as-long-as-the-first", "{}",
+                   NULL, NULL);
+        bench_send(LANDING "/a-device-with-a-very-long-name-that-fills-a-level/and-a-second-one-as-long-as-the-first", "[1",
+                   NULL, NULL);
+    }
+    bench_settle();
+    bench.steady_ms += 2000;
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_INVALID), 12);
+    assert_non_null(strstr(bench_heard("gait/metrics/accelerometer-trusted", 0)->payload, "\"invalid\":12"));
+    bench_send("gait/ask", "", "gait/answer/me", "1");
+    bench_settle();
+    assert_non_null(strstr(bench_heard("gait/answer/me", 0)->payload, "\"invalid\":12"));
+    assert_true(strlen(bench_heard("gait/answer/me", 0)->payload) < bench.broker.packet_bytes_max);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -345,6 +431,10 @@ main(void)
         TEST(a_large_payload_is_refused_whole),
         TEST(what_comes_over_a_link_is_taken_once_and_opens_the_gate),
         TEST(nothing_is_committed_when_nothing_came),
+        TEST(bug_301_a_process_that_may_not_work_what_is_due_does_not_spin),
+        TEST(bug_302_who_makes_room_appends_nothing_for_newcomers),
+        TEST(bug_306_metrics_that_the_broker_does_not_take_come_without_the_newest_refusals),
+        TEST(bug_303_a_refused_payload_that_the_broker_does_not_take_is_left_out),
     };
     hash_init();
     log_open("test", LOG_ERROR);

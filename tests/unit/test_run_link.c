@@ -537,6 +537,22 @@ a_part_that_is_missing_is_a_gap(void **state)
     }
 }
 
+/* The broker may take more than before, or less: the parts are cut elsewhere then, and may be as many. */
+static void
+bug_305_parts_of_two_connections_are_not_put_together(void **state)
+{
+    (void)state;
+    struct link_position position;
+    link_begin(&link, (struct link_position){0});
+    send_part(EPOCH, 1, 1, 2);
+    link_hello(&link);
+    report(&position);
+    now_ms += 1000;
+    send_part(EPOCH, 1, 2, 2); /* its first part got lost */
+    assert_int_equal(link.message_count, 0);
+    assert_true(link.rewind);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -561,6 +577,7 @@ main(void)
         TEST(bug_005_it_asks_again_as_long_as_nothing_was_heard),
         TEST(bug_231_a_message_in_parts_is_one_message),
         TEST(a_part_that_is_missing_is_a_gap),
+        TEST(bug_305_parts_of_two_connections_are_not_put_together),
         TEST(a_report_reads_back),
         TEST(what_is_no_report_is_refused),
     };

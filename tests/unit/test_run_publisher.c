@@ -640,6 +640,31 @@ a_full_window_is_probed_after_a_report_that_says_nothing_new(void **state)
     expect_on(A, 2, 2);
 }
 
+/* 4 got lost, and when it was sent again, once more; new messages bring new questions for it all the while. */
+static void
+bug_300_new_messages_do_not_put_off_the_probe_for_a_lost_one(void **state)
+{
+    (void)state;
+    begin(1);
+    report("a", 0, true);
+    append(5);
+    turn();
+    report("a", 3, true);
+    turn();
+    expect_on(A, 4, 5);
+    const int64_t asked_ms = now_ms;
+    bool again = false;
+    while (!again && now_ms - asked_ms <= 2000) {
+        append(1);
+        now_ms += 500;
+        turn();
+        for (unsigned i = 0; i < sent_count; i++)
+            again = again || (strcmp(sent[i].topic, A) == 0 && sent[i].sequence == 4);
+        report("a", 3, true);
+    }
+    assert_true(again);
+}
+
 /* Some are deaf to everything in flight: each pattern of losses of 5 messages, and of the reports about them, the first
  * report included. */
 static void
@@ -767,6 +792,7 @@ main(void)
         TEST(what_nothing_is_heard_of_is_sent_again_ever_more_rarely),
         TEST(a_report_of_a_part_does_not_end_the_probes_for_the_rest),
         TEST(a_full_window_is_probed_after_a_report_that_says_nothing_new),
+        TEST(bug_300_new_messages_do_not_put_off_the_probe_for_a_lost_one),
         TEST(whatever_is_lost_both_ways_all_is_applied_in_the_end),
     };
     log_open("test", LOG_NOTHING);

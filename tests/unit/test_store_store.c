@@ -543,8 +543,10 @@ bug_281_a_map_that_can_not_grow_stays_and_says_so(void **state)
     assert_int_equal(store_commit(store), -1);
     limit_address_space(0);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(store_begin(store), -1);
+        assert_int_equal(store_begin(store), 0);
+        fill(table);
         assert_int_equal(store_fault(store), STORE_NO_ADDRESS_SPACE);
+        assert_int_equal(store_commit(store), -1);
         assert_int_equal(store_snapshot(store), 0);
         assert_int_equal(store_get(store, table, span_of("k"), &got), 1);
         store_snapshot_end(store);
@@ -553,6 +555,32 @@ bug_281_a_map_that_can_not_grow_stays_and_says_so(void **state)
     assert_int_equal(store_begin(store), 0);
     assert_true(fill(table) > filled);
     store_abort(store);
+}
+
+/* As a process does that trims its outbox, and then goes on. */
+static void
+bug_304_room_can_be_made_in_a_map_that_can_not_grow(void **state)
+{
+    (void)state;
+    if (!limits_hold)
+        skip();
+    char value[16000] = {0};
+    reopen(TINY_MAP_BYTES);
+    int table = table_called("t");
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(store_put(store, table, span_of("large"), span_at(value, sizeof value)), 0);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_begin(store), 0);
+    fill(table);
+    assert_int_equal(store_commit(store), -1);
+    limit_address_space(0);
+    const int begun = store_begin(store);
+    const int deleted = begun == 0 ? store_delete(store, table, span_of("large")) : -1;
+    const int committed = deleted == 1 ? store_commit(store) : -1;
+    limit_address_space(RLIM_INFINITY);
+    assert_int_equal(begun, 0);
+    assert_int_equal(deleted, 1);
+    assert_int_equal(committed, 0);
 }
 
 static void
@@ -716,6 +744,7 @@ main(void)
         EACH(a_map_that_fills_at_the_commit_grows_too),
         EACH(bug_280_a_map_larger_than_the_address_space_is_opened_smaller),
         EACH(bug_281_a_map_that_can_not_grow_stays_and_says_so),
+        EACH(bug_304_room_can_be_made_in_a_map_that_can_not_grow),
         EACH(a_full_store_stays_full_whatever_is_asked_of_it_then),
         EACH(pages_of_deleted_entries_are_used_again),
         EACH(bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is),
