@@ -334,6 +334,11 @@ connect_when_due(struct sender *sender)
         pthread_mutex_lock(&sender->lock);
         memcpy(reason, sender->down_reason, sizeof reason);
         pthread_mutex_unlock(&sender->lock);
+        /* One that has let us in before may be on its way up, and not know its accounts yet. */
+        if (sender->limits.packet_bytes_max == 0 && broker_refuses(reason)) {
+            snprintf(sender->given_up, sizeof sender->given_up, "%s", reason);
+            return;
+        }
         make_room_to_say(sender);
         say("waiting for the broker (%s)", reason);
         sender->outage_told = true;

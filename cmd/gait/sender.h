@@ -60,8 +60,8 @@ struct sender;
 struct sender *sender_new(const struct sender_options *options);
 
 /* Take a record of kind (one line without its end, that begins with '{'), send it when its message is full. Waits while much
- * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h), when a process is given up
- * (sender_given_up), or when the broker takes no message so large, which it says. */
+ * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h), when a process or the broker
+ * is given up (sender_given_up), or when the broker takes no message so large, which it says. */
 int sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin);
 
 /* Send what waits for its message to be filled. 0 or -1 as above. */
@@ -72,7 +72,8 @@ int sender_finish(struct sender *sender);
 
 struct sender_totals sender_totals(struct sender *sender);
 
-/* Which process was given up, and why: "PROCESS is stopped: WHY"; "" if none was. Nothing more is sent then. */
+/* Which process was given up, and why: "PROCESS is stopped: WHY"; or why a broker that never let us in does not; "" if none
+ * was. Nothing more is sent then. */
 const char *sender_given_up(const struct sender *sender);
 
 /* Invalid record number index of those that are remembered, from 0: 1 and *fault, or 0: there is none. */

@@ -181,9 +181,12 @@ say_failure(const struct transfer *transfer, const struct sender_totals *totals)
     char records[PROGRESS_NUMBER_BYTES];
     const char *process = sender_given_up(transfer->sender);
     const bool stopped = process[0] != '\0';
+    const char *rest =
+        stopped && totals->records > 0
+            ? "; what the broker has acknowledged is kept and will be worked: to load again changes nothing twice"
+            : "";
     say("%s: %s%s%s of %s records have their receipt%s", interrupt_signal() != 0 ? "interrupted" : "given up", process,
-        stopped ? "; " : "", progress_number(totals->receipted, receipted), progress_number(totals->records, records),
-        stopped ? "; what the broker has acknowledged is kept and will be worked: to load again changes nothing twice" : "");
+        stopped ? "; " : "", progress_number(totals->receipted, receipted), progress_number(totals->records, records), rest);
 }
 
 int

@@ -22,7 +22,8 @@ read_port(const char *text, int *port)
     char *end;
     long value = strtol(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < 1 || value > 65535) {
-        say("port '%s' is not a number from 1 to 65535", text);
+        /* Not shown: where the host was forgotten in a URL this is a password. */
+        say("the port is not a number from 1 to 65535");
         return -1;
     }
     *port = (int)value;
@@ -290,6 +291,12 @@ broker_defaults(struct broker *broker)
         broker->host = "127.0.0.1";
     if (broker->port == 0)
         broker->port = broker_speaks_tls(broker) ? PORT_TLS : PORT_PLAIN;
+}
+
+bool
+broker_refuses(const char *reason)
+{
+    return strcasestr(reason, "not authorized") != NULL || strcasestr(reason, "bad user name or password") != NULL;
 }
 
 bool

@@ -565,6 +565,7 @@ batch_load_own(struct process *process)
         load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
         outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
+    process->own_loaded = true;
     return 0;
 }
 
@@ -720,7 +721,7 @@ anything(const struct process *process, const struct progress *progress)
 static void
 reload(struct process *process)
 {
-    process->loaded = false;
+    process->loaded = process->own_loaded = false;
     if (store_begin(process->store) == 0)
         batch_load(process);
     store_abort(process->store);

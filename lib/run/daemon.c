@@ -176,18 +176,11 @@ block_signals(struct program *program)
     signal(SIGHUP, SIG_DFL); /* `gait up` starts us with SIG_IGN, so that it does no harm before we can take it */
 }
 
-/* Whether a warning says that the broker knows us and does not let us in: MQTT's own words for it. */
-static bool
-says_refused(const char *text)
-{
-    return strcasestr(text, "not authorized") != NULL || strcasestr(text, "bad user name or password") != NULL;
-}
-
 /* Until we are ready, whoever started us is told what hinders us. */
 static void
 tell_supervisor(const char *text)
 {
-    if (says_refused(text))
+    if (broker_refuses(text))
         notify_refused(text);
     else
         notify_status(text);

@@ -398,7 +398,7 @@ static void
 send_metrics(struct process *process, int64_t steady_ms)
 {
     /* After a failed transaction the counters in memory are those of what did not happen. */
-    if (process->link_port.state != PORT_READY || steady_ms < process->metrics_ms || !process->loaded)
+    if (process->link_port.state != PORT_READY || steady_ms < process->metrics_ms || !process->own_loaded)
         return;
     buffer_clear(&process->metrics);
     metrics_write(process, &process->metrics);

@@ -186,7 +186,8 @@ struct process {
     struct store *store;
     int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock" */
     uint64_t epoch;
-    bool loaded; /* what is kept in memory agrees with the store */
+    bool loaded; /* what is kept in memory agrees with the store; */
+    bool own_loaded; /* all but what the operator keeps, which is what metrics show */
     void *operator_state;
     struct ledger ledger;
     struct recent recent;

@@ -17,6 +17,11 @@ says_why() {
     ask "SELECT json ->> 'why' FROM process WHERE json ->> 'process' = 'lake'" | grep -q 'its log says'
 }
 
+# Whoever only subscribes, and asks nothing.
+monitor_sees() {
+    mosquitto_sub -h 127.0.0.1 -p "$port" -C 1 -W 5 -t gait/metrics/lake | grep -q "\"state\":\"$1\""
+}
+
 complains() {
     grep -qE "error lake: .*$1" "$run_dir/log/lake.log"
 }
@@ -52,6 +57,7 @@ cp "$day/$newest" "$work/short"
 start
 readings 5
 wait_until 20 "a lake that says why it stands still" says_why
+wait_until 10 "a monitor that sees it" monitor_sees stopped
 check "the others go on" counter_is accelerometer-trusted accelerometer passed "$sent"
 check "the log names the file, and its bytes" complains \
     "$newest has $(stat -c %s "$work/short") bytes, and the state knows of $(stat -c %s "$work/whole")"

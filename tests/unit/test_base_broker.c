@@ -118,12 +118,13 @@ a_refused_url_names_what_is_spoken_and_no_password(void **state)
     } cases[] = {
         {"ws://h:80", "'ws://' is not spoken"}, {"tcp://h", "mqtts://"},
         {"://h", "mqtt://"},                    {"mqtt://", "no address"},
-        {"mqtt://ada:secret@", "no address"},   {"mqtt://ada:secret@h:0", "port '0'"},
+        {"mqtt://ada:secret@", "no address"},   {"mqtt://ada:secret@h:0", "the port is"},
         {"mqtt://h/topic", "no address"},       {"mqtt://h:1883/topic", "port"},
         {"mqtt://ada:secret%@h", "%25"},        {"mqtt://ada:secret%0@h", "%25"},
         {"mqtt://ada:secret%00@h", "%25"},      {"ada:secret@h:1883", "no address"},
         {"ada:secret@h", "no address"},         {"mqtt://ada:secret@h?x", "no address"},
         {"--json", "no address"},               {"h h", "no address"},
+        {"mqtt://ada:secret", "the port is"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char said[512];

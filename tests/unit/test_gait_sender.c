@@ -31,6 +31,7 @@ static struct {
     struct wire wire;
     struct wire_events events;
     const char *plan;
+    const char *refusal; /* of every connection; NULL: it is made */
     const struct saying *sayings; /* to whoever subscribes to metrics, up to one without topic; NULL: that is refused */
     char seen[MESSAGES_MAX][64]; /* what came, cut off */
     unsigned seen_count;
@@ -70,6 +71,10 @@ static int
 fake_connect(struct wire *wire)
 {
     (void)wire;
+    if (process.refusal != NULL) {
+        process.events.down(process.events.context, process.refusal);
+        return 0;
+    }
     const struct wire_limits limits = {.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
     process.events.up(process.events.context, false, &limits);
     return 0;
@@ -291,6 +296,21 @@ bug_256_a_process_that_says_it_is_stopped_is_given_up(void **state)
 }
 
 /* A receipt after a second is progress, so it has all its time again. */
+/* A broker that is not there yet is waited for, one that knows us and lets us not in is not. */
+static void
+bug_293_a_broker_that_refuses_user_or_password_is_given_up(void **state)
+{
+    (void)state;
+    process.refusal = "127.0.0.1:1: the broker refuses: Not authorized";
+    struct sender *sender = new_sender("a", 1, STOPPED_MS_MAX);
+    assert_int_equal(sender_add(sender, RECORD_CUSTOMER, span_of("{0}"), NULL), -1);
+    assert_string_equal(sender_given_up(sender), process.refusal);
+    assert_int_equal(sender_finish(sender), -1);
+    expect_seen(NULL, 0);
+    sender_free(sender);
+    process.refusal = NULL;
+}
+
 static void
 a_stopped_process_that_gives_receipts_is_not(void **state)
 {
@@ -341,6 +361,7 @@ main(void)
         cmocka_unit_test(the_first_faults_are_enough),
         cmocka_unit_test(a_message_that_is_refused_as_a_whole_counts_with_all_its_records),
         cmocka_unit_test(bug_256_a_process_that_says_it_is_stopped_is_given_up),
+        cmocka_unit_test(bug_293_a_broker_that_refuses_user_or_password_is_given_up),
         cmocka_unit_test(a_stopped_process_that_gives_receipts_is_not),
         cmocka_unit_test(who_is_away_or_is_not_asked_for_anything_is_waited_for),
         cmocka_unit_test(who_may_not_read_metrics_loads_all_the_same),
