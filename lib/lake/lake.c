@@ -655,7 +655,6 @@ lake_flush(void *state, int64_t now_ms, int64_t wall_ms)
     struct lake *lake = state;
     char date[DATE_SIZE];
 
-    (void)now_ms;
     lake->behind = true; /* until it is committed, and written */
     date_of(wall_ms, date);
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {

@@ -112,7 +112,7 @@ reject(struct process *process, unsigned input, struct fault fault, struct span 
     struct buffer *line = &process->scratch;
 
     ledger_reason(&process->ledger, fault.reason);
-    recent_note(&process->recent, &fault, topic, process->now_ms);
+    recent_note(&process->recent, &fault, topic, process->timekeeper.wall_ms);
     buffer_clear(line);
     buffer_add_text(line, "\"process\":\"");
     buffer_add_text(line, process->stream->name);

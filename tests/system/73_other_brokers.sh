@@ -67,7 +67,7 @@ kill -STOP "$(pid_of lake)"
 check "load" load accelerometer "$work/readings"
 wait_until 10 "all readings" counter_is accelerometer-trusted accelerometer passed 3000
 broker "max_packet_size 10240"
-listen "$work/parts" -V 5 -t gait/trusted/accelerometer -F '> %P'
+listen "$work/parts" -V 5 -t gait/link/accelerometer-trusted/lake/feed -F '> %P'
 kill_hard lake
 check "bug 231: at rest with what was stored before" wait_idle 30
 check "bug 231: in parts" heard "$work/parts" 'part:[0-9]+/2/'

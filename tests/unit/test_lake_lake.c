@@ -91,7 +91,7 @@ take(unsigned input, const char *row, const char *line)
 static void
 flush(int64_t now_ms)
 {
-    assert_int_equal(lake_operator.flush(lake, 0, now_ms), 0);
+    assert_int_equal(lake_operator.flush(lake, now_ms, now_ms), 0);
 }
 
 static void
@@ -815,7 +815,7 @@ what_cant_be_written_is_an_error_and_done_later(void **state)
     assert_int_equal(file_make_dirs(lake_dir), 0);
     assert_int_equal(file_replace(zone, "a file in the way"), 0);
     take(STREAM, "", "{\"a\":1}");
-    assert_int_equal(lake_operator.flush(lake, 0, NOON_MS), -1);
+    assert_int_equal(lake_operator.flush(lake, NOON_MS, NOON_MS), -1);
     store_abort(store);
     unlink(zone);
     assert_int_equal(store_begin(store), 0);
@@ -829,7 +829,7 @@ static void
 fail_to_write(int64_t now_ms)
 {
     take(STREAM, "", "{\"a\":1}");
-    assert_int_equal(lake_operator.flush(lake, 0, now_ms), -1);
+    assert_int_equal(lake_operator.flush(lake, now_ms, now_ms), -1);
     store_abort(store);
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(lake_operator.load(lake), 0);
