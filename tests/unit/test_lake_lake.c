@@ -80,12 +80,18 @@ tear_down(void **state)
     return 0;
 }
 
-static void
-take(unsigned input, const char *row, const char *line)
+static enum verdict
+verdict_of(unsigned input, const char *row, const char *line)
 {
     const struct record record = {.kind = RECORD_LINE, .body = span_of(line)};
     const struct arrival arrival = {.input = input, .record = &record, .row = span_of(row)};
-    assert_int_equal(lake_operator.take(lake, &arrival), VERDICT_PASSED);
+    return lake_operator.take(lake, &arrival);
+}
+
+static void
+take(unsigned input, const char *row, const char *line)
+{
+    assert_int_equal(verdict_of(input, row, line), VERDICT_PASSED);
 }
 
 static void
@@ -219,6 +225,41 @@ rows_of_a_table_get_their_name(void **state)
     assert_string_equal(buffer_text(&content),
                         "{\"row\":\"0a1b\",\"email\":\"a@b\"}\n{\"row\":\"0a1b\",\"withdrawn\":5}\n");
     buffer_free(&content);
+}
+
+/* As it is for a newcomer; what it was before its newest is no repeat. */
+static void
+a_row_that_is_given_out_again_is_written_once(void **state)
+{
+    (void)state;
+    struct buffer content = {0};
+    take(TABLE, "0a1b", "{\"a\":1}");
+    assert_int_equal(verdict_of(TABLE, "0a1b", "{\"a\":1}"), VERDICT_DUPLICATE);
+    take(TABLE, "0a1c", "{\"a\":1}");
+    flush(NOON_MS);
+    commit();
+    crash();
+    assert_int_equal(verdict_of(TABLE, "0a1b", "{\"a\":1}"), VERDICT_DUPLICATE);
+    take(TABLE, "0a1b", "{\"a\":2}");
+    take(TABLE, "0a1b", "{\"a\":1}");
+    flush(NOON_MS);
+    commit();
+    assert_int_equal(file_read(path_of("curated/table", "2026-03-31", 1), &content), 0);
+    assert_string_equal(buffer_text(&content), "{\"row\":\"0a1b\",\"a\":1}\n{\"row\":\"0a1c\",\"a\":1}\n"
+                                               "{\"row\":\"0a1b\",\"a\":2}\n{\"row\":\"0a1b\",\"a\":1}\n");
+    buffer_free(&content);
+}
+
+/* The one that things grow older by may be far from it, once the clock was set. */
+static void
+the_day_is_that_of_the_wall_clock(void **state)
+{
+    (void)state;
+    take(STREAM, "", "{\"a\":1}");
+    assert_int_equal(lake_operator.flush(lake, NOON_MS - DAY_MS, NOON_MS), 0);
+    commit();
+    expect_part("2026-03-31", 1, "{\"a\":1}\n");
+    assert_int_equal(parts(), 1);
 }
 
 static void
@@ -876,6 +917,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(records_go_to_the_part_of_the_day_one_a_line),
         TEST(rows_of_a_table_get_their_name),
+        TEST(a_row_that_is_given_out_again_is_written_once),
+        TEST(the_day_is_that_of_the_wall_clock),
         TEST(a_transaction_without_records_makes_no_file),
         TEST(what_is_not_committed_is_in_no_file),
         TEST(what_is_committed_and_not_written_is_written_by_the_next_one),

@@ -924,6 +924,16 @@ dead_keys_do_not_stay(void **state)
     assert_int_equal(assert_found(&query), 10000);
 }
 
+/* Add keys until a merge is under way, or none is any more. */
+static void
+add_until(bool merging)
+{
+    for (unsigned i = 0; (runs('g', 0) > 0) != merging; i++) {
+        assert_true(i < 100);
+        add_shuffled(1000, 1000);
+    }
+}
+
 /* All that a merge reads dies while it is under way, and there is time to remove it. */
 static void
 a_run_that_is_being_merged_stays_until_that_is_done(void **state)
@@ -931,13 +941,11 @@ a_run_that_is_being_merged_stays_until_that_is_done(void **state)
     (void)state;
     start(24, 16);
     next_age = 0;
-    while (runs('g', 0) == 0)
-        add_shuffled(1000, 1000);
+    add_until(true);
     horizon = next_age + 1;
     add_shuffled(500, 1);
     assert_int_equal(runs('g', 0), 1);
-    while (runs('g', 0) > 0)
-        add_shuffled(1000, 1000);
+    add_until(false);
     struct keyset_query query = everything();
     assert_true(assert_found(&query) > 500);
 }
