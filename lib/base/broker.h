@@ -66,8 +66,8 @@ void broker_defaults(struct broker *broker);
 /* Whether TLS is spoken. */
 bool broker_speaks_tls(const struct broker *broker);
 
-/* Whether reason, of a connection that was not made, says that the broker is there and does not let us in: to try again is in
- * vain until somebody mends user or password. MQTT's own words for it. */
+/* Whether reason, of a connection that was not made, says that the broker is there and does not let us in: to try again is
+ * in vain until somebody mends user or password. MQTT's own words for it. */
 bool broker_refuses(const char *reason);
 
 /* Append the address, as broker_option takes it, without user and password. */
