@@ -13,6 +13,8 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test-ca -keyout "$wo
     2>>"$work/openssl.log" || give_up "openssl: $(cat "$work/openssl.log")"
 certificate server DNS:localhost,IP:127.0.0.1
 certificate client DNS:client
+host=localhost
+getent hosts localhost >/dev/null || host=127.0.0.1 # a bare machine may know no names
 port=$(free_port)
 mosquitto_passwd -c -b "$work/passwords" gait secret 2>/dev/null
 cat >"$work/mosquitto.conf" <<END
@@ -32,7 +34,7 @@ wait_until 10 "a broker" bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>/dev/null
 us=(-u gait -P secret --cafile "$work/ca.crt" --cert "$work/client.crt" --key "$work/client.key")
 rules any time 0
 : >"$work/up.out"
-"$GAIT_BIN/gait" up -c "$work/gait.conf" --dir "$run_dir" --broker "localhost:$port" "${us[@]}" \
+"$GAIT_BIN/gait" up -c "$work/gait.conf" --dir "$run_dir" --broker "$host:$port" "${us[@]}" \
     >"$work/up.out" 2>>"$work/up.log" &
 up_pid=$!
 wait_until 30 "'ready' from gait up" is_ready_or_gone
@@ -41,18 +43,18 @@ customer ada@example.com serial-ada 1700000000000 1700000000000 >"$work/customer
 gait_tls() {
     local command=$1
     shift
-    "$GAIT_BIN/gait" "$command" --broker "localhost:$port" "${us[@]}" "$@"
+    "$GAIT_BIN/gait" "$command" --broker "$host:$port" "${us[@]}" "$@"
 }
 check "gait load" gait_tls load customer "$work/customers" 2>>"$work/load.log"
 check "gait status" gait_tls status --wait-idle 30
 check "the lake has it" equal 1 "$(lake trusted/customer | wc -l)"
 wrong_ca() {
-    timeout 3 "$GAIT_BIN/gait" status --broker "localhost:$port" -u gait -P secret --cafile "$work/client.crt"
+    timeout 3 "$GAIT_BIN/gait" status --broker "$host:$port" -u gait -P secret --cafile "$work/client.crt"
 }
 check_not "a broker that is not who it says is not spoken to" wrong_ca 2>/dev/null
 # Without --cafile the certificates of the system count; OpenSSL lets the environment say which these are.
 system_status() {
-    timeout 20 "$GAIT_BIN/gait" status --broker "mqtts://gait:secret@localhost:$port" --cert "$work/client.crt" \
+    timeout 20 "$GAIT_BIN/gait" status --broker "mqtts://gait:secret@$host:$port" --cert "$work/client.crt" \
         --key "$work/client.key" "$@"
 }
 check "a URL with mqtts://" env SSL_CERT_FILE="$work/ca.crt" bash -c "$(declare -f system_status); GAIT_BIN='$GAIT_BIN' work='$work' \
