@@ -58,7 +58,7 @@ system_status() {
         --key "$work/client.key" "$@"
 }
 check "a URL with mqtts://" env SSL_CERT_FILE="$work/ca.crt" bash -c "$(declare -f system_status); GAIT_BIN='$GAIT_BIN' work='$work' \
-    port='$port'; system_status --wait-idle 10"
+    host='$host' port='$port'; system_status --wait-idle 10"
 check_not "whom the system does not trust is not spoken to" system_status 2>/dev/null
 check_not "the password stands in no log" grep -rq secret "$run_dir/log" "$work/up.log"
 check_stop
