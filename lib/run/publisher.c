@@ -28,9 +28,9 @@ feed_restart(struct publisher_feed *feed)
 void
 publisher_init(struct publisher *publisher)
 {
-    publisher->limits = (struct wire_limits){.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
     const struct outbox_mark trimmed = publisher->outbox->trimmed;
 
+    publisher->limits = (struct wire_limits){.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_feed *feed = &publisher->consumers[i].feed;
         *feed = (struct publisher_feed){.applied = trimmed.sequence, .window = trimmed};
