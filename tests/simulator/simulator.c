@@ -1577,6 +1577,8 @@ bug_161_a_transaction_with_nothing_to_do_changes_nothing(void **state)
     simulation_close();
 }
 
+static void add_text(enum landing landing, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 static void
 add_text(enum landing landing, const char *format, ...)
 {
