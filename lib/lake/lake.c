@@ -246,7 +246,8 @@ drop_lines(struct lake *lake, struct lake_table *table)
 
 /* Complaints. */
 
-static int complain(struct lake *lake, enum store_fault fault, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int complain(struct lake *lake, enum store_fault fault, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* One line in the log, and never the same twice: it is tried again and again. Always −1. */
 static int
