@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +75,8 @@ show_on(unsigned columns, char *text, size_t size)
     struct winsize window = {.ws_row = 24, .ws_col = (unsigned short)columns};
     int far = columns > 0 ? posix_openpt(O_RDWR | O_NOCTTY) : open("/tmp", O_RDWR | O_TMPFILE, 0600);
     int near = far;
-    if (far < 0 && columns > 0 && (errno == ENOENT || errno == EACCES))
-        skip(); /* a bare machine may have no /dev/pts */
+    if (far < 0 && columns > 0)
+        skip(); /* a bare machine may have no terminals (/dev/pts) */
     assert_true(far >= 0);
     if (columns > 0) {
         assert_int_equal(grantpt(far), 0);
