@@ -91,7 +91,7 @@ broker_go_back() {
     own_broker && [ "${#victims[@]}" -eq "${#names[@]}" ] || return 0
     wait_until 60 "'ready' from gait up" is_ready_or_gone
     check "the pipeline comes to rest" wait_idle
-    strike broker KILL
+    wait_until 30 "the end of the broker" strike broker KILL # else the wait below has no end
     returns=0
     wait "$broker_pid" 2>/dev/null
     broker_tend now
