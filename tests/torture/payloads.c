@@ -84,7 +84,7 @@ counted(const struct json *receipt, const char *what)
 static void
 on_message(void *context, const struct wire_message *message)
 {
-    static const struct json_limits limits = {.depth_max = 2, .string_bytes_max = 64};
+    static const struct json_limits limits = {.depth_max = 4, .string_bytes_max = 64};
     struct json *receipt = json_parse(message->payload, &limits);
     (void)context;
     if (receipt == NULL || message->correlation.len != 8)
