@@ -189,9 +189,41 @@ add_node(struct tape *tape, unsigned parent, const char *name, const struct stat
     return tape->node_count - 1;
 }
 
+/* What is called so in the folder; −1: nothing, or nothing of ours. */
+static int
+node_called(const struct tape *tape, unsigned folder, const char *name)
+{
+    for (unsigned i = tape->event_count; i-- > 0;) {
+        const struct event *event = &tape->events[i];
+        if (event->kind != EVENT_NAMES || event->node != folder)
+            continue;
+        if (event->to != NULL && strcmp(event->to, name) == 0)
+            return (int)event->child;
+        if (event->from != NULL && strcmp(event->from, name) == 0)
+            return -1;
+    }
+    return -1;
+}
+
+/* A name less for what is called so. Without any it is gone, and the file system may give its inode to another. */
+static void
+take_name(struct tape *tape, unsigned folder, const char *name)
+{
+    const int number = node_called(tape, folder, name);
+
+    if (number >= 0 && --tape->nodes[number].names == 0)
+        tape->nodes[number].inode = 0;
+}
+
 static void
 add_names(struct tape *tape, unsigned folder, const char *from, const char *to, unsigned child)
 {
+    if (to != NULL) {
+        take_name(tape, folder, to);
+        tape->nodes[child].names++;
+    }
+    if (from != NULL)
+        take_name(tape, folder, from);
     struct event *event = add_event(tape, EVENT_NAMES, folder);
 
     event->child = child;

@@ -35,6 +35,7 @@ struct node {
     unsigned group;  /* as the test sorts files */
     char *path;      /* when it was made, below node 0 */
     ino_t inode;     /* 0: it is gone */
+    unsigned names;
     const struct page **pages; /* as they are now; zeros behind page_count */
     unsigned page_count, page_capacity;
     uint64_t size;
