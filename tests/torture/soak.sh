@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Full load for long: memory and file descriptors of every process stay flat, and so does the state once hold, retain and
-# the ten minutes for which equal records are recognised at least have passed. The same people throughout, with readings
-# of ever later times. (The short version ends before the ten minutes do and looks at memory and descriptors only.)
+# Full load for long: memory and file descriptors of every process stay flat, and so does the state once hold and retain have
+# passed. The same people throughout, with readings of ever later times. What grows with the load alone are the fingerprints
+# of ten minutes, which the processes with a landing input keep: their file is as large as it gets after several times ten
+# minutes (test_store_keyset has the figures, and the time), so here they are held against what so many may take. (The short
+# version ends before the ten minutes do and looks at memory and descriptors only.)
 . "$(dirname "$0")/lib.sh"
 
 length_s=$(choose 20 780)
@@ -25,7 +27,7 @@ load_readings() {
         "$GAIT_BIN/gait" simulate --customers 200 --readings 100 --seed "$1" --start "$start_ms" --port "$port" \
             >/dev/null 2>>"$work/load.log" || return
         start_ms=$((start_ms + 100000))
-        [ -d "$run_dir/lake" ] && find "$run_dir/lake" -name 'part-*.ndjson' -mmin +1 -delete
+        [ -d "$run_dir/lake" ] && find "$run_dir/lake" -name 'part-*.ndjson' -mmin +1 -delete 2>/dev/null # so does the other load
     done
 }
 
@@ -70,15 +72,40 @@ flat() {
     echo "       grew from $first to $second"
     return 1
 }
+# Records that process $1 took in within ten minutes, by the average.
+within_ten_minutes() {
+    local taken
+    taken=$(ask "SELECT coalesce(sum(json ->> 'taken'), 0) FROM input WHERE process = '$1' AND json ->> 'from' = 'landing'")
+    echo $((taken * 600 / length_s))
+}
+# within PAIR KIB: whether the second of the pair is at most so much.
+within() {
+    local most
+    read -r _ most <<<"$1"
+    [ "$most" -gt 0 ] && [ "$most" -le "$2" ] && return
+    echo "       $most, of $2"
+    return 1
+}
+# A fingerprint has 24 bytes, and filters in memory take 2 more; each is there up to three times, its pages up to seven.
 memory=0
 for name in "${processes[@]}"; do
     check "$name is still the same process" equal 1 "$(awk -v n="$name" '$1 == n {print $6}' "$work/samples" | sort -u | wc -l)" >&2
-    check "memory of $name stays flat" flat "$(halves "$name" 3)" 105 "$slack_kib" >&2
+    keys=$(within_ten_minutes "$name")
     check "descriptors of $name stay flat" flat "$(halves "$name" 4)" 100 0 >&2
-    [ "$full" = no ] || check "the state of $name stays flat" flat "$(halves "$name" 5)" 105 4096 >&2
+    if [ "$full" = no ] || [ "$keys" -eq 0 ]; then
+        check "memory of $name stays flat" flat "$(halves "$name" 3)" 105 "$slack_kib" >&2
+    else
+        check "memory of $name is within bounds" within "$(halves "$name" 3)" $((65536 + 10 * keys / 1024)) >&2
+    fi
+    if [ "$full" = yes ] && [ "$keys" -eq 0 ]; then
+        check "the state of $name stays flat" flat "$(halves "$name" 5)" 105 4096 >&2
+    elif [ "$full" = yes ]; then
+        check "the state of $name is within bounds" within "$(halves "$name" 5)" $((65536 + 7 * 24 * keys / 1024)) >&2
+    fi
     read -r _ most <<<"$(halves "$name" 3)"
     [ "$most" -le "$memory" ] || memory=$most
     figure "soak: state of $name, KiB, before and behind" "$(halves "$name" 5)"
+    [ "$keys" -eq 0 ] || figure "soak: fingerprints of ten minutes in $name" "$keys"
 done
 taken=$(ask "SELECT sum(json ->> 'taken') FROM input WHERE name IN ('accelerometer', 'step_trainer', 'customer')
               AND process IN ('accelerometer-trusted', 'step-trainer-trusted', 'customer-trusted') AND json ->> 'from' = 'landing'")
