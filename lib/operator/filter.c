@@ -17,11 +17,11 @@
  *               with ROW_AHEAD taken_ms i64 BE, then body (empty where it does not share: nothing personal is kept of
  *               those). Stores of before know no flag but ROW_PUBLISHED
  *   openings    key = as_of_ms u64 BE, row name; no value: the row waits for its date
- *   persons     key = person (HASH_ID_BYTES); value = all_ms i64 BE, round u64 BE: who has withdrawn all rows, of what date at
- *               the latest, and how often
- *   person_rows key = person, row name; value = round u64 BE: a row that shares, and up to which of those withdrawals it has
- *               been looked at. Key of one byte 0: value = whole u8, and of a store of before that had no such table, which is
- *               made of the rows in steps, the row name looked at last
+ *   persons     key = person (HASH_ID_BYTES); value = all_ms i64 BE, round u64 BE: who has withdrawn all rows, of what date
+ *               at the latest, and how often
+ *   person_rows key = person, row name; value = round u64 BE: a row that shares, and up to which of those withdrawals it
+ *               has been looked at. Key of one byte 0: value = whole u8, and of a store of before that had no such table,
+ *               which is made of the rows in steps, the row name looked at last
  *   closings    key = person; value = the row name looked at last: the person's rows are to be looked at yet
  */
 enum row_flags {
@@ -364,9 +364,9 @@ put_all(struct filter *filter, const struct hash_id *person, const struct all *a
 
 /* Withdrawals. */
 
-/* Of what date a withdrawal of date_ms is to this row. One that comes while the row's date lies ahead, or that was made after
- * a row dated ahead had been taken, is newer than that, whatever the form's clock said: it takes its date, so that it wins, and
- * the same consent coming again loses for good. */
+/* Of what date a withdrawal of date_ms is to this row. One that comes while the row's date lies ahead, or that was made
+ * after a row dated ahead had been taken, is newer than that, whatever the form's clock said: it takes its date, so that it
+ * wins, and the same consent coming again loses for good. */
 static int64_t
 withdrawal_ms(const struct act *act, const struct row *row, int64_t date_ms)
 {
@@ -401,8 +401,8 @@ withdraw_row(const struct act *act, const struct hash_id *person, struct span na
 }
 
 /* Look at the person's rows behind `after` that have not been looked at since all were withdrawn, at most budget of them;
- * *after becomes the last one. How many were looked at, −1. Fewer, and the output is not full: that was all. *withdrawn counts
- * those that shared. */
+ * `after` becomes the last one. How many were looked at, −1. Fewer, and the output is not full: that was all. *withdrawn
+ * counts those that shared. */
 static int
 withdraw_some(const struct act *act, const struct hash_id *person, const struct all *all, char after[ROW_NAME_BYTES],
               size_t *after_len, unsigned budget, unsigned *withdrawn)
@@ -447,8 +447,8 @@ put_closing(struct filter *filter, const struct hash_id *person, struct span aft
     return rc < 0 || store_put(filter->store, filter->closings, key, after) != 0 ? -1 : 0;
 }
 
-/* Withdraw all rows of the person: those there are, as many as may be done at once, and what will come that is no newer. 1 some
- * shared, or there are too many to know; 0 none did; −1. */
+/* Withdraw all rows of the person: those there are, as many as may be done at once, and what will come that is no newer.
+ * 1 some shared, or there are too many to know; 0 none did; −1. */
 static int
 withdraw_all(const struct act *act, const struct hash_id *person, const struct all *all)
 {
@@ -586,8 +586,8 @@ filter_load(void *state)
 
 /* Records. */
 
-/* Bring a row to what is known of its person before it changes: its turn may not have come yet since all were withdrawn, and what
- * comes now was made after that. 0 or −1. */
+/* Bring a row to what is known of its person before it changes: its turn may not have come yet since all were withdrawn,
+ * and what comes now was made after that. 0 or −1. */
 static int
 catch_up(const struct act *act, const struct hash_id *person, struct span name, const struct all *all)
 {

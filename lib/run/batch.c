@@ -189,7 +189,7 @@ taken_in(const struct tally *tally)
     return sum;
 }
 
-/* Whether a customer is dated ahead of what one of our clocks says. Readings date themselves only, customers their rights. */
+/* Whether a customer is dated ahead of what one of our clocks says: that can be why a withdrawal does not hold. */
 static bool
 is_ahead(const struct process *process, const struct record *record)
 {

@@ -79,8 +79,8 @@ struct tally {
 
 /* How far the payload at the front of an input is worked, where a transaction had to end inside of it; zeros: it is not
  * begun. Layout, behind the position of that input: at u64 BE, record u8, identity u64 BE, then u64 BE each taken, duplicate
- * and invalid, TALLY_FAULTS_MAX times record u32 BE, reason u8, field u8, then u64 BE each passed, waiting, refused, stale and
- * ahead; nothing where it is not begun. Stores of before have nothing behind the faults: all that is left of taken counts as
+ * and invalid, TALLY_FAULTS_MAX times record u32 BE, reason u8, field u8, then u64 BE each passed, waiting, refused, stale
+ * and ahead; nothing where it is not begun. Stores of before have nothing behind the faults: what is left of taken counts as
  * passed then. */
 struct payload_place {
     uint64_t at; /* of a record_cursor, as is record */

@@ -33,7 +33,7 @@ struct customer {
     bool withdrawn;     /* an older record consents */
     bool leaves;        /* withdraws in the second phase */
     bool ahead;         /* the consent was dated by a clock that is ahead, and comes again after that */
-    bool gone;          /* a record of another row of the person, or all, withdraws it as well; consent_s 0: from the beginning */
+    bool gone;          /* a record that withdraws all rows of the person does it; consent_s 0: from the beginning */
     bool all;           /* and this is the row that says so */
     unsigned version;   /* of the record that counts in the end */
     char *row;          /* that record; of a leaver, the last one that consents */

@@ -514,7 +514,8 @@ flags_as_spreadsheets_write_them(void **state)
 {
     (void)state;
     take_text("a.csv", RECORD_CUSTOMER,
-              COLUMNS ",withdraw_all\n" CELLS ",TRUE\n" CELLS ",false\n" CELLS ",\n" CELLS ",NULL\n" CELLS ",yes\n" CELLS ",1\n");
+              COLUMNS ",withdraw_all\n" CELLS ",TRUE\n" CELLS ",false\n" CELLS ",\n" CELLS ",NULL\n" CELLS ",yes\n" CELLS
+                      ",1\n");
     expect_records(CUSTOMER ",\"withdrawAll\":true}\n" CUSTOMER ",\"withdrawAll\":false}\n" CUSTOMER "}\n" CUSTOMER "}\n"
                    CUSTOMER ",\"withdrawAll\":\"yes\"}\n" CUSTOMER ",\"withdrawAll\":1}\n");
 }

@@ -40,7 +40,8 @@ counts_are_read(void **state)
     assert_int_equal(receipt.invalid, 0);
     assert_int_equal(receipt.fault_count, 0);
     assert_int_equal(receipt.stale, 0); /* of a process of before */
-    receipt = read("{\"taken\":9,\"passed\":1,\"waiting\":1,\"refused\":2,\"duplicate\":1,\"stale\":3,\"invalid\":1,\"ahead\":7}");
+    receipt = read("{\"taken\":9,\"passed\":1,\"waiting\":1,\"refused\":2,\"duplicate\":1,\"stale\":3,\"invalid\":1,"
+                   "\"ahead\":7}");
     assert_int_equal(receipt.taken, 9);
     assert_int_equal(receipt.refused, 2);
     assert_int_equal(receipt.stale, 3);

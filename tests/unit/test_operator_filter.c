@@ -275,8 +275,8 @@ bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once(void **state)
     assert_int_equal(take(bench_customer("ann", "s1", ahead_ms + 1, 10)), VERDICT_PASSED); /* a newer act */
 }
 
-/* The process was away meanwhile, and works the withdrawal when the consent's date has come: what was made after that was taken
- * is newer, what was made before is older. */
+/* The process was away meanwhile, and works the withdrawal when the consent's date has come: what was made after that was
+ * taken is newer, what was made before is older. */
 static void
 bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent(void **state)
 {
@@ -315,7 +315,7 @@ a_date_lies_ahead_if_one_clock_says_so(void **state)
     assert_table("");
 }
 
-/* Whose consent has a date of its own that lies ahead waits for it: nothing goes out before, one row a step when it comes. */
+/* Whose consent has a date of its own that lies ahead waits for it: nothing goes out before, and by both of our clocks. */
 static void
 bug_322_a_consent_opens_when_its_date_has_come(void **state)
 {
@@ -425,8 +425,8 @@ each_record_that_withdraws_all_gets_its_verdict(void **state)
     assert_table("");
 }
 
-/* Very many rows: a few at a time, over restarts; nobody is let in meanwhile by an older consent, and who consents meanwhile, by
- * a clock ahead even, stays. */
+/* Very many rows: a few at a time, over restarts; nobody is let in meanwhile by an older consent, and who consents
+ * meanwhile, by a clock ahead even, stays. */
 static void
 many_rows_are_withdrawn_in_steps(void **state)
 {
