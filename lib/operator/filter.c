@@ -14,8 +14,8 @@
  *
  * Table layouts:
  *   rows        key = row name (hex); value = updated_ms i64 BE, as_of_ms i64 BE (0: does not share), tie u64 BE, flags u8,
- *               with ROW_AHEAD taken_ms i64 BE, then body (empty where it does not share: nothing personal is kept of
- *               those). Stores of before know no flag but ROW_PUBLISHED
+ *               with ROW_AHEAD i64 BE each of struct ahead, then body (empty where it does not share: nothing personal is
+ *               kept of those). Stores of before know no flag but ROW_PUBLISHED
  *   openings    key = as_of_ms u64 BE, row name; no value: the row waits for its date
  *   persons     key = person (HASH_ID_BYTES); value = all_ms i64 BE, round u64 BE: who has withdrawn all rows, of what date
  *               at the latest, and how often
@@ -26,8 +26,16 @@
  */
 enum row_flags {
     ROW_PUBLISHED = 1, /* it stands in the output, as a record or as a withdrawn marker */
-    ROW_AHEAD = 2,     /* it shares, and updated_ms lay ahead of our clocks when it was taken, at taken_ms */
+    ROW_AHEAD = 2,     /* consents of it were dated ahead: see struct ahead */
     ROW_WAITS = 4      /* it shares, and as_of_ms lies ahead: a marker stands in the output if anything does */
+};
+
+/* Consents of a row that were dated ahead of our clocks when they came. Behind a withdrawal none of these dates lets anybody
+ * in again; a consent that is dated right does, and one that is newer than all of them. */
+struct ahead {
+    int64_t from_ms, to_ms; /* their dates */
+    int64_t taken_ms;       /* when the one came that won */
+    int64_t right_ms;       /* date of the newest record that was not dated ahead, up to then and while that one held */
 };
 
 struct row {
@@ -35,11 +43,12 @@ struct row {
     int64_t as_of_ms;
     uint64_t tie;
     unsigned flags;
-    int64_t taken_ms;
+    struct ahead ahead;
     struct span body;
 };
 
 #define ROW_HEAD_BYTES 25
+#define ROW_AHEAD_BYTES 32
 #define ROW_NAME_BYTES (HASH_ID_HEX_SIZE - 1)
 #define PERSON_ROW_BYTES (HASH_ID_BYTES + ROW_NAME_BYTES)
 #define OPENING_BYTES (8 + ROW_NAME_BYTES)
@@ -136,17 +145,19 @@ static int
 put_row(struct filter *filter, struct span name, const struct row *row)
 {
     struct buffer *value = &filter->scratch;
-    char head[ROW_HEAD_BYTES], taken[8];
+    char head[ROW_HEAD_BYTES + ROW_AHEAD_BYTES];
+    const bool ahead = (row->flags & ROW_AHEAD) != 0;
 
     bytes_put_u64(head, (uint64_t)row->updated_ms);
     bytes_put_u64(head + 8, (uint64_t)row->as_of_ms);
     bytes_put_u64(head + 16, row->tie);
     head[24] = (char)row->flags;
+    bytes_put_u64(head + ROW_HEAD_BYTES, (uint64_t)row->ahead.from_ms);
+    bytes_put_u64(head + ROW_HEAD_BYTES + 8, (uint64_t)row->ahead.to_ms);
+    bytes_put_u64(head + ROW_HEAD_BYTES + 16, (uint64_t)row->ahead.taken_ms);
+    bytes_put_u64(head + ROW_HEAD_BYTES + 24, (uint64_t)row->ahead.right_ms);
     buffer_clear(value);
-    buffer_add(value, head, sizeof head);
-    bytes_put_u64(taken, (uint64_t)row->taken_ms);
-    if ((row->flags & ROW_AHEAD) != 0)
-        buffer_add(value, taken, sizeof taken);
+    buffer_add(value, head, ROW_HEAD_BYTES + (ahead ? ROW_AHEAD_BYTES : 0));
     buffer_add_span(value, row->body);
     return store_put(filter->store, filter->rows, name, buffer_span(value));
 }
@@ -164,10 +175,12 @@ decode_row(struct span value)
     };
     size_t head = ROW_HEAD_BYTES;
     if ((row.flags & ROW_AHEAD) != 0) {
-        if (value.len < ROW_HEAD_BYTES + 8)
+        if (value.len < ROW_HEAD_BYTES + ROW_AHEAD_BYTES)
             log_panic("filter: a row of %zu bytes", value.len);
-        row.taken_ms = (int64_t)bytes_get_u64(value.at + head);
-        head += 8;
+        row.ahead = (struct ahead){(int64_t)bytes_get_u64(value.at + head), (int64_t)bytes_get_u64(value.at + head + 8),
+                                   (int64_t)bytes_get_u64(value.at + head + 16),
+                                   (int64_t)bytes_get_u64(value.at + head + 24)};
+        head += ROW_AHEAD_BYTES;
     }
     row.body = span_at(value.at + head, value.len - head);
     return row;
@@ -364,15 +377,39 @@ put_all(struct filter *filter, const struct hash_id *person, const struct all *a
 
 /* Withdrawals. */
 
-/* Of what date a withdrawal of date_ms is to this row. One that comes while the row's date lies ahead, or that was made
- * after a row dated ahead had been taken, is newer than that, whatever the form's clock said: it takes its date, so that it
- * wins, and the same consent coming again loses for good. */
-static int64_t
-withdrawal_ms(const struct act *act, const struct row *row, int64_t date_ms)
+/* Keep what is known of old's consents that were dated ahead, as long as it can matter to *row, which takes its place. */
+static void
+keep_ahead(struct row *row, const struct row *old)
 {
-    const bool later = row->updated_ms > act->earliest_ms || ((row->flags & ROW_AHEAD) != 0 && date_ms >= row->taken_ms);
+    if ((old->flags & ROW_AHEAD) == 0 || row->updated_ms >= old->ahead.to_ms)
+        return;
+    row->flags |= ROW_AHEAD;
+    row->ahead = old->ahead;
+}
 
-    return shares(row) && later && date_ms < row->updated_ms ? row->updated_ms : date_ms;
+/* Whether the row's record was dated ahead when it was taken. */
+static bool
+was_ahead(const struct row *row)
+{
+    return shares(row) && (row->flags & ROW_AHEAD) != 0 && row->updated_ms >= row->ahead.from_ms;
+}
+
+/* Date *row, a withdrawal, with regard to old, and return whether it wins over that: also if it comes while old's date lies
+ * ahead, or was made after old had been taken, which was dated ahead then. It is newer then than all that was dated right.
+ * What we did not take as dated ahead (in a store of before, or our clock was set back) gives it its own date. */
+static bool
+date_withdrawal(const struct act *act, const struct row *old, struct row *row)
+{
+    const bool ahead = was_ahead(old);
+    const bool later =
+        shares(old) && (old->updated_ms > act->earliest_ms || (ahead && row->updated_ms >= old->ahead.taken_ms));
+
+    if (later) {
+        const int64_t least_ms = ahead ? old->ahead.right_ms : old->updated_ms;
+        row->updated_ms = row->updated_ms > least_ms ? row->updated_ms : least_ms;
+    }
+    keep_ahead(row, old);
+    return later || wins(row, old);
 }
 
 /* Withdraw the person's row by a record of date_ms. PASSED: it shared; REFUSED: it did not, and now we know why not; STALE:
@@ -386,9 +423,8 @@ withdraw_row(const struct act *act, const struct hash_id *person, struct span na
 
     if (rc < 0)
         return VERDICT_ERROR;
-    const struct row row = {
-        .updated_ms = withdrawal_ms(act, &old, date_ms), .tie = tie, .flags = old.flags & ROW_PUBLISHED};
-    if (rc == 1 && !wins(&row, &old))
+    struct row row = {.updated_ms = date_ms, .tie = tie, .flags = old.flags & ROW_PUBLISHED};
+    if (rc == 1 && !date_withdrawal(act, &old, &row))
         return VERDICT_STALE;
     const bool shared = shares(&old), was_open = is_open(&old);
     if (stop_waiting(act, name, &old, VERDICT_REFUSED) != 0 || put_row(filter, name, &row) != 0)
@@ -604,6 +640,49 @@ catch_up(const struct act *act, const struct hash_id *person, struct span name, 
     return withdraw_row(act, person, name, all->ms, 0) == VERDICT_ERROR ? -1 : 0;
 }
 
+/* Whether a consent that is newer than old by its date is one of those that a withdrawal was made after; or, since its date
+ * does not tell, may be. */
+static bool
+is_overruled(const struct act *act, const struct row *row, const struct row *old)
+{
+    if ((old->flags & ROW_AHEAD) == 0 || was_ahead(old) || row->updated_ms > old->ahead.to_ms)
+        return false;
+    return row->updated_ms >= old->ahead.from_ms || row->updated_ms > act->earliest_ms;
+}
+
+/* A consent of date_ms did not count beside one that was dated ahead. It must not behind a withdrawal either. 0 or −1. */
+static int
+note_stale(const struct act *act, struct span name, int64_t date_ms, struct row *old)
+{
+    struct filter *filter = act->filter;
+    int64_t *known_ms = date_ms > act->earliest_ms ? &old->ahead.from_ms : &old->ahead.right_ms;
+
+    if ((old->flags & ROW_AHEAD) == 0 || (date_ms > act->earliest_ms ? date_ms >= *known_ms : date_ms <= *known_ms))
+        return 0;
+    *known_ms = date_ms;
+    buffer_clear(&filter->body);
+    buffer_add_span(&filter->body, old->body);
+    old->body = buffer_span(&filter->body);
+    return put_row(filter, name, old);
+}
+
+/* Note in *row, a consent that takes old's place, which consents were dated ahead. */
+static void
+note_ahead(const struct act *act, struct row *row, const struct row *old)
+{
+    keep_ahead(row, old);
+    if (row->updated_ms <= act->earliest_ms)
+        return;
+    const bool more = (old->flags & ROW_AHEAD) != 0 && old->ahead.from_ms < row->updated_ms;
+    row->flags |= ROW_AHEAD;
+    row->ahead = (struct ahead){
+        .from_ms = more ? old->ahead.from_ms : row->updated_ms,
+        .to_ms = row->updated_ms,
+        .taken_ms = act->earliest_ms,
+        .right_ms = was_ahead(old) ? old->ahead.right_ms : old->updated_ms,
+    };
+}
+
 static enum verdict
 take_consent(const struct act *act, const struct hash_id *person, struct span name, struct row *row)
 {
@@ -618,14 +697,11 @@ take_consent(const struct act *act, const struct hash_id *person, struct span na
     int rc = get_row(filter, name, &old);
     if (rc < 0)
         return VERDICT_ERROR;
-    if (rc == 1 && !wins(row, &old))
-        return VERDICT_STALE;
+    if (rc == 1 && (!wins(row, &old) || is_overruled(act, row, &old)))
+        return note_stale(act, name, row->updated_ms, &old) == 0 ? VERDICT_STALE : VERDICT_ERROR;
     const bool later = row->as_of_ms > act->earliest_ms, was_open = is_open(&old);
     row->flags = (old.flags & ROW_PUBLISHED) | (later ? ROW_WAITS : ROW_PUBLISHED);
-    if (row->updated_ms > act->earliest_ms) {
-        row->flags |= ROW_AHEAD;
-        row->taken_ms = act->earliest_ms;
-    }
+    note_ahead(act, row, &old);
     if (stop_waiting(act, name, &old, VERDICT_STALE) != 0 || put_row(filter, name, row) != 0 ||
         put_person_row(filter, person, name, all.round) != 0 || (later && add_opening(filter, name, row->as_of_ms) != 0))
         return VERDICT_ERROR;

@@ -6,8 +6,8 @@
 -- word is not consent is out. A record with withdrawAll is that word for all rows of its person, up to its date.
 --
 -- Two things that the process does are not here, since what they go by is when a record came, which no file says: a
--- withdrawal that comes while a consent is dated ahead takes its date, and a consent whose own date lies ahead waits
--- for it. In the end all dates have come.
+-- withdrawal that comes while a consent is dated ahead is newer than that, and a consent whose own date lies ahead
+-- waits for it. In the end all dates have come.
 CREATE TABLE customer_trusted AS
 WITH customer AS (
     SELECT iif(email_case = 'fold', lower(email), email) AS person, customer_landing.*

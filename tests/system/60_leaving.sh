@@ -42,9 +42,14 @@ customer cleo@example.org t1 $ahead "$now" | says "duplicate:1 ahead:1" repeat c
 customer cleo@example.org t1 $ahead $((now - 1)) | says "stale:1 ahead:1" repeat_in_other_words customer
 check "the pipeline comes to rest" wait_idle
 accelerometer cleo@example.org $((now + 2)) | says "refused:1" reading_2 accelerometer
-customer cleo@example.org t1 $((ahead + 1)) "$now" | says "passed:1 ahead:1" newer_act customer
+customer cleo@example.org t1 $((now + 2)) "$now" | says "passed:1" newer_act customer
 check "the pipeline comes to rest" wait_idle
 accelerometer cleo@example.org $((now + 3)) | says "passed:1" reading_3 accelerometer
+customer cleo@example.org t1 $((now + 3)) | says "passed:1" withdrawal_2 customer
+customer cleo@example.org t1 $ahead $((now - 2)) | says "stale:1 ahead:1" repeat_2 customer
+customer cleo@example.org t1 $((ahead + 1)) "$now" | says "passed:1 ahead:1" newest_act customer
+check "the pipeline comes to rest" wait_idle
+accelerometer cleo@example.org $((now + 4)) | says "passed:1" reading_4 accelerometer
 
 # A withdrawal that does not hold, and its sender knows.
 customer dan@example.org t2 "$now" "$now" | says "passed:1" dan customer

@@ -263,7 +263,8 @@ bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once(void **state)
     assert_int_equal(take(consent), VERDICT_PASSED);
     bench_forget_lines(bench);
     assert_int_equal(take(bench_customer("ann", "s1", BENCH_START_MS + BENCH_SECOND_MS, 0)), VERDICT_PASSED);
-    assert_string_equal(buffer_text(&bench->lines), bench_text("row ann/s1 {\"withdrawn\":%" PRId64 "}\n", ahead_ms));
+    assert_string_equal(buffer_text(&bench->lines),
+                        bench_text("row ann/s1 {\"withdrawn\":%" PRId64 "}\n", BENCH_START_MS + BENCH_SECOND_MS));
     bench_forget_lines(bench);
     assert_int_equal(take(consent), VERDICT_DUPLICATE);
     for (unsigned day = 0; day < 3; day++) {
@@ -273,6 +274,50 @@ bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once(void **state)
     }
     assert_string_equal(buffer_text(&bench->lines), "");
     assert_int_equal(take(bench_customer("ann", "s1", ahead_ms + 1, 10)), VERDICT_PASSED); /* a newer act */
+}
+
+/* Whoever consents anew is in, by a clock that is right or by a later date; nothing of before lets them in, whenever and in
+ * whatever words it comes, nor anything that is dated ahead. */
+static void
+who_consents_anew_after_a_consent_dated_ahead_is_in_again(void **state)
+{
+    (void)state;
+    const int64_t hour_ms = BENCH_HOUR_MS;
+    static const struct {
+        int64_t at_h, updated_h, as_of_ms;
+        enum verdict verdict;
+    } steps[] = {
+        {0, -30, 10, VERDICT_PASSED},
+        {0, 22, 10, VERDICT_PASSED},
+        {0, 23, 10, VERDICT_PASSED},
+        {0, 21, 10, VERDICT_STALE},   /* dated ahead too */
+        {0, -20, 10, VERDICT_STALE},  /* dated right */
+        {1, -25, 0, VERDICT_PASSED},  /* by a clock that is far behind */
+        {1, -20, 11, VERDICT_STALE},
+        {1, -30, 11, VERDICT_STALE},
+        {1, 23, 11, VERDICT_STALE},
+        {1, 15, 11, VERDICT_STALE},   /* not heard of before, but ahead */
+        {2, 1, 11, VERDICT_PASSED},   /* anew, by a clock that is right */
+        {3, 3, 0, VERDICT_PASSED},
+        {40, 23, 12, VERDICT_STALE},
+        {40, 22, 12, VERDICT_STALE},
+        {40, 21, 12, VERDICT_STALE},
+        {40, 15, 12, VERDICT_STALE},
+        {40, 1, 12, VERDICT_STALE},
+        {40, 24, 12, VERDICT_PASSED}, /* anew */
+        {41, 40, 0, VERDICT_PASSED},
+        {80, 23, 13, VERDICT_STALE},
+        {80, 79, 13, VERDICT_PASSED},
+    };
+    bench->rehearse = true;
+    for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        const int64_t at_ms = BENCH_START_MS + steps[i].at_h * hour_ms;
+        bench_advance(bench, at_ms - bench->now_ms);
+        assert_int_equal(take(bench_customer("ann", "s1", BENCH_START_MS + steps[i].updated_h * hour_ms,
+                                             steps[i].as_of_ms)), steps[i].verdict);
+        if (i % 3 == 0)
+            bench_reopen(bench);
+    }
 }
 
 /* The process was away meanwhile, and works the withdrawal when the consent's date has come: what was made after that was
@@ -526,6 +571,7 @@ main(void)
         EACH(nothing_personal_is_kept_of_who_does_not_share),
         EACH(rows_come_again_in_pages_as_they_stand),
         EACH(bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once),
+        EACH(who_consents_anew_after_a_consent_dated_ahead_is_in_again),
         EACH(bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent),
         EACH(a_date_lies_ahead_if_one_clock_says_so),
         EACH(bug_322_a_consent_opens_when_its_date_has_come),
