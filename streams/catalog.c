@@ -17,6 +17,7 @@ static const char *const processes[] = {
 static const char *const consent_words[] = {"any", "as_of", NULL};
 static const char *const match_words[] = {"time", "customer", NULL};
 static const char *const subject_words[] = {"pseudonym", "email", "none", NULL};
+static const char *const email_case_words[] = {"keep", "fold", NULL};
 static const char *const log_words[] = {"error", "warning", "info", "debug", NULL};
 
 static const struct config_key keys[] = {
@@ -44,6 +45,8 @@ static const struct config_key keys[] = {
     {"limits", "earliest", CONFIG_DATE, "2000-01-01", "1970-01-01", NULL, NULL,
      "A reading's time before this day is refused: seconds in place of milliseconds lie in January 1970."},
     {"limits", "ahead", CONFIG_DURATION, "24h", "0", "3650d", NULL, "How far in the future a record's time may lie."},
+    {"limits", "email_case", CONFIG_CHOICE, "keep", NULL, NULL, email_case_words,
+     "keep: addresses that differ in capitals are two persons, as in the batch job; fold: one (a to z only)."},
 
     {"*", "enabled", CONFIG_SWITCH, "on", NULL, NULL, NULL,
      "Whether there is this process: off means that `gait up` does not start it and nobody waits for it."},

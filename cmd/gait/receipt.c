@@ -32,6 +32,13 @@ read_fault(void *context, const char *name, const struct json *value)
     copy_word(json_text_at(value, "field", ""), fault->field, sizeof fault->field);
 }
 
+static uint64_t
+count_at(const struct json *json, const char *path)
+{
+    const int64_t count = json_int_at(json, path, 0);
+    return count > 0 ? (uint64_t)count : 0;
+}
+
 int
 receipt_read(struct span payload, struct receipt *receipt)
 {
@@ -46,6 +53,9 @@ receipt_read(struct span payload, struct receipt *receipt)
     receipt->taken = (uint64_t)taken;
     receipt->duplicate = (uint64_t)duplicate;
     receipt->invalid = (uint64_t)invalid;
+    receipt->refused = count_at(json, "refused");
+    receipt->stale = count_at(json, "stale");
+    receipt->ahead = count_at(json, "ahead");
     json_each(json, "faults", read_fault, receipt);
     json_free(json);
     return taken < 0 || duplicate < 0 || invalid < 0 ? -1 : 0;
@@ -58,17 +68,21 @@ receipt_describe(const struct receipt_fault *fault, char *text)
         enum reason reason;
         const char *with_field; /* what is wrong with it */
         const char *without;
+        const char *field; /* only with this one; behind what is said of any */
     } words[] = {
-        {REASON_BAD_JSON, "stands there twice or is no JSON", "no JSON object"},
-        {REASON_MISSING_FIELD, "is missing", "a field is missing"},
-        {REASON_BAD_TYPE, "has another type than it must", "a field has another type than it must"},
-        {REASON_OUT_OF_RANGE, "is out of range", "a field is out of range"},
-        {REASON_TOO_LARGE, "is too long", "too long, or more than the process takes"},
+        {REASON_BAD_JSON, "stands there twice or is no JSON", "no JSON object", NULL},
+        {REASON_MISSING_FIELD, "is missing", "a field is missing", NULL},
+        {REASON_BAD_TYPE, "has another type than it must", "a field has another type than it must", NULL},
+        {REASON_BAD_TYPE, "must be true or false", "", "withdrawAll"},
+        {REASON_OUT_OF_RANGE, "is out of range", "a field is out of range", NULL},
+        {REASON_OUT_OF_RANGE, "stands beside shareWithResearchAsOfDate: leave one of them out", "", "withdrawAll"},
+        {REASON_TOO_LARGE, "is too long", "too long, or more than the process takes", NULL},
     };
     const char *without = "refused";
     const char *with_field = "is refused";
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(fault->reason, reason_word(words[i].reason)) == 0) {
+        if (strcmp(fault->reason, reason_word(words[i].reason)) == 0 &&
+            (words[i].field == NULL || strcmp(fault->field, words[i].field) == 0)) {
             without = words[i].without;
             with_field = words[i].with_field;
         }

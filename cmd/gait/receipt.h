@@ -21,6 +21,9 @@ struct receipt {
     uint64_t taken; /* records in the message, */
     uint64_t duplicate;
     uint64_t invalid;
+    uint64_t refused; /* this and those below: 0 too where a process of before does not say them */
+    uint64_t stale;
+    uint64_t ahead; /* dated ahead of the process's clock, whatever became of them */
     struct receipt_fault faults[RECEIPT_FAULTS_MAX]; /* the first of those; processes of before do not say them */
     unsigned fault_count;
 };

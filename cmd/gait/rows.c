@@ -12,7 +12,7 @@
 #include "objects.h"
 #include "say.h"
 
-#define COLUMNS_MAX 256   /* as many as are looked at; the records have 10 fields at most */
+#define COLUMNS_MAX 256   /* as many as are looked at; the records have 11 fields at most */
 #define NO_FIELD UINT_MAX /* a column that is no field of the record */
 #define HEADER_BYTES_MAX (64 * 1024)
 
@@ -244,7 +244,19 @@ is_absent(const struct record_field *field, struct span cell)
     return field->type != RECORD_FIELD_TEXT && cell.len == 4 && strncasecmp(cell.at, "null", 4) == 0;
 }
 
-/* A number that is none becomes a string: the process that takes it says what is wrong. */
+/* A flag in JSON. Spreadsheets write it in capitals. */
+static struct span
+read_flag(struct span cell)
+{
+    static const char *const words[] = {"true", "false"};
+    for (unsigned i = 0; i < 2; i++) {
+        if (cell.len == strlen(words[i]) && strncasecmp(cell.at, words[i], cell.len) == 0)
+            return span_of(words[i]);
+    }
+    return (struct span){0};
+}
+
+/* A number, or flag, that is none becomes a string: the process that takes it says what is wrong. */
 static void
 take_cell(struct rows *rows, struct span cell)
 {
@@ -257,7 +269,10 @@ take_cell(struct rows *rows, struct span cell)
     buffer_add_byte(&rows->text, rows->text.len == rows->row_start ? '{' : ',');
     buffer_add_json_string(&rows->text, span_of(field->name));
     buffer_add_byte(&rows->text, ':');
-    if (field->type != RECORD_FIELD_TEXT && is_number(cell))
+    const struct span flag = field->type == RECORD_FIELD_FLAG ? read_flag(cell) : (struct span){0};
+    if (flag.len > 0)
+        buffer_add_span(&rows->text, flag);
+    else if (field->type != RECORD_FIELD_TEXT && is_number(cell))
         buffer_add_span(&rows->text, cell);
     else
         buffer_add_json_string(&rows->text, cell);

@@ -106,9 +106,7 @@ struct sender {
     int64_t heard_ms;  /* when the last receipt came, or the wait for one began */
     int64_t asked_ms;  /* when one was asked for since, or heard_ms */
     int64_t silence_ms;
-    uint64_t receipted;
-    uint64_t duplicate;
-    uint64_t invalid;
+    struct sender_totals totals; /* all but records and messages */
     struct sender_fault faults[SENDER_FAULTS_MAX];
     unsigned fault_count;
     struct taker takers[KINDS];
@@ -209,11 +207,14 @@ take_receipt(struct sender *sender, struct letter *letter, const struct receipt 
     char text[RECEIPT_TEXT_BYTES];
     struct place place;
     letter->receipted = true;
-    sender->receipted += letter->records;
-    sender->duplicate += receipt->duplicate;
-    sender->invalid += receipt->invalid;
+    sender->totals.receipted += letter->records;
+    sender->totals.duplicate += receipt->duplicate;
+    sender->totals.invalid += receipt->invalid;
+    sender->totals.refused += receipt->refused;
+    sender->totals.stale += receipt->stale;
+    sender->totals.ahead += receipt->ahead;
     if (receipt->taken < letter->records) /* it was refused as one thing: larger than the process takes */
-        sender->invalid += letter->records - receipt->taken;
+        sender->totals.invalid += letter->records - receipt->taken;
     for (unsigned i = 0; i < receipt->fault_count; i++) {
         if (places_find(&letter->places, receipt->faults[i].record, &place) == 1 && !place.told) {
             receipt_describe(&receipt->faults[i], text);
@@ -802,12 +803,11 @@ sender_finish(struct sender *sender)
 struct sender_totals
 sender_totals(struct sender *sender)
 {
-    struct sender_totals totals = {.records = sender->records, .messages = sender->messages};
     pthread_mutex_lock(&sender->lock);
-    totals.receipted = sender->receipted;
-    totals.duplicate = sender->duplicate;
-    totals.invalid = sender->invalid;
+    struct sender_totals totals = sender->totals;
     pthread_mutex_unlock(&sender->lock);
+    totals.records = sender->records;
+    totals.messages = sender->messages;
     return totals;
 }
 

@@ -51,6 +51,9 @@ struct sender_totals {
     uint64_t receipted; /* records that have their receipt */
     uint64_t duplicate; /* of them: had been taken before */
     uint64_t invalid;   /* of them: refused as no good record */
+    uint64_t refused;   /* of them: at once, for want of consent or room */
+    uint64_t stale;     /* of them: older than what is known of their customer */
+    uint64_t ahead;     /* of them: dated ahead of the process's clock */
 };
 
 struct sender;

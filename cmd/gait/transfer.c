@@ -166,6 +166,14 @@ say_exceptions(const struct transfer *transfer, const struct sender_totals *tota
     char number[PROGRESS_NUMBER_BYTES];
     if (totals->duplicate > 0)
         say("%s records had been taken before", progress_number(totals->duplicate, number));
+    if (totals->refused > 0)
+        say("%s records were refused: gait rejected shows why", progress_number(totals->refused, number));
+    if (totals->stale > 0)
+        say("%s records were stale: their customers have newer ones, and a withdrawal among them changed nothing",
+            progress_number(totals->stale, number));
+    if (totals->ahead > 0)
+        say("%s records are dated ahead: the clock that dated them, or that of the process, is wrong",
+            progress_number(totals->ahead, number));
     if (totals->invalid == 0)
         return;
     say_faults(transfer, totals);

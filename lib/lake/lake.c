@@ -701,10 +701,11 @@ lake_due_ms(void *state)
 }
 
 static int
-lake_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
+lake_work(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output)
 {
     struct lake *lake = state;
 
+    (void)wall_ms;
     (void)budget; /* a table is no more than SYNC_BYTES and one transaction */
     (void)output;
     return now_ms < lake->sync_ms ? 0 : sync_parts(lake);

@@ -187,11 +187,12 @@ expire(void *context, const struct backlog_record *record)
 }
 
 static int
-gate_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
+gate_work(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output)
 {
     struct gate *gate = state;
     struct work work = {gate, output};
 
+    (void)wall_ms;
     return waiting_work(&gate->waiting, budget, now_ms - gate->parameters.hold_ms, &work, ask, expire);
 }
 

@@ -816,12 +816,13 @@ work_waiting(struct join *join, unsigned side, int64_t expired_ms, unsigned budg
 }
 
 static int
-join_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
+join_work(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output)
 {
     struct join *join = state;
     const int64_t expired_ms = now_ms - join->parameters.retain_ms;
     unsigned done = 0;
 
+    (void)wall_ms;
     join->now_ms = now_ms;
     for (unsigned side = 0; side < 2 && done < budget && !output->full(output); side++) {
         int rc = work_waiting(join, side, expired_ms, budget - done, output);

@@ -53,6 +53,7 @@ struct arrival {
     const struct record *record;
     struct span row; /* table inputs: the row's name; else empty */
     int64_t now_ms;  /* arrival time: for hold and retain */
+    int64_t wall_ms; /* what the clock on the wall says: for what people date */
     struct output *output;
 };
 
@@ -80,8 +81,8 @@ struct operator {
     enum verdict (*take)(void *state, const struct arrival *arrival);
 
     /* Do at most budget steps of what is due (expiry, releases): how many were done, −1 on error. Fewer than budget
-     * means that nothing is due any more at now_ms, or that output is full. */
-    int (*work)(void *state, int64_t now_ms, unsigned budget, struct output *output);
+     * means that nothing is due any more at now_ms, or that output is full. wall_ms as below. */
+    int (*work)(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output);
 
     /* Last call before the commit: write what was gathered in memory. wall_ms is what the clock on the wall says, for what
      * people date; it may be set at any time (run/timekeeper.h), so nothing is measured with it. 0 or −1. */

@@ -284,12 +284,13 @@ presence_take(void *state, const struct arrival *arrival)
 }
 
 static int
-presence_work(void *state, int64_t now_ms, unsigned budget, struct output *output)
+presence_work(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output)
 {
     struct presence *presence = state;
     unsigned done = 0;
 
     (void)now_ms;
+    (void)wall_ms;
     while (done < budget && presence->release_count > 0 && !output->full(output)) {
         struct hash_id person;
         struct store_item item;

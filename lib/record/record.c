@@ -19,6 +19,7 @@ static const struct record_field customer_fields[] = {
     {"shareWithResearchAsOfDate", RECORD_FIELD_TIME_MS, false, RECORD_ROLE_RESEARCH_AS_OF, NULL},
     {"shareWithPublicAsOfDate", RECORD_FIELD_TIME_MS, false, RECORD_ROLE_NONE, NULL},
     {"shareWithFriendsAsOfDate", RECORD_FIELD_TIME_MS, false, RECORD_ROLE_NONE, NULL},
+    {"withdrawAll", RECORD_FIELD_FLAG, false, RECORD_ROLE_WITHDRAW_ALL, NULL},
 };
 
 static const struct record_field accelerometer_fields[] = {
@@ -71,6 +72,7 @@ struct record_decoder {
     char whole_digits[INT64_DIGITS_MAX];
     struct buffer body;
     struct buffer identity;
+    struct buffer folded; /* the e-mail address, if it is to be folded */
 };
 
 const struct record_field *
@@ -107,6 +109,7 @@ record_decoder_free(struct record_decoder *decoder)
         return;
     buffer_free(&decoder->body);
     buffer_free(&decoder->identity);
+    buffer_free(&decoder->folded);
     free(decoder);
 }
 
@@ -115,6 +118,7 @@ record_decoder_free(struct record_decoder *decoder)
  *   text     the characters in UTF-8, which has no NUL as the scan refuses it, 1 byte 0
  *   time     8 bytes; in front of an optional one 1 byte: 1, or 0 and no time
  *   number   its canonical spelling, 1 byte 0
+ *   flag     1 byte 1 if it is true, else nothing: records of before there were flags are told apart as they were
  * It goes into the index of duplicates only as a fingerprint, so its layout may change with the fingerprints' version.
  * email and serial_number point into it: room for all of it is made before, so it never moves while it grows.
  */
@@ -135,6 +139,22 @@ find_member(struct record_decoder *decoder, unsigned index)
     return member;
 }
 
+/* email as it tells persons apart. ASCII only, as SQL's lower(): what else is a capital letter is a question of language. */
+static struct span
+fold(struct record_decoder *decoder, struct span email)
+{
+    if (!decoder->limits.fold_email)
+        return email;
+    buffer_clear(&decoder->folded);
+    buffer_add_span(&decoder->folded, email);
+    for (size_t i = 0; i < email.len; i++) {
+        char *letter = &decoder->folded.data[i];
+        if (*letter >= 'A' && *letter <= 'Z')
+            *letter = (char)(*letter - 'A' + 'a');
+    }
+    return buffer_span(&decoder->folded);
+}
+
 static enum reason
 decode_text(struct record_decoder *decoder, const struct record_field *field, const struct json_member *member,
             struct record *record)
@@ -151,7 +171,7 @@ decode_text(struct record_decoder *decoder, const struct record_field *field, co
     if (text.len == 0)
         return REASON_OUT_OF_RANGE;
     if (field->role == RECORD_ROLE_EMAIL)
-        record->email = text;
+        record->email = fold(decoder, text);
     else
         record->serial_number = text;
     return REASON_NONE;
@@ -219,6 +239,18 @@ decode_number(struct record_decoder *decoder, const struct json_member *member)
     return REASON_NONE;
 }
 
+/* A record that consents and withdraws says nothing that could be done. */
+static enum reason
+decode_flag(struct record_decoder *decoder, const struct json_member *member, struct record *record)
+{
+    if (member->type != JSON_TRUE && member->type != JSON_FALSE)
+        return REASON_BAD_TYPE;
+    record->withdraws_all = member->type == JSON_TRUE;
+    if (record->withdraws_all)
+        buffer_add_byte(&decoder->identity, 1);
+    return record->withdraws_all && record->research_as_of_ms != 0 ? REASON_OUT_OF_RANGE : REASON_NONE;
+}
+
 /* Append the field as it came to the body, which has room for it. */
 static void
 add_to_body(struct buffer *body, struct span name, const struct json_member *member)
@@ -255,7 +287,7 @@ decode_field(struct record_decoder *decoder, unsigned index, struct record *reco
         member = member != NULL ? member : other;
     }
     if (member == NULL || member->type == JSON_NULL) {
-        if (!field->required)
+        if (!field->required && field->type != RECORD_FIELD_FLAG)
             buffer_add_byte(&decoder->identity, 0);
         return field->required ? REASON_MISSING_FIELD : REASON_NONE;
     }
@@ -264,9 +296,11 @@ decode_field(struct record_decoder *decoder, unsigned index, struct record *reco
         reason = decode_text(decoder, field, member, record);
     else if (field->type == RECORD_FIELD_TIME_MS)
         reason = decode_time(decoder, field, &member, record);
+    else if (field->type == RECORD_FIELD_FLAG)
+        reason = decode_flag(decoder, member, record);
     else
         reason = decode_number(decoder, member);
-    if (reason == REASON_NONE)
+    if (reason == REASON_NONE && field->type != RECORD_FIELD_FLAG)
         add_to_body(&decoder->body, decoder->names[index], member);
     return reason;
 }

@@ -30,6 +30,7 @@ struct record_limits {
     unsigned payload_bytes_max;
     int64_t earliest_ms; /* of a reading, 0 or more: who sends seconds is told, as they lie in January 1970 */
     int64_t ahead_ms;
+    bool fold_email; /* record->email has a to z in place of A to Z, so that spellings that differ in that are one person */
 };
 
 /*
@@ -38,18 +39,19 @@ struct record_limits {
  * body is the record's members in a fixed order without the braces, times as integers, numbers and strings as they came:
  *   customer        "customerName":…,"email":…,"phone":…,"birthDay":…,"serialNumber":…,"registrationDate":…,
  *                   "lastUpdateDate":… and those of shareWithResearchAsOfDate, shareWithPublicAsOfDate,
- *                   shareWithFriendsAsOfDate that were there and not null, in this order
+ *                   shareWithFriendsAsOfDate that were there and not null, in this order (withdrawAll is never there)
  *   accelerometer   "user":…,"timestamp":…,"x":…,"y":…,"z":…     (timeStamp is accepted for timestamp, not both)
  *   step trainer    "sensorReadingTime":…,"serialNumber":…,"distanceFromObject":…
  * Members with other names are dropped. Two records are duplicates if they are equal field by field (strings by their
- * characters, numbers by value, null like absent): equal `identity` bytes.
+ * characters, numbers by value, null like absent, a flag that is false too): equal `identity` bytes.
  */
 struct record {
     enum record_kind kind;
-    struct span email;           /* customer, accelerometer (user): characters, escapes resolved */
+    struct span email;           /* customer, accelerometer (user): characters, escapes resolved; see fold_email */
     struct span serial_number;   /* customer, step trainer */
     int64_t time_ms;             /* lastUpdateDate, timestamp, sensorReadingTime */
     int64_t research_as_of_ms;   /* customer: shareWithResearchAsOfDate, 0 if it does not share */
+    bool withdraws_all;          /* customer: withdrawAll; then it does not share */
     int64_t withdrawn_ms;        /* customer on a link: a withdrawn marker's time, and nothing else is set. Else 0 */
     struct span body;            /* see above */
     struct span identity;        /* canonical bytes of all fields; empty for withdrawn markers and lines */
@@ -111,7 +113,12 @@ struct span record_body_behind_user(const struct record *record);
 void record_encode_withdrawn(int64_t withdrawn_ms, struct buffer *body);
 
 /* What a kind's fields are called and made of, in body order: for tools that make records from other formats. */
-enum record_field_type { RECORD_FIELD_TEXT, RECORD_FIELD_TIME_MS, RECORD_FIELD_NUMBER };
+enum record_field_type {
+    RECORD_FIELD_TEXT,
+    RECORD_FIELD_TIME_MS,
+    RECORD_FIELD_NUMBER,
+    RECORD_FIELD_FLAG /* true or false; never goes out again */
+};
 
 /* What a field is to a decision: the member of struct record that it sets. */
 enum record_role {
@@ -119,7 +126,8 @@ enum record_role {
     RECORD_ROLE_EMAIL,         /* must not be empty */
     RECORD_ROLE_SERIAL_NUMBER, /* must not be empty */
     RECORD_ROLE_TIME,
-    RECORD_ROLE_RESEARCH_AS_OF
+    RECORD_ROLE_RESEARCH_AS_OF,
+    RECORD_ROLE_WITHDRAW_ALL /* out of range beside a consent */
 };
 
 struct record_field {

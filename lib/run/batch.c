@@ -25,6 +25,9 @@ static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
 static const struct span inbox_key = {"inbox", 5};
 
+/* Value: u8 1: persons are told apart without the capitals of their e-mail addresses. Absent: with them. */
+static const struct span email_case_key = {"email_case", 10};
+
 /* Value: now_ms i64 BE, wall_ms i64 BE (struct timekeeper_mark). Absent in stores of versions that had none. */
 static const struct span clock_key = {"clock", 5};
 
@@ -176,17 +179,35 @@ field_number(enum record_kind kind, const char *name)
     return TALLY_NO_FIELD;
 }
 
-static void
-add_to_tally(struct tally *tally, enum record_kind kind, enum verdict verdict, const struct fault *fault)
+static uint64_t
+taken_in(const struct tally *tally)
 {
-    if (verdict == VERDICT_INVALID && tally->invalid < TALLY_FAULTS_MAX) {
-        tally->faults[tally->invalid].record = (uint32_t)tally->taken; /* fewer than the payload has bytes */
-        tally->faults[tally->invalid].reason = (uint8_t)fault->reason;
-        tally->faults[tally->invalid].field = field_number(kind, fault->field);
-    }
-    tally->taken++;
-    tally->duplicate += verdict == VERDICT_DUPLICATE;
-    tally->invalid += verdict == VERDICT_INVALID;
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < VERDICT_COUNT; i++)
+        sum += tally->verdicts[i];
+    return sum;
+}
+
+/* Whether a customer is dated ahead of what one of our clocks says: that can be why a withdrawal does not hold. */
+static bool
+is_ahead(const struct process *process, const struct record *record)
+{
+    const int64_t earliest_ms = timekeeper_earliest_ms(&process->timekeeper);
+
+    return record->kind == RECORD_CUSTOMER && (record->time_ms > earliest_ms || record->research_as_of_ms > earliest_ms);
+}
+
+static void
+add_fault_to_tally(struct tally *tally, enum record_kind kind, const struct fault *fault)
+{
+    const uint64_t invalid = tally->verdicts[VERDICT_INVALID];
+
+    if (invalid >= TALLY_FAULTS_MAX)
+        return;
+    tally->faults[invalid].record = (uint32_t)taken_in(tally); /* fewer than the payload has bytes */
+    tally->faults[invalid].reason = (uint8_t)fault->reason;
+    tally->faults[invalid].field = field_number(kind, fault->field);
 }
 
 /* How far a transaction has come. */
@@ -226,7 +247,7 @@ takes_no_more(const struct process *process, const struct progress *progress)
 static int
 take_record(struct process *process, unsigned input, const struct record *record, struct span row, enum verdict *verdict)
 {
-    const struct arrival arrival = {input, record, row, process->now_ms, &process->calls};
+    const struct arrival arrival = {input, record, row, process->now_ms, process->timekeeper.wall_ms, &process->calls};
 
     *verdict = process->stream->operator->take(process->operator_state, &arrival);
     return *verdict == VERDICT_ERROR || process->output_failed ? -1 : 0;
@@ -252,12 +273,15 @@ take_payload(struct process *process, unsigned input, struct span row, struct sp
             progress->bytes += payload.len - from;
             return 1;
         }
-        if (fault.reason != REASON_NONE)
+        if (fault.reason != REASON_NONE) {
             reject(process, input, fault, span_at(payload.at + from, cursor.at - from), true);
-        else if (take_record(process, input, &record, row, &verdict) != 0)
+            add_fault_to_tally(&place->tally, process->stream->inputs[input].record, &fault);
+        } else if (take_record(process, input, &record, row, &verdict) != 0) {
             return -1;
+        }
         ledger_count(&process->ledger, input, verdict);
-        add_to_tally(&place->tally, process->stream->inputs[input].record, verdict, &fault);
+        place->tally.verdicts[verdict]++;
+        place->tally.ahead += fault.reason == REASON_NONE && is_ahead(process, &record);
         progress->bytes += cursor.at - from;
         progress->records++;
     }
@@ -391,7 +415,11 @@ put_number(struct process *process, struct span key, uint64_t number)
 
 #define POSITION_BYTES_MAX 16
 #define FAULT_BYTES 6
-#define PLACE_BYTES (41 + TALLY_FAULTS_MAX * FAULT_BYTES)
+#define PLACE_BYTES_OF_BEFORE (41 + TALLY_FAULTS_MAX * FAULT_BYTES)
+#define PLACE_BYTES (PLACE_BYTES_OF_BEFORE + 40)
+
+/* What stands behind the faults, then ahead. */
+static const enum verdict place_verdicts[] = {VERDICT_PASSED, VERDICT_WAITING, VERDICT_REFUSED, VERDICT_STALE};
 
 /* Append place to the position in value: how many bytes that is. */
 static size_t
@@ -402,16 +430,35 @@ encode_place(const struct payload_place *place, char *value)
     bytes_put_u64(value, place->at);
     value[8] = (char)place->record;
     bytes_put_u64(value + 9, place->identity);
-    bytes_put_u64(value + 17, place->tally.taken);
-    bytes_put_u64(value + 25, place->tally.duplicate);
-    bytes_put_u64(value + 33, place->tally.invalid);
+    bytes_put_u64(value + 17, taken_in(&place->tally));
+    bytes_put_u64(value + 25, place->tally.verdicts[VERDICT_DUPLICATE]);
+    bytes_put_u64(value + 33, place->tally.verdicts[VERDICT_INVALID]);
     value += 41;
     for (unsigned i = 0; i < TALLY_FAULTS_MAX; i++, value += FAULT_BYTES) {
         bytes_put_u32(value, place->tally.faults[i].record);
         value[4] = (char)place->tally.faults[i].reason;
         value[5] = (char)place->tally.faults[i].field;
     }
+    for (unsigned i = 0; i < 4; i++, value += 8)
+        bytes_put_u64(value, place->tally.verdicts[place_verdicts[i]]);
+    bytes_put_u64(value, place->tally.ahead);
     return PLACE_BYTES;
+}
+
+/* The counts of a tally whose value is at at, of a store of before: where it did not say what became of the rest. */
+static void
+decode_counts(const char *at, bool of_before, struct tally *tally)
+{
+    tally->verdicts[VERDICT_DUPLICATE] = bytes_get_u64(at + 25);
+    tally->verdicts[VERDICT_INVALID] = bytes_get_u64(at + 33);
+    if (of_before) {
+        tally->verdicts[VERDICT_PASSED] = bytes_get_u64(at + 17) - taken_in(tally);
+        return;
+    }
+    at += PLACE_BYTES_OF_BEFORE;
+    for (unsigned i = 0; i < 4; i++, at += 8)
+        tally->verdicts[place_verdicts[i]] = bytes_get_u64(at);
+    tally->ahead = bytes_get_u64(at);
 }
 
 /* What stands behind the position_bytes of value. */
@@ -420,14 +467,11 @@ decode_place(struct span value, size_t position_bytes)
 {
     const char *at = value.at + position_bytes;
 
-    if (value.len < position_bytes + PLACE_BYTES)
+    if (value.len < position_bytes + PLACE_BYTES_OF_BEFORE)
         return (struct payload_place){0};
     struct payload_place place = {
-        .at = bytes_get_u64(at),
-        .record = (enum record_place)at[8],
-        .identity = bytes_get_u64(at + 9),
-        .tally = {bytes_get_u64(at + 17), bytes_get_u64(at + 25), bytes_get_u64(at + 33), {{0}}},
-    };
+        .at = bytes_get_u64(at), .record = (enum record_place)at[8], .identity = bytes_get_u64(at + 9)};
+    decode_counts(at, value.len < position_bytes + PLACE_BYTES, &place.tally);
     at += 41;
     for (unsigned i = 0; i < TALLY_FAULTS_MAX; i++, at += FAULT_BYTES) {
         place.tally.faults[i].record = bytes_get_u32(at);
@@ -481,6 +525,37 @@ load_mark(struct process *process)
     return rc < 0 ? -1 : 0;
 }
 
+static bool
+folds_email(const struct process *process)
+{
+    return config_int(process->options.config, "limits", "email_case") != 0;
+}
+
+/* For a new store. */
+static int
+note_email_case(struct process *process)
+{
+    return folds_email(process) ? store_put(process->store, process->meta, email_case_key, span_at("\1", 1)) : 0;
+}
+
+/* Rows and persons are kept by hashes of the addresses, which can't be made again in the other way. */
+static int
+check_email_case(struct process *process)
+{
+    struct span value;
+    int rc = store_get(process->store, process->meta, email_case_key, &value);
+
+    if (rc < 0)
+        return -1;
+    const bool folded = rc == 1 && value.len == 1 && value.at[0] == 1;
+    if (folded == folds_email(process))
+        return 0;
+    log_error("the state in %s was made with [limits] email_case = %s, and the configuration says %s: set it back, or, to "
+              "begin anew with the other, stop all processes, remove the state folders and the lake, and load again",
+              process->dir, folded ? "fold" : "keep", folded ? "keep" : "fold");
+    return -1;
+}
+
 static int
 load_format(struct process *process)
 {
@@ -490,12 +565,12 @@ load_format(struct process *process)
     if (rc < 0)
         return -1;
     if (rc == 0)
-        return put_number(process, format_key, FORMAT_VERSION);
+        return put_number(process, format_key, FORMAT_VERSION) != 0 ? -1 : note_email_case(process);
     if (bytes_get_u64(value.at) != FORMAT_VERSION)
         log_fatal("the state in %s has format %llu, and this program reads %d: go on with the version that made it, or "
                   "remove the folder and load again", process->dir, (unsigned long long)bytes_get_u64(value.at),
                   FORMAT_VERSION);
-    return 0;
+    return check_email_case(process);
 }
 
 static int
@@ -602,7 +677,8 @@ work_due(struct process *process, unsigned budget, struct progress *progress)
     if (operator->work == NULL)
         return 0;
     for (unsigned done = 0; done < budget && !output_is_full(process); done += BATCH_WORK_STEP) {
-        int rc = operator->work(process->operator_state, process->now_ms, BATCH_WORK_STEP, &process->calls);
+        int rc = operator->work(process->operator_state, process->now_ms, process->timekeeper.wall_ms, BATCH_WORK_STEP,
+                                &process->calls);
         if (rc < 0)
             return -1;
         progress->other += (unsigned)rc;
@@ -818,16 +894,19 @@ write_receipt(const struct tally *tally, enum record_kind kind, struct buffer *t
     unsigned field_count;
     const struct record_field *fields = record_fields(kind, &field_count);
 
-    buffer_printf(text, "{\"taken\":%" PRIu64 ",\"duplicate\":%" PRIu64 ",\"invalid\":%" PRIu64, tally->taken,
-                  tally->duplicate, tally->invalid);
-    for (unsigned i = 0; i < tally->invalid && i < TALLY_FAULTS_MAX; i++) {
+    buffer_printf(text, "{\"taken\":%" PRIu64, taken_in(tally));
+    for (unsigned i = 0; i < VERDICT_COUNT; i++)
+        buffer_printf(text, ",\"%s\":%" PRIu64, ledger_word((enum verdict)i), tally->verdicts[i]);
+    if (tally->ahead > 0)
+        buffer_printf(text, ",\"ahead\":%" PRIu64, tally->ahead);
+    for (unsigned i = 0; i < tally->verdicts[VERDICT_INVALID] && i < TALLY_FAULTS_MAX; i++) {
         buffer_printf(text, "%s{\"record\":%" PRIu32 ",\"reason\":\"%s\"", i == 0 ? ",\"faults\":[" : ",",
                       tally->faults[i].record, reason_word((enum reason)tally->faults[i].reason));
         if (tally->faults[i].field < field_count)
             buffer_printf(text, ",\"field\":\"%s\"", fields[tally->faults[i].field].name);
         buffer_add_byte(text, '}');
     }
-    buffer_add_text(text, tally->invalid > 0 ? "]}" : "}");
+    buffer_add_text(text, tally->verdicts[VERDICT_INVALID] > 0 ? "]}" : "}");
 }
 
 void

@@ -186,6 +186,7 @@ open_decoders(struct process *process)
         .payload_bytes_max = (unsigned)config_int(config, "limits", "payload"),
         .earliest_ms = config_int(config, "limits", "earliest"),
         .ahead_ms = config_int(config, "limits", "ahead"),
+        .fold_email = config_int(config, "limits", "email_case") != 0,
     };
 
     process->payload_bytes_max = limits.payload_bytes_max;

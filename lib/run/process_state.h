@@ -68,7 +68,8 @@ struct topics {
 
 /* What became of the records of one payload. Plain data, so that it can be kept in a store. */
 struct tally {
-    uint64_t taken, duplicate, invalid;
+    uint64_t verdicts[VERDICT_COUNT];
+    uint64_t ahead; /* of them: customers dated ahead of our clocks */
     struct {
         uint32_t record; /* its place in the payload, from 0 */
         uint8_t reason;
@@ -77,8 +78,10 @@ struct tally {
 };
 
 /* How far the payload at the front of an input is worked, where a transaction had to end inside of it; zeros: it is not
- * begun. Layout, behind the position of that input: at u64 BE, record u8, identity u64 BE, taken u64 BE, duplicate u64 BE,
- * invalid u64 BE, TALLY_FAULTS_MAX times record u32 BE, reason u8, field u8; nothing where it is not begun. */
+ * begun. Layout, behind the position of that input: at u64 BE, record u8, identity u64 BE, then u64 BE each taken, duplicate
+ * and invalid, TALLY_FAULTS_MAX times record u32 BE, reason u8, field u8, then u64 BE each passed, waiting, refused, stale
+ * and ahead; nothing where it is not begun. Stores of before have nothing behind the faults: what is left of taken counts as
+ * passed then. */
 struct payload_place {
     uint64_t at; /* of a record_cursor, as is record */
     enum record_place record;
@@ -184,7 +187,7 @@ struct process {
     struct arrived arrived;
 
     struct store *store;
-    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock" */
+    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock", "email_case" */
     uint64_t epoch;
     bool loaded; /* what is kept in memory agrees with the store; */
     bool own_loaded; /* all but what the operator keeps, which is what metrics show */

@@ -108,6 +108,12 @@ timekeeper_latest_ms(const struct timekeeper *timekeeper)
     return timekeeper->wall_ms > timekeeper->now_ms ? timekeeper->wall_ms : timekeeper->now_ms;
 }
 
+int64_t
+timekeeper_earliest_ms(const struct timekeeper *timekeeper)
+{
+    return least(timekeeper->wall_ms, timekeeper->now_ms);
+}
+
 bool
 timekeeper_knows(const struct timekeeper *timekeeper)
 {

@@ -53,6 +53,9 @@ void timekeeper_look(struct timekeeper *timekeeper, int64_t wall_ms, int64_t ste
 /* What a record's time may be ahead of: a clock that was set back makes no record one from the future. */
 int64_t timekeeper_latest_ms(const struct timekeeper *timekeeper);
 
+/* What a record's time may lie ahead of: what one of the two clocks has not come to yet is still to come. */
+int64_t timekeeper_earliest_ms(const struct timekeeper *timekeeper);
+
 /* Whether a commit may carry a mark; and that it has. */
 bool timekeeper_knows(const struct timekeeper *timekeeper);
 void timekeeper_committed(struct timekeeper *timekeeper);

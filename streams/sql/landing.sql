@@ -7,7 +7,7 @@
 --     cd FOLDER_WITH_LANDING_FILES
 --     sqlite3 sets.db
 --     sqlite> .read landing.sql
---     sqlite> UPDATE parameters SET consent = 'as_of', match = 'customer', window_ms = 4000;
+--     sqlite> UPDATE parameters SET consent = 'as_of', match = 'customer', window_ms = 4000, email_case = 'keep';
 --     sqlite> .read customer_trusted.sql
 --     sqlite> .read accelerometer_trusted.sql
 --     sqlite> .read customer_curated.sql
@@ -41,7 +41,8 @@ SELECT DISTINCT json ->> 'customerName' AS customerName,
                 CAST(json ->> 'lastUpdateDate' AS INTEGER) AS lastUpdateDate,
                 CAST(json ->> 'shareWithResearchAsOfDate' AS INTEGER) AS shareWithResearchAsOfDate,
                 CAST(json ->> 'shareWithPublicAsOfDate' AS INTEGER) AS shareWithPublicAsOfDate,
-                CAST(json ->> 'shareWithFriendsAsOfDate' AS INTEGER) AS shareWithFriendsAsOfDate
+                CAST(json ->> 'shareWithFriendsAsOfDate' AS INTEGER) AS shareWithFriendsAsOfDate,
+                coalesce(json ->> 'withdrawAll', 0) AS withdrawAll -- false is like absent
   FROM customer_line;
 
 -- Some phones say timeStamp.
@@ -67,6 +68,7 @@ DROP TABLE step_trainer_line;
 CREATE TABLE parameters (
     consent TEXT NOT NULL CHECK (consent IN ('any', 'as_of')),     -- [accelerometer-trusted] consent
     match TEXT NOT NULL CHECK (match IN ('time', 'customer')),     -- [machine-learning-curated] match
-    window_ms INTEGER NOT NULL CHECK (window_ms >= 0)              -- [machine-learning-curated] window
+    window_ms INTEGER NOT NULL CHECK (window_ms >= 0),             -- [machine-learning-curated] window
+    email_case TEXT NOT NULL CHECK (email_case IN ('keep', 'fold')) -- [limits] email_case
 );
-INSERT INTO parameters VALUES ('any', 'time', 0);
+INSERT INTO parameters VALUES ('any', 'time', 0, 'keep');

@@ -22,5 +22,6 @@ SELECT step.sensorReadingTime, step.serialNumber, step.distanceFromObject,
                SELECT 1
                  FROM customer_curated AS customer
                 WHERE customer.serialNumber = step.serialNumber
-                  AND customer.email = phone.user
+                  AND iif(parameters.email_case = 'fold', lower(customer.email) = lower(phone.user),
+                          customer.email = phone.user)
            ));

@@ -75,7 +75,7 @@ take_text(struct tank *tank, unsigned input, const struct buffer *text, struct s
     const enum record_source source = tank->kind == TANK_GATE ? RECORD_FROM_LANDING : RECORD_FROM_LINK;
 
     while (record_next(tank->decoders[input], &cursor, source, now_ms, &record, &fault) == 1) {
-        const struct arrival arrival = {input, &record, row, now_ms, &tank->output};
+        const struct arrival arrival = {input, &record, row, now_ms, now_ms, &tank->output};
         if (fault.reason != REASON_NONE || tank->operator->take(tank->state, &arrival) == VERDICT_ERROR)
             fail("taking a record");
     }
@@ -84,7 +84,7 @@ take_text(struct tank *tank, unsigned input, const struct buffer *text, struct s
 static void
 commit(struct tank *tank, int64_t now_ms)
 {
-    if (tank->operator->work(tank->state, now_ms, 1000, &tank->output) < 0 ||
+    if (tank->operator->work(tank->state, now_ms, now_ms, 1000, &tank->output) < 0 ||
         tank->operator->flush(tank->state, now_ms, now_ms) != 0 || store_commit(tank->store) != 0)
         fail("a commit");
 }

@@ -25,7 +25,7 @@ static struct pipeline *recorded; /* whose tape runs */
 
 /* Time. */
 
-#define START_WALL_MS INT64_C(1700000000000)
+#define START_WALL_MS WORLD_START_MS
 
 static int64_t
 wall_ms(void)
@@ -308,6 +308,7 @@ configure(void)
     set("machine-learning-curated", "match", pipeline_world.by_customer ? "customer" : "time");
     set("machine-learning-curated", "window", window);
     set("machine-learning-curated", "subject", "email");
+    set("limits", "email_case", pipeline_world.fold ? "fold" : "keep");
     set("lake", "part_bytes", "4KiB");
     set("accelerometer-trusted", "hold", "2h");
     set("step-trainer-trusted", "hold", "2h");

@@ -52,7 +52,7 @@
 
 /* Time. */
 
-#define START_WALL_MS INT64_C(1700000000000)
+#define START_WALL_MS WORLD_START_MS
 #define DAY_MS INT64_C(86400000)
 static int64_t now_ms;
 
@@ -571,6 +571,7 @@ configure(void)
     set("machine-learning-curated", "match", world->by_customer ? "customer" : "time");
     set("machine-learning-curated", "window", window);
     set("machine-learning-curated", "subject", "email");
+    set("limits", "email_case", world->fold ? "fold" : "keep");
     set("lake", "part_bytes", "4KiB");
     set("lake", "enabled", simulation.lake_off ? "off" : "on");
     for (unsigned i = 0; i < PROCESSES; i++) {
@@ -1255,7 +1256,7 @@ a_table_that_nobody_is_registered_for_is_given_again_too(void **state)
     for (unsigned phase = 0; phase < 2; phase++) {
         simulation.phase = phase;
         loader_add(&simulation.loader, CUSTOMER, &simulation.world.landing[phase][CUSTOMER]);
-        settle_for(10000);
+        settle_for(30000); /* the date of everybody's consent has come then */
         assert_true(set_is_right(TRUSTED_CUSTOMER));
         if (phase == 0)
             memory_broker_save(&simulation.broker);
@@ -1288,7 +1289,7 @@ what_is_said_to_be_at_rest_is_at_rest(void **state)
         messages_move();
         asker.wire->calls->subscribe(asker.wire, &filter, 1, 0, WIRE_AT_LEAST_ONCE);
         start_all();
-        settle_for(2000);
+        settle_for(30000); /* the date of everybody's consent has come then: else it would be right to rest */
         load_phase(0);
         simulation.slow_percent = dice_roll(100);
         while (!loader_is_done(&simulation.loader))
@@ -1903,7 +1904,7 @@ write_lines(const char *dir, const char *name, const struct lines *lines, bool t
 }
 
 /* The landing files below dir/data, what must come of them as the files of a lake below dir/run/lake; and the rules on
- * standard output: consent, match, window_ms. */
+ * standard output: consent, match, window_ms, email_case. */
 static void
 write_world(const char *dir, uint64_t seed)
 {
@@ -1924,7 +1925,8 @@ write_world(const char *dir, uint64_t seed)
         lines_free(&must);
         lines_free(&may);
     }
-    printf("%s %s %u\n", world.as_of ? "as_of" : "any", world.by_customer ? "customer" : "time", world.window_s * 1000);
+    printf("%s %s %u %s\n", world.as_of ? "as_of" : "any", world.by_customer ? "customer" : "time", world.window_s * 1000,
+           world.fold ? "fold" : "keep");
     world_free(&world);
 }
 

@@ -17,9 +17,15 @@ is_table(enum set set)
     return set == TRUSTED_CUSTOMER || set == CURATED_CUSTOMER;
 }
 
+#define ALL_WITHDRAWN 20 /* the version of a record that withdraws all rows; older than none of theirs */
+#define STARTS_S ((WORLD_START_MS - INT64_C(1600000000000)) / 1000)
+#define AHEAD_MS (INT64_C(23) * 3600 * 1000)
+
 /* Person 0 has two trainers, persons 1 and 2 claim the same, person 3 does not consent, person 4 does and has no phone,
- * person 5 has withdrawn long ago and has no phone, 6 and 7 leave, and 7 shares a trainer with 0. Persons above have
- * never registered. */
+ * person 5 has withdrawn long ago and has no phone, 6 and 7 leave, and 7 shares a trainer with 0. Person 8 leaves, and
+ * consented by a clock that is ahead. Person 10 leaves with both trainers at once; 11 did so long ago, without a
+ * phone, and has consented with a third trainer since. The consent of person 12 has a date that is still to come. Other
+ * persons have never registered. */
 static const struct customer people[] = {
     {.person = 0, .trainer = 0, .consent_s = 3}, {.person = 0, .trainer = 1, .consent_s = 6},
     {.person = 1, .trainer = 2, .consent_s = 4}, {.person = 2, .trainer = 2, .consent_s = 1},
@@ -27,13 +33,20 @@ static const struct customer people[] = {
     {.person = 5, .trainer = 5, .withdrawn = true},
     {.person = 6, .trainer = 6, .consent_s = 2, .leaves = true},
     {.person = 7, .trainer = 1, .consent_s = 1, .leaves = true},
+    {.person = 8, .trainer = 7, .consent_s = 2, .leaves = true, .ahead = true},
+    {.person = 10, .trainer = 8, .consent_s = 2, .leaves = true, .gone = true, .all = true},
+    {.person = 10, .trainer = 9, .consent_s = 3, .leaves = true, .gone = true},
+    {.person = 11, .trainer = 20, .gone = true, .all = true},
+    {.person = 11, .trainer = 21, .gone = true},
+    {.person = 11, .trainer = 10, .consent_s = 2, .version = ALL_WITHDRAWN + 1},
+    {.person = 12, .trainer = 11, .consent_s = STARTS_S + 20},
 };
 #define PEOPLE (sizeof people / sizeof people[0])
-static const unsigned phone_owners[] = {0, 1, 2, 3, 6, 7};
+static const unsigned phone_owners[] = {0, 1, 2, 3, 6, 7, 8, 10, 12};
 #define STRANGER 9
 #define CROWD_FIRST 100 /* person and trainer; more than refill and newcomer rows at a time */
 #define CROWD 230
-#define TRAINERS 7
+#define TRAINERS 12
 #define TIMES_S 12
 
 static int64_t
@@ -42,30 +55,83 @@ at_ms(unsigned time_s)
     return INT64_C(1600000000000) + time_s * INT64_C(1000);
 }
 
-/* A customer's record of a version: a later one has a later date. */
+/* What the person's e-mail address begins with, in a record of this number. */
+static char
+letter(const struct world *world, unsigned number)
+{
+    return world->fold && number % 2 == 1 ? 'P' : 'p';
+}
+
+/* When a record of a customer who dates consents by a clock ahead is dated. */
+static int64_t
+date_ms(const struct customer *customer, unsigned version, bool consents)
+{
+    if (!customer->ahead)
+        return at_ms(version);
+    return WORLD_START_MS + (consents ? AHEAD_MS : 0) + version;
+}
+
+/* A customer's record of a version: a later one has a later date. more: members that stand at its end. */
 static char *
-customer_text(const struct customer *customer, unsigned version, bool consents)
+customer_text(const struct world *world, const struct customer *customer, unsigned version, bool consents,
+              const char *more)
 {
     struct buffer text = {0};
 
     buffer_printf(&text,
-                  "{\"customerName\":\"N%u v%u\",\"email\":\"p%u@x\",\"phone\":\"1\",\"birthDay\":\"1970-01-01\","
+                  "{\"customerName\":\"N%u v%u\",\"email\":\"%c%u@x\",\"phone\":\"1\",\"birthDay\":\"1970-01-01\","
                   "\"serialNumber\":\"s%u\",\"registrationDate\":1500000000000,\"lastUpdateDate\":%" PRId64,
-                  customer->person, version, customer->person, customer->trainer, at_ms(version));
+                  customer->person, version, letter(world, version), customer->person, customer->trainer,
+                  date_ms(customer, version, consents));
     if (consents)
         buffer_printf(&text, ",\"shareWithResearchAsOfDate\":%" PRId64, at_ms(customer->consent_s));
+    buffer_add_text(&text, more);
     buffer_add_byte(&text, '}');
     buffer_text(&text);
     return text.data;
 }
 
 static void
-add_record(struct world *world, unsigned phase, const struct customer *customer, unsigned version, bool consents)
+add_text(struct world *world, unsigned phase, const struct customer *customer, unsigned version, bool consents,
+         const char *more)
 {
-    char *text = customer_text(customer, version, consents);
+    char *text = customer_text(world, customer, version, consents, more);
 
     lines_add(&world->landing[phase][CUSTOMER], "%s", text);
     free(text);
+}
+
+static void
+add_record(struct world *world, unsigned phase, const struct customer *customer, unsigned version, bool consents)
+{
+    add_text(world, phase, customer, version, consents, "");
+}
+
+/* The customer goes in the second phase. */
+static void
+add_leave(struct world *world, struct customer *customer)
+{
+    if (customer->all)
+        add_text(world, 1, customer, ALL_WITHDRAWN, false, ",\"withdrawAll\":true");
+    else if (!customer->gone)
+        add_record(world, 1, customer, ++customer->version, false);
+    /* What was said before is of no consequence any more, whenever it comes: no repeat that is recognised as one. */
+    if (customer->ahead || customer->gone) {
+        for (unsigned phase = 1; phase < world->phases; phase++)
+            add_text(world, phase, customer, customer->version - !customer->gone, true,
+                     phase == 1 ? ",\"shareWithFriendsAsOfDate\":1" : ",\"shareWithFriendsAsOfDate\":2");
+    }
+}
+
+/* Records of who withdrew all rows, in no order with those that consent. */
+static void
+add_gone(struct world *world, struct customer *customer)
+{
+    add_record(world, 0, customer, customer->version, true);
+    add_record(world, 0, customer, ALL_WITHDRAWN, true);
+    if (customer->all)
+        add_text(world, 0, customer, ALL_WITHDRAWN, false, ",\"withdrawAll\":true");
+    customer->row = customer_text(world, customer, customer->version, true, "");
 }
 
 static void
@@ -76,6 +142,10 @@ add_customer(struct world *world, const struct customer *template)
 
     *customer = *template;
     customer->leaves = template->leaves && world->phases > 1;
+    if (customer->gone && !consents) {
+        add_gone(world, customer);
+        return;
+    }
     for (unsigned older = dice_roll(3); older > 0; older--) /* of no consequence, whenever they come */
         add_record(world, 0, customer, customer->version++, consents);
     if (consents && dice_chance(30))
@@ -83,17 +153,19 @@ add_customer(struct world *world, const struct customer *template)
     if (customer->withdrawn)
         add_record(world, 0, customer, customer->version++, true);
     add_record(world, 0, customer, customer->version, consents);
-    customer->row = customer_text(customer, customer->version, true);
+    customer->row = customer_text(world, customer, customer->version, true, "");
     if (customer->leaves)
-        add_record(world, 1, customer, ++customer->version, false);
+        add_leave(world, customer);
 }
 
 static char *
-phone_text(const struct reading *phone, unsigned number)
+phone_text(const struct world *world, const struct reading *phone, unsigned number)
 {
+    /* An address with a capital is a stranger's where capitals tell persons apart. */
+    const bool other = !world->fold && phone->owner == STRANGER;
     char *text;
-    if (asprintf(&text, "\"user\":\"p%u@x\",\"timestamp\":%" PRId64 ",\"x\":%u.5,\"y\":-1e-3,\"z\":0", phone->owner,
-                 at_ms(phone->time_s), number) < 0)
+    if (asprintf(&text, "\"user\":\"%c%u@x\",\"timestamp\":%" PRId64 ",\"x\":%u.5,\"y\":-1e-3,\"z\":0",
+                 other ? 'P' : letter(world, number), other ? 0 : phone->owner, at_ms(phone->time_s), number) < 0)
         abort();
     return text;
 }
@@ -114,7 +186,7 @@ add_phone(struct world *world, unsigned phase, unsigned owner)
     struct reading *phone = &world->phones[world->phone_count];
 
     *phone = (struct reading){.owner = owner, .time_s = dice_roll(world->times_s), .phase = phase};
-    phone->body = phone_text(phone, world->phone_count++);
+    phone->body = phone_text(world, phone, world->phone_count++);
     lines_add(&world->landing[phase][ACCELEROMETER], "{%s}", phone->body);
 }
 
@@ -173,6 +245,7 @@ world_make(struct world *world, unsigned phases, bool crowd)
 {
     *world = (struct world){
         .as_of = dice_chance(50), .by_customer = dice_chance(50), .window_s = dice_roll(3), .phases = phases};
+    world->fold = dice_chance(50);
     world->times_s = dice_chance(15) ? 1 : TIMES_S;
     for (unsigned i = 0; i < PEOPLE; i++)
         add_customer(world, &people[i]);

@@ -9,6 +9,7 @@
 #define SIMULATOR_WORLD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lines.h"
 
@@ -21,6 +22,7 @@ extern const char *const set_paths[SETS];
 bool is_table(enum set set);
 
 #define PHASES 3
+#define WORLD_START_MS INT64_C(1700000000000) /* what the clocks say when it begins */
 #define WORLD_CUSTOMERS_MAX 400
 #define WORLD_READINGS_MAX 600
 
@@ -30,6 +32,9 @@ struct customer {
     unsigned consent_s; /* 0: none */
     bool withdrawn;     /* an older record consents */
     bool leaves;        /* withdraws in the second phase */
+    bool ahead;         /* the consent was dated by a clock that is ahead, and comes again after that */
+    bool gone;          /* a record that withdraws all rows of the person does it; consent_s 0: from the beginning */
+    bool all;           /* and this is the row that says so */
     unsigned version;   /* of the record that counts in the end */
     char *row;          /* that record; of a leaver, the last one that consents */
     int curated[2];     /* phase from which on readings may have made it curated: at the earliest, surely; PHASES never */
@@ -45,6 +50,7 @@ struct reading {
 struct world {
     bool as_of;
     bool by_customer;
+    bool fold; /* e-mail addresses are told apart without their capitals, which they have or not */
     unsigned window_s;
     unsigned times_s; /* of readings: few, so that many pair; or one, as of devices whose clocks were never set */
     unsigned phases;

@@ -19,7 +19,8 @@ sent() {
     local name=$1 topic="gait/receipt/$1" from=${4:--s}
     mosquitto_pub -h 127.0.0.1 -p "$port" -q 1 -t gait/landing/accelerometer -V 5 -D publish response-topic "$topic" "$from"
     wait_until 30 "the receipt of $name" heard "$work/receipts" "^> $topic "
-    check "$name" equal "{\"taken\":$2,\"duplicate\":0,\"invalid\":$3}" \
+    check "$name" equal \
+        "{\"taken\":$2,\"passed\":$(($2 - $3)),\"waiting\":0,\"refused\":0,\"duplicate\":0,\"stale\":0,\"invalid\":$3}" \
         "$(sed -n "s|,\"faults\":.*|}|; s|^> $topic ||p" "$work/receipts")"
 }
 

@@ -20,7 +20,8 @@ receipt() {
     customer bob@example.org trainer-6 null
     customer ann@example.org "" 1600000001000
 } | receipt customer/form-2 >"$work/receipt"
-check "the receipt says which records are invalid" equal '{"taken":3,"duplicate":0,"invalid":2,"faults":[
+check "the receipt says which records are invalid" equal \
+    '{"taken":3,"passed":1,"waiting":0,"refused":0,"duplicate":0,"stale":0,"invalid":2,"faults":[
 {"record":1,"reason":"missing_field","field":"lastUpdateDate"},{"record":2,"reason":"out_of_range","field":"serialNumber"}]}' \
     "$(sed 's/"faults":\[/&\n/' "$work/receipt")"
 for device in 1 2 3 4 5; do

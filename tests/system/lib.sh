@@ -330,7 +330,7 @@ lake() {
     find "$run_dir/lake/$1" -name 'part-*.ndjson' 2>/dev/null | LC_ALL=C sort | xargs -r cat
 }
 
-# compare_lake CONSENT MATCH WINDOW [DATA]: the lines of compare.sql.
+# compare_lake CONSENT MATCH WINDOW [DATA]: the lines of compare.sql. email_case is a variable, of which few tests know.
 compare_lake() {
     local set data=${4:-$work/data} files=$work/lake
     rm -rf "$files" "$work/sets.db"
@@ -340,7 +340,7 @@ compare_lake() {
     done
     (cd "$data" && sql "$work/sets.db") <<END
 .read '$sql_dir/landing.sql'
-UPDATE parameters SET consent = '$1', match = '$2', window_ms = $3;
+UPDATE parameters SET consent = '$1', match = '$2', window_ms = $3, email_case = '${email_case:-keep}';
 .read '$sql_dir/customer_trusted.sql'
 .read '$sql_dir/accelerometer_trusted.sql'
 .read '$sql_dir/customer_curated.sql'

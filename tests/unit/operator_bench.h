@@ -72,6 +72,7 @@ struct bench {
     void *state;
     struct record_decoder *decoders[BENCH_INPUTS_MAX];
     int64_t now_ms;
+    int64_t wall_apart_ms; /* by how much the clock on the wall is ahead of it */
     bool rehearse;
     bool begun;
     struct buffer lines;
@@ -340,13 +341,15 @@ bench_do(struct bench *bench, const struct bench_step *step)
     bench_begin(bench);
     bench->full_from = bench->lines.len;
     if (step->is_work)
-        return operator->work(bench->state, bench->now_ms, step->budget, &bench->output);
+        return operator->work(bench->state, bench->now_ms, bench->now_ms + bench->wall_apart_ms, step->budget,
+                              &bench->output);
     const struct bench_input *input = &bench->setup->inputs[step->input];
     enum verdict verdict = VERDICT_INVALID;
     const enum reason reason = record_decode(bench->decoders[step->input], span_of(step->json), input->source,
                                              bench->now_ms, &record).reason;
     if (reason == REASON_NONE) {
-        const struct arrival arrival = {step->input, &record, span_of(step->row), bench->now_ms, &bench->output};
+        const struct arrival arrival = {step->input, &record, span_of(step->row), bench->now_ms,
+                                        bench->now_ms + bench->wall_apart_ms, &bench->output};
         verdict = operator->take(bench->state, &arrival);
         bench_check(bench, verdict >= 0 && verdict < VERDICT_COUNT && verdict != VERDICT_INVALID, "not a verdict");
     } else {

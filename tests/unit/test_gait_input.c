@@ -510,6 +510,26 @@ cells_as_spreadsheets_write_them(void **state)
 }
 
 static void
+flags_as_spreadsheets_write_them(void **state)
+{
+    (void)state;
+    take_text("a.csv", RECORD_CUSTOMER,
+              COLUMNS ",withdraw_all\n" CELLS ",TRUE\n" CELLS ",false\n" CELLS ",\n" CELLS ",NULL\n" CELLS ",yes\n" CELLS
+                      ",1\n");
+    expect_records(CUSTOMER ",\"withdrawAll\":true}\n" CUSTOMER ",\"withdrawAll\":false}\n" CUSTOMER "}\n" CUSTOMER "}\n"
+                   CUSTOMER ",\"withdrawAll\":\"yes\"}\n" CUSTOMER ",\"withdrawAll\":1}\n");
+}
+
+/* Without the field it would withdraw one row of several. */
+static void
+a_slip_in_the_name_of_a_flag_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(take_text("a.csv", RECORD_CUSTOMER, COLUMNS ",withdrawAl\n" CELLS ",true\n"), INPUT_REFUSED);
+    expect_said("did you mean withdrawAll?");
+}
+
+static void
 a_row_of_another_number_of_cells_is_no_record(void **state)
 {
     unsigned refused;
@@ -607,6 +627,8 @@ main(void)
         TEST(bug_251_a_slip_in_an_optional_name_is_not_no_consent),
         TEST(any_separator_is_told_by_the_first_line),
         TEST(cells_as_spreadsheets_write_them),
+        TEST(flags_as_spreadsheets_write_them),
+        TEST(a_slip_in_the_name_of_a_flag_is_refused),
         TEST(a_row_of_another_number_of_cells_is_no_record),
         TEST(columns_that_do_not_fit_are_refused),
         TEST(a_quote_that_is_not_closed_is_said_and_what_stands_before_it_is_taken),

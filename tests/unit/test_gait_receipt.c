@@ -39,6 +39,16 @@ counts_are_read(void **state)
     assert_int_equal(receipt.duplicate, 3);
     assert_int_equal(receipt.invalid, 0);
     assert_int_equal(receipt.fault_count, 0);
+    assert_int_equal(receipt.stale, 0); /* of a process of before */
+    receipt = read("{\"taken\":9,\"passed\":1,\"waiting\":1,\"refused\":2,\"duplicate\":1,\"stale\":3,\"invalid\":1,"
+                   "\"ahead\":7}");
+    assert_int_equal(receipt.taken, 9);
+    assert_int_equal(receipt.refused, 2);
+    assert_int_equal(receipt.stale, 3);
+    assert_int_equal(receipt.ahead, 7);
+    receipt = read("{\"taken\":1,\"duplicate\":0,\"invalid\":0,\"stale\":-1,\"ahead\":\"7\"}");
+    assert_int_equal(receipt.stale, 0);
+    assert_int_equal(receipt.ahead, 0);
 }
 
 static void
@@ -94,6 +104,10 @@ a_fault_is_said_in_words(void **state)
     (void)state;
     expect_words("missing_field", "email", "missing_field: email is missing");
     expect_words("bad_type", "x", "bad_type: x has another type than it must");
+    expect_words("bad_type", "withdrawAll", "bad_type: withdrawAll must be true or false");
+    expect_words("out_of_range", "timestamp", "out_of_range: timestamp is out of range");
+    expect_words("out_of_range", "withdrawAll",
+                 "out_of_range: withdrawAll stands beside shareWithResearchAsOfDate: leave one of them out");
     expect_words("bad_json", "", "bad_json: no JSON object");
     expect_words("of_tomorrow", "x", "of_tomorrow: x is refused");
     expect_words("of_tomorrow", "", "of_tomorrow: refused");

@@ -18,7 +18,7 @@
 #define MESSAGES_MAX 64
 
 /* What the process on the other side does with the next messages: a letter for each, the last one for all that follow. */
-enum { ANSWER = 'a', LOSE_RECEIPT = 'l', FAULTS = 'f', TOO_LARGE = 't' };
+enum { ANSWER = 'a', LOSE_RECEIPT = 'l', FAULTS = 'f', TOO_LARGE = 't', LEAVING = 'v' };
 
 /* What the process, or the broker for it, says of the process. */
 struct saying {
@@ -53,7 +53,9 @@ answer(const struct wire_message *message, char how)
     struct buffer receipt = {0};
     unsigned records = count_records(message->payload);
     buffer_printf(&receipt, "{\"taken\":%u,\"duplicate\":0,\"invalid\":%u", how == TOO_LARGE ? 1 : records,
-                  how == ANSWER ? 0 : 1);
+                  how == ANSWER || how == LEAVING ? 0 : 1);
+    if (how == LEAVING)
+        buffer_add_text(&receipt, ",\"refused\":1,\"stale\":2,\"ahead\":3");
     if (how == FAULTS)
         buffer_printf(&receipt, ",\"faults\":[{\"record\":%u,\"reason\":\"missing_field\",\"field\":\"email\"}]",
                       records - 1);
@@ -267,6 +269,21 @@ a_message_that_is_refused_as_a_whole_counts_with_all_its_records(void **state)
     sender_free(sender);
 }
 
+static void
+what_became_of_records_is_summed_up(void **state)
+{
+    (void)state;
+    struct sender *sender = send_records("v", 8, 4);
+    const struct sender_totals totals = sender_totals(sender);
+    assert_int_equal(totals.records, 8);
+    assert_int_equal(totals.receipted, 8);
+    assert_int_equal(totals.refused, 2);
+    assert_int_equal(totals.stale, 4);
+    assert_int_equal(totals.ahead, 6);
+    assert_int_equal(totals.invalid, 0);
+    sender_free(sender);
+}
+
 #define STATUS "gait/status/customer-trusted"
 #define METRICS "gait/metrics/customer-trusted"
 #define SAYS(process, state, why) "{\"process\":\"" process "\",\"state\":\"" state "\",\"why\":\"" why "\"}"
@@ -360,6 +377,7 @@ main(void)
         cmocka_unit_test(a_fault_is_known_by_file_and_line),
         cmocka_unit_test(the_first_faults_are_enough),
         cmocka_unit_test(a_message_that_is_refused_as_a_whole_counts_with_all_its_records),
+        cmocka_unit_test(what_became_of_records_is_summed_up),
         cmocka_unit_test(bug_256_a_process_that_says_it_is_stopped_is_given_up),
         cmocka_unit_test(bug_293_a_broker_that_refuses_user_or_password_is_given_up),
         cmocka_unit_test(a_stopped_process_that_gives_receipts_is_not),

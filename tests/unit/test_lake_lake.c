@@ -326,9 +326,9 @@ what_is_written_is_synced_when_a_second_has_passed(void **state)
     write_line(NOON_MS, "{\"a\":1}");
     write_line(NOON_MS + 900, "{\"a\":2}");
     assert_true(lake_operator.due_ms(lake) == NOON_MS + 1000);
-    assert_int_equal(lake_operator.work(lake, NOON_MS + 999, 100, NULL), 0);
+    assert_int_equal(lake_operator.work(lake, NOON_MS + 999, NOON_MS + 999, 100, NULL), 0);
     assert_int_equal(store_count(store, lines), 2);
-    assert_int_equal(lake_operator.work(lake, NOON_MS + 1000, 100, NULL), 1);
+    assert_int_equal(lake_operator.work(lake, NOON_MS + 1000, NOON_MS + 1000, 100, NULL), 1);
     flush(NOON_MS + 1000);
     commit();
     assert_int_equal(store_count(store, lines), 0);

@@ -236,6 +236,327 @@ rows_come_again_in_pages_as_they_stand(void **state)
     free(table);
 }
 
+/* Leaving. */
+
+static const char *
+withdraws_all(const char *email, const char *serial, int64_t updated_ms)
+{
+    return bench_text("{\"customerName\":\"N\",\"email\":\"%s\",\"phone\":\"1\",\"birthDay\":\"b\",\"serialNumber\":\"%s\","
+                      "\"registrationDate\":1,\"lastUpdateDate\":%" PRId64 ",\"withdrawAll\":true}",
+                      email, serial, updated_ms);
+}
+
+static void
+assert_table(const char *expected)
+{
+    bench_assert_text(bench, bench_table(bench), expected);
+}
+
+/* The form's clock is 23 h ahead, ours is right: out at once, and for good. */
+static void
+bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once(void **state)
+{
+    (void)state;
+    const int64_t ahead_ms = BENCH_START_MS + 23 * BENCH_HOUR_MS;
+    const char *consent = bench_customer("ann", "s1", ahead_ms, 10);
+    bench->rehearse = true;
+    assert_int_equal(take(consent), VERDICT_PASSED);
+    bench_forget_lines(bench);
+    assert_int_equal(take(bench_customer("ann", "s1", BENCH_START_MS + BENCH_SECOND_MS, 0)), VERDICT_PASSED);
+    assert_string_equal(buffer_text(&bench->lines),
+                        bench_text("row ann/s1 {\"withdrawn\":%" PRId64 "}\n", BENCH_START_MS + BENCH_SECOND_MS));
+    bench_forget_lines(bench);
+    assert_int_equal(take(consent), VERDICT_DUPLICATE);
+    for (unsigned day = 0; day < 3; day++) {
+        bench_reopen(bench);
+        bench_advance(bench, 24 * BENCH_HOUR_MS);
+        assert_int_equal(take(consent), VERDICT_STALE);
+    }
+    assert_string_equal(buffer_text(&bench->lines), "");
+    assert_int_equal(take(bench_customer("ann", "s1", ahead_ms + 1, 10)), VERDICT_PASSED); /* a newer act */
+}
+
+/* Whoever consents anew is in, by a clock that is right or by a later date; nothing of before lets them in, whenever and in
+ * whatever words it comes, nor anything that is dated ahead. */
+static void
+who_consents_anew_after_a_consent_dated_ahead_is_in_again(void **state)
+{
+    (void)state;
+    const int64_t hour_ms = BENCH_HOUR_MS;
+    static const struct {
+        int64_t at_h, updated_h, as_of_ms;
+        enum verdict verdict;
+    } steps[] = {
+        {0, -30, 10, VERDICT_PASSED},
+        {0, 22, 10, VERDICT_PASSED},
+        {0, 23, 10, VERDICT_PASSED},
+        {0, 21, 10, VERDICT_STALE},   /* dated ahead too */
+        {0, -20, 10, VERDICT_STALE},  /* dated right */
+        {1, -25, 0, VERDICT_PASSED},  /* by a clock that is far behind */
+        {1, -20, 11, VERDICT_STALE},
+        {1, -30, 11, VERDICT_STALE},
+        {1, 23, 11, VERDICT_STALE},
+        {1, 15, 11, VERDICT_STALE},   /* not heard of before, but ahead */
+        {2, 1, 11, VERDICT_PASSED},   /* anew, by a clock that is right */
+        {3, 3, 0, VERDICT_PASSED},
+        {40, 23, 12, VERDICT_STALE},
+        {40, 22, 12, VERDICT_STALE},
+        {40, 21, 12, VERDICT_STALE},
+        {40, 15, 12, VERDICT_STALE},
+        {40, 1, 12, VERDICT_STALE},
+        {40, 24, 12, VERDICT_PASSED}, /* anew */
+        {41, 40, 0, VERDICT_PASSED},
+        {80, 23, 13, VERDICT_STALE},
+        {80, 79, 13, VERDICT_PASSED},
+    };
+    bench->rehearse = true;
+    for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        const int64_t at_ms = BENCH_START_MS + steps[i].at_h * hour_ms;
+        bench_advance(bench, at_ms - bench->now_ms);
+        assert_int_equal(take(bench_customer("ann", "s1", BENCH_START_MS + steps[i].updated_h * hour_ms,
+                                             steps[i].as_of_ms)), steps[i].verdict);
+        if (i % 3 == 0)
+            bench_reopen(bench);
+    }
+}
+
+/* The process was away meanwhile, and works the withdrawal when the consent's date has come: what was made after that was
+ * taken is newer, what was made before is older. */
+static void
+bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent(void **state)
+{
+    (void)state;
+    const char *consent = bench_customer("ann", "s1", BENCH_START_MS + 23 * BENCH_HOUR_MS, 10);
+    const struct {
+        int64_t after_ms;
+        enum verdict verdict;
+    } cases[] = {{-1, VERDICT_STALE}, {0, VERDICT_PASSED}, {BENCH_HOUR_MS, VERDICT_PASSED}};
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        take(consent);
+        bench_reopen(bench);
+        bench_advance(bench, 48 * BENCH_HOUR_MS);
+        assert_int_equal(take(bench_customer("ann", "s1", BENCH_START_MS + cases[i].after_ms, 0)), cases[i].verdict);
+        assert_int_equal(take(consent), VERDICT_STALE);
+        assert_table(cases[i].verdict == VERDICT_PASSED ? "" : row_line("ann/s1", consent));
+        bench_commit(bench);
+        tear_down(NULL);
+        set_up(NULL);
+    }
+}
+
+/* One of our clocks has come to the consent's date, the other has not: it may lie ahead, so the withdrawal holds. */
+static void
+a_date_lies_ahead_if_one_clock_says_so(void **state)
+{
+    (void)state;
+    const int64_t apart_ms[] = {-2 * BENCH_HOUR_MS, 2 * BENCH_HOUR_MS};
+    for (unsigned i = 0; i < 2; i++) {
+        bench->wall_apart_ms = apart_ms[i];
+        const int64_t date_ms = BENCH_START_MS + (i == 0 ? -1 : 1) * BENCH_HOUR_MS;
+        take(bench_customer("ann", i == 0 ? "s1" : "s2", date_ms, 10));
+        assert_int_equal(take(bench_customer("ann", i == 0 ? "s1" : "s2", BENCH_START_MS - 3 * BENCH_HOUR_MS, 0)),
+                         VERDICT_PASSED);
+    }
+    assert_table("");
+}
+
+/* Whose consent has a date of its own that lies ahead waits for it: nothing goes out before, and by both of our clocks. */
+static void
+bug_322_a_consent_opens_when_its_date_has_come(void **state)
+{
+    (void)state;
+    const char *ann = bench_customer("ann", "s1", 100, BENCH_START_MS + BENCH_HOUR_MS);
+    const char *bob = bench_customer("bob", "s1", 100, BENCH_START_MS + 2 * BENCH_HOUR_MS);
+    bench->rehearse = true;
+    assert_int_equal(take(ann), VERDICT_WAITING);
+    assert_int_equal(take(bob), VERDICT_WAITING);
+    assert_int_equal(take(ann), VERDICT_DUPLICATE);
+    bench_advance(bench, BENCH_HOUR_MS - 1);
+    assert_string_equal(buffer_text(&bench->lines), "");
+    assert_string_equal(bench_rows(bench, 1), "");
+    bench_reopen(bench);
+    bench_advance(bench, 1);
+    assert_table(row_line("ann/s1", ann));
+    assert_int_equal(bench->setup->operator->due_ms(bench->state), BENCH_START_MS + 2 * BENCH_HOUR_MS);
+    /* The clock on the wall is behind: not yet. */
+    bench->wall_apart_ms = -BENCH_MINUTE_MS;
+    bench_advance(bench, BENCH_HOUR_MS);
+    assert_int_equal(bench_count_lines(bench, "row bob"), 0);
+    bench_advance(bench, BENCH_MINUTE_MS);
+    assert_int_equal(bench_count_lines(bench, "row bob"), 1);
+    const int64_t counts[VERDICT_COUNT] = {2, 0, 0, 1, 0, 0};
+    assert_memory_equal(bench->counts[0].verdicts, counts, sizeof counts);
+}
+
+/* What comes while a row waits for its date. */
+static void
+who_waits_for_a_date_may_change_their_mind(void **state)
+{
+    (void)state;
+    const int64_t later_ms = BENCH_START_MS + BENCH_HOUR_MS;
+    const char *now = bench_customer("bob", "s1", 200, 10);
+    bench->rehearse = true;
+    take(bench_customer("ann", "s1", 100, later_ms));
+    assert_int_equal(take(bench_customer("ann", "s1", 200, 0)), VERDICT_PASSED); /* and is not heard of any more */
+    take(bench_customer("bob", "s1", 100, later_ms));
+    assert_int_equal(take(now), VERDICT_PASSED);
+    take(bench_customer("ann", "s2", 100, later_ms));
+    const char *even_later = bench_customer("ann", "s2", 200, later_ms + 1);
+    assert_int_equal(take(even_later), VERDICT_WAITING);
+    bench_advance(bench, BENCH_HOUR_MS);
+    assert_table(row_line("bob/s1", now));
+    bench_advance(bench, 1);
+    assert_int_equal(bench_count_lines(bench, "row ann/s1"), 0);
+    assert_int_equal(bench_count_lines(bench, "row ann/s2"), 1);
+    const int64_t counts[VERDICT_COUNT] = {3, 0, 1, 0, 2, 0};
+    assert_memory_equal(bench->counts[0].verdicts, counts, sizeof counts);
+}
+
+/* The newest word of somebody who shared is that they share from tomorrow: until then they don't. */
+static void
+a_newer_consent_that_lies_ahead_closes_the_row_until_then(void **state)
+{
+    (void)state;
+    const char *later = bench_customer("ann", "s1", 200, BENCH_START_MS + BENCH_HOUR_MS);
+    bench->rehearse = true;
+    take(bench_customer("ann", "s1", 100, 10));
+    bench_forget_lines(bench);
+    assert_int_equal(take(later), VERDICT_WAITING);
+    assert_string_equal(buffer_text(&bench->lines), "row ann/s1 {\"withdrawn\":200}\n");
+    assert_string_equal(bench_rows(bench, 1), "row ann/s1 {\"withdrawn\":200}\n");
+    bench_advance(bench, BENCH_HOUR_MS);
+    assert_table(row_line("ann/s1", later));
+}
+
+/* All of a person's rows, whichever comes first; but not what is consented to later, nor anybody else's. */
+static void
+bug_323_who_withdraws_all_is_out_with_every_row(void **state)
+{
+    (void)state;
+    const struct bench_record records[] = {
+        {0, "", bench_customer("ann", "s1", 100, 10)},
+        {0, "", bench_customer("ann", "s2", 200, 10)},
+        {0, "", bench_customer("ann", "s3", 201, 10)},
+        {0, "", bench_customer("bob", "s1", 50, 10)},
+        {0, "", withdraws_all("ann", "s1", 200)},
+        {0, "", withdraws_all("ann", "s4", 150)},
+    };
+    char expected[1024];
+    bench_call_row(bench, &parameters.pseudonym_key, span_of("ann"), span_of("s3"));
+    snprintf(expected, sizeof expected, "%s%s", row_line("ann/s3", records[2].json), row_line("bob/s1", records[3].json));
+    bench_every_order(bench, records, 6, true, bench_table, expected);
+}
+
+static void
+each_record_that_withdraws_all_gets_its_verdict(void **state)
+{
+    (void)state;
+    const int64_t ahead_ms = BENCH_START_MS + BENCH_HOUR_MS;
+    bench->rehearse = true;
+    assert_int_equal(take(withdraws_all("ann", "s1", 100)), VERDICT_REFUSED);
+    assert_int_equal(take(withdraws_all("ann", "s1", 100)), VERDICT_DUPLICATE);
+    assert_int_equal(take(withdraws_all("ann", "s1", 99)), VERDICT_STALE);
+    assert_int_equal(take(bench_customer("ann", "s2", 100, 10)), VERDICT_STALE);
+    assert_int_equal(take(bench_customer("ann", "s2", 101, 10)), VERDICT_PASSED);
+    assert_int_equal(take(bench_customer("ann", "s1", 300, 10)), VERDICT_PASSED);
+    assert_int_equal(take(withdraws_all("ann", "s1", 200)), VERDICT_PASSED); /* s2; s1 has consented later */
+    assert_int_equal(take(withdraws_all("ann", "s1", 201)), VERDICT_STALE);
+    assert_int_equal(take(bench_customer("ann", "s3", ahead_ms, 10)), VERDICT_PASSED);
+    assert_int_equal(take(withdraws_all("ann", "s4", 202)), VERDICT_PASSED); /* s3, as what is dated ahead */
+    assert_int_equal(take(bench_customer("ann", "s3", ahead_ms, 11)), VERDICT_STALE);
+    assert_int_equal(take(bench_customer("ann", "s5", 400, ahead_ms)), VERDICT_WAITING);
+    assert_int_equal(take(withdraws_all("ann", "s1", 400)), VERDICT_PASSED);
+    bench_advance(bench, 2 * BENCH_HOUR_MS);
+    assert_table("");
+}
+
+/* Very many rows: a few at a time, over restarts; nobody is let in meanwhile by an older consent, and who consents
+ * meanwhile, by a clock ahead even, stays. */
+static void
+many_rows_are_withdrawn_in_steps(void **state)
+{
+    (void)state;
+    const unsigned many = 700;
+    const int64_t ahead_ms = BENCH_START_MS + BENCH_HOUR_MS;
+    char newer[512];
+    for (unsigned i = 0; i < many; i++)
+        take(bench_customer("ann", bench_text("t%u", i), 100, 10));
+    bench_forget_lines(bench);
+    assert_int_equal(take(withdraws_all("ann", "s1", 200)), VERDICT_PASSED);
+    const unsigned first = bench_count_lines(bench, "row ");
+    assert_in_range(first, 1, 256);
+    assert_int_equal(bench->setup->operator->due_ms(bench->state), 0);
+    for (unsigned i = 0; i < many; i += 7) {
+        snprintf(newer, sizeof newer, "%s", bench_customer("ann", bench_text("t%u", i), ahead_ms, 10));
+        assert_int_equal(take(bench_customer("ann", bench_text("t%u", i), 150, 10)), VERDICT_STALE);
+        assert_int_equal(take(newer), VERDICT_PASSED);
+    }
+    bench_reopen(bench);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(bench_work(bench, 50), 50);
+    bench_reopen(bench);
+    bench_settle(bench, 50);
+    char *table = bench_table(bench);
+    struct buffer text = {0};
+    buffer_add_text(&text, table);
+    unsigned open = 0;
+    for (const char *at = buffer_text(&text); (at = strchr(at, '\n')) != NULL; at++)
+        open++;
+    assert_int_equal(open, many / 7);
+    buffer_free(&text);
+    free(table);
+    assert_int_equal(bench_work(bench, 50), 0);
+}
+
+/* Output that is full ends a step in between. */
+static void
+a_full_output_ends_a_step_of_withdrawals(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 50; i++)
+        take(bench_customer("ann", bench_text("t%u", i), 100, 10));
+    bench_forget_lines(bench);
+    bench->room = 300;
+    take(withdraws_all("ann", "s1", 200));
+    assert_in_range(bench_count_lines(bench, "row "), 1, 10);
+    bench_settle(bench, 100);
+    assert_int_equal(bench_count_lines(bench, "row "), 50);
+    assert_table("");
+}
+
+/* A store of before has no table that says whose rows are whose: it is made of them, in steps. */
+static void
+rows_of_a_store_of_before_are_withdrawn_too(void **state)
+{
+    (void)state;
+    const unsigned rows = 30;
+    for (unsigned withdrawn_first = 0; withdrawn_first < 2; withdrawn_first++) {
+        for (unsigned i = 0; i < rows; i++)
+            take(bench_customer(i % 2 == 0 ? "ann" : "bob", bench_text("t%u", i), 100, 10));
+        bench_commit(bench);
+        const int table = store_table(bench->store, "person_rows");
+        struct store_item item;
+        bench_begin(bench);
+        while (store_seek(bench->store, table, (struct span){0}, &item) == 1)
+            assert_int_equal(store_delete_here(bench->store, table), 0);
+        bench_reopen(bench);
+        bench_forget_lines(bench);
+        if (withdrawn_first == 0)
+            bench_settle(bench, 7);
+        else
+            assert_int_equal(bench_work(bench, 7), 7);
+        assert_int_equal(take(withdraws_all("ann", "s1", 200)), VERDICT_PASSED);
+        bench_reopen(bench);
+        bench_settle(bench, 7);
+        assert_int_equal(bench_count_lines(bench, "row "), rows / 2);
+        assert_int_equal(take(withdraws_all("bob", "s1", 200)), VERDICT_PASSED);
+        assert_table("");
+        bench_commit(bench);
+        tear_down(NULL);
+        set_up(NULL);
+    }
+}
+
 int
 main(void)
 {
@@ -249,6 +570,18 @@ main(void)
         EACH(a_repeated_record_is_stale_when_it_is_no_duplicate_any_more),
         EACH(nothing_personal_is_kept_of_who_does_not_share),
         EACH(rows_come_again_in_pages_as_they_stand),
+        EACH(bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once),
+        EACH(who_consents_anew_after_a_consent_dated_ahead_is_in_again),
+        EACH(bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent),
+        EACH(a_date_lies_ahead_if_one_clock_says_so),
+        EACH(bug_322_a_consent_opens_when_its_date_has_come),
+        EACH(who_waits_for_a_date_may_change_their_mind),
+        EACH(a_newer_consent_that_lies_ahead_closes_the_row_until_then),
+        EACH(bug_323_who_withdraws_all_is_out_with_every_row),
+        EACH(each_record_that_withdraws_all_gets_its_verdict),
+        EACH(many_rows_are_withdrawn_in_steps),
+        EACH(a_full_output_ends_a_step_of_withdrawals),
+        EACH(rows_of_a_store_of_before_are_withdrawn_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,7 +235,8 @@ write_without(enum record_kind kind, unsigned index, const char *value, struct b
     for (unsigned i = 0; i < count; i++) {
         if (i == index && value == NULL)
             continue;
-        const char *preset = fields[i].type == RECORD_FIELD_TEXT ? "\"t\"" : "1";
+        const bool flag = fields[i].type == RECORD_FIELD_FLAG;
+        const char *preset = fields[i].type == RECORD_FIELD_TEXT ? "\"t\"" : flag ? "false" : "1";
         buffer_printf(text, "%s\"%s\":%s", text->len > 1 ? "," : "", fields[i].name, i == index ? value : preset);
     }
     buffer_add_byte(text, '}');
@@ -251,6 +252,8 @@ test_every_field_of_every_kind_is_checked(void **state)
         const struct record_field *fields = record_fields((enum record_kind)kind, &count);
         for (unsigned i = 0; i < count; i++) {
             bool is_text = fields[i].type == RECORD_FIELD_TEXT;
+            if (fields[i].type == RECORD_FIELD_FLAG) /* the_flag_withdraw_all */
+                continue;
             bool key = fields[i].role == RECORD_ROLE_EMAIL || fields[i].role == RECORD_ROLE_SERIAL_NUMBER;
             enum reason absent = fields[i].required ? REASON_MISSING_FIELD : REASON_NONE;
             const struct {
@@ -279,6 +282,71 @@ test_every_field_of_every_kind_is_checked(void **state)
         }
     }
     buffer_free(&text);
+}
+
+/* withdrawAll is a boolean, says nothing beside a consent, and is told apart from records without it; it never goes out. */
+static void
+the_flag_withdraw_all(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *members;
+        enum reason reason;
+        bool withdraws_all;
+    } cases[] = {
+        {"", REASON_NONE, false},
+        {",\"withdrawAll\":null", REASON_NONE, false},
+        {",\"withdrawAll\":false", REASON_NONE, false},
+        {",\"withdrawAll\":true", REASON_NONE, true},
+        {",\"withdrawAll\":true,\"shareWithResearchAsOfDate\":0", REASON_NONE, true},
+        {",\"withdrawAll\":true,\"shareWithResearchAsOfDate\":null", REASON_NONE, true},
+        {",\"withdrawAll\":false,\"shareWithResearchAsOfDate\":6", REASON_NONE, false},
+        {",\"withdrawAll\":true,\"shareWithResearchAsOfDate\":6", REASON_OUT_OF_RANGE, false},
+        {",\"withdrawAll\":1", REASON_BAD_TYPE, false},
+        {",\"withdrawAll\":\"true\"", REASON_BAD_TYPE, false},
+        {",\"withdrawAll\":[true]", REASON_BAD_TYPE, false},
+    };
+    struct decoded plain = decode_from(RECORD_CUSTOMER, "{" CUSTOMER "}", RECORD_FROM_LANDING);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer text = {0};
+        buffer_printf(&text, "{" CUSTOMER "%s}", cases[i].members);
+        struct decoded d = decode_from(RECORD_CUSTOMER, buffer_text(&text), RECORD_FROM_LANDING);
+        assert_int_equal(d.reason, cases[i].reason);
+        if (d.reason != REASON_NONE) {
+            assert_string_equal(d.fault.field, "withdrawAll");
+        } else {
+            assert_int_equal(d.record.withdraws_all, cases[i].withdraws_all);
+            assert_null(memmem(d.record.body.at, d.record.body.len, "withdrawAll", 11));
+            if (i < 3)
+                assert_true(span_equal(d.record.identity, plain.record.identity));
+            if (cases[i].withdraws_all)
+                assert_false(span_equal(d.record.identity, plain.record.identity));
+        }
+        decoded_free(&d);
+        buffer_free(&text);
+    }
+    decoded_free(&plain);
+}
+
+/* Folded, an e-mail address tells persons apart without its capitals; what goes out, and what is a duplicate, stays. */
+static void
+a_folded_address_is_that_of_the_person_only(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"user\":\"A\\u005a.z\xc3\x84@EXAMPLE.org\",\"timestamp\":7,\"x\":1.0,\"y\":-0.5,\"z\":2e1}";
+    struct record_limits folding = limits;
+    folding.fold_email = true;
+    struct record_decoder *decoder = record_decoder_new(RECORD_ACCELEROMETER, &folding);
+    struct record record;
+    assert_int_equal(record_decode(decoder, span_of(text), RECORD_FROM_LANDING, NOW_MS, &record).reason, REASON_NONE);
+    assert_span(record.email, "az.z\xc3\x84@example.org");
+    struct decoded d = decode_from(RECORD_ACCELEROMETER, text, RECORD_FROM_LANDING);
+    assert_span(d.record.email, "AZ.z\xc3\x84@EXAMPLE.org");
+    assert_true(span_equal(d.record.identity, record.identity));
+    assert_true(span_equal(d.record.body, record.body));
+    decoded_free(&d);
+    record_decoder_free(decoder);
 }
 
 #define LONG_NUMBER                                                                                                    \
@@ -801,6 +869,8 @@ main(void)
         cmocka_unit_test(test_bodies_go_out_as_they_came),
         cmocka_unit_test(test_readings_are_checked),
         cmocka_unit_test(test_every_field_of_every_kind_is_checked),
+        cmocka_unit_test(the_flag_withdraw_all),
+        cmocka_unit_test(a_folded_address_is_that_of_the_person_only),
         cmocka_unit_test(test_bug_270_a_fault_names_its_field),
         cmocka_unit_test(bug_241_times_go_out_as_integers),
         cmocka_unit_test(bug_242_a_reading_from_before_the_earliest_day_is_refused_and_a_customer_is_not),

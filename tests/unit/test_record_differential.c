@@ -207,6 +207,8 @@ write_record(enum record_kind kind, struct buffer *text)
             write_string(text, 1);
         else if (field->type == RECORD_FIELD_TIME_MS)
             write_time(text);
+        else if (field->type == RECORD_FIELD_FLAG)
+            buffer_add_text(text, "false"); /* true is none beside a consent */
         else
             write_number(text);
         if (pick(4) == 0) {
@@ -324,6 +326,10 @@ compare_record(const struct record *record, const cJSON *tree)
     for (unsigned i = 0; i < count; i++) {
         const cJSON *came = field_of(tree, &fields[i]);
         const cJSON *goes = cJSON_GetObjectItemCaseSensitive(body, fields[i].name);
+        if (fields[i].type == RECORD_FIELD_FLAG) {
+            check(goes == NULL && record->withdraws_all == (came != NULL && cJSON_IsTrue(came)));
+            continue;
+        }
         check((came == NULL || cJSON_IsNull(came)) == (goes == NULL));
         if (goes == NULL)
             continue;

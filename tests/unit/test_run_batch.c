@@ -12,6 +12,11 @@
 #define REJECTED "gait/rejected/accelerometer-trusted"
 #define READING(user, time) "{\"user\":\"" user "\",\"timestamp\":" time ",\"x\":1.0,\"y\":-0.5,\"z\":0}"
 
+/* How a receipt begins. */
+#define COUNTS(taken, passed, waiting, refused, duplicate, stale, invalid)                                             \
+    "{\"taken\":" #taken ",\"passed\":" #passed ",\"waiting\":" #waiting ",\"refused\":" #refused                       \
+    ",\"duplicate\":" #duplicate ",\"stale\":" #stale ",\"invalid\":" #invalid
+
 static const struct setting no_hold[] = {{"accelerometer-trusted", "hold", "0"}, {0}};
 
 /* Of the readings that came in. */
@@ -157,7 +162,7 @@ a_receipt_counts_what_became_of_each_record(void **state)
     bench_settle();
     bench_send(LANDING, READING("a", "1600000000000") READING("b", "1600000000000"), "gait/receipt/me", "id 1");
     bench_settle();
-    assert_heard("gait/receipt/me", 0, "{\"taken\":2,\"duplicate\":1,\"invalid\":0}");
+    assert_heard("gait/receipt/me", 0, COUNTS(2, 0, 1, 0, 1, 0, 0) "}");
     assert_string_equal(bench_heard("gait/receipt/me", 0)->correlation, "id 1");
     assert_int_equal(bench_heard("gait/receipt/me", 0)->delivery, WIRE_AT_MOST_ONCE);
     assert_false(bench_heard("gait/receipt/me", 0)->retained);
@@ -173,7 +178,7 @@ bug_274_a_receipt_says_which_records_are_invalid_and_why(void **state)
                "gait/receipt/me", NULL);
     bench_settle();
     assert_heard("gait/receipt/me", 0,
-                 "{\"taken\":5,\"duplicate\":0,\"invalid\":3,\"faults\":["
+                 COUNTS(5, 0, 2, 0, 0, 0, 3) ",\"faults\":["
                  "{\"record\":1,\"reason\":\"missing_field\",\"field\":\"user\"},"
                  "{\"record\":3,\"reason\":\"bad_type\",\"field\":\"user\"},"
                  "{\"record\":4,\"reason\":\"bad_json\"}]}");
@@ -186,7 +191,147 @@ bug_274_a_receipt_says_which_records_are_invalid_and_why(void **state)
     assert_non_null(strstr(faults, "{\"record\":7,\"reason\":\"missing_field\",\"field\":\"user\"}]}"));
     assert_null(strstr(faults, "\"record\":8"));
     assert_heard("gait/receipt/you", 0,
-                 "{\"taken\":1,\"duplicate\":0,\"invalid\":1,\"faults\":[{\"record\":0,\"reason\":\"bad_json\"}]}");
+                 COUNTS(1, 0, 0, 0, 0, 0, 1) ",\"faults\":[{\"record\":0,\"reason\":\"bad_json\"}]}");
+}
+
+/* The customer s of a, of this date; consenting since then, or not at all (0). */
+static const char *
+customer(int64_t updated_ms, int64_t as_of_ms)
+{
+    static char text[512];
+    int len = snprintf(text, sizeof text,
+                       "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
+                       "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":%" PRId64, updated_ms);
+    if (as_of_ms > 0)
+        len += snprintf(text + len, sizeof text - (size_t)len, ",\"shareWithResearchAsOfDate\":%" PRId64, as_of_ms);
+    snprintf(text + len, sizeof text - (size_t)len, "}");
+    return text;
+}
+
+static const char *
+receipt_for(const char *payload)
+{
+    bench_send("gait/landing/customer", payload, "gait/receipt/website", NULL);
+    bench_settle();
+    return bench_heard("gait/receipt/website", 0)->payload;
+}
+
+/* A website that gets stale for a withdrawal knows, and whose clock is ahead too. */
+static void
+bug_324_a_receipt_says_the_verdict_and_what_is_dated_ahead(void **state)
+{
+    (void)state;
+    const int64_t now_ms = bench.wall_ms;
+    bench_open_process(&customer_trusted, NULL);
+    assert_string_equal(receipt_for(customer(now_ms - 1000, 0)), COUNTS(1, 0, 0, 1, 0, 0, 0) "}");
+    assert_string_equal(receipt_for(customer(now_ms, now_ms)), COUNTS(1, 1, 0, 0, 0, 0, 0) "}");
+    assert_string_equal(receipt_for(customer(now_ms - 500, 0)), COUNTS(1, 0, 0, 0, 0, 1, 0) "}");
+    assert_string_equal(receipt_for(customer(now_ms + 1, now_ms)), COUNTS(1, 1, 0, 0, 0, 0, 0) ",\"ahead\":1}");
+    assert_string_equal(receipt_for(customer(now_ms + 1, now_ms)), COUNTS(1, 0, 0, 0, 1, 0, 0) ",\"ahead\":1}");
+    assert_string_equal(receipt_for(customer(now_ms - 500, 0)), COUNTS(1, 0, 0, 0, 1, 0, 0) "}");
+    assert_string_equal(receipt_for(customer(now_ms - 400, 0)), COUNTS(1, 1, 0, 0, 0, 0, 0) "}");
+    assert_string_equal(receipt_for(customer(now_ms + 2, now_ms + 5000)), COUNTS(1, 0, 1, 0, 0, 0, 0) ",\"ahead\":1}");
+    assert_string_equal(receipt_for("{}"),
+                        COUNTS(1, 0, 0, 0, 0, 0, 1)
+                        ",\"faults\":[{\"record\":0,\"reason\":\"missing_field\",\"field\":\"customerName\"}]}");
+    /* Nothing else comes, and the row goes out when its date has come. */
+    const unsigned before = bench.heard_count;
+    bench.wall_ms += 5000;
+    bench.steady_ms += 5000;
+    bench_settle();
+    assert_true(bench.heard_count > before);
+    assert_int_equal(verdicts(VERDICT_WAITING), 0);
+}
+
+/* Send 200 readings, of which the process has worked some. */
+static void
+begin_a_payload(struct buffer *payload)
+{
+    for (unsigned i = 0; i < 200; i++)
+        buffer_printf(payload, "%s\n", i % 4 == 3 ? "{}" : READING("a", "1600000000000"));
+    bench_open_process(&accelerometer_trusted, no_hold);
+    bench.process->batch_records_max = 7;
+    bench_send(LANDING, buffer_text(payload), "gait/receipt/me", NULL);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(batch_work(bench.process, bench.process->timekeeper.now_ms, true), 1);
+    assert_null(bench_heard("gait/receipt/me", 0));
+    assert_int_equal(bench.process->ledger.inputs[0].taken, 35);
+}
+
+/* Begun in transactions of before, perhaps by a version that kept fewer counts: all of it is in the receipt. */
+static void
+a_receipt_counts_what_was_worked_before_a_restart(void **state)
+{
+    (void)state;
+    static const char *const receipts[] = {COUNTS(200, 0, 0, 1, 149, 0, 50), COUNTS(200, 1, 0, 0, 149, 0, 50)};
+    for (unsigned of_before = 0; of_before < 2; of_before++) {
+        struct buffer payload = {0};
+        char value[256];
+        struct span place;
+        begin_a_payload(&payload);
+        struct store *store = bench.process->store;
+        assert_int_equal(store_begin(store), 0);
+        assert_int_equal(store_get(store, bench.process->meta, span_of("inbox"), &place), 1);
+        assert_int_equal(place.len, 8 + 129);
+        memcpy(value, place.at, place.len);
+        if (of_before == 1)
+            assert_int_equal(store_put(store, bench.process->meta, span_of("inbox"), span_at(value, place.len - 40)), 0);
+        assert_int_equal(store_commit(store), 0);
+        bench.process->loaded = false; /* it reads what the store says, as a process that has just started */
+        bench_settle();
+        assert_int_equal(bench.process->ledger.inputs[0].taken, 200);
+        const char *receipt = bench_heard("gait/receipt/me", 0)->payload;
+        assert_int_equal(strncmp(receipt, receipts[of_before], strlen(receipts[of_before])), 0);
+        buffer_free(&payload);
+        bench_end(NULL);
+        bench_begin(NULL);
+    }
+}
+
+/* Names of rows and persons are made of the addresses as the first process took them. */
+static void
+email_case_is_not_changed_over_a_state(void **state)
+{
+    (void)state;
+    static const struct setting fold[] = {{"limits", "email_case", "fold"}, {0}};
+    static const struct setting *const settings[] = {NULL, fold};
+    for (unsigned i = 0; i < 2; i++) {
+        bench_open_process(&customer_trusted, settings[i]);
+        bench_close_process();
+        bench_open_process(&customer_trusted, settings[i]);
+        bench_close_process();
+        struct buffer errors = {0};
+        assert_int_equal(config_set(bench.config, "limits", "email_case", i == 0 ? "fold" : "keep", "test", &errors), 0);
+        assert_null(process_open(&bench.options));
+        bench_end(NULL);
+        bench_begin(NULL);
+    }
+}
+
+/* Folded, a row and the readings of its person find each other, and each goes out as it came. */
+static void
+bug_325_folded_addresses_are_one_person(void **state)
+{
+    (void)state;
+    static const struct setting folded[] = {{"limits", "email_case", "fold"}, {"accelerometer-trusted", "hold", "0"}, {0}};
+    static const char row[] = "{\"customerName\":\"A\",\"email\":\"A@Example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
+                              "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":6,"
+                              "\"shareWithResearchAsOfDate\":6}";
+    const struct wire_message message = {.topic = span_of("gait/link/customer-trusted/accelerometer-trusted/feed/row1"),
+                                         .payload = span_of(row),
+                                         .epoch = 7,
+                                         .sequence = 1,
+                                         .delivery = WIRE_AT_LEAST_ONCE};
+    bench_open_process(&accelerometer_trusted, folded);
+    memory_route(&bench.broker, &message);
+    bench_settle();
+    bench_send(LANDING, READING("a@eXample.ORG", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_heard("gait/trusted/accelerometer", 0, READING("a@eXample.ORG", "1600000000000"));
 }
 
 static void
@@ -297,7 +442,7 @@ what_comes_over_a_link_is_taken_once_and_opens_the_gate(void **state)
     bench_send(LANDING, READING("a@example.org", "1600000000000"), "gait/receipt/me", NULL);
     bench_settle();
     assert_heard("gait/trusted/accelerometer", 0, READING("a@example.org", "1600000000000"));
-    assert_heard("gait/receipt/me", 0, "{\"taken\":1,\"duplicate\":0,\"invalid\":0}");
+    assert_heard("gait/receipt/me", 0, COUNTS(1, 1, 0, 0, 0, 0, 0) "}");
     assert_int_equal(verdicts(VERDICT_PASSED), 1);
     /* A row that is none is refused on the topic of the table, not on the row's. */
     message.sequence = 2;
@@ -425,6 +570,10 @@ main(void)
         TEST(bug_273_the_newest_refusal_stays_at_the_broker_unless_it_shows_records),
         TEST(a_receipt_counts_what_became_of_each_record),
         TEST(bug_274_a_receipt_says_which_records_are_invalid_and_why),
+        TEST(bug_324_a_receipt_says_the_verdict_and_what_is_dated_ahead),
+        TEST(a_receipt_counts_what_was_worked_before_a_restart),
+        TEST(email_case_is_not_changed_over_a_state),
+        TEST(bug_325_folded_addresses_are_one_person),
         TEST(what_the_last_receipts_needed_is_free_for_the_next),
         TEST(a_receipt_comes_when_its_payload_is_worked),
         TEST(bug_275_the_newest_refusals_can_be_asked_for_afterwards),
