@@ -254,6 +254,7 @@ write_all(struct process *process, bool recent, struct buffer *text)
     add_reasons(process, recent, text);
     add_gauges(process, text);
     add_number(text, "rejected_waiting", process->rejected.last.sequence - process->rejected.trimmed.sequence);
+    add_number(text, "untold", refusal_untold(process));
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
     buffer_add_byte(text, '}');
