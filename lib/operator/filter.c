@@ -1,5 +1,7 @@
 #include "operator/filter.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -24,13 +26,20 @@ struct row {
 
 #define ROW_HEAD_BYTES 25
 
+/* Table layout "row_counts": key "closed"; value u64 BE, how many rows do not share. Absent: not counted yet. */
+static const struct span closed_key = {"closed", 6};
+
 struct filter {
     struct store *store;
     struct filter_parameters parameters;
     struct hash_key key; /* of fingerprints */
     struct seen seen;
-    int rows;
+    int rows, row_counts;
+    int64_t row_count;
+    int64_t closed_count; /* of them do not share: they stay for ever, since an older consent must not come back */
+    bool closed_changed;
     struct buffer scratch;
+    char why[224];
 };
 
 static void
@@ -55,20 +64,14 @@ filter_open(const void *parameters, struct store *store, void **state)
     filter->store = store;
     filter->parameters = *(const struct filter_parameters *)parameters;
     filter->rows = store_table(store, "rows");
-    if (filter->rows < 0 || secret_open(store, &filter->key) != 0 ||
+    filter->row_counts = store_table(store, "row_counts");
+    if (filter->rows < 0 || filter->row_counts < 0 || secret_open(store, &filter->key) != 0 ||
         seen_open(&filter->seen, store, &filter->key, filter->parameters.hold_ms) != 0) {
         filter_close(filter);
         return -1;
     }
     *state = filter;
     return 0;
-}
-
-static int
-filter_load(void *state)
-{
-    struct filter *filter = state;
-    return seen_load(&filter->seen);
 }
 
 static void
@@ -99,6 +102,38 @@ decode_row(struct span value)
     };
 }
 
+/* Count the rows that do not share, of a store whose version did not. 0 or −1. */
+static int
+count_closed(struct filter *filter)
+{
+    struct store_item item;
+    int rc = store_seek(filter->store, filter->rows, (struct span){0}, &item);
+
+    filter->closed_count = 0;
+    filter->closed_changed = true;
+    for (; rc == 1; rc = store_next(filter->store, filter->rows, &item))
+        filter->closed_count += decode_row(item.value).as_of_ms == 0;
+    return rc;
+}
+
+static int
+filter_load(void *state)
+{
+    struct filter *filter = state;
+    struct span value;
+
+    filter->closed_changed = false;
+    filter->row_count = store_count(filter->store, filter->rows);
+    int rc = store_get(filter->store, filter->row_counts, closed_key, &value);
+    if (rc < 0 || filter->row_count < 0)
+        return -1;
+    if (rc == 1 && value.len == 8)
+        filter->closed_count = (int64_t)bytes_get_u64(value.at);
+    else if (count_closed(filter) != 0)
+        return -1;
+    return seen_load(&filter->seen);
+}
+
 /* Whether a wins over b. A total order, so that the winner never depends on the order of arrival: the newer one; of two
  * of the same date the one without consent, then the later consent, then (records that differ in nothing that matters
  * here) whichever the fingerprint says. */
@@ -125,6 +160,15 @@ published_body(const struct row *row, struct buffer *scratch)
     return buffer_span(scratch);
 }
 
+/* A row was put: a new one, or one that was there; so many more do not share now. */
+static void
+count_row(struct filter *filter, bool is_new, int more_closed)
+{
+    filter->row_count += is_new;
+    filter->closed_count += more_closed;
+    filter->closed_changed = filter->closed_changed || more_closed != 0;
+}
+
 static enum verdict
 filter_take(void *state, const struct arrival *arrival)
 {
@@ -145,7 +189,7 @@ filter_take(void *state, const struct arrival *arrival)
     row.published = row.as_of_ms != 0;
     if (row.published)
         row.body = record->body;
-    bool was_open = false;
+    bool was_open = false, was_closed = false;
     if ((rc = store_get(filter->store, filter->rows, span_of(name), &value)) < 0)
         return VERDICT_ERROR;
     if (rc == 1) {
@@ -153,11 +197,13 @@ filter_take(void *state, const struct arrival *arrival)
         if (!wins(&row, &old))
             return VERDICT_STALE;
         was_open = old.as_of_ms != 0;
+        was_closed = !was_open;
         row.published |= old.published;
     }
     encode_row(&row, &filter->scratch);
     if (store_put(filter->store, filter->rows, span_of(name), buffer_span(&filter->scratch)) != 0)
         return VERDICT_ERROR;
+    count_row(filter, rc == 0, (row.as_of_ms == 0) - was_closed);
     if (row.as_of_ms != 0 || was_open) {
         arrival->output->emit_row(arrival->output, span_of(name), published_body(&row, &filter->scratch));
         return VERDICT_PASSED;
@@ -170,8 +216,39 @@ static int
 filter_flush(void *state, int64_t now_ms, int64_t wall_ms)
 {
     struct filter *filter = state;
+    char value[8];
+
     (void)wall_ms;
+    bytes_put_u64(value, (uint64_t)filter->closed_count);
+    if (filter->closed_changed &&
+        store_put(filter->store, filter->row_counts, closed_key, span_at(value, sizeof value)) != 0)
+        return -1;
+    filter->closed_changed = false;
     return seen_flush(&filter->seen, now_ms);
+}
+
+static unsigned
+filter_gauges(void *state, struct gauge *gauges)
+{
+    const struct filter *filter = state;
+
+    gauges[0] = (struct gauge){"rows", filter->row_count};
+    gauges[1] = (struct gauge){"rows_without_consent", filter->closed_count};
+    return 2;
+}
+
+static const char *
+filter_why_full(void *state)
+{
+    struct filter *filter = state;
+
+    if (filter->row_count < filter->parameters.rows_max)
+        return NULL;
+    snprintf(filter->why, sizeof filter->why,
+             "there are %" PRId64 " rows of customers, %" PRId64 " of them without consent, and `rows` of [customer-trusted] "
+             "allows %" PRId64 ": raise it and start this process again",
+             filter->row_count, filter->closed_count, filter->parameters.rows_max);
+    return filter->why;
 }
 
 static int
@@ -198,5 +275,7 @@ const struct operator filter_operator = {
     .load = filter_load,
     .take = filter_take,
     .flush = filter_flush,
+    .gauges = filter_gauges,
+    .why_full = filter_why_full,
     .rows = filter_rows,
 };

@@ -156,11 +156,21 @@ takes_no_more(const struct process *process, const struct progress *progress)
            output_is_full(process);
 }
 
+/* The first of the levels that the payload at hand came with. An account's others are its own to choose. */
+static struct span
+sender_of(const struct process *process)
+{
+    const struct span levels = process->levels;
+    const char *end = levels.len > 0 ? memchr(levels.at, '/', levels.len) : NULL;
+
+    return end != NULL ? span_at(levels.at, (size_t)(end - levels.at)) : levels;
+}
+
 static int
 take_record(struct process *process, unsigned input, const struct record *record, struct span row, enum verdict *verdict,
             struct progress *progress)
 {
-    const struct arrival arrival = {input, record, row, process->now_ms, &process->calls};
+    const struct arrival arrival = {input, record, row, sender_of(process), process->now_ms, &process->calls};
 
     progress->records++;
     *verdict = process->stream->operator->take(process->operator_state, &arrival);

@@ -141,6 +141,10 @@ why_stopped(struct process *process)
         return why_unsteady(process);
     if (process->why == WHY_RECORD_TOO_LARGE)
         return why_too_large(process);
+    if (process->why == WHY_OPERATOR_FULL) {
+        const char *why = process->stream->operator->why_full(process->operator_state);
+        return why != NULL ? why : "";
+    }
     return process->why == WHY_CLOCK_WRONG ? process->timekeeper.why : words[process->why];
 }
 

@@ -573,6 +573,11 @@ may_take(struct process *process)
         process->why = WHY_CLOCK_WRONG;
     if (process->why >= WHY_NO_ACKNOWLEDGEMENT)
         return false;
+    if (process->stream->operator->why_full != NULL && process->loaded &&
+        process->stream->operator->why_full(process->operator_state) != NULL) {
+        process->why = WHY_OPERATOR_FULL;
+        return false;
+    }
     if (outbox_bytes(&process->output) < process->outbox_bytes_max)
         return true;
     process->why = WHY_OUTBOX_FULL;

@@ -185,7 +185,8 @@ enum why_stopped {
     WHY_NO_ACKNOWLEDGEMENT, /* from here on nothing is taken in, not even what is in the inbox */
     WHY_NO_RETAIN,
     WHY_RECORD_TOO_LARGE,
-    WHY_CLOCK_WRONG
+    WHY_CLOCK_WRONG,
+    WHY_OPERATOR_FULL /* the operator says why */
 };
 
 struct process {

@@ -72,6 +72,7 @@ struct bench {
     void *state;
     struct record_decoder *decoders[BENCH_INPUTS_MAX];
     int64_t now_ms;
+    const char *sender; /* of what comes; NULL: without a level of its own */
     bool rehearse;
     bool begun;
     struct buffer lines;
@@ -346,7 +347,8 @@ bench_do(struct bench *bench, const struct bench_step *step)
     const enum reason reason = record_decode(bench->decoders[step->input], span_of(step->json), input->source,
                                              bench->now_ms, &record).reason;
     if (reason == REASON_NONE) {
-        const struct arrival arrival = {step->input, &record, span_of(step->row), bench->now_ms, &bench->output};
+        const struct span sender = bench->sender != NULL ? span_of(bench->sender) : (struct span){0};
+        const struct arrival arrival = {step->input, &record, span_of(step->row), sender, bench->now_ms, &bench->output};
         verdict = operator->take(bench->state, &arrival);
         bench_check(bench, verdict >= 0 && verdict < VERDICT_COUNT && verdict != VERDICT_INVALID, "not a verdict");
     } else {

@@ -673,6 +673,62 @@ bug_354_what_receipts_need_is_bounded(void **state)
     assert_in_range(bench.process->receipts.bytes.len, BATCH_PAYLOAD_BYTES_MAX, BATCH_PAYLOAD_BYTES_MAX + 2 * sizeof correlation);
 }
 
+/* What stands behind an account's level is its own to choose. */
+static void
+bug_355_a_sender_is_the_first_level_behind_the_landing_topic(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "hold_bytes", "600B"}, {0}};
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send(LANDING "/evil/a", READING("a", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 1);
+    bench_send(LANDING "/evil/b", READING("b", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 1);
+    assert_rejected("hold_full", NULL, "landing/accelerometer/evil/b");
+    bench_send(LANDING "/good", READING("c", "1600000000000"), NULL, NULL);
+    bench_send(LANDING, READING("d", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 3);
+    bench_send(LANDING, READING("e", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_rejected("hold_full", NULL, "landing/accelerometer");
+}
+
+#define CUSTOMER(who, more)                                                                                          \
+    "{\"customerName\":\"A\",\"email\":\"" who "\",\"phone\":\"1\",\"birthDay\":\"1\",\"serialNumber\":\"s\","       \
+    "\"registrationDate\":1600000000000,\"lastUpdateDate\":1600000000000" more "}"
+
+/* An older consent must not come back, so they are never forgotten; but there can be too many. */
+static void
+bug_356_intake_stops_when_there_are_as_many_rows_as_may_be(void **state)
+{
+    (void)state;
+    static const struct setting few[] = {{"customer-trusted", "rows", "3"}, {0}};
+    static const struct setting more[] = {{"customer-trusted", "rows", "4"}, {0}};
+    bench_open_process(&customer_trusted, few);
+    bench_send("gait/landing/customer", CUSTOMER("a", "") CUSTOMER("b", ",\"shareWithResearchAsOfDate\":1600000000000"), NULL,
+               NULL);
+    bench_settle();
+    assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+    assert_true(metrics_hold("\"gauges\":{\"rows\":2,\"rows_without_consent\":1}"));
+    bench_send("gait/landing/customer", CUSTOMER("c", ""), NULL, NULL);
+    bench_settle();
+    bench_send("gait/landing/customer", CUSTOMER("d", ""), "gait/receipt/me", NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_REFUSED), 2);
+    assert_null(bench_heard("gait/receipt/me", 0));
+    assert_true(metrics_hold("\"state\":\"stopped\",\"why\":\"there are 3 rows of customers, 2 of them without consent, and "
+                             "`rows` of [customer-trusted] allows 3: raise it"));
+    for (unsigned i = 0; i < 3; i++)
+        process_step(bench.process);
+    assert_true(process_step(bench.process) > 0);
+    bench_close_process();
+    bench_open_process(&customer_trusted, more);
+    assert_int_equal(verdicts(VERDICT_REFUSED), 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -702,6 +758,8 @@ main(void)
         TEST(bug_353_what_is_no_message_of_a_link_is_refused_or_passed_over),
         TEST(bug_354_messages_without_records_count_as_records),
         TEST(bug_354_what_receipts_need_is_bounded),
+        TEST(bug_355_a_sender_is_the_first_level_behind_the_landing_topic),
+        TEST(bug_356_intake_stops_when_there_are_as_many_rows_as_may_be),
         TEST(bug_303_of_a_refused_payload_goes_out_what_the_broker_takes),
     };
     hash_init();
