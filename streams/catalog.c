@@ -48,7 +48,8 @@ static const struct config_key keys[] = {
     {"*", "enabled", CONFIG_SWITCH, "on", NULL, NULL, NULL,
      "Whether there is this process: off means that `gait up` does not start it and nobody waits for it."},
     {"*", "outbox_bytes", CONFIG_SIZE, "1GiB", "1MiB", "1024GiB", NULL,
-     "What may wait for a registered consumer; intake stops when it is full."},
+     "What may wait for a registered consumer; intake stops when it is full. Messages about refusals may have an eighth of it "
+     "besides; then they are counted only."},
     {"*", "inbox_bytes", CONFIG_SIZE, "256MiB", "16MiB", "1024GiB", NULL,
      "What may wait to be worked; intake stops when it is full."},
     {"*", "link_bytes", CONFIG_SIZE, "1MiB", "64KiB", "64MiB", NULL,
@@ -59,7 +60,7 @@ static const struct config_key keys[] = {
     {"*", "consumers", CONFIG_NAMES, NULL, NULL, NULL, NULL,
      "More registered consumers of the output, besides gait's own; each holds the outbox until it reports progress."},
     {"*", "rejected_payload", CONFIG_SWITCH, "off", NULL, NULL, NULL,
-     "Put the refused record itself into the rejected topic (personal data)."},
+     "Put the refused record itself, or what there is room for, into the rejected topic (personal data)."},
 
     {"customer-trusted", "pseudonym_key", CONFIG_TEXT, NULL, NULL, NULL, NULL,
      "File with the key of the row names; made if absent; default DIR/pseudonym.key."},

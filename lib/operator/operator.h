@@ -64,7 +64,8 @@ struct gauge {
 };
 #define OPERATOR_GAUGES_MAX 8
 
-/* work, flush, committed, due_ms, gauges and why_full may be NULL: nothing to do, nothing due, nothing to show, never full. */
+/* work, flush, committed, due_ms, gauges and why_full may be NULL: nothing to do, nothing due, nothing to show, never
+ * full. */
 struct operator {
     const char *name;
 

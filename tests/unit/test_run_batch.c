@@ -720,7 +720,7 @@ bug_356_intake_stops_when_there_are_as_many_rows_as_may_be(void **state)
     assert_int_equal(verdicts(VERDICT_REFUSED), 2);
     assert_null(bench_heard("gait/receipt/me", 0));
     assert_true(metrics_hold("\"state\":\"stopped\",\"why\":\"there are 3 rows of customers, 2 of them without consent, and "
-                             "`rows` of [customer-trusted] allows 3: raise it"));
+                             "the key `rows` of this process allows 3: raise it"));
     for (unsigned i = 0; i < 3; i++)
         process_step(bench.process);
     assert_true(process_step(bench.process) > 0);
