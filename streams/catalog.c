@@ -48,8 +48,8 @@ static const struct config_key keys[] = {
     {"*", "enabled", CONFIG_SWITCH, "on", NULL, NULL, NULL,
      "Whether there is this process: off means that `gait up` does not start it and nobody waits for it."},
     {"*", "outbox_bytes", CONFIG_SIZE, "1GiB", "1MiB", "1024GiB", NULL,
-     "What may wait for a registered consumer; intake stops when it is full. Messages about refusals may have an eighth of it "
-     "besides; then they are counted only."},
+     "What may wait for a registered consumer; intake stops when it is full. Messages about refusals may have an eighth of "
+     "it besides; then they are counted only."},
     {"*", "inbox_bytes", CONFIG_SIZE, "256MiB", "16MiB", "1024GiB", NULL,
      "What may wait to be worked; intake stops when it is full."},
     {"*", "link_bytes", CONFIG_SIZE, "1MiB", "64KiB", "64MiB", NULL,

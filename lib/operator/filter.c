@@ -245,8 +245,8 @@ filter_why_full(void *state)
     if (filter->row_count < filter->parameters.rows_max)
         return NULL;
     snprintf(filter->why, sizeof filter->why,
-             "there are %" PRId64 " rows of customers, %" PRId64 " of them without consent, and the key `rows` of this process "
-             "allows %" PRId64 ": raise it and start the process again",
+             "there are %" PRId64 " rows of customers, %" PRId64 " of them without consent, and the key `rows` of this "
+             "process allows %" PRId64 ": raise it and start the process again",
              filter->row_count, filter->closed_count, filter->parameters.rows_max);
     return filter->why;
 }

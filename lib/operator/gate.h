@@ -20,8 +20,8 @@ struct gate_parameters {
     int64_t hold_sender_bytes; /* and of one sender */
 };
 
-/* One sender may take this part of the waiting room: none can shut the others out. Those who send without a level of their own
- * are one. */
+/* One sender may take this part of the waiting room: none can shut the others out. Those who send without a level of
+ * their own are one. */
 #define GATE_SENDER_SHARE 4
 
 extern const struct operator gate_operator;

@@ -99,8 +99,8 @@ struct operator {
     /* What is worth showing: fills gauges, returns how many (at most OPERATOR_GAUGES_MAX). Between transactions. */
     unsigned (*gauges)(void *state, struct gauge *gauges);
 
-    /* Why nothing more may be taken in, in words for people, valid until the next call; NULL: it may. For what has a bound and
-     * must not be forgotten: what one transaction adds may go beyond it. Between transactions. */
+    /* Why nothing more may be taken in, in words for people, valid until the next call; NULL: it may. For what has a
+     * bound and must not be forgotten: what one transaction adds may go beyond it. Between transactions. */
     const char *(*why_full)(void *state);
 
     /* Tables only: give rows out again from those after row `after` (empty: from the first), in row order, until visit

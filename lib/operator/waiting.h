@@ -10,7 +10,8 @@
  * Table layouts, names are given at open:
  *   records, settled   a backlog (operator/backlog.h)
  *   index              its index: key = person (HASH_ID_BYTES), number u64 BE
- *   size               key "bytes"; value u64 BE, the sum of all that wait; key "senders" (absent: 0), of those with a sender
+ *   size               key "bytes"; value u64 BE, the sum of all that wait
+ *                      key "senders"; value u64 BE, of those that have a sender; absent: 0
  *   senders            key = sender u64; value u64 BE, the sum of those of it that wait; absent: none does
  *   wakes              key = person; value = number u64 BE of the last record asked about (empty: none yet)
  */
@@ -53,7 +54,8 @@ int waiting_load(struct waiting *waiting);
 /* Let record in; its number is set. 0 or −1. */
 int waiting_enter(struct waiting *waiting, struct backlog_record *record);
 
-/* Whether one more record of body_bytes may enter: all may have bytes_max, those of its sender sender_bytes_max. 1, 0, −1. */
+/* Whether one more record of body_bytes may enter: all may have bytes_max, those of its sender sender_bytes_max.
+ * 1, 0, −1. */
 int waiting_has_room(struct waiting *waiting, uint64_t sender, size_t body_bytes, uint64_t bytes_max,
                      uint64_t sender_bytes_max);
 

@@ -177,8 +177,8 @@ take_record(struct process *process, unsigned input, const struct record *record
     return *verdict == VERDICT_ERROR || process->output_failed ? -1 : 0;
 }
 
-/* A bad record: each of the first of a payload is told of by itself. Those that are only counted cost no more than their bytes;
- * as records they would make many transactions of one payload, each of which looks at all of it. */
+/* A bad record: each of the first of a payload is told of by itself. Those that are only counted cost no more than their
+ * bytes; as records they would make many transactions of one payload, each of which looks at all of it. */
 static void
 take_fault(struct process *process, unsigned input, struct fault fault, struct span text, const struct tally *tally,
            struct progress *progress)

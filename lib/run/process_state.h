@@ -86,12 +86,12 @@ struct payload_place {
     struct tally tally; /* what became of the records before */
 };
 
-/* Invalid records of one payload that are told of one by one; of the rest one message for each reason says how many. A byte of
- * payload can be an invalid record, and a message about it has a hundred and more. */
+/* Invalid records of one payload that are told of one by one; of the rest one message for each reason says how many. A
+ * byte of payload can be an invalid record, and a message about it has a hundred and more. */
 #define PAYLOAD_FAULTS_MAX 64
 
-/* The part of outbox_bytes that messages about refusals may take besides: when nobody takes them intake goes on, and further ones
- * are counted, to be told in sum when there is room again. */
+/* The part of outbox_bytes that messages about refusals may take besides: when nobody takes them intake goes on, and
+ * further ones are counted, to be told in sum when there is room again. */
 #define REJECTED_SHARE 8
 
 /* Refusals that are counted, and told of when their payload ends or there is room.
@@ -293,8 +293,8 @@ void batch_send_receipts(struct process *process);
 /* Add a record, without its braces, to the message that is being filled for outbox; a full one goes there first. */
 void batch_add_record(struct process *process, struct outbox *outbox, struct buffer *message, struct span body);
 
-/* refusal.c, in a transaction: tell of a record that is refused or invalid. payload is what was refused: a record's members, or
- * the text as it came in (whole). If there is no room for more it is counted, as below. */
+/* refusal.c, in a transaction: tell of a record that is refused or invalid. payload is what was refused: a record's
+ * members, or the text as it came in (whole). If there is no room for more it is counted, as below. */
 void refusal_tell(struct process *process, unsigned input, struct fault fault, struct span payload, bool whole);
 
 /* Only count it. */

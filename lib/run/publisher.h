@@ -56,7 +56,8 @@ struct publisher {
     uint64_t epoch;
     uint64_t window_bytes;
     uint64_t token; /* upper bits that tell this publisher's tokens from others' */
-    /* What goes in place of a record that is larger than the broker takes, and a '}' behind it; NULL: it goes whole, or stands. */
+    /* What goes in place of a record that is larger than the broker takes, and a '}' behind it; NULL: it goes whole, or
+     * stands. */
     struct span (*shorten)(struct span record);
     struct publisher_consumer consumers[PUBLISHER_CONSUMERS_MAX];
     unsigned consumer_count;

@@ -1,6 +1,7 @@
 /*
- * refusal: what is said of records that are refused or invalid: a line each in an outbox of their own, or, where that would be
- * more than their sender's message is worth or than the outbox may hold, one line for many. Each is counted in any case.
+ * refusal: what is said of records that are refused or invalid: a line each in an outbox of their own, or, where that
+ * would be more than their sender's message is worth or than the outbox may hold, one line for many. Each is counted in
+ * any case.
  */
 #include <inttypes.h>
 
@@ -9,8 +10,8 @@
 #include "record/json.h"
 #include "run/process_state.h"
 
-/* What a line may take with what was refused in it: enough to see what it is about. And while nobody has named a limit of the
- * broker's, which `message_bytes` follows: what every broker takes. */
+/* What a line may take with what was refused in it: enough to see what it is about. And while nobody has named a limit of
+ * the broker's, which `message_bytes` follows: what every broker takes. */
 #define LINE_BYTES_MAX (64u << 10)
 #define LINE_BYTES_UNKNOWN 1024
 
@@ -52,8 +53,8 @@ room_in(const struct process *process, const struct buffer *line)
     return most > taken ? most - taken : 0;
 }
 
-/* Append to line what was refused: a record's members as an object; text, and a record without room, as a string, which is cut
- * where it has no room. What strangers send must neither stop the process nor fill its disk. */
+/* Append to line what was refused: a record's members as an object; text, and a record without room, as a string, which
+ * is cut where it has no room. What strangers send must neither stop the process nor fill its disk. */
 static void
 add_refused(const struct process *process, struct span payload, bool whole, struct buffer *line)
 {

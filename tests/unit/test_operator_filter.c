@@ -10,7 +10,8 @@
 
 #include "operator_bench.h"
 
-static const struct filter_parameters parameters = {.pseudonym_key = {"a key for tests"}, .hold_ms = BENCH_HOUR_MS, .rows_max = 1000000};
+static const struct filter_parameters parameters = {
+    .pseudonym_key = {"a key for tests"}, .hold_ms = BENCH_HOUR_MS, .rows_max = 1000000};
 
 static struct bench_setup setup;
 static struct bench *bench;

@@ -235,7 +235,8 @@ play(const char *operator_name, const char *path, bool rehearse)
 {
     struct golden golden = {
         .filter = {.pseudonym_key = key, .hold_ms = 24 * BENCH_HOUR_MS},
-        .gate = {.key = GATE_BY_EMAIL, .hold_ms = 24 * BENCH_HOUR_MS, .hold_bytes = INT64_C(1) << 32, .hold_sender_bytes = INT64_C(1) << 32},
+        .gate = {.key = GATE_BY_EMAIL, .hold_ms = 24 * BENCH_HOUR_MS, .hold_bytes = INT64_C(1) << 32,
+                 .hold_sender_bytes = INT64_C(1) << 32},
         .join = {.match = JOIN_BY_TIME, .retain_ms = 24 * BENCH_HOUR_MS, .subject = JOIN_SUBJECT_EMAIL,
                  .pseudonym_key = key},
         .rehearse = rehearse,

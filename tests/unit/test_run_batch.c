@@ -670,7 +670,8 @@ bug_354_what_receipts_need_is_bounded(void **state)
             ;
     }
     assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
-    assert_in_range(bench.process->receipts.bytes.len, BATCH_PAYLOAD_BYTES_MAX, BATCH_PAYLOAD_BYTES_MAX + 2 * sizeof correlation);
+    assert_in_range(bench.process->receipts.bytes.len, BATCH_PAYLOAD_BYTES_MAX,
+                    BATCH_PAYLOAD_BYTES_MAX + 2 * sizeof correlation);
 }
 
 /* What stands behind an account's level is its own to choose. */
@@ -708,8 +709,8 @@ bug_356_intake_stops_when_there_are_as_many_rows_as_may_be(void **state)
     static const struct setting few[] = {{"customer-trusted", "rows", "3"}, {0}};
     static const struct setting more[] = {{"customer-trusted", "rows", "4"}, {0}};
     bench_open_process(&customer_trusted, few);
-    bench_send("gait/landing/customer", CUSTOMER("a", "") CUSTOMER("b", ",\"shareWithResearchAsOfDate\":1600000000000"), NULL,
-               NULL);
+    bench_send("gait/landing/customer", CUSTOMER("a", "") CUSTOMER("b", ",\"shareWithResearchAsOfDate\":1600000000000"),
+               NULL, NULL);
     bench_settle();
     assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
     assert_true(metrics_hold("\"gauges\":{\"rows\":2,\"rows_without_consent\":1}"));
