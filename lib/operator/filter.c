@@ -189,7 +189,7 @@ filter_take(void *state, const struct arrival *arrival)
     row.published = row.as_of_ms != 0;
     if (row.published)
         row.body = record->body;
-    bool was_open = false, was_closed = false;
+    bool was_open = false;
     if ((rc = store_get(filter->store, filter->rows, span_of(name), &value)) < 0)
         return VERDICT_ERROR;
     if (rc == 1) {
@@ -197,13 +197,12 @@ filter_take(void *state, const struct arrival *arrival)
         if (!wins(&row, &old))
             return VERDICT_STALE;
         was_open = old.as_of_ms != 0;
-        was_closed = !was_open;
         row.published |= old.published;
     }
+    count_row(filter, rc == 0, (row.as_of_ms == 0) - (rc == 1 && !was_open));
     encode_row(&row, &filter->scratch);
     if (store_put(filter->store, filter->rows, span_of(name), buffer_span(&filter->scratch)) != 0)
         return VERDICT_ERROR;
-    count_row(filter, rc == 0, (row.as_of_ms == 0) - was_closed);
     if (row.as_of_ms != 0 || was_open) {
         arrival->output->emit_row(arrival->output, span_of(name), published_body(&row, &filter->scratch));
         return VERDICT_PASSED;
