@@ -1084,12 +1084,42 @@ sets_are_right(void)
     return right;
 }
 
+/* The gates know of each sender what of it waits: the sums of all are the sum, and nobody has none. */
+static bool
+senders_are_counted(unsigned number)
+{
+    struct store *store = simulation.processes[number]->store;
+    const int senders = store_table(store, "waiting_senders"), size = store_table(store, "waiting_size");
+    struct span bytes, with_sender;
+    struct store_item item;
+    uint64_t sum = 0;
+    bool right = true;
+
+    if (senders < 0 || size < 0 || store_snapshot(store) != 0)
+        return false;
+    for (int rc = store_seek(store, senders, (struct span){0}, &item); rc == 1; rc = store_next(store, senders, &item)) {
+        sum += bytes_get_u64(item.value.at);
+        right = right && bytes_get_u64(item.value.at) > 0;
+    }
+    if (store_get(store, size, span_of("senders"), &with_sender) == 1 &&
+        store_get(store, size, span_of("bytes"), &bytes) == 1)
+        right = right && sum == bytes_get_u64(with_sender.at) && sum == bytes_get_u64(bytes.at); /* all have one */
+    else
+        right = right && sum == 0;
+    store_snapshot_end(store);
+    if (!right)
+        complain("  %s: its senders have %" PRIu64 " bytes in the waiting room\n", simulation.processes[number]->stream->name,
+                 sum);
+    return right;
+}
+
 static bool
 all_is_right(void)
 {
     bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && !simulation.study.lost &&
                  links_are_whole() && readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
-                 readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
+                 readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER) &&
+                 senders_are_counted(1) && senders_are_counted(3);
 
     if (simulation.loader.wrong)
         complain("  a receipt spoke of more or fewer records than were sent\n");
