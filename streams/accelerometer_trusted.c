@@ -15,6 +15,7 @@ parameters(const struct config *config, const char *dir)
     gate->as_of = config_int(config, "accelerometer-trusted", "consent") != 0;
     gate->hold_ms = config_int(config, "accelerometer-trusted", "hold");
     gate->hold_bytes = config_int(config, "accelerometer-trusted", "hold_bytes");
+    gate->hold_sender_bytes = gate->hold_bytes / GATE_SENDER_SHARE;
     return gate;
 }
 

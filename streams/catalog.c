@@ -51,7 +51,8 @@ static const struct config_key keys[] = {
     {"*", "enabled", CONFIG_SWITCH, "on", NULL, NULL, NULL,
      "Whether there is this process: off means that `gait up` does not start it and nobody waits for it."},
     {"*", "outbox_bytes", CONFIG_SIZE, "1GiB", "1MiB", "1024GiB", NULL,
-     "What may wait for a registered consumer; intake stops when it is full."},
+     "What may wait for a registered consumer; intake stops when it is full. Messages about refusals may have an eighth of "
+     "it besides; then they are counted only."},
     {"*", "inbox_bytes", CONFIG_SIZE, "256MiB", "16MiB", "1024GiB", NULL,
      "What may wait to be worked; intake stops when it is full."},
     {"*", "link_bytes", CONFIG_SIZE, "1MiB", "64KiB", "64MiB", NULL,
@@ -62,23 +63,25 @@ static const struct config_key keys[] = {
     {"*", "consumers", CONFIG_NAMES, NULL, NULL, NULL, NULL,
      "More registered consumers of the output, besides gait's own; each holds the outbox until it reports progress."},
     {"*", "rejected_payload", CONFIG_SWITCH, "off", NULL, NULL, NULL,
-     "Put the refused record itself into the rejected topic (personal data)."},
+     "Put the refused record itself, or what there is room for, into the rejected topic (personal data)."},
 
     {"customer-trusted", "pseudonym_key", CONFIG_TEXT, NULL, NULL, NULL, NULL,
      "File with the key of the row names; made if absent; default DIR/pseudonym.key."},
     {"customer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long a repeated record is recognised."},
+    {"customer-trusted", "rows", CONFIG_INTEGER, "10000000", "1", "1000000000000", NULL,
+     "Most rows, with and without consent, that are kept, for ever; intake stops when there are as many."},
 
     {"accelerometer-trusted", "consent", CONFIG_CHOICE, "any", NULL, NULL, consent_words,
      "any: all readings of a consenting customer; as_of: those since the date of consent."},
     {"accelerometer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
      "How long a reading waits for its customer and a repeated one is recognised; 0: it never waits."},
     {"accelerometer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
-     "What may wait; readings that would exceed it are refused."},
+     "What may wait, and of each sender a quarter of it; readings that would exceed that are refused."},
 
     {"step-trainer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
      "How long a reading waits for its customer and a repeated one is recognised; 0: it never waits."},
     {"step-trainer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
-     "What may wait; readings that would exceed it are refused."},
+     "What may wait, and of each sender a quarter of it; readings that would exceed that are refused."},
 
     {"machine-learning-curated", "match", CONFIG_CHOICE, "time", NULL, NULL, match_words,
      "time: readings pair by time alone; customer: both must belong to the same customer."},

@@ -13,6 +13,7 @@ parameters(const struct config *config, const char *dir)
     struct filter_parameters *filter = parameters_new(sizeof *filter);
 
     filter->hold_ms = config_int(config, "customer-trusted", "hold");
+    filter->rows_max = config_int(config, "customer-trusted", "rows");
     if (parameters_pseudonym_key(config, "customer-trusted", dir, &filter->pseudonym_key) == 0)
         return filter;
     free(filter);

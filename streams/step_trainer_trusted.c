@@ -14,6 +14,7 @@ parameters(const struct config *config, const char *dir)
     gate->key = GATE_BY_SERIAL_NUMBER;
     gate->hold_ms = config_int(config, "step-trainer-trusted", "hold");
     gate->hold_bytes = config_int(config, "step-trainer-trusted", "hold_bytes");
+    gate->hold_sender_bytes = gate->hold_bytes / GATE_SENDER_SHARE;
     return gate;
 }
 

@@ -111,6 +111,17 @@ read_recent(void *context, const char *name, const struct json *value)
         json_each(value, "", read_refusal, reading);
 }
 
+static void
+read_gauge(void *context, const char *name, const struct json *value)
+{
+    struct answer *answer = ((struct reading *)context)->answer;
+    if (name == NULL || answer->gauge_count == OPERATOR_GAUGES_MAX)
+        return;
+    struct answer_gauge *gauge = &answer->gauges[answer->gauge_count++];
+    copy_text(gauge->name, sizeof gauge->name, name);
+    gauge->value = json_int(value, 0);
+}
+
 int
 answer_decode(struct span text, struct answer *answer)
 {
@@ -126,12 +137,14 @@ answer_decode(struct span text, struct answer *answer)
         answer->pid = json_int_at(json, "pid", 0);
         copy_text(answer->epoch, sizeof answer->epoch, json_text_at(json, "output.epoch", ""));
         answer->last = json_int_at(json, "output.last", 0);
+        answer->untold = json_int_at(json, "untold", 0);
         answer->inbox_bytes = json_int_at(json, "inbox_bytes", 0);
         answer->due = json_int_at(json, "due", 0);
         json_each(json, "inputs", read_input, &reading);
         json_each(json, "output.consumers", read_consumer, &reading);
         json_each(json, "reasons", read_reason, &reading);
         json_each(json, "recent", read_recent, &reading);
+        json_each(json, "gauges", read_gauge, &reading);
     }
     json_free(json);
     return reading.stream != NULL ? 0 : -1;

@@ -35,6 +35,11 @@ struct answer_consumer {
     int64_t applied;
 };
 
+struct answer_gauge {
+    char name[ANSWER_NAME_SIZE];
+    int64_t value;
+};
+
 #define ANSWER_RECENT_MAX 4       /* a process keeps as many of each reason */
 #define ANSWER_TOPIC_SIZE 256
 
@@ -58,6 +63,9 @@ struct answer {
     int64_t reasons[REASON_COUNT];
     struct answer_refusal recent[REASON_COUNT][ANSWER_RECENT_MAX]; /* newest first */
     unsigned recent_count[REASON_COUNT];
+    struct answer_gauge gauges[OPERATOR_GAUGES_MAX];
+    unsigned gauge_count;
+    int64_t untold; /* refusals that it has counted, and not told of yet */
     int64_t inbox_bytes;
     int64_t due;
 };

@@ -152,6 +152,12 @@ add_peer(const struct peers *peers, const struct peer *peer, const struct layout
         if (peer->answer.reasons[i] != 0)
             add_line(text, "  %s: %" PRId64, reason_word(i), peer->answer.reasons[i]);
     }
+    if (peer->answer.untold != 0)
+        add_line(text, "  untold: %" PRId64, peer->answer.untold);
+    for (unsigned i = 0; i < peer->answer.gauge_count; i++) {
+        if (peer->answer.gauges[i].value != 0)
+            add_line(text, "  %s: %" PRId64, peer->answer.gauges[i].name, peer->answer.gauges[i].value);
+    }
     add_consumers(peer, text);
 }
 

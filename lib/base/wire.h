@@ -34,7 +34,7 @@ struct wire_message {
 /* What the other side takes, as it said on connecting. A wire keeps to it: what is too large is not sent, what can't be
  * acknowledged is sent at most once, what can't be retained is not. Owners keep to it so that this does not happen. */
 struct wire_limits {
-    size_t packet_bytes_max; /* a message with its topic and all else, see wire_fits; SIZE_MAX: no limit was named */
+    size_t packet_bytes_max; /* a message with its topic and all else, see wire_fits; the transport's own limit at most */
     bool acknowledges;       /* at-least-once */
     bool retains;
     unsigned session_s;      /* how long it remembers us when we are away */

@@ -192,7 +192,7 @@ read_limits(MQTTProperties *connack, unsigned session_s)
     const unsigned packet_bytes = announced(connack, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0);
 
     return (struct wire_limits){
-        .packet_bytes_max = packet_bytes > 0 ? packet_bytes : SIZE_MAX,
+        .packet_bytes_max = packet_bytes > 0 && packet_bytes < PAYLOAD_MAX ? packet_bytes : PAYLOAD_MAX,
         .acknowledges = announced(connack, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2) > 0,
         .retains = announced(connack, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) > 0,
         .session_s = announced(connack, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, session_s),
@@ -1039,7 +1039,7 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
     mqtt->uri = make_uri(&mqtt->broker);
     mqtt->options = options;
     mqtt->events = *events;
-    mqtt->limits = (struct wire_limits){.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
+    mqtt->limits = (struct wire_limits){.packet_bytes_max = PAYLOAD_MAX, .acknowledges = true, .retains = true};
     mqtt->queue_end = &mqtt->queue_first;
     atomic_store(&connection_waited_for, !broker_speaks_tls(broker));
     pthread_mutex_init(&mqtt->lock, NULL);

@@ -5,9 +5,12 @@
 
 #define KEY_BYTES 8
 #define HEAD_BYTES (1 + 8 + 8 + 8 + HASH_ID_BYTES)
+#define SENDER_BYTES 8
 #define STATE_BYTES 16
 #define BITS_BYTES (BACKLOG_SETTLED_BLOCK / 8)
 #define NO_BLOCK UINT64_MAX
+
+enum { MARK_SETTLED = 1, MARK_SENDER = 2 };
 
 static const unsigned char state_key[KEY_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -31,10 +34,17 @@ panic_missing(uint64_t number)
     log_panic("backlog: record %llu is missing", (unsigned long long)number);
 }
 
+/* What stands before the body. */
+static size_t
+head_bytes(struct span value)
+{
+    return HEAD_BYTES + (value.len > 0 && (value.at[0] & MARK_SENDER) != 0 ? SENDER_BYTES : 0);
+}
+
 static void
 check_value(struct span value)
 {
-    if (value.len < HEAD_BYTES)
+    if (value.len < head_bytes(value))
         log_panic("backlog: a record of %zu bytes", value.len);
 }
 
@@ -105,12 +115,14 @@ make_index_key(const struct backlog *backlog, const struct backlog_record *recor
 static struct backlog_record
 decode_record(uint64_t number, struct span value)
 {
+    const size_t head = head_bytes(value);
     struct backlog_record record = {
         .number = number,
-        .settled = value.at[0] != 0,
+        .settled = (value.at[0] & MARK_SETTLED) != 0,
         .arrived_ms = (int64_t)bytes_get_u64(value.at + 9),
         .time_ms = (int64_t)bytes_get_u64(value.at + 17),
-        .body = span_at(value.at + HEAD_BYTES, value.len - HEAD_BYTES),
+        .sender = head > HEAD_BYTES ? bytes_get_u64(value.at + HEAD_BYTES) : 0,
+        .body = span_at(value.at + head, value.len - head),
     };
     memcpy(record.person.bytes, value.at + 25, HASH_ID_BYTES);
     return record;
@@ -234,23 +246,25 @@ int
 backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_ms)
 {
     const bool alone = backlog->lowest > backlog->last;
+    const size_t head = HEAD_BYTES + (record->sender != 0 ? SENDER_BYTES : 0);
     char key[KEY_BYTES], index_key[KEYSET_KEY_BYTES_MAX];
     char *room;
 
     record->number = backlog->last + 1;
     bytes_put_u64(key, record->number);
-    if (store_put_room(backlog->store, backlog->records, span_at(key, sizeof key), HEAD_BYTES + record->body.len,
-                       &room) != 0)
+    if (store_put_room(backlog->store, backlog->records, span_at(key, sizeof key), head + record->body.len, &room) != 0)
         return -1;
     if (alone || now_ms > backlog->last_ms)
         backlog->last_ms = now_ms;
-    room[0] = record->settled;
+    room[0] = (char)((record->settled ? MARK_SETTLED : 0) | (record->sender != 0 ? MARK_SENDER : 0));
     bytes_put_u64(room + 1, (uint64_t)backlog->last_ms);
     bytes_put_u64(room + 9, (uint64_t)record->arrived_ms);
     bytes_put_u64(room + 17, (uint64_t)record->time_ms);
     memcpy(room + 25, record->person.bytes, HASH_ID_BYTES);
+    if (record->sender != 0)
+        bytes_put_u64(room + HEAD_BYTES, record->sender);
     if (record->body.len > 0)
-        memcpy(room + HEAD_BYTES, record->body.at, record->body.len);
+        memcpy(room + head, record->body.at, record->body.len);
     if (alone)
         backlog->first_ms = backlog->last_ms;
     backlog->last = record->number;

@@ -7,9 +7,9 @@
  * times writes no more pages than what does.
  *
  * Table layouts, NAME is given at open:
- *   NAME           key = number u64 BE, from 1; value = settled u8 (when it entered), entered_ms i64 BE, arrived_ms i64 BE,
- *                  time_ms i64 BE, person (HASH_ID_BYTES), body. entered_ms is when it came into the backlog, never before
- *                  the one in front of it
+ *   NAME           key = number u64 BE, from 1; value = marks u8 (1: settled when it entered, 2: it has a sender),
+ *                  entered_ms i64 BE, arrived_ms i64 BE, time_ms i64 BE, person (HASH_ID_BYTES), sender u64 BE (if it has
+ *                  one), body. entered_ms is when it came into the backlog, never before the one in front of it
  *   NAME_settled   key = number / SETTLED_BLOCK u64 BE; value = a bit for each number of the block: settled since it
  *                  entered. Absent: no bit is set
  *                  key = 2^64 − 1 u64; value = last number given u64 BE, lowest number kept u64 BE, when that changed last
@@ -38,6 +38,7 @@ struct backlog_record {
     int64_t arrived_ms;
     int64_t time_ms;
     struct hash_id person;
+    uint64_t sender; /* a hash; 0: of none that is told apart */
     struct span body;
 };
 

@@ -1,6 +1,8 @@
 #include "operator/filter.h"
 
+#include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -64,21 +66,28 @@ struct all {
     uint64_t round;
 };
 
+/* Table layout "row_counts": key "closed"; value u64 BE, how many rows do not share. Absent: not counted yet. */
+static const struct span closed_key = {"closed", 6};
+
 struct filter {
     struct store *store;
     struct filter_parameters parameters;
     struct hash_key key; /* of fingerprints and persons */
     struct person person;
     struct seen seen;
-    int rows, openings, persons, person_rows, closings;
+    int rows, openings, persons, person_rows, closings, row_counts;
     bool unmade; /* person_rows is not whole */
     int64_t closing_count;
     int64_t opening_ms; /* date of the first opening; INT64_MAX: there is none */
     bool openings_changed;
     int64_t behind_ms; /* how far the later of our clocks is before the earlier one */
+    int64_t row_count;
+    int64_t closed_count; /* of them do not share: they stay for ever, since an older consent must not come back */
+    bool closed_changed;
     struct record_decoder *decoder; /* of bodies */
     struct buffer scratch;
     struct buffer body;
+    char why[224];
 };
 
 /* One call's surroundings. */
@@ -129,8 +138,9 @@ filter_open(const void *parameters, struct store *store, void **state)
     filter->persons = store_table(store, "persons");
     filter->person_rows = store_table(store, "person_rows");
     filter->closings = store_table(store, "closings");
-    if (filter->rows < 0 || filter->openings < 0 || filter->persons < 0 || filter->person_rows < 0 ||
-        filter->closings < 0 || secret_open(store, &filter->key) != 0 ||
+    filter->row_counts = store_table(store, "row_counts");
+    if (filter->rows < 0 || filter->row_counts < 0 || filter->openings < 0 || filter->persons < 0 ||
+        filter->person_rows < 0 || filter->closings < 0 || secret_open(store, &filter->key) != 0 ||
         seen_open(&filter->seen, store, &filter->key, filter->parameters.hold_ms) != 0) {
         filter_close(filter);
         return -1;
@@ -140,27 +150,6 @@ filter_open(const void *parameters, struct store *store, void **state)
 }
 
 /* The rows. */
-
-static int
-put_row(struct filter *filter, struct span name, const struct row *row)
-{
-    struct buffer *value = &filter->scratch;
-    char head[ROW_HEAD_BYTES + ROW_AHEAD_BYTES];
-    const bool ahead = (row->flags & ROW_AHEAD) != 0;
-
-    bytes_put_u64(head, (uint64_t)row->updated_ms);
-    bytes_put_u64(head + 8, (uint64_t)row->as_of_ms);
-    bytes_put_u64(head + 16, row->tie);
-    head[24] = (char)row->flags;
-    bytes_put_u64(head + ROW_HEAD_BYTES, (uint64_t)row->ahead.from_ms);
-    bytes_put_u64(head + ROW_HEAD_BYTES + 8, (uint64_t)row->ahead.to_ms);
-    bytes_put_u64(head + ROW_HEAD_BYTES + 16, (uint64_t)row->ahead.taken_ms);
-    bytes_put_u64(head + ROW_HEAD_BYTES + 24, (uint64_t)row->ahead.right_ms);
-    buffer_clear(value);
-    buffer_add(value, head, ROW_HEAD_BYTES + (ahead ? ROW_AHEAD_BYTES : 0));
-    buffer_add_span(value, row->body);
-    return store_put(filter->store, filter->rows, name, buffer_span(value));
-}
 
 static struct row
 decode_row(struct span value)
@@ -199,6 +188,90 @@ get_row(struct filter *filter, struct span name, struct row *row)
     return rc;
 }
 
+static bool
+shares(const struct row *row)
+{
+    return row->as_of_ms != 0;
+}
+
+/* A row is to be put: count it, if it is new, and whether it shares. 0 or −1. */
+static int
+count_row(struct filter *filter, struct span name, const struct row *row)
+{
+    struct row old;
+    const int rc = get_row(filter, name, &old);
+    const int more_closed = !shares(row) - (rc == 1 && !shares(&old));
+
+    filter->row_count += rc == 0;
+    filter->closed_count += more_closed;
+    filter->closed_changed = filter->closed_changed || more_closed != 0;
+    return rc < 0 ? -1 : 0;
+}
+
+static int
+put_row(struct filter *filter, struct span name, const struct row *row)
+{
+    struct buffer *value = &filter->scratch;
+    char head[ROW_HEAD_BYTES + ROW_AHEAD_BYTES];
+    const bool ahead = (row->flags & ROW_AHEAD) != 0;
+
+    bytes_put_u64(head, (uint64_t)row->updated_ms);
+    bytes_put_u64(head + 8, (uint64_t)row->as_of_ms);
+    bytes_put_u64(head + 16, row->tie);
+    head[24] = (char)row->flags;
+    bytes_put_u64(head + ROW_HEAD_BYTES, (uint64_t)row->ahead.from_ms);
+    bytes_put_u64(head + ROW_HEAD_BYTES + 8, (uint64_t)row->ahead.to_ms);
+    bytes_put_u64(head + ROW_HEAD_BYTES + 16, (uint64_t)row->ahead.taken_ms);
+    bytes_put_u64(head + ROW_HEAD_BYTES + 24, (uint64_t)row->ahead.right_ms);
+    buffer_clear(value);
+    buffer_add(value, head, ROW_HEAD_BYTES + (ahead ? ROW_AHEAD_BYTES : 0));
+    buffer_add_span(value, row->body);
+    return count_row(filter, name, row) == 0 ? store_put(filter->store, filter->rows, name, buffer_span(value)) : -1;
+}
+
+/* Count the rows that do not share, of a store whose version did not. 0 or −1. */
+static int
+count_closed(struct filter *filter)
+{
+    struct store_item item;
+    int rc = store_seek(filter->store, filter->rows, (struct span){0}, &item);
+
+    filter->closed_count = 0;
+    filter->closed_changed = true;
+    for (; rc == 1; rc = store_next(filter->store, filter->rows, &item))
+        filter->closed_count += decode_row(item.value).as_of_ms == 0;
+    return rc;
+}
+
+static int
+load_counts(struct filter *filter)
+{
+    struct span value;
+
+    filter->closed_changed = false;
+    filter->row_count = store_count(filter->store, filter->rows);
+    int rc = store_get(filter->store, filter->row_counts, closed_key, &value);
+    if (rc < 0 || filter->row_count < 0)
+        return -1;
+    if (rc == 1 && value.len == 8)
+        filter->closed_count = (int64_t)bytes_get_u64(value.at);
+    else if (count_closed(filter) != 0)
+        return -1;
+    return 0;
+}
+
+static int
+put_counts(struct filter *filter)
+{
+    char value[8];
+
+    if (!filter->closed_changed)
+        return 0;
+    bytes_put_u64(value, (uint64_t)filter->closed_count);
+    filter->closed_changed = false;
+    return store_put(filter->store, filter->row_counts, closed_key, span_at(value, sizeof value));
+}
+
 /* Whether a wins over b. A total order, so that the winner never depends on the order of arrival: the newer one; of two
  * of the same date the one without consent, then the later consent, then (records that differ in nothing that matters
  * here) whichever the fingerprint says. */
@@ -212,12 +285,6 @@ wins(const struct row *a, const struct row *b)
     if (a->as_of_ms != b->as_of_ms)
         return a->as_of_ms > b->as_of_ms;
     return a->tie > b->tie;
-}
-
-static bool
-shares(const struct row *row)
-{
-    return row->as_of_ms != 0;
 }
 
 static bool
@@ -615,7 +682,7 @@ filter_load(void *state)
     struct filter *filter = state;
 
     filter->closing_count = store_count(filter->store, filter->closings);
-    if (filter->closing_count < 0 || look_for_unmade(filter) != 0 || look_at_openings(filter) != 0)
+    if (load_counts(filter) != 0 || filter->closing_count < 0 || look_for_unmade(filter) != 0 || look_at_openings(filter) != 0)
         return -1;
     return seen_load(&filter->seen);
 }
@@ -789,10 +856,11 @@ static int
 filter_flush(void *state, int64_t now_ms, int64_t wall_ms)
 {
     struct filter *filter = state;
+
     (void)wall_ms;
     if (filter->openings_changed && look_at_openings(filter) != 0)
         return -1;
-    return seen_flush(&filter->seen, now_ms);
+    return put_counts(filter) != 0 || seen_flush(&filter->seen, now_ms) != 0 ? -1 : 0;
 }
 
 static int64_t
@@ -803,6 +871,30 @@ filter_due_ms(void *state)
     if (filter->unmade || filter->closing_count > 0)
         return 0;
     return filter->opening_ms < INT64_MAX - filter->behind_ms ? filter->opening_ms + filter->behind_ms : INT64_MAX;
+}
+
+static unsigned
+filter_gauges(void *state, struct gauge *gauges)
+{
+    const struct filter *filter = state;
+
+    gauges[0] = (struct gauge){"rows", filter->row_count};
+    gauges[1] = (struct gauge){"rows_without_consent", filter->closed_count};
+    return 2;
+}
+
+static const char *
+filter_why_full(void *state)
+{
+    struct filter *filter = state;
+
+    if (filter->row_count < filter->parameters.rows_max)
+        return NULL;
+    snprintf(filter->why, sizeof filter->why,
+             "there are %" PRId64 " rows of customers, %" PRId64 " of them without consent, and the key `rows` of this "
+             "process allows %" PRId64 ": raise it and start the process again",
+             filter->row_count, filter->closed_count, filter->parameters.rows_max);
+    return filter->why;
 }
 
 static int
@@ -831,5 +923,7 @@ const struct operator filter_operator = {
     .work = filter_work,
     .flush = filter_flush,
     .due_ms = filter_due_ms,
+    .gauges = filter_gauges,
+    .why_full = filter_why_full,
     .rows = filter_rows,
 };

@@ -11,6 +11,7 @@
 struct filter_parameters {
     struct hash_key pseudonym_key; /* row names are keyed hashes of e-mail and serial number */
     int64_t hold_ms;               /* how long a repeated record is recognised */
+    int64_t rows_max;              /* most rows there may be; nothing is taken in any more then */
 };
 
 /* One input, RECORD_CUSTOMER. Table output. */

@@ -35,7 +35,7 @@ static int
 gate_open(const void *parameters, struct store *store, void **state)
 {
     static const struct waiting_names names = {
-        {"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes", "waiting_size"};
+        {"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes", "waiting_size", "waiting_senders"};
     struct gate *gate = calloc(1, sizeof *gate);
 
     if (gate == NULL)
@@ -86,6 +86,13 @@ refuse(const struct arrival *arrival, enum reason reason)
     return VERDICT_REFUSED;
 }
 
+/* What stands for its sender; 0 for those who have no level of their own. */
+static uint64_t
+sender_of(const struct gate *gate, const struct arrival *arrival)
+{
+    return arrival->sender.len > 0 ? hash_64(&gate->key, arrival->sender) | 1 : 0;
+}
+
 static enum verdict
 hold(struct gate *gate, const struct arrival *arrival, const struct hash_id *person)
 {
@@ -93,12 +100,17 @@ hold(struct gate *gate, const struct arrival *arrival, const struct hash_id *per
         .arrived_ms = arrival->now_ms,
         .time_ms = arrival->record->time_ms,
         .person = *person,
+        .sender = sender_of(gate, arrival),
         .body = arrival->record->body,
     };
 
     if (gate->parameters.hold_ms == 0)
         return refuse(arrival, REASON_NO_CONSENT);
-    if (waiting_bytes_with(&gate->waiting, record.body.len) > (uint64_t)gate->parameters.hold_bytes) {
+    const int room = waiting_has_room(&gate->waiting, record.sender, record.body.len, (uint64_t)gate->parameters.hold_bytes,
+                                      (uint64_t)gate->parameters.hold_sender_bytes);
+    if (room < 0)
+        return VERDICT_ERROR;
+    if (room == 0) {
         seen_take_back(&gate->seen);
         return refuse(arrival, REASON_HOLD_FULL);
     }

@@ -16,8 +16,13 @@ struct gate_parameters {
     enum gate_key key;
     bool as_of;         /* a reading must not be older than the consent */
     int64_t hold_ms;    /* how long one waits; 0: nobody does, nothing of a reading is stored */
-    int64_t hold_bytes; /* what may wait */
+    int64_t hold_bytes; /* what may wait, */
+    int64_t hold_sender_bytes; /* and of one sender */
 };
+
+/* One sender may take this part of the waiting room: none can shut the others out. Those who send without a level of
+ * their own are one. */
+#define GATE_SENDER_SHARE 4
 
 extern const struct operator gate_operator;
 

@@ -160,11 +160,11 @@ open_side(struct join *join, unsigned number)
     } names[2] = {
         {{"steps", "steps_settled", "steps_index"},
          "step_partners", "step_rows", "step_persons",
-         {{"steps_waiting", "steps_waiting_settled", "steps_waiting_index"}, "steps_wakes", "steps_waiting_size"}},
+         {{"steps_waiting", "steps_waiting_settled", "steps_waiting_index"}, "steps_wakes", "steps_waiting_size", NULL}},
         {{"accelerations", "accelerations_settled", "accelerations_index"},
          "acceleration_partners", "acceleration_rows", "acceleration_persons",
          {{"accelerations_waiting", "accelerations_waiting_settled", "accelerations_waiting_index"},
-          "accelerations_wakes", "accelerations_waiting_size"}},
+          "accelerations_wakes", "accelerations_waiting_size", NULL}},
     };
     const struct keyset_rules rules = {
         .key_bytes = group_bytes(join) + TIME_BYTES,

@@ -52,6 +52,7 @@ struct arrival {
     unsigned input; /* index in the stream's inputs */
     const struct record *record;
     struct span row; /* table inputs: the row's name; else empty */
+    struct span sender; /* landing inputs: the first level that its sender has behind the landing topic; empty: none */
     int64_t now_ms;  /* arrival time: for hold and retain */
     int64_t wall_ms; /* what the clock on the wall says: for what people date */
     struct output *output;
@@ -64,7 +65,8 @@ struct gauge {
 };
 #define OPERATOR_GAUGES_MAX 8
 
-/* work, flush, committed, due_ms and gauges may be NULL: nothing to do, nothing due, nothing to show. */
+/* work, flush, committed, due_ms, gauges and why_full may be NULL: nothing to do, nothing due, nothing to show, never
+ * full. */
 struct operator {
     const char *name;
 
@@ -97,6 +99,10 @@ struct operator {
 
     /* What is worth showing: fills gauges, returns how many (at most OPERATOR_GAUGES_MAX). Between transactions. */
     unsigned (*gauges)(void *state, struct gauge *gauges);
+
+    /* Why nothing more may be taken in, in words for people, valid until the next call; NULL: it may. For what has a
+     * bound and must not be forgotten: what one transaction adds may go beyond it. Between transactions. */
+    const char *(*why_full)(void *state);
 
     /* Tables only: give rows out again from those after row `after` (empty: from the first), in row order, until visit
      * returns false; inside a snapshot. For a broker that forgot its retained messages. NULL for streams. 0 or −1. */

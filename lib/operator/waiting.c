@@ -10,6 +10,7 @@
 #define RECORD_BYTES 80
 
 static const struct span size_key = {"bytes", 5};
+static const struct span senders_key = {"senders", 7};
 
 /* What a record is looked for by: its person, which is a hash already. */
 static uint64_t
@@ -34,35 +35,117 @@ waiting_open(struct waiting *waiting, struct store *store, const struct waiting_
     *waiting = (struct waiting){.store = store};
     waiting->wakes = store_table(store, names->wakes);
     waiting->size = store_table(store, names->size);
-    if (waiting->wakes < 0 || waiting->size < 0)
+    if (names->senders != NULL)
+        waiting->senders = store_table(store, names->senders);
+    if (waiting->wakes < 0 || waiting->size < 0 || waiting->senders < 0)
         return -1;
     return backlog_open(&waiting->backlog, store, &names->backlog, &rules, index_key);
+}
+
+/* A number of the table; 0 where it is absent. 0 or −1. */
+static int
+get_number(struct waiting *waiting, int table, struct span key, uint64_t *number)
+{
+    struct span value;
+    int rc = store_get(waiting->store, table, key, &value);
+
+    *number = rc == 1 && value.len == 8 ? bytes_get_u64(value.at) : 0;
+    return rc < 0 ? -1 : 0;
+}
+
+static int
+put_number(struct waiting *waiting, int table, struct span key, uint64_t number)
+{
+    char value[8];
+
+    bytes_put_u64(value, number);
+    return store_put(waiting->store, table, key, span_at(value, sizeof value));
 }
 
 int
 waiting_load(struct waiting *waiting)
 {
-    struct span value;
-    int rc = store_get(waiting->store, waiting->size, size_key, &value);
-
-    if (rc < 0)
+    if (get_number(waiting, waiting->size, size_key, &waiting->bytes) != 0 ||
+        get_number(waiting, waiting->size, senders_key, &waiting->senders_bytes) != 0)
         return -1;
-    waiting->bytes = waiting->written_bytes = rc == 1 ? bytes_get_u64(value.at) : 0;
+    waiting->written_bytes = waiting->bytes;
+    waiting->written_senders_bytes = waiting->senders_bytes;
+    waiting->at_hand.sender = 0;
+    waiting->at_hand.changed = false;
     waiting->wake_count = store_count(waiting->store, waiting->wakes);
     return waiting->wake_count < 0 ? -1 : backlog_load(&waiting->backlog);
 }
 
-uint64_t
-waiting_bytes_with(const struct waiting *waiting, size_t body_bytes)
+/* Who sent what waits. */
+
+static int
+write_sender(struct waiting *waiting)
 {
-    return waiting->bytes + RECORD_BYTES + body_bytes;
+    char key[8];
+
+    if (!waiting->at_hand.changed)
+        return 0;
+    waiting->at_hand.changed = false;
+    bytes_put_u64(key, waiting->at_hand.sender);
+    if (waiting->at_hand.bytes > 0)
+        return put_number(waiting, waiting->senders, span_at(key, sizeof key), waiting->at_hand.bytes);
+    return store_delete(waiting->store, waiting->senders, span_at(key, sizeof key)) < 0 ? -1 : 0;
+}
+
+static int
+use_sender(struct waiting *waiting, uint64_t sender)
+{
+    char key[8];
+
+    if (waiting->at_hand.sender == sender)
+        return 0;
+    if (write_sender(waiting) != 0)
+        return -1;
+    bytes_put_u64(key, sender);
+    waiting->at_hand.sender = sender;
+    return get_number(waiting, waiting->senders, span_at(key, sizeof key), &waiting->at_hand.bytes);
+}
+
+/* Count record in (true), or out. 0 or −1. */
+static int
+count(struct waiting *waiting, const struct backlog_record *record, bool in)
+{
+    const uint64_t bytes = RECORD_BYTES + record->body.len;
+
+    waiting->bytes += in ? bytes : -bytes;
+    if (record->sender == 0)
+        return 0;
+    waiting->senders_bytes += in ? bytes : -bytes;
+    if (use_sender(waiting, record->sender) != 0)
+        return -1;
+    waiting->at_hand.bytes += in ? bytes : -bytes;
+    waiting->at_hand.changed = true;
+    return 0;
+}
+
+int
+waiting_has_room(struct waiting *waiting, uint64_t sender, size_t body_bytes, uint64_t bytes_max,
+                 uint64_t sender_bytes_max)
+{
+    const uint64_t bytes = RECORD_BYTES + body_bytes;
+    uint64_t sender_bytes = waiting->bytes - waiting->senders_bytes;
+
+    if (waiting->bytes + bytes > bytes_max)
+        return 0;
+    if (sender != 0) {
+        if (use_sender(waiting, sender) != 0)
+            return -1;
+        sender_bytes = waiting->at_hand.bytes;
+    }
+    return sender_bytes + bytes <= sender_bytes_max;
 }
 
 int
 waiting_enter(struct waiting *waiting, struct backlog_record *record)
 {
     record->settled = false;
-    waiting->bytes = waiting_bytes_with(waiting, record->body.len);
+    if (count(waiting, record, true) != 0)
+        return -1;
     return backlog_add(&waiting->backlog, record, record->arrived_ms);
 }
 
@@ -134,7 +217,8 @@ work_record(const struct work *work, uint64_t number)
     const enum waiting_answer answer = ask_or_expire(work, &record);
     if (answer != WAITING_GO)
         return answer == WAITING_STAY ? 0 : -1;
-    waiting->bytes -= RECORD_BYTES + record.body.len;
+    if (count(waiting, &record, false) != 0)
+        return -1;
     return backlog_settle(&waiting->backlog, number);
 }
 
@@ -176,8 +260,7 @@ turn_out(void *context, const struct backlog_record *record)
 {
     const struct work *work = context;
 
-    work->waiting->bytes -= RECORD_BYTES + record->body.len;
-    return work->expire(work->context, record);
+    return count(work->waiting, record, false) != 0 ? -1 : work->expire(work->context, record);
 }
 
 int
@@ -205,14 +288,16 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
 int
 waiting_flush(struct waiting *waiting)
 {
-    char value[8];
-
-    if (waiting->bytes != waiting->written_bytes) {
-        bytes_put_u64(value, waiting->bytes);
-        if (store_put(waiting->store, waiting->size, size_key, span_at(value, sizeof value)) != 0)
-            return -1;
-        waiting->written_bytes = waiting->bytes;
-    }
+    if (write_sender(waiting) != 0)
+        return -1;
+    if (waiting->bytes != waiting->written_bytes &&
+        put_number(waiting, waiting->size, size_key, waiting->bytes) != 0)
+        return -1;
+    if (waiting->senders_bytes != waiting->written_senders_bytes &&
+        put_number(waiting, waiting->size, senders_key, waiting->senders_bytes) != 0)
+        return -1;
+    waiting->written_bytes = waiting->bytes;
+    waiting->written_senders_bytes = waiting->senders_bytes;
     return backlog_flush(&waiting->backlog);
 }
 

@@ -11,6 +11,8 @@
  *   records, settled   a backlog (operator/backlog.h)
  *   index              its index: key = person (HASH_ID_BYTES), number u64 BE
  *   size               key "bytes"; value u64 BE, the sum of all that wait
+ *                      key "senders"; value u64 BE, of those that have a sender; absent: 0
+ *   senders            key = sender u64; value u64 BE, the sum of those of it that wait; absent: none does
  *   wakes              key = person; value = number u64 BE of the last record asked about (empty: none yet)
  */
 #ifndef OPERATOR_WAITING_H
@@ -23,14 +25,21 @@
 struct waiting_names {
     struct backlog_names backlog;
     const char *wakes, *size;
+    const char *senders; /* NULL: no record has one */
 };
 
 struct waiting {
     struct store *store;
     struct backlog backlog;
-    int wakes, size;
+    int wakes, size, senders;
     uint64_t bytes;
-    uint64_t written_bytes; /* what the store holds of bytes */
+    uint64_t senders_bytes; /* of records that have a sender; those without are one sender more */
+    uint64_t written_bytes, written_senders_bytes; /* what the store holds of these */
+    struct {
+        uint64_t sender; /* 0: none */
+        uint64_t bytes;
+        bool changed;
+    } at_hand; /* the sender that was asked about last: a message has many records, all of one */
     int64_t wake_count;
     struct buffer keys; /* of the index, of a woken person */
     struct buffer body; /* of the record that is asked about */
@@ -45,8 +54,10 @@ int waiting_load(struct waiting *waiting);
 /* Let record in; its number is set. 0 or −1. */
 int waiting_enter(struct waiting *waiting, struct backlog_record *record);
 
-/* What one more record of body_bytes would bring the room to. */
-uint64_t waiting_bytes_with(const struct waiting *waiting, size_t body_bytes);
+/* Whether one more record of body_bytes may enter: all may have bytes_max, those of its sender sender_bytes_max.
+ * 1, 0, −1. */
+int waiting_has_room(struct waiting *waiting, uint64_t sender, size_t body_bytes, uint64_t bytes_max,
+                     uint64_t sender_bytes_max);
 
 /* Something changed for person: ask again about those who wait for it. 0 or −1. */
 int waiting_wake(struct waiting *waiting, const struct hash_id *person);

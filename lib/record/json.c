@@ -537,15 +537,35 @@ json_unescape(const struct json_member *member, struct buffer *text)
 void
 json_add_any_text(struct buffer *out, struct span text)
 {
+    json_add_text_up_to(out, text, SIZE_MAX);
+}
+
+/* What a character takes in a JSON string, at most. */
+static size_t
+escaped_bytes(struct span character)
+{
+    const unsigned char first = (unsigned char)character.at[0];
+    return first < ' ' ? sizeof "\\u001f" - 1 : first == '"' || first == '\\' ? 2 : character.len;
+}
+
+bool
+json_add_text_up_to(struct buffer *out, struct span text, size_t bytes_max)
+{
     struct buffer valid = {0};
-    for (size_t i = 0; i < text.len;) {
+    size_t bytes = sizeof "\"\"" - 1, i = 0;
+    while (i < text.len) {
         const char *at = text.at + i;
-        size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, text.at + text.len);
-        buffer_add_span(&valid, length > 0 ? span_at(at, length) : span_of("\xef\xbf\xbd"));
+        const size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, text.at + text.len);
+        const struct span character = length > 0 ? span_at(at, length) : span_of("\xef\xbf\xbd");
+        bytes += escaped_bytes(character);
+        if (bytes > bytes_max)
+            break;
+        buffer_add_span(&valid, character);
         i += length > 0 ? length : 1;
     }
     buffer_add_json_string(out, buffer_span(&valid));
     buffer_free(&valid);
+    return i == text.len;
 }
 
 /*

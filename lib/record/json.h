@@ -66,6 +66,10 @@ void json_unescape(const struct json_member *member, struct buffer *text);
 /* Append text, which may be any bytes, as a JSON string with quotes: what is no UTF-8 in it becomes U+FFFD, a byte each. */
 void json_add_any_text(struct buffer *out, struct span text);
 
+/* The same, but what would take more than bytes_max (3 or more), with its quotes, ends behind its last whole character that
+ * has room. Whether all of it had. */
+bool json_add_text_up_to(struct buffer *out, struct span text, size_t bytes_max);
+
 /* An integer literal (a number without fraction and exponent) that fits int64: 1 and *value, else 0. */
 int json_int64(const struct json_member *member, int64_t *value);
 

@@ -171,6 +171,8 @@ keep_link_message(struct process *process, const struct wire_message *message)
             keep_oldest(process, i, message);
         } else if (begins_with(rest, "/feed", &row) && (row.len == 0 || row.at[0] == '/')) {
             row = row.len == 0 ? row : span_at(row.at + 1, row.len - 1);
+            if ((process->stream->inputs[i].from->kind == STREAM_TABLE) != (row.len > 0))
+                continue; /* a stranger's: a row has a name, and what is no row has none */
             pthread_mutex_lock(&process->lock);
             link_receive(&process->links[i], message, row, process->options.steady_ms());
             pthread_mutex_unlock(&process->lock);

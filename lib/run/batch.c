@@ -52,8 +52,8 @@ close_message(struct process *process, struct outbox *outbox, struct buffer *mes
     buffer_clear(message);
 }
 
-static void
-add_record(struct process *process, struct outbox *outbox, struct buffer *message, struct span body)
+void
+batch_add_record(struct process *process, struct outbox *outbox, struct buffer *message, struct span body)
 {
     if (message->len > 0 && message->len + body.len + 3 > (size_t)process->message_bytes)
         close_message(process, outbox, message);
@@ -68,7 +68,7 @@ static void
 emit(struct output *output, struct span body)
 {
     struct process *process = process_of(output);
-    add_record(process, &process->output, &process->output_message, body);
+    batch_add_record(process, &process->output, &process->output_message, body);
 }
 
 static void
@@ -85,77 +85,10 @@ emit_row(struct output *output, struct span row, struct span body)
     buffer_clear(&process->output_message);
 }
 
-static const char *
-input_topic(const struct process *process, unsigned input)
-{
-    const struct stream_input *from = &process->stream->inputs[input];
-    return from->landing != NULL ? from->landing : from->from->topic;
-}
-
-/* The topic that what is refused came on, below the prefix; of a record that waited, without the levels of its sender. */
-static struct span
-refused_topic(struct process *process, unsigned input)
-{
-    struct buffer *topic = &process->refused_topic;
-
-    buffer_clear(topic);
-    buffer_add_text(topic, input_topic(process, input));
-    if (process->levels.len > 0 && process->stream->inputs[input].landing != NULL) {
-        buffer_add_byte(topic, '/');
-        buffer_add_span(topic, process->levels);
-    }
-    return buffer_span(topic);
-}
-
-/* Append to line what was refused, if the broker takes the message then: what is too large must not stop the process. */
-static void
-add_refused(const struct process *process, struct span payload, bool whole, struct buffer *line)
-{
-    const size_t before = line->len;
-
-    buffer_add_text(line, whole ? ",\"payload\":" : ",\"payload\":{");
-    if (whole)
-        json_add_any_text(line, payload);
-    else
-        buffer_add_span(line, payload);
-    buffer_add_text(line, whole ? "" : "}");
-    /* 0: nobody has named a limit yet. Two for the braces. */
-    if (process->limits.packet_bytes_max != 0 &&
-        line->len + 2 > wire_room(&process->limits, strlen(process->topics.rejected)))
-        line->len = before;
-}
-
-/* Report a refusal. payload is what was refused: a record's members, or the text as it came in (whole). */
-static void
-reject(struct process *process, unsigned input, struct fault fault, struct span payload, bool whole)
-{
-    const struct span topic = refused_topic(process, input);
-    struct buffer *line = &process->scratch;
-
-    ledger_reason(&process->ledger, fault.reason);
-    recent_note(&process->recent, &fault, topic, process->timekeeper.wall_ms);
-    buffer_clear(line);
-    buffer_add_text(line, "\"process\":\"");
-    buffer_add_text(line, process->stream->name);
-    buffer_add_text(line, "\",\"reason\":\"");
-    buffer_add_text(line, reason_word(fault.reason));
-    if (fault.field != NULL) {
-        buffer_add_text(line, "\",\"field\":\"");
-        buffer_add_text(line, fault.field);
-    }
-    buffer_add_text(line, "\",\"topic\":");
-    json_add_any_text(line, topic);
-    buffer_add_text(line, ",\"time\":");
-    buffer_add_int(line, process->timekeeper.wall_ms);
-    if (process->rejected_payload && payload.len > 0)
-        add_refused(process, payload, whole, line);
-    add_record(process, &process->rejected, &process->rejected_message, buffer_span(line));
-}
-
 static void
 refuse(struct output *output, unsigned input, enum reason reason, struct span body)
 {
-    reject(process_of(output), input, (struct fault){reason, NULL}, body, false);
+    refusal_tell(process_of(output), input, (struct fault){reason, NULL}, body, false);
 }
 
 static void
@@ -179,6 +112,15 @@ field_number(enum record_kind kind, const char *name)
     return TALLY_NO_FIELD;
 }
 
+/* Whether a customer is dated ahead of what one of our clocks says: that can be why a withdrawal does not hold. */
+static bool
+is_ahead(const struct process *process, const struct record *record)
+{
+    const int64_t earliest_ms = timekeeper_earliest_ms(&process->timekeeper);
+
+    return record->kind == RECORD_CUSTOMER && (record->time_ms > earliest_ms || record->research_as_of_ms > earliest_ms);
+}
+
 static uint64_t
 taken_in(const struct tally *tally)
 {
@@ -187,15 +129,6 @@ taken_in(const struct tally *tally)
     for (unsigned i = 0; i < VERDICT_COUNT; i++)
         sum += tally->verdicts[i];
     return sum;
-}
-
-/* Whether a customer is dated ahead of what one of our clocks says: that can be why a withdrawal does not hold. */
-static bool
-is_ahead(const struct process *process, const struct record *record)
-{
-    const int64_t earliest_ms = timekeeper_earliest_ms(&process->timekeeper);
-
-    return record->kind == RECORD_CUSTOMER && (record->time_ms > earliest_ms || record->research_as_of_ms > earliest_ms);
 }
 
 static void
@@ -244,13 +177,63 @@ takes_no_more(const struct process *process, const struct progress *progress)
            output_is_full(process);
 }
 
-static int
-take_record(struct process *process, unsigned input, const struct record *record, struct span row, enum verdict *verdict)
+/* The first of the levels that the payload at hand came with. An account's others are its own to choose. */
+static struct span
+sender_of(const struct process *process)
 {
-    const struct arrival arrival = {input, record, row, process->now_ms, process->timekeeper.wall_ms, &process->calls};
+    const struct span levels = process->levels;
+    const char *end = levels.len > 0 ? memchr(levels.at, '/', levels.len) : NULL;
 
+    return end != NULL ? span_at(levels.at, (size_t)(end - levels.at)) : levels;
+}
+
+static int
+take_record(struct process *process, unsigned input, const struct record *record, struct span row, enum verdict *verdict,
+            struct progress *progress)
+{
+    const struct arrival arrival = {.input = input,
+                                    .record = record,
+                                    .row = row,
+                                    .sender = sender_of(process),
+                                    .now_ms = process->now_ms,
+                                    .wall_ms = process->timekeeper.wall_ms,
+                                    .output = &process->calls};
+
+    progress->records++;
     *verdict = process->stream->operator->take(process->operator_state, &arrival);
     return *verdict == VERDICT_ERROR || process->output_failed ? -1 : 0;
+}
+
+/* A bad record: each of the first of a payload is told of by itself. Those that are only counted cost no more than their
+ * bytes; as records they would make many transactions of one payload, each of which looks at all of it. */
+static void
+take_fault(struct process *process, unsigned input, struct fault fault, struct span text, const struct tally *tally,
+           struct progress *progress)
+{
+    if (tally->verdicts[VERDICT_INVALID] >= process->payload_faults_max) {
+        refusal_count(process, input, fault);
+        return;
+    }
+    refusal_tell(process, input, fault, text, true);
+    progress->records++;
+}
+
+/* Whether *place is in a payload that goes on to have faults which are told in sum, when it ends. */
+static bool
+has_untold(const struct process *process, const struct payload_place *place)
+{
+    return place->identity != 0 && place->tally.verdicts[VERDICT_INVALID] > process->payload_faults_max;
+}
+
+/* The payload at *place is worked, or is none of those that come any more. One without records costs its transaction a
+ * record too: there may be very many. */
+static void
+leave_payload(struct process *process, struct payload_place *place, struct progress *progress)
+{
+    progress->records += taken_in(&place->tally) == 0;
+    if (place->tally.verdicts[VERDICT_INVALID] > process->payload_faults_max)
+        refusal_tell_counted(process);
+    *place = (struct payload_place){0};
 }
 
 /* Work records of a payload from *place on until it ends, or the transaction has enough. 1 all are worked; 0 it is to
@@ -274,16 +257,15 @@ take_payload(struct process *process, unsigned input, struct span row, struct sp
             return 1;
         }
         if (fault.reason != REASON_NONE) {
-            reject(process, input, fault, span_at(payload.at + from, cursor.at - from), true);
+            take_fault(process, input, fault, span_at(payload.at + from, cursor.at - from), &place->tally, progress);
             add_fault_to_tally(&place->tally, process->stream->inputs[input].record, &fault);
-        } else if (take_record(process, input, &record, row, &verdict) != 0) {
+        } else if (take_record(process, input, &record, row, &verdict, progress) != 0) {
             return -1;
         }
         ledger_count(&process->ledger, input, verdict);
         place->tally.verdicts[verdict]++;
         place->tally.ahead += fault.reason == REASON_NONE && is_ahead(process, &record);
         progress->bytes += cursor.at - from;
-        progress->records++;
     }
     place->at = cursor.at;
     place->record = cursor.place;
@@ -297,7 +279,7 @@ go_on_with(struct process *process, unsigned input, struct span row, struct span
            struct payload_place *place, struct progress *progress)
 {
     if (place->identity != 0 && place->identity != (hash_checksum(payload) ^ of))
-        *place = (struct payload_place){0};
+        leave_payload(process, place, progress);
     const int rc = take_payload(process, input, row, payload, place, progress);
     if (rc == 0 && place->identity == 0)
         place->identity = hash_checksum(payload) ^ of;
@@ -347,7 +329,7 @@ work_inbox(struct process *process, struct progress *progress)
             return rc;
         if (entry.response_topic.len > 0)
             add_receipt(&process->receipts, &entry, place);
-        *place = (struct payload_place){0};
+        leave_payload(process, place, progress);
         progress->inbox_position = behind;
         progress->bytes += entry.levels.len + entry.response_topic.len + entry.correlation.len;
     }
@@ -378,7 +360,7 @@ work_link(struct process *process, unsigned input, struct progress *progress)
             rc = go_on_with(process, input, message->row, message->payload, message->position.epoch, place, progress);
         if (rc != 1)
             return rc;
-        *place = (struct payload_place){0};
+        leave_payload(process, place, progress);
         progress->links[input] = message->position;
         progress->link_messages[input]++;
         if (--count > 0)
@@ -638,7 +620,7 @@ batch_load_own(struct process *process)
 {
     if (load_format(process) != 0 || load_epoch(process) != 0 || load_mark(process) != 0 ||
         load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
-        outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+        refusal_load(process) != 0 || outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     process->own_loaded = true;
     return 0;
@@ -714,12 +696,25 @@ trim(struct process *process, struct progress *progress)
     return 0;
 }
 
+/* Whether any payload at hand has. */
+static bool
+is_inside_faults(const struct process *process, const struct progress *progress)
+{
+    bool inside = false;
+
+    for (unsigned i = 0; i < PLACES; i++)
+        inside = inside || has_untold(process, &progress->places[i]);
+    return inside;
+}
+
 static int
 flush(struct process *process, const struct progress *progress)
 {
     const struct operator *operator = process->stream->operator;
     const int64_t wall_ms = process->timekeeper.wall_ms;
 
+    if (!is_inside_faults(process, progress))
+        refusal_tell_counted(process);
     close_message(process, &process->output, &process->output_message);
     close_message(process, &process->rejected, &process->rejected_message);
     if (process->output_failed)
@@ -728,7 +723,7 @@ flush(struct process *process, const struct progress *progress)
         return -1;
     if (timekeeper_knows(&process->timekeeper) && put_mark(process) != 0)
         return -1;
-    if (recent_flush(&process->recent) != 0)
+    if (recent_flush(&process->recent) != 0 || refusal_flush(process) != 0)
         return -1;
     if (progress->worked[PLACE_INBOX] && put_inbox_position(process, progress) != 0)
         return -1;

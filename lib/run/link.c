@@ -50,6 +50,8 @@ link_remind(struct link *link, int64_t steady_ms)
 static void
 push(struct link *link, struct link_position position, struct span row, struct span payload, bool oldest)
 {
+    if (payload.len > LINK_PAYLOAD_BYTES_MAX)
+        payload.len = LINK_PAYLOAD_BYTES_MAX + 1;
     size_t len = row.len + payload.len;
     struct link_message *new = malloc(sizeof *new + len);
 
@@ -84,14 +86,15 @@ gather(struct link *link, struct link_position at, const struct wire_message *me
 
     if (message->part == 1)
         buffer_clear(&link->whole);
-    else if (!follows || link->whole.len > LINK_BYTES_MAX)
+    else if (!follows)
         return -1;
     else
         buffer_add_byte(&link->whole, '\n');
     link->gathering = at;
     link->part = message->part;
     link->parts = message->parts;
-    buffer_add_span(&link->whole, message->payload);
+    if (link->whole.len <= LINK_PAYLOAD_BYTES_MAX) /* else it is too large already */
+        buffer_add_span(&link->whole, message->payload);
     return message->part == message->parts;
 }
 

@@ -19,6 +19,10 @@
 #define LINK_MESSAGES_MAX 4096
 #define LINK_BYTES_MAX (256u << 20)
 
+/* The largest message that is taken for one: twice what any `message_bytes` and any record of ours can have. Of a larger
+ * one so much is kept, and a byte more: enough to be refused as too large. */
+#define LINK_PAYLOAD_BYTES_MAX (2u << 20)
+
 /* What is durable of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
 struct link_position {
     uint64_t epoch;

@@ -141,6 +141,10 @@ why_stopped(struct process *process)
         return why_unsteady(process);
     if (process->why == WHY_RECORD_TOO_LARGE)
         return why_too_large(process);
+    if (process->why == WHY_OPERATOR_FULL) {
+        const char *why = process->stream->operator->why_full(process->operator_state);
+        return why != NULL ? why : "";
+    }
     return process->why == WHY_CLOCK_WRONG ? process->timekeeper.why : words[process->why];
 }
 
@@ -254,6 +258,7 @@ write_all(struct process *process, bool recent, struct buffer *text)
     add_reasons(process, recent, text);
     add_gauges(process, text);
     add_number(text, "rejected_waiting", process->rejected.last.sequence - process->rejected.trimmed.sequence);
+    add_number(text, "untold", refusal_untold(process));
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
     buffer_add_byte(text, '}');

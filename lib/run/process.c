@@ -194,7 +194,7 @@ open_decoders(struct process *process)
         const struct stream_input *input = &process->stream->inputs[i];
         struct record_limits link_limits = limits;
         /* What one of us sends may be longer than what was taken in: a join puts two records into one. */
-        link_limits.payload_bytes_max = UINT32_MAX;
+        link_limits.payload_bytes_max = LINK_PAYLOAD_BYTES_MAX;
         process->decoders[i] = record_decoder_new(input->record, input->landing != NULL ? &limits : &link_limits);
     }
 }
@@ -238,6 +238,7 @@ open_publishers(struct process *process)
         .epoch = process->epoch,
         .window_bytes = (uint64_t)setting(process, "link_bytes"),
         .token = TOKEN_REJECTED,
+        .shorten = refusal_without_payload,
     };
     add_consumers(process);
     publisher_init(&process->output_publisher);
@@ -303,7 +304,9 @@ process_open(const struct process_options *options)
     process->batch_records_max = BATCH_RECORDS_MAX;
     process->batch_output_bytes_max = BATCH_OUTPUT_BYTES_MAX;
     process->message_bytes = setting(process, "message_bytes");
+    process->payload_faults_max = PAYLOAD_FAULTS_MAX;
     process->outbox_bytes_max = (uint64_t)setting(process, "outbox_bytes");
+    process->rejected_bytes_max = process->outbox_bytes_max / REJECTED_SHARE;
     process->timekeeper = (struct timekeeper){
         .built_ms = options->built_ms,
         .behind_ms = config_int(options->config, "limits", "ahead") + TIMEKEEPER_STEP_MS,
@@ -571,7 +574,12 @@ may_take(struct process *process)
         process->why = WHY_CLOCK_WRONG;
     if (process->why >= WHY_NO_ACKNOWLEDGEMENT)
         return false;
-    if (outbox_bytes(&process->output) + outbox_bytes(&process->rejected) < process->outbox_bytes_max)
+    if (process->stream->operator->why_full != NULL && process->loaded &&
+        process->stream->operator->why_full(process->operator_state) != NULL) {
+        process->why = WHY_OPERATOR_FULL;
+        return false;
+    }
+    if (outbox_bytes(&process->output) < process->outbox_bytes_max)
         return true;
     process->why = WHY_OUTBOX_FULL;
     return false;
@@ -778,8 +786,8 @@ free_memory(struct process *process)
     refill_free(process);
     newcomer_free(process);
     struct buffer *const buffers[] = {&process->output_message, &process->rejected_message, &process->receipts.bytes,
-                                      &process->refused_topic,  &process->scratch,          &process->metrics,
-                                      &process->metrics_sent};
+                                      &process->refused_topic,  &process->untold.topic,     &process->scratch,
+                                      &process->metrics,        &process->metrics_sent};
     for (unsigned i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         buffer_free(buffers[i]);
     free(process->receipts.list);

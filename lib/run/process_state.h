@@ -1,6 +1,6 @@
 /*
- * process_state: the inside of a process, shared by the files of the skeleton (process.c, batch.c, arrive.c, refill.c,
- * newcomer.c, metrics.c) and nobody else.
+ * process_state: the inside of a process, shared by the files of the skeleton (process.c, batch.c, refusal.c,
+ * arrive.c, refill.c, newcomer.c, metrics.c) and nobody else.
  */
 #ifndef RUN_PROCESS_STATE_H
 #define RUN_PROCESS_STATE_H
@@ -89,6 +89,22 @@ struct payload_place {
     struct tally tally; /* what became of the records before */
 };
 
+/* Invalid records of one payload that are told of one by one; of the rest one message for each reason says how many. A
+ * byte of payload can be an invalid record, and a message about it has a hundred and more. */
+#define PAYLOAD_FAULTS_MAX 64
+
+/* The part of outbox_bytes that messages about refusals may take besides: when nobody takes them intake goes on, and
+ * further ones are counted, to be told in sum when there is room again. */
+#define REJECTED_SHARE 8
+
+/* Refusals that are counted, and told of when their payload ends or there is room.
+ * Layout: key "untold"; value = how many reasons u8, u64 BE each, topic. Absent: none. */
+struct untold {
+    uint64_t counts[REASON_COUNT];
+    struct buffer topic; /* below the prefix; empty: there were several */
+    bool changed;
+};
+
 /* The places of all inputs: of links by input, and one of the inbox. */
 #define PLACE_INBOX OPERATOR_INPUTS_MAX
 #define PLACES (OPERATOR_INPUTS_MAX + 1)
@@ -172,7 +188,8 @@ enum why_stopped {
     WHY_NO_ACKNOWLEDGEMENT, /* from here on nothing is taken in, not even what is in the inbox */
     WHY_NO_RETAIN,
     WHY_RECORD_TOO_LARGE,
-    WHY_CLOCK_WRONG
+    WHY_CLOCK_WRONG,
+    WHY_OPERATOR_FULL /* the operator says why */
 };
 
 struct process {
@@ -187,13 +204,14 @@ struct process {
     struct arrived arrived;
 
     struct store *store;
-    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock", "email_case" */
+    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock", "email_case", "untold" */
     uint64_t epoch;
     bool loaded; /* what is kept in memory agrees with the store; */
     bool own_loaded; /* all but what the operator keeps, which is what metrics show */
     void *operator_state;
     struct ledger ledger;
     struct recent recent;
+    struct untold untold;
     struct record_decoder *decoders[OPERATOR_INPUTS_MAX];
 
     struct inbox *inbox; /* NULL without a landing input */
@@ -231,9 +249,11 @@ struct process {
     int64_t now_ms; /* the timekeeper's: records are stamped with it and expire by it */
     unsigned batch_records_max;     /* BATCH_RECORDS_MAX and BATCH_OUTPUT_BYTES_MAX, but for tests, which have little data */
     uint64_t batch_output_bytes_max;
+    uint64_t payload_faults_max; /* PAYLOAD_FAULTS_MAX, likewise */
     int64_t message_bytes;
     size_t payload_bytes_max;
     uint64_t outbox_bytes_max;
+    uint64_t rejected_bytes_max;
     bool rejected_payload;
 
     enum why_stopped why;
@@ -272,6 +292,29 @@ int batch_load_own(struct process *process);
 
 /* Publish the receipts of the batch that was committed. */
 void batch_send_receipts(struct process *process);
+
+/* Add a record, without its braces, to the message that is being filled for outbox; a full one goes there first. */
+void batch_add_record(struct process *process, struct outbox *outbox, struct buffer *message, struct span body);
+
+/* refusal.c, in a transaction: tell of a record that is refused or invalid. payload is what was refused: a record's
+ * members, or the text as it came in (whole). If there is no room for more it is counted, as below. */
+void refusal_tell(struct process *process, unsigned input, struct fault fault, struct span payload, bool whole);
+
+/* Only count it. */
+void refusal_count(struct process *process, unsigned input, struct fault fault);
+
+/* Tell of those that were counted, a line for each reason, if there is room. */
+void refusal_tell_counted(struct process *process);
+
+/* How many those are. */
+uint64_t refusal_untold(const struct process *process);
+
+/* Read what is counted, after open and after an aborted transaction; write it, before the commit. 0 or −1. */
+int refusal_load(struct process *process);
+int refusal_flush(struct process *process);
+
+/* A line up to where it shows what was refused, without its last '}'. */
+struct span refusal_without_payload(struct span line);
 
 /* arrive.c: events for the two ports' wires. */
 struct wire_events arrive_on_links(struct process *process);

@@ -198,12 +198,34 @@ count_parts(struct span payload, size_t room, size_t *record_bytes)
     return parts;
 }
 
+/* payload with all its records shortened that have no room. */
+static struct span
+shorten_records(struct publisher *publisher, struct span payload, size_t room)
+{
+    struct buffer *out = &publisher->shortened;
+
+    buffer_clear(out);
+    while (payload.len > 0) {
+        const char *end = memchr(payload.at, '\n', payload.len);
+        const size_t bytes = end != NULL ? (size_t)(end - payload.at) : payload.len;
+        const struct span record = span_at(payload.at, bytes);
+        if (out->len > 0)
+            buffer_add_byte(out, '\n');
+        buffer_add_span(out, bytes > room ? publisher->shorten(record) : record);
+        if (bytes > room)
+            buffer_add_byte(out, '}');
+        payload = behind_part(payload, bytes);
+    }
+    return buffer_span(out);
+}
+
 /* Send out as the broker takes it; the last part carries the token. 0, −1 it does not fit or the connection broke. */
 static int
 send_parts(struct publisher *publisher, struct wire_message *out, uint64_t token, struct wire *wire)
 {
     const size_t room = wire_room(&publisher->limits, out->topic.len);
-    struct span rest = out->payload;
+    const bool shorten = publisher->shorten != NULL && out->payload.len > room;
+    struct span rest = shorten ? shorten_records(publisher, out->payload, room) : out->payload;
     size_t record_bytes = 0;
     const unsigned parts = count_parts(rest, room, &record_bytes);
 
@@ -376,4 +398,5 @@ void
 publisher_free(struct publisher *publisher)
 {
     buffer_free(&publisher->full_topic);
+    buffer_free(&publisher->shortened);
 }

@@ -56,11 +56,15 @@ struct publisher {
     uint64_t epoch;
     uint64_t window_bytes;
     uint64_t token; /* upper bits that tell this publisher's tokens from others' */
+    /* What goes in place of a record that is larger than the broker takes, and a '}' behind it; NULL: it goes whole, or
+     * stands. */
+    struct span (*shorten)(struct span record);
     struct publisher_consumer consumers[PUBLISHER_CONSUMERS_MAX];
     unsigned consumer_count;
 
     struct publisher_feed broker;
     struct buffer full_topic;
+    struct buffer shortened; /* a payload, with what was put in place of records */
     struct wire_limits limits;    /* of the broker; the caller sets them on connecting */
     size_t unfit_bytes;           /* the packet that a record would need, if the broker takes none so large; else 0 */
 };

@@ -75,7 +75,8 @@ take_text(struct tank *tank, unsigned input, const struct buffer *text, struct s
     const enum record_source source = tank->kind == TANK_GATE ? RECORD_FROM_LANDING : RECORD_FROM_LINK;
 
     while (record_next(tank->decoders[input], &cursor, source, now_ms, &record, &fault) == 1) {
-        const struct arrival arrival = {input, &record, row, now_ms, now_ms, &tank->output};
+        const struct arrival arrival = {
+            .input = input, .record = &record, .row = row, .now_ms = now_ms, .wall_ms = now_ms, .output = &tank->output};
         if (fault.reason != REASON_NONE || tank->operator->take(tank->state, &arrival) == VERDICT_ERROR)
             fail("taking a record");
     }
@@ -108,7 +109,7 @@ static void
 open_operator(struct tank *tank)
 {
     static const struct gate_parameters gate = {
-        .key = GATE_BY_EMAIL, .hold_ms = HOLD_MS, .hold_bytes = HOLD_BYTES};
+        .key = GATE_BY_EMAIL, .hold_ms = HOLD_MS, .hold_bytes = HOLD_BYTES, .hold_sender_bytes = HOLD_BYTES};
     static const struct join_parameters join = {.match = JOIN_BY_TIME, .retain_ms = HOLD_MS};
     const void *parameters = tank->kind == TANK_GATE ? (const void *)&gate : (const void *)&join;
 

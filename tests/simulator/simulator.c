@@ -74,6 +74,8 @@ struct simulation {
     unsigned since;                       /* the phase from which on what is decided must come out */
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
     uint64_t outbox_bytes_max;            /* of every process; 0: as configured, which is never reached */
+    uint64_t rejected_bytes_max;          /* 0 likewise: what is refused is then told in sum, when there is room */
+    uint64_t payload_faults_max;          /* 0 likewise; else in sum, when a payload ends */
     uint64_t window_bytes;                /* of every publisher; 0 likewise */
     unsigned batch_records_max;           /* of a transaction; 0 likewise */
     uint64_t batch_output_bytes_max;
@@ -277,6 +279,23 @@ check_receipt(unsigned number)
     store_snapshot_end(process->store);
 }
 
+/* How many refusals the lines of payload tell of: one each, or as many as they say. */
+static uint64_t
+refusals_in(struct span payload)
+{
+    static const char count[] = ",\"count\":";
+    uint64_t sum = 0;
+
+    while (payload.len > 0) {
+        const char *end = memchr(payload.at, '\n', payload.len);
+        const size_t bytes = end != NULL ? (size_t)(end - payload.at) : payload.len;
+        const char *said = memmem(payload.at, bytes, count, sizeof count - 1);
+        sum += said != NULL ? strtoull(said + sizeof count - 1, NULL, 10) : 1;
+        payload = span_at(payload.at + bytes + (end != NULL), payload.len - bytes - (end != NULL));
+    }
+    return sum;
+}
+
 /* The messages of a rejected topic come in order, some of them more than once, and cut in other parts then: the next
  * connection may be to a broker that takes more, or less. */
 static void
@@ -293,9 +312,7 @@ count_rejections(struct rejections *seen_ones, const struct wire_message *messag
     if (message->parts > 0 && (message->parts != seen_ones->parts || message->part != seen_ones->part + 1))
         return;
     seen_ones->part = message->part;
-    seen_ones->gathered++;
-    for (size_t i = 0; i < message->payload.len; i++)
-        seen_ones->gathered += message->payload.at[i] == '\n';
+    seen_ones->gathered += refusals_in(message->payload);
     if (message->part < message->parts)
         return;
     seen_ones->sequence = message->sequence;
@@ -394,6 +411,10 @@ set_limits(struct process *process)
 {
     if (simulation.outbox_bytes_max > 0)
         process->outbox_bytes_max = simulation.outbox_bytes_max;
+    if (simulation.rejected_bytes_max > 0)
+        process->rejected_bytes_max = simulation.rejected_bytes_max;
+    if (simulation.payload_faults_max > 0)
+        process->payload_faults_max = simulation.payload_faults_max;
     if (simulation.window_bytes > 0)
         process->output_publisher.window_bytes = process->rejected_publisher.window_bytes = simulation.window_bytes;
     if (simulation.batch_records_max > 0)
@@ -452,15 +473,26 @@ taken_by(const struct process *process)
     return sum;
 }
 
+/* Those of them that were good. */
+static uint64_t
+good_of(const struct process *process)
+{
+    uint64_t sum = taken_by(process);
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        sum -= process->ledger.inputs[i].verdicts[VERDICT_INVALID];
+    return sum;
+}
+
 /* A transaction is bounded, by records and by what it puts out, whatever one payload or one record brings about; then so is
  * the outbox. A record or two more come out before it is noticed. */
 static void
-check_bounds(unsigned number, uint64_t taken, uint64_t put_out)
+check_bounds(unsigned number, uint64_t good, uint64_t put_out)
 {
     const struct process *process = simulation.processes[number];
     const uint64_t slack = 4096;
 
-    if (taken_by(process) > taken + process->batch_records_max)
+    if (good_of(process) > good + process->batch_records_max)
         complain_and_fail("takes in more records than a transaction may", number);
     if (!process->newcomers.active && !process->newcomers.finished &&
         put_out_by(process) > put_out + process->batch_output_bytes_max + slack)
@@ -474,9 +506,8 @@ step(unsigned number)
 
     if (process == NULL)
         return 1;
-    const bool full = process->loaded && outbox_bytes(&process->output) + outbox_bytes(&process->rejected) >=
-                                             process->outbox_bytes_max;
-    const uint64_t taken = taken_by(process), put_out = put_out_by(process);
+    const bool full = process->loaded && outbox_bytes(&process->output) >= process->outbox_bytes_max;
+    const uint64_t taken = taken_by(process), good = good_of(process), put_out = put_out_by(process);
     const bool loaded = process->loaded;
     simulation.acting = (int)number;
     simulation.stepping = true;
@@ -486,7 +517,7 @@ step(unsigned number)
     if (full && taken_by(process) != taken)
         complain_and_fail("takes records in although its outbox is full", number);
     if (loaded && process->loaded)
-        check_bounds(number, taken, put_out);
+        check_bounds(number, good, put_out);
     if (process->timekeeper.fault != TIMEKEEPER_RIGHT && taken_by(process) != taken)
         complain_and_fail("takes records in although its clock is wrong", number);
     bury((int)number);
@@ -1054,12 +1085,42 @@ sets_are_right(void)
     return right;
 }
 
+/* The gates know of each sender what of it waits: the sums of all are the sum, and nobody has none. */
+static bool
+senders_are_counted(unsigned number)
+{
+    struct store *store = simulation.processes[number]->store;
+    const int senders = store_table(store, "waiting_senders"), size = store_table(store, "waiting_size");
+    struct span bytes, with_sender;
+    struct store_item item;
+    uint64_t sum = 0;
+    bool right = true;
+
+    if (senders < 0 || size < 0 || store_snapshot(store) != 0)
+        return false;
+    for (int rc = store_seek(store, senders, (struct span){0}, &item); rc == 1; rc = store_next(store, senders, &item)) {
+        sum += bytes_get_u64(item.value.at);
+        right = right && bytes_get_u64(item.value.at) > 0;
+    }
+    if (store_get(store, size, span_of("senders"), &with_sender) == 1 &&
+        store_get(store, size, span_of("bytes"), &bytes) == 1)
+        right = right && sum == bytes_get_u64(with_sender.at) && sum == bytes_get_u64(bytes.at); /* all have one */
+    else
+        right = right && sum == 0;
+    store_snapshot_end(store);
+    if (!right)
+        complain("  %s: its senders have %" PRIu64 " bytes in the waiting room\n", simulation.processes[number]->stream->name,
+                 sum);
+    return right;
+}
+
 static bool
 all_is_right(void)
 {
     bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && !simulation.study.lost &&
                  links_are_whole() && readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
-                 readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER);
+                 readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER) &&
+                 senders_are_counted(1) && senders_are_counted(3);
 
     if (simulation.loader.wrong)
         complain("  a receipt spoke of more or fewer records than were sent\n");
@@ -1825,6 +1886,10 @@ run_seed(uint64_t seed)
     choose_faults();
     if (dice_chance(30))
         simulation.outbox_bytes_max = 1000 + dice_roll(5000);
+    if (dice_chance(30))
+        simulation.rejected_bytes_max = 1 + dice_roll(1000);
+    if (dice_chance(30))
+        simulation.payload_faults_max = 1 + dice_roll(3);
     if (dice_chance(30))
         simulation.window_bytes = 1 + dice_roll(2000);
     if (dice_chance(50)) { /* transactions end inside payloads, and inside what one record brings about */

@@ -73,6 +73,7 @@ struct bench {
     struct record_decoder *decoders[BENCH_INPUTS_MAX];
     int64_t now_ms;
     int64_t wall_apart_ms; /* by how much the clock on the wall is ahead of it */
+    const char *sender; /* of what comes; NULL: without a level of its own */
     bool rehearse;
     bool begun;
     struct buffer lines;
@@ -348,8 +349,14 @@ bench_do(struct bench *bench, const struct bench_step *step)
     const enum reason reason = record_decode(bench->decoders[step->input], span_of(step->json), input->source,
                                              bench->now_ms, &record).reason;
     if (reason == REASON_NONE) {
-        const struct arrival arrival = {step->input, &record, span_of(step->row), bench->now_ms,
-                                        bench->now_ms + bench->wall_apart_ms, &bench->output};
+        const struct span sender = bench->sender != NULL ? span_of(bench->sender) : (struct span){0};
+        const struct arrival arrival = {.input = step->input,
+                                        .record = &record,
+                                        .row = span_of(step->row),
+                                        .sender = sender,
+                                        .now_ms = bench->now_ms,
+                                        .wall_ms = bench->now_ms + bench->wall_apart_ms,
+                                        .output = &bench->output};
         verdict = operator->take(bench->state, &arrival);
         bench_check(bench, verdict >= 0 && verdict < VERDICT_COUNT && verdict != VERDICT_INVALID, "not a verdict");
     } else {

@@ -467,6 +467,27 @@ bug_233_what_the_broker_announced_is_kept_to(void **state)
     private_broker_remove(&small);
 }
 
+/* A broker that names no limit takes what MQTT can say, and no more: it was a panic, for what a store held. */
+static void
+bug_357_what_no_packet_can_hold_is_not_sent(void **state)
+{
+    (void)state;
+    const size_t size = (size_t)256 << 20;
+    char *large = calloc(1, size); /* never touched */
+    assert_non_null(large);
+    struct seat *seat = sit("no limits", 0);
+    go_up(seat);
+    const struct wire_message message = {
+        .topic = span_of("test/large"), .payload = span_at(large, size), .delivery = WIRE_AT_LEAST_ONCE};
+    assert_false(wire_fits(&seat->watcher.limits, &message));
+    assert_int_equal(seat->wire->calls->publish(seat->wire, &message, 1), -1);
+    subscribe(seat, "test/large", WIRE_AT_LEAST_ONCE);
+    assert_int_equal(publish(seat, "test/large", "x", 2), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.messages, 1));
+    leave(seat);
+    free(large);
+}
+
 /* The will asks for more than such a broker gives; it refuses once, and then we come without. */
 static void
 a_will_that_is_refused_is_left_out(void **state)
@@ -645,6 +666,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_refused_connection_is_one_down),
         cmocka_unit_test(bug_232_down_says_where_and_why_no_connection_was_made),
         cmocka_unit_test(bug_233_what_the_broker_announced_is_kept_to),
+        cmocka_unit_test(bug_357_what_no_packet_can_hold_is_not_sent),
         cmocka_unit_test(a_will_that_is_refused_is_left_out),
         cmocka_unit_test(test_session_keeps_messages_while_we_are_away),
         cmocka_unit_test(test_disconnect_waits_until_everything_is_sent),

@@ -25,7 +25,8 @@ static struct bench *bench;
 static void
 begin(enum gate_key key, bool as_of, int64_t hold_ms, int64_t hold_bytes)
 {
-    parameters = (struct gate_parameters){.key = key, .as_of = as_of, .hold_ms = hold_ms, .hold_bytes = hold_bytes};
+    parameters = (struct gate_parameters){.key = key, .as_of = as_of, .hold_ms = hold_ms, .hold_bytes = hold_bytes,
+                                          .hold_sender_bytes = hold_bytes};
     setup = bench_gate(&parameters);
     bench = bench_open(&setup);
 }
@@ -295,6 +296,45 @@ the_waiting_room_has_a_size(void **state)
     bench_close(bench);
 }
 
+/* One device could fill the room of all. */
+static void
+bug_355_a_sender_has_a_share_of_the_waiting_room(void **state)
+{
+    (void)state;
+    const char *first = bench_phone("ann", 1, 1);
+    const int64_t bytes = WAITING_HEAD_BYTES + (int64_t)strlen(first) - 2;
+    begin(GATE_BY_EMAIL, false, HOLD_MS, 5 * bytes);
+    parameters.hold_sender_bytes = 2 * bytes;
+    bench_reopen(bench);
+    bench->rehearse = true;
+    for (unsigned s = 0; s < 3; s++) {
+        static const char *const senders[] = {NULL, "evil", "good"}; /* those without a level are one */
+        bench->sender = senders[s];
+        assert_int_equal(take_reading(bench_phone("ann", 1, (int)(3 * s + 1))), VERDICT_WAITING);
+        bench_reopen(bench); /* what they have is kept */
+        if (s == 2)
+            break; /* there is room for five in all */
+        assert_int_equal(take_reading(bench_phone("ann", 1, (int)(3 * s + 2))), VERDICT_WAITING);
+        assert_int_equal(take_reading(bench_phone("ann", 1, (int)(3 * s + 3))), VERDICT_REFUSED);
+    }
+    assert_int_equal(take_reading(bench_phone("ann", 1, 8)), VERDICT_REFUSED);
+    assert_int_equal(bench_count_lines(bench, "refuse accelerometer hold_full"), 3);
+    /* What comes out is given back to whose it was. */
+    take_row("a1", bench_customer("ann", "s1", 1, 1));
+    bench_settle(bench, 1);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(take_reading(bench_phone("bob", 2, (int)i)), VERDICT_WAITING);
+    assert_int_equal(take_reading(bench_phone("bob", 2, 2)), VERDICT_REFUSED);
+    bench_advance(bench, HOLD_MS);
+    bench_settle(bench, 1);
+    assert_int_equal(take_reading(bench_phone("bob", 3, 0)), VERDICT_WAITING);
+    bench_commit(bench);
+    const int senders = store_table(bench->store, "waiting_senders");
+    bench_begin(bench);
+    assert_int_equal(store_count(bench->store, senders), 1); /* of those of whom nothing waits there is nothing */
+    bench_close(bench);
+}
+
 /* Duplicates. */
 
 static void
@@ -358,14 +398,23 @@ an_expired_reading_may_wait_again(void **state)
 #define ROWS 5
 #define READINGS 40
 
+#define SENDERS 3 /* the first has no level of its own */
+
 struct model {
     int64_t now_ms;
     int64_t as_of_ms[ROWS]; /* -1 never there, 0 withdrawn */
     int64_t forgotten_ms[READINGS];
     int64_t expires_ms[READINGS]; /* of those that wait, else 0 */
     int64_t bytes;
+    int64_t sender_bytes[SENDERS];
     struct buffer lines;
 };
+
+static unsigned
+sender_of_reading(unsigned reading)
+{
+    return reading / 2 % SENDERS;
+}
 
 static unsigned
 person_of_row(unsigned row)
@@ -410,6 +459,7 @@ model_decide(struct model *model, unsigned reading, bool arrives)
 {
     bool open = false, known = false;
     const int64_t size = WAITING_HEAD_BYTES + (int64_t)strlen(json_of(reading)) - 2;
+    int64_t *sender_bytes = &model->sender_bytes[sender_of_reading(reading)];
     for (unsigned r = 0; r < ROWS; r++) {
         if (person_of_row(r) != person_of_reading(reading) || model->as_of_ms[r] < 0)
             continue;
@@ -425,7 +475,8 @@ model_decide(struct model *model, unsigned reading, bool arrives)
         refusal = "no_consent";
     else if (!pass && arrives && parameters.hold_ms == 0)
         refusal = "no_consent";
-    else if (!pass && arrives && model->bytes + size > parameters.hold_bytes)
+    else if (!pass && arrives &&
+             (model->bytes + size > parameters.hold_bytes || *sender_bytes + size > parameters.hold_sender_bytes))
         refusal = "hold_full";
     if (refusal != NULL && strcmp(refusal, "hold_full") == 0)
         model->forgotten_ms[reading] = 0; /* there may be room when it is sent again */
@@ -436,9 +487,11 @@ model_decide(struct model *model, unsigned reading, bool arrives)
     if (arrives && !pass && refusal == NULL) {
         model->expires_ms[reading] = model->now_ms + parameters.hold_ms;
         model->bytes += size;
+        *sender_bytes += size;
     } else if (!arrives && (pass || refusal != NULL)) {
         model->expires_ms[reading] = 0;
         model->bytes -= size;
+        *sender_bytes -= size;
     }
 }
 
@@ -450,7 +503,9 @@ model_advance(struct model *model, int64_t ms)
         if (model->expires_ms[i] != 0 && model->expires_ms[i] <= model->now_ms) {
             buffer_printf(&model->lines, "refuse %s expired\n", kind_word());
             model->expires_ms[i] = 0;
-            model->bytes -= WAITING_HEAD_BYTES + (int64_t)strlen(json_of(i)) - 2;
+            const int64_t size = WAITING_HEAD_BYTES + (int64_t)strlen(json_of(i)) - 2;
+            model->bytes -= size;
+            model->sender_bytes[sender_of_reading(i)] -= size;
         }
     }
 }
@@ -458,7 +513,9 @@ model_advance(struct model *model, int64_t ms)
 static void
 step_reading(struct model *model, unsigned reading)
 {
+    static const char *const senders[SENDERS] = {NULL, "phone-1", "phone-2"};
     const int64_t hold_ms = parameters.hold_ms > REDELIVERY_MS ? parameters.hold_ms : REDELIVERY_MS;
+    bench->sender = senders[sender_of_reading(reading)];
     enum verdict verdict = take_reading(json_of(reading));
     bool duplicate = model->forgotten_ms[reading] > model->now_ms;
     bench_check(bench, (verdict == VERDICT_DUPLICATE) == duplicate, "a duplicate or not");
@@ -516,6 +573,10 @@ run_seed(unsigned seed)
 
     begin(bench_chance(&chance, 2) ? GATE_BY_EMAIL : GATE_BY_SERIAL_NUMBER, bench_chance(&chance, 2),
           holds[bench_chance(&chance, 3)], bench_chance(&chance, 2) ? MUCH : 600);
+    if (bench_chance(&chance, 2)) {
+        parameters.hold_sender_bytes = 300;
+        bench_reopen(bench);
+    }
     bench->seed = seed;
     bench->rehearse = bench_chance(&chance, 4) == 0;
     for (unsigned step = 0; step < 120; step++) {
@@ -568,6 +629,7 @@ main(void)
         cmocka_unit_test(without_hold_no_reading_is_kept),
         cmocka_unit_test(a_reading_waits_for_exactly_hold),
         cmocka_unit_test(the_waiting_room_has_a_size),
+        cmocka_unit_test(bug_355_a_sender_has_a_share_of_the_waiting_room),
         cmocka_unit_test(a_reading_passes_once_until_hold_is_over),
         cmocka_unit_test(one_that_waits_comes_out_once_however_often_it_was_sent),
         cmocka_unit_test(an_expired_reading_may_wait_again),

@@ -79,7 +79,7 @@ set(struct golden *golden, const char *line)
     if (ok && strcmp(name, "hold") == 0) {
         golden->filter.hold_ms = golden->gate.hold_ms = duration_ms(value);
     } else if (ok && strcmp(name, "hold_bytes") == 0) {
-        golden->gate.hold_bytes = atoll(value);
+        golden->gate.hold_bytes = golden->gate.hold_sender_bytes = atoll(value);
     } else if (ok && strcmp(name, "key") == 0) {
         ok = set_choice(value, "email", "serialNumber", &choice);
         golden->gate.key = choice ? GATE_BY_SERIAL_NUMBER : GATE_BY_EMAIL;
@@ -235,7 +235,8 @@ play(const char *operator_name, const char *path, bool rehearse)
 {
     struct golden golden = {
         .filter = {.pseudonym_key = key, .hold_ms = 24 * BENCH_HOUR_MS},
-        .gate = {.key = GATE_BY_EMAIL, .hold_ms = 24 * BENCH_HOUR_MS, .hold_bytes = INT64_C(1) << 32},
+        .gate = {.key = GATE_BY_EMAIL, .hold_ms = 24 * BENCH_HOUR_MS, .hold_bytes = INT64_C(1) << 32,
+                 .hold_sender_bytes = INT64_C(1) << 32},
         .join = {.match = JOIN_BY_TIME, .retain_ms = 24 * BENCH_HOUR_MS, .subject = JOIN_SUBJECT_EMAIL,
                  .pseudonym_key = key},
         .rehearse = rehearse,

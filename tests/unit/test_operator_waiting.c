@@ -18,7 +18,7 @@ static char dir[64];
 static struct store *store;
 static struct waiting waiting;
 
-static const struct waiting_names names = {{"room", "settled", "index"}, "wakes", "size"};
+static const struct waiting_names names = {{"room", "settled", "index"}, "wakes", "size", "senders"};
 
 static void
 start(void)
@@ -253,7 +253,10 @@ a_restart_goes_on_where_it_was(void **state)
     buffer_free(&asked);
     start();
     assert_int_equal(waiting.bytes, 5 * RECORD_BYTES(1));
-    assert_int_equal(waiting_bytes_with(&waiting, 7), 5 * RECORD_BYTES(1) + RECORD_BYTES(7));
+    const uint64_t bytes_with = 5 * RECORD_BYTES(1) + RECORD_BYTES(7);
+    assert_int_equal(waiting_has_room(&waiting, 0, 7, bytes_with, bytes_with), 1);
+    assert_int_equal(waiting_has_room(&waiting, 0, 7, bytes_with - 1, bytes_with), 0);
+    assert_int_equal(waiting_has_room(&waiting, 0, 7, bytes_with, bytes_with - 1), 0);
     assert_int_equal(waiting_due_ms(&waiting, 0), 0);
     assert_work(2, -1, "cd", "cde");
     assert_int_equal(waiting.bytes, 3 * RECORD_BYTES(1));

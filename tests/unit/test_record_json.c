@@ -356,6 +356,29 @@ bug_122_any_bytes_become_a_json_string(void **state)
 }
 
 static void
+a_text_is_cut_behind_a_whole_character(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t bytes_max;
+        const char *expected;
+        bool whole;
+    } cases[] = {
+        {"", 3, "\"\"", true},           {"abc", 5, "\"abc\"", true},       {"abcd", 5, "\"abc\"", false},
+        {"a\1b", 9, "\"a\\u0001\"", false}, {"a\1b", 8, "\"a\"", false},      {"\xc3\xa9\xc3\xa9", 5, "\"\xc3\xa9\"", false},
+        {"\xff\xff", 5, "\"\xef\xbf\xbd\"", false}, {"\"\"", 5, "\"\\\"\"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer out = {0};
+        assert_int_equal(json_add_text_up_to(&out, span_of(cases[i].text), cases[i].bytes_max), cases[i].whole);
+        assert_string_equal(buffer_text(&out), cases[i].expected);
+        assert_true(out.len <= cases[i].bytes_max);
+        buffer_free(&out);
+    }
+}
+
+static void
 test_int64(void **state)
 {
     (void)state;
@@ -609,6 +632,7 @@ main(void)
         cmocka_unit_test(test_members_are_given_as_they_stand),
         cmocka_unit_test(test_unescape),
         cmocka_unit_test(bug_122_any_bytes_become_a_json_string),
+        cmocka_unit_test(a_text_is_cut_behind_a_whole_character),
         cmocka_unit_test(test_int64),
         cmocka_unit_test(bug_240_a_number_with_a_fraction_or_an_exponent_is_rounded_down_exactly),
         cmocka_unit_test(test_finite),

@@ -516,7 +516,7 @@ bug_302_who_makes_room_appends_nothing_for_newcomers(void **state)
 
 /* Anybody could stop a process with it. */
 static void
-bug_303_a_refused_payload_that_the_broker_does_not_take_is_left_out(void **state)
+bug_303_of_a_refused_payload_goes_out_what_the_broker_takes(void **state)
 {
     (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "rejected_payload", "on"}, {0}};
@@ -527,10 +527,13 @@ bug_303_a_refused_payload_that_the_broker_does_not_take_is_left_out(void **state
     bench_send_bytes(LANDING, span_at(payload, sizeof payload), (struct span){0}, NULL);
     bench_settle();
     assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
-    assert_rejected("bad_json", NULL, "landing/accelerometer");
-    bench_send(LANDING, "[1]", NULL, NULL); /* and one that it does take is shown */
-    bench_settle();
     const struct heard *heard = bench_heard(REJECTED, 0);
+    assert_non_null(strstr(heard->payload, "\"payload\":\"\\u0001\\u0001"));
+    assert_non_null(strstr(heard->payload, "\\u0001\",\"cut\":true}"));
+    bench_send(LANDING, "[1]", NULL, NULL); /* and one that it does take is shown whole */
+    bench_settle();
+    heard = bench_heard(REJECTED, 0);
+    assert_null(strstr(heard->payload, "cut"));
     assert_non_null(strstr(heard->payload, "\"payload\":\"[1\""));
 }
 
@@ -558,6 +561,320 @@ bug_306_metrics_that_the_broker_does_not_take_come_without_the_newest_refusals(v
     assert_true(strlen(bench_heard("gait/answer/me", 0)->payload) < bench.broker.packet_bytes_max);
 }
 
+/* How many refusals the rejections tell of in all, since bench_forget, and in how many lines. */
+static uint64_t
+told(unsigned *lines)
+{
+    uint64_t sum = 0;
+    *lines = 0;
+    for (unsigned i = 0; i < bench.heard_count; i++) {
+        if (strcmp(bench.heard[i].topic, REJECTED) != 0)
+            continue;
+        char *rest = bench.heard[i].payload;
+        for (char *line = strtok_r(rest, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+            const char *count = strstr(line, ",\"count\":");
+            sum += count != NULL ? strtoull(count + strlen(",\"count\":"), NULL, 10) : 1;
+            ++*lines;
+        }
+    }
+    return sum;
+}
+
+/* An array of so many elements that are none, with a reading behind each hundred. */
+static void
+make_commas(struct buffer *payload, unsigned count, unsigned *readings)
+{
+    buffer_clear(payload);
+    buffer_add_byte(payload, '[');
+    *readings = 0;
+    for (unsigned i = 1; i <= count; i++) {
+        if (i % 100 == 0)
+            buffer_printf(payload, READING("a%u", "1600000000000"), ++*readings);
+        else
+            buffer_add_byte(payload, ' ');
+        buffer_add_byte(payload, ',');
+    }
+    buffer_add_text(payload, READING("last", "1600000000000") "]");
+    ++*readings;
+}
+
+/* A megabyte of commas was a million messages. */
+static void
+bug_350_the_faults_of_a_payload_are_told_in_sum_behind_the_first(void **state)
+{
+    (void)state;
+    struct buffer payload = {0};
+    unsigned readings, lines;
+    bench_open_process(&accelerometer_trusted, NULL);
+    make_commas(&payload, 20000, &readings);
+    const unsigned faults = 20000 - (readings - 1);
+    bench_send_bytes(LANDING "/phone-17", buffer_span(&payload), span_of("gait/receipt/me"), NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_INVALID), faults);
+    assert_int_equal(verdicts(VERDICT_WAITING), readings);
+    assert_int_equal(bench.process->ledger.reasons[REASON_BAD_JSON], faults);
+    const struct heard *heard = bench_heard(REJECTED, 0);
+    char expected[128];
+    snprintf(expected, sizeof expected, "\"topic\":\"landing/accelerometer/phone-17\",\"time\":%" PRId64 ",\"count\":%u}",
+             bench.wall_ms, faults - PAYLOAD_FAULTS_MAX);
+    assert_non_null(strstr(heard->payload, expected));
+    assert_int_equal(told(&lines), faults);
+    assert_int_equal(lines, PAYLOAD_FAULTS_MAX + 1);
+    snprintf(expected, sizeof expected, "{\"taken\":%u,\"duplicate\":0,\"invalid\":%u,\"faults\":[{\"record\":0,", 20001,
+             faults);
+    assert_memory_equal(bench_heard("gait/receipt/me", 0)->payload, expected, strlen(expected));
+    /* The next payload has a budget of its own, and one that keeps to it is told of as ever. */
+    bench_forget();
+    bench_send(LANDING, "[1,2,3]", NULL, NULL);
+    bench_settle();
+    assert_int_equal(told(&lines), 3);
+    assert_int_equal(lines, 3);
+    buffer_free(&payload);
+}
+
+/* Transactions end inside of the payload, and so does a life. */
+static void
+bug_350_what_is_told_in_sum_survives(void **state)
+{
+    (void)state;
+    struct buffer payload = {0};
+    unsigned readings, lines;
+    bench_open_process(&accelerometer_trusted, NULL);
+    make_commas(&payload, 3000, &readings);
+    const unsigned faults = 3000 - (readings - 1);
+    bench_send_bytes(LANDING "/phone-17", buffer_span(&payload), span_of("gait/receipt/me"), NULL);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    bench.process->batch_records_max = PAYLOAD_FAULTS_MAX + 2; /* behind the second reading, so that some are counted */
+    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
+    assert_true(bench.process->places[PLACE_INBOX].identity != 0);
+    assert_true(metrics_hold("\"untold\":"));
+    assert_false(metrics_hold("\"untold\":0"));
+    bench_close_process();
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_int_equal(verdicts(VERDICT_INVALID), faults);
+    assert_int_equal(told(&lines), faults);
+    assert_int_equal(lines, PAYLOAD_FAULTS_MAX + 1);
+    assert_non_null(strstr(bench_heard(REJECTED, 0)->payload, "\"topic\":\"landing/accelerometer/phone-17\""));
+    assert_true(metrics_hold("\"untold\":0"));
+    buffer_free(&payload);
+}
+
+/* Each reason has a line, and those of several topics none of these. */
+static void
+bug_351_intake_goes_on_when_nobody_takes_rejections(void **state)
+{
+    (void)state;
+    unsigned lines;
+    bench_open_process(&accelerometer_trusted, no_hold);
+    bench.process->rejected_bytes_max = 1000;
+    bench.withheld = REJECTED;
+    for (unsigned i = 0; i < 50; i++) {
+        bench_send(i % 2 == 0 ? LANDING "/phone-1" : LANDING "/phone-2", i % 5 == 0 ? READING("a", "1600000000000") : "{",
+                   "gait/receipt/me", NULL);
+        bench_settle();
+        assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+        assert_int_equal(bench.process->ledger.inputs[0].taken, i + 1);
+        assert_in_range(outbox_bytes(&bench.process->rejected), 0, 1000 + 200);
+    }
+    const uint64_t refused = verdicts(VERDICT_INVALID) + verdicts(VERDICT_REFUSED);
+    assert_int_equal(verdicts(VERDICT_INVALID), 40);
+    assert_int_equal(refused, 41); /* the readings were one */
+    assert_int_equal(told(&lines), 0);
+    bench_close_process();
+    bench.withheld = NULL;
+    bench_open_process(&accelerometer_trusted, no_hold);
+    bench.steady_ms += 2000;
+    bench_settle();
+    assert_int_equal(told(&lines), refused);
+    assert_in_range(lines, 2, 12);
+    assert_true(metrics_hold("\"untold\":0"));
+    const char *last = bench_heard(REJECTED, 0)->payload;
+    assert_null(strstr(last, "topic"));
+    assert_non_null(strstr(last, "\"reason\":\"bad_json\",\"time\":"));
+}
+
+/* It was committed whole, and no start of the process survived it. */
+static void
+bug_352_what_is_refused_is_shown_up_to_a_limit(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {
+        {"accelerometer-trusted", "rejected_payload", "on"}, {"accelerometer-trusted", "message_bytes", "1MiB"}, {0}};
+    const size_t size = 900000;
+    char *payload = malloc(size);
+    memset(payload, '\1', size);
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send_bytes(LANDING, span_at(payload, size), (struct span){0}, NULL);
+    bench_settle();
+    const struct heard *heard = bench_heard(REJECTED, 0);
+    assert_in_range(strlen(heard->payload), 65000, 65536);
+    assert_non_null(strstr(heard->payload, "\\u0001\",\"cut\":true}"));
+    /* Before a broker has said what it takes, what any takes. */
+    process_close(bench.process);
+    bench.process = process_open(&bench.options);
+    const uint64_t end = bench.process->rejected.last.end;
+    const struct inbox_entry entry = {.payload = span_at(payload, size)};
+    assert_int_equal(inbox_append(bench.process->inbox, &entry), 0);
+    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
+    assert_in_range(bench.process->rejected.last.end - end, 900, 1100);
+    free(payload);
+}
+
+/* Stores hold what earlier versions committed; and brokers come to take less than what is in them. */
+static void
+bug_352_a_stored_rejection_that_does_not_fit_goes_without_its_payload(void **state)
+{
+    (void)state;
+    struct buffer line = {0};
+    unsigned lines;
+    bench.broker.packet_bytes_max = 2048;
+    bench_open_process(&accelerometer_trusted, NULL);
+    buffer_add_text(&line, "{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"topic\":\"a\",\"time\":1,"
+                           "\"payload\":\"");
+    memset(buffer_reserve(&line, 1 << 20), 'x', 1 << 20);
+    line.len += 1 << 20;
+    buffer_add_text(&line, "\"}\n{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"time\":2}");
+    assert_int_equal(store_begin(bench.process->store), 0);
+    assert_int_equal(outbox_append(&bench.process->rejected, (struct span){0}, buffer_span(&line)), 0);
+    assert_int_equal(outbox_flush(&bench.process->rejected), 0);
+    assert_int_equal(store_commit(bench.process->store), 0);
+    bench_settle();
+    assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+    assert_heard(REJECTED, 0,
+                 "{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"topic\":\"a\",\"time\":1}\n"
+                 "{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"time\":2}");
+    assert_int_equal(told(&lines), 2);
+    buffer_free(&line);
+}
+
+/* Whoever may write to a link's topic can send what none of us would. */
+static void
+bug_353_what_is_no_message_of_a_link_is_refused_or_passed_over(void **state)
+{
+    (void)state;
+    const size_t size = LINK_PAYLOAD_BYTES_MAX + 100;
+    char *payload = malloc(size);
+    memset(payload, '\1', size);
+    struct wire_message message = {.topic = span_of("gait/link/customer-trusted/accelerometer-trusted/feed/row1"),
+                                   .payload = span_at(payload, size),
+                                   .epoch = 7,
+                                   .sequence = 1,
+                                   .delivery = WIRE_AT_LEAST_ONCE};
+    bench_open_process(&accelerometer_trusted, no_hold);
+    memory_route(&bench.broker, &message);
+    bench_settle();
+    assert_rejected("too_large", NULL, "trusted/customer");
+    assert_int_equal(bench.process->links[1].committed.applied, 1);
+    /* A row without a name was a panic. */
+    message.topic = span_of("gait/link/customer-trusted/accelerometer-trusted/feed");
+    message.payload = span_of("{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
+                              "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":6,"
+                              "\"shareWithResearchAsOfDate\":6}");
+    message.sequence = 2;
+    memory_route(&bench.broker, &message);
+    bench_settle();
+    assert_int_equal(bench.process->links[1].committed.applied, 1);
+    free(payload);
+}
+
+/* `[]` has two bytes and no record: half a million of them, with a receipt each, were one transaction. */
+static void
+bug_354_messages_without_records_count_as_records(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    for (unsigned i = 0; i < 100; i++)
+        bench_send(LANDING, "[]", "gait/receipt/me", NULL);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    bench.process->batch_records_max = 10;
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
+        assert_int_equal(bench.process->receipts.count, 10);
+    }
+    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 0);
+}
+
+/* What is to be sent back is held in memory until the commit. */
+static void
+bug_354_what_receipts_need_is_bounded(void **state)
+{
+    (void)state;
+    char correlation[60001] = {0};
+    memset(correlation, 'c', sizeof correlation - 1);
+    bench_open_process(&accelerometer_trusted, NULL);
+    for (unsigned i = 0; i < 100; i++)
+        bench_send(LANDING, "[]", "gait/receipt/me", correlation);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
+    assert_in_range(bench.process->receipts.bytes.len, BATCH_PAYLOAD_BYTES_MAX,
+                    BATCH_PAYLOAD_BYTES_MAX + 2 * sizeof correlation);
+}
+
+/* What stands behind an account's level is its own to choose. */
+static void
+bug_355_a_sender_is_the_first_level_behind_the_landing_topic(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "hold_bytes", "600B"}, {0}};
+    bench_open_process(&accelerometer_trusted, settings);
+    bench_send(LANDING "/evil/a", READING("a", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 1);
+    bench_send(LANDING "/evil/b", READING("b", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 1);
+    assert_rejected("hold_full", NULL, "landing/accelerometer/evil/b");
+    bench_send(LANDING "/good", READING("c", "1600000000000"), NULL, NULL);
+    bench_send(LANDING, READING("d", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_WAITING), 3);
+    bench_send(LANDING, READING("e", "1600000000000"), NULL, NULL);
+    bench_settle();
+    assert_rejected("hold_full", NULL, "landing/accelerometer");
+}
+
+#define CUSTOMER(who, more)                                                                                          \
+    "{\"customerName\":\"A\",\"email\":\"" who "\",\"phone\":\"1\",\"birthDay\":\"1\",\"serialNumber\":\"s\","       \
+    "\"registrationDate\":1600000000000,\"lastUpdateDate\":1600000000000" more "}"
+
+/* An older consent must not come back, so they are never forgotten; but there can be too many. */
+static void
+bug_356_intake_stops_when_there_are_as_many_rows_as_may_be(void **state)
+{
+    (void)state;
+    static const struct setting few[] = {{"customer-trusted", "rows", "3"}, {0}};
+    static const struct setting more[] = {{"customer-trusted", "rows", "4"}, {0}};
+    bench_open_process(&customer_trusted, few);
+    bench_send("gait/landing/customer", CUSTOMER("a", "") CUSTOMER("b", ",\"shareWithResearchAsOfDate\":1600000000000"),
+               NULL, NULL);
+    bench_settle();
+    assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+    assert_true(metrics_hold("\"gauges\":{\"rows\":2,\"rows_without_consent\":1}"));
+    bench_send("gait/landing/customer", CUSTOMER("c", ""), NULL, NULL);
+    bench_settle();
+    bench_send("gait/landing/customer", CUSTOMER("d", ""), "gait/receipt/me", NULL);
+    bench_settle();
+    assert_int_equal(verdicts(VERDICT_REFUSED), 2);
+    assert_null(bench_heard("gait/receipt/me", 0));
+    assert_true(metrics_hold("\"state\":\"stopped\",\"why\":\"there are 3 rows of customers, 2 of them without consent, and "
+                             "the key `rows` of this process allows 3: raise it"));
+    for (unsigned i = 0; i < 3; i++)
+        process_step(bench.process);
+    assert_true(process_step(bench.process) > 0);
+    bench_close_process();
+    bench_open_process(&customer_trusted, more);
+    assert_int_equal(verdicts(VERDICT_REFUSED), 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -583,7 +900,17 @@ main(void)
         TEST(bug_301_a_process_that_may_not_work_what_is_due_does_not_spin),
         TEST(bug_302_who_makes_room_appends_nothing_for_newcomers),
         TEST(bug_306_metrics_that_the_broker_does_not_take_come_without_the_newest_refusals),
-        TEST(bug_303_a_refused_payload_that_the_broker_does_not_take_is_left_out),
+        TEST(bug_350_the_faults_of_a_payload_are_told_in_sum_behind_the_first),
+        TEST(bug_350_what_is_told_in_sum_survives),
+        TEST(bug_351_intake_goes_on_when_nobody_takes_rejections),
+        TEST(bug_352_what_is_refused_is_shown_up_to_a_limit),
+        TEST(bug_352_a_stored_rejection_that_does_not_fit_goes_without_its_payload),
+        TEST(bug_353_what_is_no_message_of_a_link_is_refused_or_passed_over),
+        TEST(bug_354_messages_without_records_count_as_records),
+        TEST(bug_354_what_receipts_need_is_bounded),
+        TEST(bug_355_a_sender_is_the_first_level_behind_the_landing_topic),
+        TEST(bug_356_intake_stops_when_there_are_as_many_rows_as_may_be),
+        TEST(bug_303_of_a_refused_payload_goes_out_what_the_broker_takes),
     };
     hash_init();
     log_open("test", LOG_ERROR);
