@@ -55,21 +55,44 @@ levels(struct span topic)
     return count;
 }
 
-/* Whether we may publish to a topic that somebody else names: a real topic, and none that speaks for gait. */
+/* Whether topic is one, of a bearable length. */
 static bool
-may_answer(const struct process *process, struct span topic, const char *kind)
+is_topic(struct span topic)
+{
+    return topic.len > 0 && topic.len <= ANSWER_TOPIC_BYTES_MAX && levels(topic) <= ANSWER_TOPIC_LEVELS_MAX &&
+           memchr(topic.at, '\0', topic.len) == NULL && memchr(topic.at, '+', topic.len) == NULL &&
+           memchr(topic.at, '#', topic.len) == NULL;
+}
+
+/* Whether rest is level, or lies below it. */
+static bool
+is_at_or_below(struct span rest, struct span level)
+{
+    return rest.len >= level.len && memcmp(rest.at, level.at, level.len) == 0 &&
+           (rest.len == level.len || rest.at[level.len] == '/');
+}
+
+/*
+ * Whether we answer to a topic that somebody else names. We may publish anywhere below the prefix, the asker may not: so
+ * only where answers of this kind ("/receipt/", "/answer/") are, and of one who publishes to a level of its own, which the
+ * broker may give to nobody else, only to that level there. Elsewhere the broker may not let us publish at all, and some
+ * cut the connection of whoever tries. What is not answered is counted.
+ */
+static bool
+may_answer(struct process *process, struct span topic, const char *kind, struct span own)
 {
     const char *prefix = config_text(process->options.config, "mqtt", "prefix");
     struct span rest;
 
-    if (topic.len == 0 || topic.len > ANSWER_TOPIC_BYTES_MAX || levels(topic) > ANSWER_TOPIC_LEVELS_MAX)
+    if (topic.len == 0)
         return false;
-    if (topic.at[0] == '$' || memchr(topic.at, '\0', topic.len) != NULL ||
-        memchr(topic.at, '+', topic.len) != NULL || memchr(topic.at, '#', topic.len) != NULL)
-        return false;
-    if (!begins_with(topic, prefix, &rest) || (rest.len > 0 && rest.at[0] != '/'))
+    if (is_topic(topic) && begins_with(topic, prefix, &rest) && begins_with(rest, kind, &rest) && rest.len > 0 &&
+        (own.len == 0 || is_at_or_below(rest, own)))
         return true;
-    return begins_with(rest, kind, &rest);
+    pthread_mutex_lock(&process->lock);
+    process->unanswered++;
+    pthread_mutex_unlock(&process->lock);
+    return false;
 }
 
 /* Levels as they may be shown to people: to `to`, what is longer cut off, behind a whole character. */
@@ -93,7 +116,7 @@ readable(struct span levels, char to[INBOX_LEVELS_BYTES_MAX])
 static void
 keep_ask(struct process *process, const struct wire_message *message)
 {
-    if (!may_answer(process, message->response_topic, "/answer/"))
+    if (!may_answer(process, message->response_topic, "/answer/", (struct span){0}))
         return;
     uint64_t position = process->inbox != NULL ? inbox_end(process->inbox) : 0;
     pthread_mutex_lock(&process->lock);
@@ -212,7 +235,7 @@ message_on_landing(void *context, const struct wire_message *message)
         struct inbox_entry entry = {.input = i, .levels = readable(level, levels), .payload = message->payload};
         if (entry.payload.len > process->payload_bytes_max) /* enough of it to be refused as too large */
             entry.payload.len = process->payload_bytes_max + 1;
-        if (may_answer(process, message->response_topic, "/receipt/")) {
+        if (may_answer(process, message->response_topic, "/receipt/", level)) {
             entry.response_topic = message->response_topic;
             entry.correlation = message->correlation;
         }

@@ -256,6 +256,10 @@ write_all(struct process *process, bool recent, struct buffer *text)
     add_number(text, "rejected_waiting", process->rejected.last.sequence - process->rejected.trimmed.sequence);
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
+    pthread_mutex_lock(&process->lock);
+    const uint64_t unanswered = process->unanswered;
+    pthread_mutex_unlock(&process->lock);
+    add_number(text, "unanswered", unanswered);
     buffer_add_byte(text, '}');
 }
 

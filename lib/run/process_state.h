@@ -182,6 +182,7 @@ struct process {
     pthread_cond_t changed;
     bool woken;
     struct arrived arrived;
+    uint64_t unanswered; /* receipts and answers that were asked for where we give none, since the start; under lock */
 
     struct store *store;
     int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock" */

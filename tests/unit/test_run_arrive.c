@@ -128,32 +128,41 @@ struct response {
 };
 
 #define TOPIC(text) {text, sizeof(text) - 1}
-#define LEVELS_31 "/////////////////////////////" "//"
+#define LEVELS_29 "/////////////////////////////"
 
 static const struct response responses[] = {
     {TOPIC("gait/receipt/me"), true, false},
     {TOPIC("gait/receipt/me/1"), true, false},
     {TOPIC("gait/answer/me"), false, true},
-    {TOPIC("elsewhere"), true, true},
-    {TOPIC("elsewhere/gait/trusted/customer/row"), true, true},
-    {TOPIC("gaiter/receipts"), true, true},
-    {TOPIC("gai"), true, true},
-    {TOPIC("x" LEVELS_31), true, true}, /* 32 levels */
-    {TOPIC("x" LEVELS_31 "/"), false, false},
+    {TOPIC("gait/receipt/" LEVELS_29 "x"), true, false}, /* 32 levels */
+    {TOPIC("gait/receipt/" LEVELS_29 "/x"), false, false},
+    {TOPIC("gait/answer/" LEVELS_29 "x"), false, true},
+    {TOPIC("gait/answer/" LEVELS_29 "/x"), false, false},
+    /* Where the broker may not let us publish. */
+    {TOPIC("elsewhere"), false, false},
+    {TOPIC("elsewhere/gait/receipt/me"), false, false},
+    {TOPIC("gaiter/receipt/me"), false, false},
+    {TOPIC("gai"), false, false},
+    {TOPIC("/gait/receipt/me"), false, false},
+    {TOPIC("Gait/receipt/me"), false, false},
     /* The broker's own. */
     {TOPIC("$SYS/broker/uptime"), false, false},
     {TOPIC("$share/group/topic"), false, false},
     {TOPIC("$"), false, false},
     /* No topics. */
     {TOPIC(""), false, false},
-    {TOPIC("elsewhere/+"), false, false},
+    {TOPIC("gait/receipt/+"), false, false},
+    {TOPIC("gait/answer/#"), false, false},
     {TOPIC("#"), false, false},
-    {TOPIC("a/+/b"), false, false},
-    {TOPIC("else\0where"), false, false},
+    {TOPIC("gait/receipt/+/b"), false, false},
+    {TOPIC("gait/receipt/m\0e"), false, false},
     /* Speaking for gait. */
     {TOPIC("gait"), false, false},
     {TOPIC("gait/"), false, false},
     {TOPIC("gait/receipt"), false, false},
+    {TOPIC("gait/receipt/"), false, false},
+    {TOPIC("gait/receipts/me"), false, false},
+    {TOPIC("gait/receipt-me"), false, false},
     {TOPIC("gait/trusted/customer/row"), false, false},
     {TOPIC("gait/landing/accelerometer"), false, false},
     {TOPIC("gait/link/accelerometer-trusted/lake"), false, false},
@@ -178,7 +187,9 @@ static void
 only_topics_that_are_anybodys_are_answered_to(void **state)
 {
     (void)state;
+    static const char begin[] = "gait/receipt/";
     char long_topic[514];
+    uint64_t refused = 0;
     bench_open_process(&accelerometer_trusted, NULL);
     for (size_t i = 0; i < sizeof responses / sizeof responses[0]; i++) {
         bench_forget();
@@ -189,8 +200,11 @@ only_topics_that_are_anybodys_are_answered_to(void **state)
             came(responses[i].topic, "answer") != responses[i].answer)
             fail_msg("%s", responses[i].topic.at);
         assert_int_equal(bench.process->ledger.inputs[0].taken, i + 1);
+        refused += responses[i].topic.len == 0 ? 0 : (unsigned)!responses[i].receipt + (unsigned)!responses[i].answer;
+        assert_int_equal(bench.process->unanswered, refused);
     }
     memset(long_topic, 'x', sizeof long_topic);
+    memcpy(long_topic, begin, strlen(begin));
     for (size_t len = 512; len <= 513; len++) {
         bench_forget();
         bench_send_bytes(LANDING, span_of("{}"), span_at(long_topic, len), "receipt");
@@ -199,6 +213,56 @@ only_topics_that_are_anybodys_are_answered_to(void **state)
         assert_true(came(span_at(long_topic, len), "receipt") == (len == 512));
         long_topic[len] = 'x';
     }
+}
+
+/* Landing topics behind the table's name, receipt topics behind …/receipt/, and whether one is answered at the other. */
+static const struct {
+    const char *own, *asked;
+    bool answered;
+} own_levels[] = {
+    {"", "me", true},
+    {"/", "me", true}, /* an empty level is nobody's */
+    {"/me", "me", true},
+    {"/me", "me/1", true},
+    {"/me", "me/", true},
+    {"/me", "you", false},
+    {"/me", "men", false},
+    {"/me", "Me", false},
+    {"/me", "m", false},
+    {"/me", "you/me", false},
+    {"/me", "/me", false},
+    {"/site/me", "site/me", true},
+    {"/site/me", "site/me/1", true},
+    {"/site/me", "site", false},
+    {"/site/me", "site/you", false},
+    {"/site/me", "me", false},
+    {"//me", "/me", true},
+    {"//me", "me", false},
+};
+
+static void
+bug_340_whoever_has_a_level_of_its_own_is_answered_there_and_nowhere_else(void **state)
+{
+    (void)state;
+    char landing[100], receipt[100];
+    uint64_t refused = 0;
+    bench_open_process(&accelerometer_trusted, NULL);
+    for (size_t i = 0; i < sizeof own_levels / sizeof own_levels[0]; i++) {
+        snprintf(landing, sizeof landing, LANDING "%s", own_levels[i].own);
+        snprintf(receipt, sizeof receipt, "gait/receipt/%s", own_levels[i].asked);
+        bench_forget();
+        bench_send(landing, "{}", receipt, "receipt");
+        bench_settle();
+        if (came(span_of(receipt), "receipt") != own_levels[i].answered)
+            fail_msg("%s at %s", landing, receipt);
+        refused += !own_levels[i].answered;
+    }
+    assert_int_equal(bench.process->unanswered, refused);
+    bench_send("gait/ask", "", "gait/answer/me", "metrics");
+    bench_settle();
+    char shown[40];
+    snprintf(shown, sizeof shown, "\"unanswered\":%" PRIu64 "}", refused);
+    assert_non_null(strstr(bench_heard("gait/answer/me", 0)->payload, shown));
 }
 
 /* A process without a landing input takes questions where its links are. */
@@ -332,6 +396,7 @@ main(void)
         TEST(what_begins_with_a_dollar_is_not_ours),
         TEST(topics_beside_ours_are_passed_over),
         TEST(only_topics_that_are_anybodys_are_answered_to),
+        TEST(bug_340_whoever_has_a_level_of_its_own_is_answered_there_and_nowhere_else),
         TEST(questions_on_the_links_are_answered_likewise),
         TEST(a_question_is_answered_behind_what_came_before_it),
         TEST(more_questions_than_fit_are_dropped_and_later_ones_answered),
