@@ -44,8 +44,7 @@
 #define IN_FLIGHT_MAX 65535 /* packet identifiers there are; the broker's Receive Maximum lowers it */
 #define IN_FLIGHT_BYTES_MAX (192 * 1024) /* fits in a socket buffer of Linux's default wmem_max, with its overhead */
 #define SEND_BUFFER_BYTES (512 * 1024)   /* asked for; the kernel gives what wmem_max allows */
-#define PROPERTIES_MAX (64 * 1024)    /* topic and properties, beside the payload, in the largest packet */
-#define PAYLOAD_MAX (256 * 1024 * 1024 - PROPERTIES_MAX) /* MQTT: 256 MiB a packet */
+#define PAYLOAD_MAX (256 * 1024 * 1024 - WIRE_PROPERTIES_BYTES_MAX) /* MQTT: 256 MiB a packet */
 #define REASON_BYTES_MAX 256
 #define FILTERS_MAX 64 /* of one subscribe call: bounds an array on the stack; there are 8 inputs at most */
 
@@ -554,8 +553,8 @@ add_connect_properties(const struct wire_options *options, MQTTProperties *prope
     add_number(properties, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, options->session_s);
     if (options->receive_max != 0)
         add_number(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, options->receive_max);
-    if (options->message_bytes_max != 0)
-        add_number(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, options->message_bytes_max + PROPERTIES_MAX);
+    if (options->packet_bytes_max != 0)
+        add_number(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, (unsigned)options->packet_bytes_max);
 }
 
 static int

@@ -267,12 +267,17 @@ open_ports(struct process *process)
     asked->filters[asked->filter_count++] = process->topics.ask;
 
     process->link_options = (struct wire_options){
-        .client_name = process->link_client, .will_topic = process->topics.status, .will_text = "offline"};
+        .client_name = process->link_client,
+        .packet_bytes_max = wire_packet_bytes(process->payload_bytes_max),
+        .will_topic = process->topics.status,
+        .will_text = "offline",
+    };
     links->wire = process->options.make_wire(process->options.context, &process->link_options, &link_events);
     if (links->wire == NULL || process->inbox == NULL)
         return links->wire != NULL ? 0 : -1;
     process->landing_options = (struct wire_options){
         .client_name = process->landing_client,
+        .packet_bytes_max = process->payload_bytes_max + WIRE_PROPERTIES_BYTES_MAX,
         .session_s = (unsigned)(config_int(process->options.config, "mqtt", "session") / 1000)};
     process->session_told_s = process->landing_options.session_s;
     landing->wire = process->options.make_wire(process->options.context, &process->landing_options, &landing_events);

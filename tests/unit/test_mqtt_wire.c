@@ -141,7 +141,7 @@ sit(const char *name, unsigned session_s)
     pthread_mutex_init(&seat->watcher.lock, NULL);
     pthread_cond_init(&seat->watcher.changed, NULL);
     seat->options = (struct wire_options){.client_name = name, .session_s = session_s, .receive_max = 100,
-                                          .message_bytes_max = 1024 * 1024};
+                                          .packet_bytes_max = wire_packet_bytes(0)};
     seat->wire = mqtt_wire(&broker, &seat->options, &events);
     assert_non_null(seat->wire);
     return seat;
