@@ -86,7 +86,7 @@ struct wire_events {
      * during the call. */
     void (*up)(void *context, bool session_kept, const struct wire_limits *limits);
 
-    /* All topics of one subscribe call are subscribed (ok), or refused (reason says why). */
+    /* All topics of one subscribe call are subscribed (ok), or one is refused (reason says which, to whom and why). */
     void (*subscribed)(void *context, bool ok, const char *reason);
 
     /* The connection is lost, or connect failed. reason is for people: which host and port, and the cause. */
@@ -97,6 +97,10 @@ struct wire_events {
 
     /* The message that publish sent with this token is acknowledged by the other side. */
     void (*delivered)(void *context, uint64_t token);
+
+    /* The other side refuses the message to topic that publish sent with this token, or with none (0), and did not take it.
+     * reason is for people, with the account. Answers to messages come in the order of sending. NULL is fine. */
+    void (*refused)(void *context, uint64_t token, struct span topic, const char *reason);
 };
 
 /* How to connect. Strings must outlive the wire. */
@@ -126,6 +130,9 @@ struct wire_calls {
     /* Send a message; its bytes are copied. With token not 0, `delivered` follows when the other side has it.
      * 0, or -1 when not connected, or it does not fit: then it is not sent at all. */
     int (*publish)(struct wire *wire, const struct wire_message *message, uint64_t token);
+
+    /* Bytes that publish took and that are still here: they wait, or are unacknowledged. */
+    size_t (*waiting)(struct wire *wire);
 
     /* Say good-bye and close the connection, keeping the session; no will is sent. Waits until what was published is
      * written, at most timeout_ms. No `down` follows. May be followed by connect. */

@@ -2,6 +2,7 @@
  * arrive: what the wires' threads do with what comes in. They leave it where the loop finds it, and return.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -134,7 +135,7 @@ keep_ask(struct process *process, const struct wire_message *message)
 static void
 keep_report(struct process *process, struct span name, const struct wire_message *message)
 {
-    struct report report = {0};
+    struct report report = {.heard = true};
     struct arrived *arrived = &process->arrived;
 
     if (span_is(name, ".sync")) {
@@ -143,15 +144,20 @@ keep_report(struct process *process, struct span name, const struct wire_message
         pthread_mutex_unlock(&process->lock);
         return;
     }
-    if (name.len >= sizeof report.name || link_read_report(message->payload, &report.position, &report.rewind) != 0)
+    const bool kept = span_is(name, ".kept");
+    const int from = publisher_find(&process->output_publisher, name); /* the names don't change */
+    if ((!kept && from < 0) || link_read_report(message->payload, &report.position, &report.rewind) != 0)
         return;
-    memcpy(report.name, name.at, name.len);
     pthread_mutex_lock(&process->lock);
-    if (span_is(name, ".kept")) {
+    if (kept) {
         arrived->kept_heard = true;
         arrived->kept = report.position;
-    } else if (arrived->report_count < REPORTS_MAX) {
-        arrived->reports[arrived->report_count++] = report;
+    } else {
+        /* However many come, the newest holds; but a question is not overwritten by one who says the same without it. */
+        const struct report *before = &arrived->reports[from];
+        report.rewind = report.rewind || (before->heard && before->rewind && before->position.epoch == report.position.epoch &&
+                                          before->position.applied == report.position.applied);
+        arrived->reports[from] = report;
     }
     pthread_mutex_unlock(&process->lock);
 }
@@ -259,7 +265,8 @@ up_on_links(void *context, bool session_kept, const struct wire_limits *limits)
     pthread_mutex_lock(&process->lock);
     process->arrived.synced = process->arrived.kept_heard = false;
     process->arrived.delivered_output = process->arrived.delivered_rejected = 0;
-    process->arrived.refill_delivered = false;
+    process->arrived.refused_output = process->arrived.refused_rejected = 0;
+    process->arrived.refill_delivered = process->arrived.refill_refused = false;
     pthread_mutex_unlock(&process->lock);
     port_hear_up(&process->link_port, limits);
     process_wake(process);
@@ -318,12 +325,33 @@ delivered_on_links(void *context, uint64_t token)
     struct arrived *arrived = &process->arrived;
 
     pthread_mutex_lock(&process->lock);
-    if (token == TOKEN_REFILL)
+    if (token == TOKEN_REFILL_LAST)
         arrived->refill_delivered = true;
     else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_OUTPUT && token > arrived->delivered_output)
         arrived->delivered_output = token;
     else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_REJECTED && token > arrived->delivered_rejected)
         arrived->delivered_rejected = token;
+    pthread_mutex_unlock(&process->lock);
+    process_wake(process);
+}
+
+static void
+refused_on_links(void *context, uint64_t token, struct span topic, const char *reason)
+{
+    struct process *process = context;
+    struct arrived *arrived = &process->arrived;
+    const uint64_t kind = token & ~PUBLISHER_TOKEN_MASK;
+
+    (void)topic; /* the reason says it */
+    pthread_mutex_lock(&process->lock);
+    if (kind == TOKEN_REFILL)
+        arrived->refill_refused = true;
+    else if (kind == TOKEN_OUTPUT && arrived->refused_output == 0)
+        arrived->refused_output = token;
+    else if (kind == TOKEN_REJECTED && arrived->refused_rejected == 0)
+        arrived->refused_rejected = token;
+    snprintf(arrived->refusal.text, sizeof arrived->refusal.text, "%s", reason);
+    arrived->refusal.until_ms = process->options.steady_ms() + REFUSAL_SHOWN_MS;
     pthread_mutex_unlock(&process->lock);
     process_wake(process);
 }
@@ -338,13 +366,13 @@ delivered_on_landing(void *context, uint64_t token)
 struct wire_events
 arrive_on_links(struct process *process)
 {
-    return (struct wire_events){process,       up_on_links,      subscribed_on_links,
-                                down_on_links, message_on_links, delivered_on_links};
+    return (struct wire_events){process,          up_on_links,        subscribed_on_links, down_on_links,
+                                message_on_links, delivered_on_links, refused_on_links};
 }
 
 struct wire_events
 arrive_on_landing(struct process *process)
 {
-    return (struct wire_events){process,         up_on_landing,      subscribed_on_landing,
-                                down_on_landing, message_on_landing, delivered_on_landing};
+    return (struct wire_events){process,            up_on_landing,        subscribed_on_landing, down_on_landing,
+                                message_on_landing, delivered_on_landing, NULL};
 }

@@ -95,15 +95,47 @@ add_gauges(struct process *process, struct buffer *text)
     buffer_add_byte(text, '}');
 }
 
+/* Whether the broker refused a message not long ago; then why_text says which. */
+static bool
+refused_by_broker(struct process *process, int64_t steady_ms)
+{
+    const struct refusal *refusal = &process->arrived.refusal;
+
+    pthread_mutex_lock(&process->lock);
+    const bool shown = steady_ms < refusal->until_ms;
+    if (shown)
+        snprintf(process->why_text, sizeof process->why_text, "%s", refusal->text);
+    pthread_mutex_unlock(&process->lock);
+    return shown;
+}
+
+/* A broker may grant a subscription and then bring nothing: mosquitto does so with what its ACL denies. */
+static const char *
+why_silent(struct process *process)
+{
+    const char *username = config_text(process->options.config, "mqtt", "username");
+
+    snprintf(process->why_text, sizeof process->why_text,
+             "nothing is published: our own message to %s does not come back to user %s; the broker's ACL must allow to publish "
+             "there and to subscribe to %s", process->topics.sync, username[0] != '\0' ? username : "(without a name)",
+             process->topics.reports);
+    return process->why_text;
+}
+
 /* What is not well although records are taken in. */
 static const char *
 why_unsteady(struct process *process)
 {
     const int64_t steady_ms = process->options.steady_ms();
 
+    if (refused_by_broker(process, steady_ms))
+        return process->why_text;
+    if (process->link_port.state == PORT_READY && !process->synced && steady_ms >= process->sync_late_ms)
+        return why_silent(process);
     if (port_unsteady(&process->link_port, steady_ms, process->why_text, sizeof process->why_text) ||
         (process->inbox != NULL &&
-         port_unsteady(&process->landing_port, steady_ms, process->why_text, sizeof process->why_text)))
+         (port_unsteady(&process->landing_port, steady_ms, process->why_text, sizeof process->why_text) ||
+          port_missing(&process->landing_port, process->why_text, sizeof process->why_text))))
         return process->why_text;
     return "";
 }

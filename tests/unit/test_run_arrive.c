@@ -314,39 +314,128 @@ more_questions_than_fit_are_dropped_and_later_ones_answered(void **state)
 }
 
 static void
-reports_are_kept_if_they_are_ones_and_there_is_room(void **state)
+reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
 {
     (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "consumers", "one, two"}, {0}};
     static const char report[] = "{\"epoch\":\"0000000000000007\",\"applied\":3,\"rewind\":1}";
     const char *const self = "gait/link/accelerometer-trusted/";
     char topic[200];
-    bench_open_process(&accelerometer_trusted, NULL);
-    const struct arrived *arrived = &bench.process->arrived;
-    /* No name, no report, more levels. */
+    bench_open_process(&accelerometer_trusted, settings);
+    const struct report *one = &bench.process->arrived.reports[0], *two = one + 1;
+    /* No name, no report, more levels, a stranger. */
     bring(false, "gait/link/accelerometer-trusted/", report);
-    bring(false, "gait/link/accelerometer-trusted/lake", "{}");
-    bring(false, "gait/link/accelerometer-trusted/lake", "");
-    bring(false, "gait/link/accelerometer-trusted/lake/oldest", report);
+    bring(false, "gait/link/accelerometer-trusted/one", "{}");
+    bring(false, "gait/link/accelerometer-trusted/one", "");
+    bring(false, "gait/link/accelerometer-trusted/one/oldest", report);
+    bring(false, "gait/link/accelerometer-trusted/lake", report);
     snprintf(topic, sizeof topic, "%s%0100d", self, 0);
     bring(false, topic, report);
-    assert_int_equal(arrived->report_count, 0);
-    bring(false, "gait/link/accelerometer-trusted/lake", report);
-    assert_int_equal(arrived->report_count, 1);
-    assert_string_equal(arrived->reports[0].name, "lake");
-    assert_int_equal(arrived->reports[0].position.epoch, 7);
-    assert_int_equal(arrived->reports[0].position.applied, 3);
-    assert_true(arrived->reports[0].rewind);
+    assert_false(one->heard || two->heard);
+    bring(false, "gait/link/accelerometer-trusted/two", report);
+    assert_true(!one->heard && two->heard);
+    assert_int_equal(two->position.epoch, 7);
+    assert_int_equal(two->position.applied, 3);
+    assert_true(two->rewind);
     bring(false, "gait/link/accelerometer-trusted/.kept", report);
-    assert_int_equal(arrived->report_count, 1);
-    assert_true(arrived->kept_heard);
-    assert_int_equal(arrived->kept.applied, 3);
+    assert_false(one->heard);
+    assert_true(bench.process->arrived.kept_heard);
+    assert_int_equal(bench.process->arrived.kept.applied, 3);
     bring(false, "gait/link/accelerometer-trusted/.sync", "");
-    assert_true(arrived->synced);
-    for (unsigned i = 0; i < REPORTS_MAX + 10; i++)
-        bring(false, "gait/link/accelerometer-trusted/lake", report);
-    assert_int_equal(arrived->report_count, REPORTS_MAX);
+    assert_true(bench.process->arrived.synced);
     bench_settle();
-    assert_int_equal(arrived->report_count, 0);
+    assert_false(one->heard || two->heard);
+}
+
+/* A flood of them takes no memory, and no place from others' (223 MB to 2.5 GB in the producer, as issue 10 found it). */
+static void
+bug_344_of_many_reports_the_newest_holds(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "consumers", "one, two"}, {0}};
+    const struct arrived *arrived;
+    char text[80];
+    bench_open_process(&accelerometer_trusted, settings);
+    arrived = &bench.process->arrived;
+    for (unsigned i = 1; i <= 10000; i++) {
+        snprintf(text, sizeof text, "{\"epoch\":\"0000000000000007\",\"applied\":%u,\"rewind\":%u}", i, i % 2);
+        bring(false, "gait/link/accelerometer-trusted/one", text);
+    }
+    bring(false, "gait/link/accelerometer-trusted/two", text);
+    assert_true(arrived->reports[0].heard && arrived->reports[1].heard);
+    assert_int_equal(arrived->reports[0].position.applied, 10000);
+    assert_false(arrived->reports[0].rewind);
+    /* A question stays one when the same is said without it. */
+    bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":5,\"rewind\":1}");
+    bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":5,\"rewind\":0}");
+    assert_true(arrived->reports[0].rewind);
+    bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":6,\"rewind\":0}");
+    assert_false(arrived->reports[0].rewind);
+}
+
+/* What the broker's ACL refuses: everything to topics that begin so; NULL: nothing. */
+static const char *denied;
+
+static bool
+deny(void *context, const struct memory_wire *from, const struct wire_message *message)
+{
+    (void)context;
+    (void)from;
+    return denied != NULL && strncmp(message->topic.at, denied, strlen(denied)) == 0;
+}
+
+static unsigned
+count_heard(const char *topic)
+{
+    unsigned count = 0;
+    while (bench_heard(topic, count) != NULL)
+        count++;
+    return count;
+}
+
+/* Whether the metrics' `why` has this text. */
+static bool
+why_says(const char *text)
+{
+    bench_forget();
+    bench_send("gait/ask", "", "gait/answer/me", "why");
+    bench_settle();
+    const char *why = strstr(bench_heard("gait/answer/me", 0)->payload, "\"why\":\"");
+    return text[0] == '\0' ? why[7] == '"' : memmem(why, strcspn(why, "\n"), text, strlen(text)) != NULL;
+}
+
+/* Of 300 refused rejections none was kept: the broker's answer counted as an acknowledgement of those before. */
+static void
+bug_342_what_the_broker_refuses_is_kept_and_tried_again(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    struct process *process = bench.process;
+    bench.broker.refuses_message = deny;
+    denied = "gait/rejected/";
+    for (unsigned i = 0; i < 3; i++) {
+        bench_send(LANDING, "{}", NULL, NULL);
+        bench_settle();
+    }
+    assert_int_equal(process->rejected.last.sequence, 3);
+    assert_int_equal(process->rejected.trimmed.sequence, 0);
+    assert_true(why_says("refused to user test"));
+    /* Tried again, one message, ever more rarely. */
+    bench_forget();
+    for (unsigned i = 0; i < 100; i++) {
+        bench.steady_ms += 900;
+        bench_settle();
+    }
+    assert_in_range(count_heard("gait/rejected/accelerometer-trusted"), 3, 8);
+    /* All of them arrive when they may, and nothing is told any more. */
+    denied = NULL;
+    for (unsigned i = 0; i < 40; i++) {
+        bench.steady_ms += 1000;
+        bench_settle();
+    }
+    assert_int_equal(process->rejected.trimmed.sequence, 3);
+    bench.steady_ms += REFUSAL_SHOWN_MS;
+    assert_true(why_says(""));
 }
 
 static void
@@ -378,6 +467,8 @@ acknowledgements_are_told_apart(void **state)
     assert_int_equal(arrived->delivered_rejected, TOKEN_REJECTED | 2);
     assert_false(arrived->refill_delivered);
     events.delivered(events.context, TOKEN_REFILL);
+    assert_false(arrived->refill_delivered);
+    events.delivered(events.context, TOKEN_REFILL_LAST);
     assert_true(arrived->refill_delivered);
     /* Nothing that landing publishes is waited for. */
     const struct wire_events landing = arrive_on_landing(bench.process);
@@ -400,7 +491,9 @@ main(void)
         TEST(questions_on_the_links_are_answered_likewise),
         TEST(a_question_is_answered_behind_what_came_before_it),
         TEST(more_questions_than_fit_are_dropped_and_later_ones_answered),
-        TEST(reports_are_kept_if_they_are_ones_and_there_is_room),
+        TEST(reports_are_kept_if_they_are_ones_of_a_consumer),
+        TEST(bug_344_of_many_reports_the_newest_holds),
+        TEST(bug_342_what_the_broker_refuses_is_kept_and_tried_again),
         TEST(a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed),
         TEST(acknowledgements_are_told_apart),
     };

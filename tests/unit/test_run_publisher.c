@@ -33,6 +33,7 @@ struct sent {
 static struct sent sent[SENT_MAX];
 static unsigned sent_count;
 static bool broken;
+static size_t waiting; /* bytes that the wire holds */
 
 static int
 stub_publish(struct wire *wire, const struct wire_message *message, uint64_t token)
@@ -57,7 +58,14 @@ stub_publish(struct wire *wire, const struct wire_message *message, uint64_t tok
     return 0;
 }
 
-static const struct wire_calls stub_calls = {.publish = stub_publish};
+static size_t
+stub_waiting(struct wire *wire)
+{
+    (void)wire;
+    return waiting;
+}
+
+static const struct wire_calls stub_calls = {.publish = stub_publish, .waiting = stub_waiting};
 static struct wire wire = {&stub_calls};
 
 static char dir[SCRATCH_DIR_SIZE];
@@ -82,6 +90,7 @@ set_up(void **state)
     now_ms = 5000;
     sent_count = 0;
     broken = false;
+    waiting = 0;
     return 0;
 }
 
@@ -171,7 +180,7 @@ expect_on(const char *topic, uint64_t first, uint64_t last)
 static void
 report(const char *name, uint64_t applied, bool rewind)
 {
-    publisher_report(&publisher, span_of(name), EPOCH, applied, rewind);
+    publisher_report(&publisher, span_of(name), EPOCH, applied, rewind, now_ms);
 }
 
 static void
@@ -388,7 +397,7 @@ older_and_impossible_reports_change_nothing(void **state)
     assert_int_equal(publisher_confirmed(&publisher), 8);
     report("a", 11, false); /* beyond the newest: of a store that is gone */
     assert_int_equal(publisher_confirmed(&publisher), 8);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 10, false);
+    publisher_report(&publisher, span_of("a"), EPOCH + 1, 10, false, now_ms);
     assert_int_equal(publisher_confirmed(&publisher), 8);
     report("stranger", 10, true);
     report("", 10, true);
@@ -413,7 +422,7 @@ bug_221_one_that_went_back_in_time_holds_what_it_lacks(void **state)
     assert_int_equal(publisher_confirmed(&publisher), 4);
     turn();
     expect_on(A, 5, 10);
-    publisher_report(&publisher, span_of("a"), 0, 0, true); /* all of it gone */
+    publisher_report(&publisher, span_of("a"), 0, 0, true, now_ms); /* all of it gone */
     assert_int_equal(publisher_confirmed(&publisher), 0);
     turn();
     expect_on(A, 1, 10);
@@ -449,13 +458,13 @@ one_that_knows_another_life_of_the_store_is_a_newcomer(void **state)
     (void)state;
     begin(1);
     append(10);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 4, true);
+    publisher_report(&publisher, span_of("a"), EPOCH + 1, 4, true, now_ms);
     assert_false(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 1, 10); /* everything is there */
     report("a", 4, false);
     trim(4);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 8, true);
+    publisher_report(&publisher, span_of("a"), EPOCH + 1, 8, true, now_ms);
     assert_true(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 0, 0);
