@@ -823,7 +823,8 @@ hear_refusal(struct mqtt *mqtt, const struct request *request, enum MQTTReasonCo
 {
     char reason[REASON_BYTES_MAX];
     describe_refusal(mqtt, request->topic, code, reason, sizeof reason);
-    if (mqtt->refusals_logged < REFUSALS_LOGGED_MAX && strncmp(mqtt->refused_topic, request->topic, TOPIC_SHOWN_MAX - 1) != 0) {
+    const bool news = strncmp(mqtt->refused_topic, request->topic, TOPIC_SHOWN_MAX - 1) != 0;
+    if (news && mqtt->refusals_logged < REFUSALS_LOGGED_MAX) {
         mqtt->refusals_logged++;
         snprintf(mqtt->refused_topic, sizeof mqtt->refused_topic, "%s", request->topic);
         log_warning("mqtt: %s", reason);
@@ -1086,7 +1087,8 @@ mqtt_free(struct wire *wire)
     free(mqtt);
 }
 
-static const struct wire_calls calls = {mqtt_connect, mqtt_subscribe, mqtt_publish, mqtt_waiting, mqtt_disconnect, mqtt_free};
+static const struct wire_calls calls = {mqtt_connect, mqtt_subscribe,  mqtt_publish,
+                                        mqtt_waiting, mqtt_disconnect, mqtt_free};
 
 /* "tcp://host:port"; TLS is ssl://, an IPv6 address stands in brackets. To be freed. */
 static char *

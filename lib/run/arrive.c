@@ -155,8 +155,9 @@ keep_report(struct process *process, struct span name, const struct wire_message
     } else {
         /* However many come, the newest holds; but a question is not overwritten by one who says the same without it. */
         const struct report *before = &arrived->reports[from];
-        report.rewind = report.rewind || (before->heard && before->rewind && before->position.epoch == report.position.epoch &&
-                                          before->position.applied == report.position.applied);
+        const bool same = before->heard && before->position.epoch == report.position.epoch &&
+                          before->position.applied == report.position.applied;
+        report.rewind = report.rewind || (same && before->rewind);
         arrived->reports[from] = report;
     }
     pthread_mutex_unlock(&process->lock);
@@ -201,8 +202,13 @@ keep_link_message(struct process *process, const struct wire_message *message)
         } else if (begins_with(rest, "/feed", &row) && (row.len == 0 || row.at[0] == '/')) {
             row = row.len == 0 ? row : span_at(row.at + 1, row.len - 1);
             pthread_mutex_lock(&process->lock);
-            link_receive(&process->links[i], message, row, process->options.steady_ms());
+            const bool twofold = link_receive(&process->links[i], message, row, process->options.steady_ms());
             pthread_mutex_unlock(&process->lock);
+            if (twofold)
+                log_error("two different messages came under number %llu of %s, so somebody else publishes to %s/feed: "
+                          "nothing more is taken from there. See who may (the broker's ACL), and whether what came is to be "
+                          "trusted; then start this process anew", (unsigned long long)message->sequence,
+                          process->stream->inputs[i].from->name, report_to);
         }
     }
 }

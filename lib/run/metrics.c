@@ -116,8 +116,8 @@ why_silent(struct process *process)
     const char *username = config_text(process->options.config, "mqtt", "username");
 
     snprintf(process->why_text, sizeof process->why_text,
-             "nothing is published: our own message to %s does not come back to user %s; the broker's ACL must allow to publish "
-             "there and to subscribe to %s", process->topics.sync, username[0] != '\0' ? username : "(without a name)",
+             "nothing is published: our own message to %s does not come back to user %s; the broker's ACL must allow to "
+             "publish there and to subscribe to %s", process->topics.sync, username[0] != '\0' ? username : "(without a name)",
              process->topics.reports);
     return process->why_text;
 }
@@ -229,13 +229,19 @@ static void
 say_who_is_missed(struct process *process, struct buffer *text)
 {
     const struct publisher *publisher = &process->output_publisher;
-    struct saying saying = {text, "", 0};
+    struct saying saying = {text, text->len > 0 ? "; " : "", 0};
 
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         const struct link *link = &process->links[i];
         pthread_mutex_lock(&process->lock);
-        const uint64_t lost = link->lost;
+        const uint64_t lost = link->lost, twofold = link->twofold;
         pthread_mutex_unlock(&process->lock);
+        if (twofold != 0) {
+            buffer_printf(text, "%stwo different messages came under number %" PRIu64 " of %s: nothing more is taken from "
+                          "%s/feed; its log says what to do", saying.between, twofold, process->stream->inputs[i].from->name,
+                          process->topics.report_to[i]);
+            saying.between = "; ";
+        }
         if (lost == 0)
             continue;
         buffer_printf(text, "%sthis state is an old one: it has %" PRIu64 " messages of %s, which keeps only what follows ",

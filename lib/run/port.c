@@ -156,8 +156,8 @@ port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size)
     pthread_mutex_lock(port->lock);
     memcpy(reason, port->reason, sizeof reason);
     pthread_mutex_unlock(port->lock);
-    snprintf(text, size, "does another process use the client name %s, or does the broker cut who may not publish there? The "
-             "connection ends again and again (%s)", port->client, reason);
+    snprintf(text, size, "does another process use the client name %s, or does the broker cut who may not publish there? "
+             "The connection ends again and again (%s)", port->client, reason);
     return true;
 }
 

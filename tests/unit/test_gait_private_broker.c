@@ -66,7 +66,7 @@ has_line(const char *path, const char *line)
     return found;
 }
 
-/* A packet of 40 MB of empty properties took 5 GB of a process, and one who stays away with a session could fill the memory. */
+/* A packet of 40 MB of empty properties took 5 GB of a process; one who stays away with a session could fill the memory. */
 static void
 bug_341_every_broker_of_ours_has_a_limit_of_packets_and_of_what_waits(void **state)
 {
