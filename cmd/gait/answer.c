@@ -54,6 +54,7 @@ read_input(void *context, const char *name, const struct json *value)
             input->counters[j] = json_int_at(value, answer_counter_names[j], 0);
         copy_text(input->epoch, sizeof input->epoch, json_text_at(value, "epoch", ""));
         input->applied = json_int_at(value, "applied", 0);
+        input->stands = json_int_at(value, "stands", 0) != 0;
     }
 }
 

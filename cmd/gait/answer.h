@@ -28,6 +28,7 @@ struct answer_input {
     int64_t counters[ANSWER_COUNTERS];
     char epoch[ANSWER_NAME_SIZE]; /* links: which outbox was applied … */
     int64_t applied;              /* … and up to where */
+    bool stands;                  /* nothing more is taken on it, and the process says why */
 };
 
 struct answer_consumer {

@@ -18,6 +18,7 @@
 
 #include <MQTTAsync.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 /*
@@ -47,7 +48,8 @@
 #define PAYLOAD_MAX (256 * 1024 * 1024 - WIRE_PROPERTIES_BYTES_MAX) /* MQTT: 256 MiB a packet */
 #define REASON_BYTES_MAX 512
 #define TOPIC_SHOWN_MAX 160   /* in texts for people */
-#define REFUSALS_LOGGED_MAX 4 /* a connection: status, reports, metrics and output may each be refused */
+#define REFUSALS_LOGGED_MAX 4 /* in so long a time: status, reports, metrics and output may each be refused, */
+#define REFUSALS_LOGGED_MS 600000 /* whether the connection lives on or not */
 #define FILTERS_MAX 64 /* of one subscribe call: bounds an array on the stack; there are 8 inputs at most */
 
 /* MQTT 5, 3.8.3.1: what a subscription brings of what is retained. */
@@ -83,7 +85,8 @@ struct mqtt {
     char last_topic[TOPIC_SHOWN_MAX]; /* of the newest message that Paho was given on this connection */
 
     /* For callbacks only, or while there is none, so without the lock. */
-    unsigned refusals_logged; /* on this connection: a few lines are enough, */
+    unsigned refusals_logged; /* since refusals_ms: a few lines are enough, */
+    int64_t refusals_ms;
     char refused_topic[TOPIC_SHOWN_MAX]; /* and one of a topic */
     bool will_refused;        /* the broker takes no will such as ours */
     unsigned attempts_before; /* calls of connect(2) when the newest attempt began */
@@ -222,8 +225,6 @@ on_connect_success(void *context, MQTTAsync_successData5 *response)
 {
     struct mqtt *mqtt = context;
     const struct wire_limits limits = read_limits(&response->properties, mqtt->options->session_s);
-    mqtt->refusals_logged = 0;
-    mqtt->refused_topic[0] = '\0';
     pthread_mutex_lock(&mqtt->lock);
     mqtt->last_topic[0] = '\0';
     mqtt->in_flight_max = in_flight_max(&response->properties);
@@ -823,6 +824,11 @@ hear_refusal(struct mqtt *mqtt, const struct request *request, enum MQTTReasonCo
 {
     char reason[REASON_BYTES_MAX];
     describe_refusal(mqtt, request->topic, code, reason, sizeof reason);
+    if (mqtt->refusals_logged == 0 || clock_steady_ms() - mqtt->refusals_ms >= REFUSALS_LOGGED_MS) {
+        mqtt->refusals_logged = 0;
+        mqtt->refusals_ms = clock_steady_ms();
+        mqtt->refused_topic[0] = '\0';
+    }
     const bool news = strncmp(mqtt->refused_topic, request->topic, TOPIC_SHOWN_MAX - 1) != 0;
     if (news && mqtt->refusals_logged < REFUSALS_LOGGED_MAX) {
         mqtt->refusals_logged++;

@@ -33,6 +33,10 @@ add_inputs(struct process *process, struct buffer *text)
         if (input->from != NULL) {
             buffer_printf(text, ",\"epoch\":\"%016" PRIx64 "\"", process->links[i].committed.epoch);
             add_number(text, "applied", process->links[i].committed.applied);
+            pthread_mutex_lock(&process->lock);
+            const bool stands = process->links[i].twofold != 0 || process->links[i].lost != 0;
+            pthread_mutex_unlock(&process->lock);
+            add_number(text, "stands", stands);
         }
         add_number(text, "taken", process->ledger.inputs[i].taken);
         for (unsigned v = 0; v < VERDICT_COUNT; v++)
@@ -114,11 +118,11 @@ static const char *
 why_silent(struct process *process)
 {
     const char *username = config_text(process->options.config, "mqtt", "username");
+    const char *user = username[0] != '\0' ? username : "(without a name)";
 
     snprintf(process->why_text, sizeof process->why_text,
              "nothing is published: our own message to %s does not come back to user %s; the broker's ACL must allow to "
-             "publish there and to subscribe to %s", process->topics.sync, username[0] != '\0' ? username : "(without a name)",
-             process->topics.reports);
+             "publish there and to subscribe to %s", process->topics.sync, user, process->topics.reports);
     return process->why_text;
 }
 
