@@ -847,7 +847,7 @@ batch_send_receipts(struct process *process)
             .delivery = WIRE_AT_MOST_ONCE,
         };
         /* One that can't be sent is not missed for long: the publisher sends its message again. */
-        if (wire->calls->publish(wire, &message, 0) != 0)
+        if (wire->calls->waiting(wire) > ANSWERS_WAITING_BYTES_MAX || wire->calls->publish(wire, &message, 0) != 0)
             break;
     }
     receipts->count = 0;

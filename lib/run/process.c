@@ -417,8 +417,12 @@ send_metrics(struct process *process, int64_t steady_ms)
 }
 
 static void
-answer(struct process *process, struct ask *ask)
+answer(struct process *process, const struct ask *ask)
 {
+    struct wire *wire = process->link_port.wire;
+
+    if (wire->calls->waiting(wire) > ANSWERS_WAITING_BYTES_MAX)
+        return;
     buffer_clear(&process->metrics);
     metrics_write(process, &process->metrics);
     const struct wire_message message = {
@@ -427,10 +431,16 @@ answer(struct process *process, struct ask *ask)
         .correlation = buffer_span(&ask->correlation),
         .delivery = WIRE_AT_LEAST_ONCE,
     };
-    struct wire *wire = process->link_port.wire;
     wire->calls->publish(wire, &message, 0);
-    free(ask->topic);
-    buffer_free(&ask->correlation);
+}
+
+static void
+free_asks(struct ask *asks, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        free(asks[i].topic);
+        buffer_free(&asks[i].correlation);
+    }
 }
 
 /* Answer those who asked before what is worked now arrived, or after it. */
@@ -448,10 +458,12 @@ answer_asks(struct process *process)
     pthread_mutex_unlock(&process->lock);
     for (unsigned i = 0; i < process->ask_count; i++) {
         bool stopped = process->why != WHY_NOT_STOPPED;
-        if (process->asks[i].inbox_position <= process->inbox_position || stopped)
-            answer(process, &process->asks[i]);
-        else
+        if (process->asks[i].inbox_position > process->inbox_position && !stopped) {
             process->asks[left++] = process->asks[i];
+            continue;
+        }
+        answer(process, &process->asks[i]);
+        free_asks(&process->asks[i], 1);
     }
     process->ask_count = left;
 }
@@ -770,15 +782,6 @@ close_ports(struct process *process)
             continue;
         wires[i]->calls->disconnect(wires[i], GOODBYE_MS);
         wires[i]->calls->free(wires[i]);
-    }
-}
-
-static void
-free_asks(struct ask *asks, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        free(asks[i].topic);
-        buffer_free(&asks[i].correlation);
     }
 }
 

@@ -39,6 +39,10 @@
 /* Questions that may wait to be looked at; more are dropped, and come again. */
 #define ASKS_MAX 64
 
+/* What may wait in the wire when an answer or a receipt is added to it. They are asked for, and by whoever may ask; one that
+ * is left out is asked for again. */
+#define ANSWERS_WAITING_BYTES_MAX (16u << 20)
+
 /* How long it is shown that the broker refused something: what is tried again comes in less. */
 #define REFUSAL_SHOWN_MS 60000
 
