@@ -28,8 +28,16 @@ take() {
              COMMIT;" && report 0
         ;;
     repeat) report 0 ;;
-    gap) report 1 ;;
+    gap) ask ;;
     esac
+}
+
+# Ask for what is missing, once a second at most: what was under way behind a gap keeps coming for a while, and each message
+# of it shows the gap again.
+ask() {
+    now=$(date +%s)
+    [ "$now" = "$asked" ] || report 1
+    asked=$now
 }
 
 # take_part EPOCH NUMBER/PART/PARTS PAYLOAD_IN_HEX: what was too large for the broker comes in parts, one after the other.
@@ -40,7 +48,7 @@ take_part() {
     elif [ "$1/$number/$part/$parts" = "$expected" ]; then
         whole=${whole}0a$3
     else
-        report 1
+        ask
         return
     fi
     expected=$1/$number/$((part + 1))/$parts

@@ -54,6 +54,7 @@ read_input(void *context, const char *name, const struct json *value)
             input->counters[j] = json_int_at(value, answer_counter_names[j], 0);
         copy_text(input->epoch, sizeof input->epoch, json_text_at(value, "epoch", ""));
         input->applied = json_int_at(value, "applied", 0);
+        input->stands = json_int_at(value, "stands", 0) != 0;
     }
 }
 
@@ -140,6 +141,7 @@ answer_decode(struct span text, struct answer *answer)
         answer->untold = json_int_at(json, "untold", 0);
         answer->inbox_bytes = json_int_at(json, "inbox_bytes", 0);
         answer->due = json_int_at(json, "due", 0);
+        answer->unanswered = json_int_at(json, "unanswered", 0);
         json_each(json, "inputs", read_input, &reading);
         json_each(json, "output.consumers", read_consumer, &reading);
         json_each(json, "reasons", read_reason, &reading);

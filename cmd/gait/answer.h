@@ -18,7 +18,7 @@
 
 #define ANSWER_CONSUMERS_MAX PUBLISHER_CONSUMERS_MAX /* as many as a process can have of its output */
 #define ANSWER_NAME_SIZE NAME_SIZE
-#define ANSWER_WHY_SIZE 256
+#define ANSWER_WHY_SIZE 512
 
 /* The names of an input's counters, taken first; and how many there are. */
 enum { ANSWER_TAKEN, ANSWER_COUNTERS = 7 };
@@ -28,6 +28,7 @@ struct answer_input {
     int64_t counters[ANSWER_COUNTERS];
     char epoch[ANSWER_NAME_SIZE]; /* links: which outbox was applied … */
     int64_t applied;              /* … and up to where */
+    bool stands;                  /* nothing more is taken on it, and the process says why */
 };
 
 struct answer_consumer {
@@ -68,6 +69,7 @@ struct answer {
     int64_t untold; /* refusals that it has counted, and not told of yet */
     int64_t inbox_bytes;
     int64_t due;
+    int64_t unanswered; /* asked for at topics where no answers are given */
 };
 
 /* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog, or longer than any. */

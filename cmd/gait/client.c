@@ -102,7 +102,7 @@ client_new(const struct broker *broker, void (*message)(void *context, const str
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->changed, NULL);
 
-    const struct wire_events events = {client, on_up, on_subscribed, on_down, on_message, on_delivered};
+    const struct wire_events events = {client, on_up, on_subscribed, on_down, on_message, on_delivered, NULL};
     client->wire = mqtt_wire(broker, &client->options, &events);
     if (client->wire == NULL) {
         client_free(client);

@@ -232,6 +232,14 @@ peers_ask(struct peers *peers, int64_t connect_deadline_ms, int64_t wait_ms)
     return end_round(peers, clock_steady_ms() + wait_ms) ? 1 : 0;
 }
 
+/* What the process says of itself, as the end of a sentence about its work. */
+static void
+add_why(const struct answer *answer, struct buffer *why)
+{
+    if (answer->why[0] != '\0')
+        buffer_printf(why, "%s%s", answer_is_stopped(answer) ? ", stopped: " : "; it runs, but: ", answer->why);
+}
+
 /* Whether this input has applied all that its producer has given out. */
 static bool
 input_at_rest(const struct peers *peers, const struct peer *peer, unsigned i, struct buffer *why)
@@ -239,19 +247,16 @@ input_at_rest(const struct peers *peers, const struct peer *peer, unsigned i, st
     const struct stream *from = peer->stream->inputs[i].from;
     if (from == NULL)
         return true;
+    if (peer->answer.inputs[i].stands) {
+        buffer_printf(why, "%s takes nothing more from %s", peer->stream->name, from->name);
+        add_why(&peer->answer, why);
+        return false;
+    }
     int64_t behind = answer_behind(&peer->answer.inputs[i], &peers_find(peers, from)->answer);
     if (behind == 0)
         return true;
     buffer_printf(why, "%s is %" PRId64 " messages behind %s", peer->stream->name, behind, from->name);
     return false;
-}
-
-/* What the process says of itself, as the end of a sentence about its work. */
-static void
-add_why(const struct answer *answer, struct buffer *why)
-{
-    if (answer->why[0] != '\0')
-        buffer_printf(why, "%s%s", answer_is_stopped(answer) ? ", stopped: " : "; it runs, but: ", answer->why);
 }
 
 static bool

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/wire.h"
 
 int
 private_broker_find(struct buffer *path)
@@ -61,7 +62,7 @@ private_broker_check_port(int port)
 
 /* The file, as one who has to look after the broker would want to find it. */
 static void
-add_settings(struct buffer *conf, const char *dir, int port)
+add_settings(struct buffer *conf, const char *dir, int port, size_t payload_bytes)
 {
     buffer_add_text(conf, "# Written by `gait up` at every start; changes do not stay.\n\n");
     buffer_printf(conf,
@@ -83,12 +84,17 @@ add_settings(struct buffer *conf, const char *dir, int port)
                   "persistence_file %s\n"
                   "autosave_interval 0\n\n",
                   dir, PRIVATE_BROKER_SAVED);
+    buffer_printf(conf,
+                  "# What waits for one client that is slow or away: beyond this the broker acknowledges messages and\n"
+                  "# throws them away (its default is 1000). gait's own links don't need it, but landing messages for a\n"
+                  "# process that is away wait here. No limit at all would let one forgotten subscriber fill the memory.\n"
+                  "max_queued_messages %u\n"
+                  "max_queued_bytes %u\n\n"
+                  "# A packet has room for the largest payload that is taken in, for topic and properties, and for what\n"
+                  "# gait's processes send each other. Whoever sends a larger one is disconnected.\n"
+                  "max_packet_size %zu\n\n",
+                  PRIVATE_BROKER_QUEUED_MESSAGES_MAX, PRIVATE_BROKER_QUEUED_BYTES_MAX, wire_packet_bytes(payload_bytes));
     buffer_add_text(conf,
-                    "# No limits that drop: at the default of 1000 queued messages the broker acknowledges further\n"
-                    "# ones and throws them away, and so it would do with large ones if message_size_limit were set.\n"
-                    "# gait bounds what is under way by itself, and its processes refuse visibly what is too large.\n"
-                    "max_queued_messages 0\n"
-                    "max_queued_bytes 0\n\n"
                     "# Messages to one client that it has not acknowledged yet: enough to keep a process busy while\n"
                     "# it writes, few enough that little is sent again after a lost connection.\n"
                     "max_inflight_messages 100\n\n"
@@ -116,13 +122,13 @@ settle_file(const char *path, const char *text)
 }
 
 int
-private_broker_configure(const char *dir, int port, struct buffer *conf_path)
+private_broker_configure(const char *dir, int port, size_t payload_bytes, struct buffer *conf_path)
 {
     struct buffer conf = {NULL, 0, 0};
     size_t start = conf_path->len;
     int result = -1;
     buffer_printf(conf_path, "%s/broker/mosquitto.conf", dir);
-    add_settings(&conf, dir, port);
+    add_settings(&conf, dir, port, payload_bytes);
     if (strpbrk(dir, "\r\n") != NULL)
         log_error("a folder with a line end in its name can't stand in mosquitto.conf");
     else if (settle_file(buffer_text(conf_path) + start, buffer_text(&conf)) != 0)

@@ -18,7 +18,13 @@ int private_broker_find(struct buffer *path);
 int private_broker_check_port(int port);
 
 /* Write dir/broker/mosquitto.conf for a broker on port that keeps its data in dir/broker (which must exist; dir must be
- * absolute) and append its path to conf_path. 0, or -1 with a line in the log. */
-int private_broker_configure(const char *dir, int port, struct buffer *conf_path);
+ * absolute) and append its path to conf_path. It takes packets for payloads of payload_bytes. 0, or -1 with a line in the
+ * log. */
+int private_broker_configure(const char *dir, int port, size_t payload_bytes, struct buffer *conf_path);
+
+/* What one session may hold back at the broker for a client that is slow or away; also in conf/mosquitto.conf, which says
+ * what that is worth. */
+#define PRIVATE_BROKER_QUEUED_MESSAGES_MAX 1000000
+#define PRIVATE_BROKER_QUEUED_BYTES_MAX (512u << 20)
 
 #endif

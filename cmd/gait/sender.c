@@ -727,7 +727,7 @@ sender_new(const struct sender_options *options)
     sender->rate_start_ms = INT64_MIN / 2; /* long ago: the first message starts the clock */
     pthread_mutex_init(&sender->lock, NULL);
     pthread_cond_init(&sender->changed, NULL);
-    const struct wire_events events = {sender, on_up, on_subscribed, on_down, on_message, on_delivered};
+    const struct wire_events events = {sender, on_up, on_subscribed, on_down, on_message, on_delivered, NULL};
     sender->wire = mqtt_wire(options->broker, &sender->wire_options, &events);
     if (sender->wire == NULL) {
         sender_free(sender);

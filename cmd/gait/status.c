@@ -158,6 +158,9 @@ add_peer(const struct peers *peers, const struct peer *peer, const struct layout
         if (peer->answer.gauges[i].value != 0)
             add_line(text, "  %s: %" PRId64, peer->answer.gauges[i].name, peer->answer.gauges[i].value);
     }
+    if (peer->answer.unanswered != 0)
+        add_line(text, "  not answered: %" PRId64 " receipts or answers were wanted at a topic of somebody else",
+                 peer->answer.unanswered);
     add_consumers(peer, text);
 }
 

@@ -255,7 +255,8 @@ add_own_broker(struct up *up)
     int result = -1;
     buffer_printf(&up->broker_saved, "%s/broker/%s", up->dir, PRIVATE_BROKER_SAVED);
     if (private_broker_find(&path) == 0 && private_broker_check_port(up->broker.port) == 0 &&
-        private_broker_configure(up->dir, up->broker.port, &conf) == 0) {
+        private_broker_configure(up->dir, up->broker.port, (size_t)config_int(up->config, "limits", "payload"),
+                                 &conf) == 0) {
         char **arguments = add_program(up, "broker", buffer_text(&path), up->broker.port);
         add_option(arguments, "-c", buffer_text(&conf));
         up->programs[up->count - 1].spent_file = buffer_text(&up->broker_saved);

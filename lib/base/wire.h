@@ -45,6 +45,22 @@ struct wire_limits {
 
 #define WIRE_PARTS_MAX (1u << 20) /* of one message: a byte each of the largest */
 
+/* What a packet toward us may have beside the largest payload: topic, response topic, correlation, and user properties.
+ * Paho makes 150 bytes of memory of each byte of empty user properties (a packet of 1 MiB of them: 170 MB, half a second of
+ * CPU time), before it shows us anything, so a packet has not much more room than the payloads that are wanted. */
+#define WIRE_PROPERTIES_BYTES_MAX (64u * 1024)
+
+/* The largest payload that gait's own programs send each other: message_bytes has this for its greatest value, and one
+ * record is never more than what it was made of. */
+#define WIRE_MESSAGE_BYTES_MAX (1u << 20)
+
+/* The largest packet that a broker has to take where payloads of so many bytes are taken in. */
+static inline size_t
+wire_packet_bytes(size_t payload_bytes)
+{
+    return (payload_bytes > WIRE_MESSAGE_BYTES_MAX ? payload_bytes : WIRE_MESSAGE_BYTES_MAX) + WIRE_PROPERTIES_BYTES_MAX;
+}
+
 /* Room for payload in a message to a topic of so many bytes; 0: none. */
 static inline size_t
 wire_room(const struct wire_limits *limits, size_t topic_bytes)
@@ -70,7 +86,7 @@ struct wire_events {
      * during the call. */
     void (*up)(void *context, bool session_kept, const struct wire_limits *limits);
 
-    /* All topics of one subscribe call are subscribed (ok), or refused (reason says why). */
+    /* All topics of one subscribe call are subscribed (ok), or one is refused (reason says which, to whom and why). */
     void (*subscribed)(void *context, bool ok, const char *reason);
 
     /* The connection is lost, or connect failed. reason is for people: which host and port, and the cause. */
@@ -81,6 +97,10 @@ struct wire_events {
 
     /* The message that publish sent with this token is acknowledged by the other side. */
     void (*delivered)(void *context, uint64_t token);
+
+    /* The other side refuses the message to topic that publish sent with this token, or with none (0), and did not take it.
+     * reason is for people, with the account. Answers to messages come in the order of sending. NULL is fine. */
+    void (*refused)(void *context, uint64_t token, struct span topic, const char *reason);
 };
 
 /* How to connect. Strings must outlive the wire. */
@@ -88,7 +108,7 @@ struct wire_options {
     const char *client_name;      /* one connection a name; a second one puts the first out */
     unsigned session_s;           /* how long the other side remembers us when we are away; 0: start clean every time */
     unsigned receive_max;         /* unacknowledged messages toward us; 0: the library's default */
-    unsigned message_bytes_max;   /* larger ones are not sent to us; 0: no limit */
+    size_t packet_bytes_max;      /* larger ones are not sent to us, but dropped by the broker; 0: no limit */
     unsigned keep_alive_s;        /* 0: 20 s */
     const char *will_topic;       /* retained message the broker publishes when we vanish; NULL none */
     const char *will_text;
@@ -110,6 +130,9 @@ struct wire_calls {
     /* Send a message; its bytes are copied. With token not 0, `delivered` follows when the other side has it.
      * 0, or -1 when not connected, or it does not fit: then it is not sent at all. */
     int (*publish)(struct wire *wire, const struct wire_message *message, uint64_t token);
+
+    /* Bytes that publish took and that are still here: they wait, or are unacknowledged. */
+    size_t (*waiting)(struct wire *wire);
 
     /* Say good-bye and close the connection, keeping the session; no will is sent. Waits until what was published is
      * written, at most timeout_ms. No `down` follows. May be followed by connect. */

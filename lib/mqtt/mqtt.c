@@ -18,6 +18,7 @@
 
 #include <MQTTAsync.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 /*
@@ -44,9 +45,11 @@
 #define IN_FLIGHT_MAX 65535 /* packet identifiers there are; the broker's Receive Maximum lowers it */
 #define IN_FLIGHT_BYTES_MAX (192 * 1024) /* fits in a socket buffer of Linux's default wmem_max, with its overhead */
 #define SEND_BUFFER_BYTES (512 * 1024)   /* asked for; the kernel gives what wmem_max allows */
-#define PROPERTIES_MAX (64 * 1024)    /* topic and properties, beside the payload, in the largest packet */
-#define PAYLOAD_MAX (256 * 1024 * 1024 - PROPERTIES_MAX) /* MQTT: 256 MiB a packet */
-#define REASON_BYTES_MAX 256
+#define PAYLOAD_MAX (256 * 1024 * 1024 - WIRE_PROPERTIES_BYTES_MAX) /* MQTT: 256 MiB a packet */
+#define REASON_BYTES_MAX 512
+#define TOPIC_SHOWN_MAX 160   /* in texts for people */
+#define REFUSALS_LOGGED_MAX 4 /* in so long a time: status, reports, metrics and output may each be refused, */
+#define REFUSALS_LOGGED_MS 600000 /* whether the connection lives on or not */
 #define FILTERS_MAX 64 /* of one subscribe call: bounds an array on the stack; there are 8 inputs at most */
 
 /* MQTT 5, 3.8.3.1: what a subscription brings of what is retained. */
@@ -71,6 +74,7 @@ struct mqtt {
     size_t in_flight_bytes;     /* and their size */
     struct parcel *queue_first; /* publishes that wait for room in flight, in order */
     struct parcel **queue_end;
+    size_t queue_bytes;
     bool sending;               /* somebody is about to call MQTTAsync_send: others queue up behind */
 
     struct wire_limits limits;  /* of this connection */
@@ -78,8 +82,12 @@ struct mqtt {
 
     bool too_large_logged; /* one line is enough; for whoever publishes */
 
+    char last_topic[TOPIC_SHOWN_MAX]; /* of the newest message that Paho was given on this connection */
+
     /* For callbacks only, or while there is none, so without the lock. */
-    bool refusal_logged;      /* on this connection: one line is enough */
+    unsigned refusals_logged; /* since refusals_ms: a few lines are enough, */
+    int64_t refusals_ms;
+    char refused_topic[TOPIC_SHOWN_MAX]; /* and one of a topic */
     bool will_refused;        /* the broker takes no will such as ours */
     unsigned attempts_before; /* calls of connect(2) when the newest attempt began */
     char tls_error[160];      /* of the newest attempt */
@@ -92,6 +100,7 @@ struct request {
     uint64_t token;
     uint64_t connection;
     size_t bytes; /* of a publish: what counts as in flight */
+    char topic[]; /* of a publish; of a subscription all filters, one behind the other, each with its NUL */
 };
 
 /* A publish that waits in our queue, with a copy of what the message points at. */
@@ -137,6 +146,7 @@ drop_queue(struct mqtt *mqtt)
     struct parcel *parcel = mqtt->queue_first;
     mqtt->queue_first = NULL;
     mqtt->queue_end = &mqtt->queue_first;
+    mqtt->queue_bytes = 0;
     pthread_mutex_unlock(&mqtt->lock);
     while (parcel != NULL) {
         struct parcel *next = parcel->next;
@@ -145,13 +155,24 @@ drop_queue(struct mqtt *mqtt)
     }
 }
 
+/* Who we are to the broker, for people. */
+static const char *
+account(const struct mqtt *mqtt)
+{
+    return mqtt->broker.username != NULL ? mqtt->broker.username : "(without a name)";
+}
+
+/* Some brokers answer a message that they don't want by ending the connection; so it is said which one was the last. */
 static void
 go_down(struct mqtt *mqtt, const char *cause)
 {
     char reason[REASON_BYTES_MAX];
+    char last[TOPIC_SHOWN_MAX + 128] = "";
     enum state before = change_state(mqtt, IDLE); /* first: from here on nothing is queued */
     drop_queue(mqtt);
-    snprintf(reason, sizeof reason, "%s:%d: %s", mqtt->broker.host, mqtt->broker.port, cause);
+    if (before == UP && mqtt->last_topic[0] != '\0')
+        snprintf(last, sizeof last, ", after a message to %s from user %.80s", mqtt->last_topic, account(mqtt));
+    snprintf(reason, sizeof reason, "%s:%d: %s%s", mqtt->broker.host, mqtt->broker.port, cause, last);
     if (before != IDLE)
         mqtt->events.down(mqtt->events.context, reason);
 }
@@ -204,8 +225,8 @@ on_connect_success(void *context, MQTTAsync_successData5 *response)
 {
     struct mqtt *mqtt = context;
     const struct wire_limits limits = read_limits(&response->properties, mqtt->options->session_s);
-    mqtt->refusal_logged = false;
     pthread_mutex_lock(&mqtt->lock);
+    mqtt->last_topic[0] = '\0';
     mqtt->in_flight_max = in_flight_max(&response->properties);
     mqtt->limits = limits;
     mqtt->keep_alive_s = announced(&response->properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, 0);
@@ -554,8 +575,8 @@ add_connect_properties(const struct wire_options *options, MQTTProperties *prope
     add_number(properties, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, options->session_s);
     if (options->receive_max != 0)
         add_number(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, options->receive_max);
-    if (options->message_bytes_max != 0)
-        add_number(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, options->message_bytes_max + PROPERTIES_MAX);
+    if (options->packet_bytes_max != 0)
+        add_number(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, (unsigned)options->packet_bytes_max);
 }
 
 static int
@@ -630,15 +651,29 @@ mqtt_connect(struct wire *wire)
     return 0;
 }
 
+/* Its topics are the caller's to write. */
 static struct request *
-new_request(struct mqtt *mqtt)
+new_request(struct mqtt *mqtt, size_t topic_bytes)
 {
-    struct request *request = malloc(sizeof *request);
+    struct request *request = malloc(sizeof *request + topic_bytes);
     if (request == NULL)
         log_fatal("out of memory");
     pthread_mutex_lock(&mqtt->lock);
     *request = (struct request){.mqtt = mqtt, .connection = mqtt->connection};
     pthread_mutex_unlock(&mqtt->lock);
+    return request;
+}
+
+static struct request *
+subscribe_request(struct mqtt *mqtt, const char *const *filters, unsigned count)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < count; i++)
+        bytes += strlen(filters[i]) + 1;
+    struct request *request = new_request(mqtt, bytes);
+    char *to = request->topic;
+    for (unsigned i = 0; i < count; i++)
+        to = stpcpy(to, filters[i]) + 1;
     return request;
 }
 
@@ -655,19 +690,28 @@ answer_subscribe(struct request *request, bool ok, const char *reason)
         mqtt->events.subscribed(mqtt->events.context, ok, reason);
 }
 
+/* What was refused to whom, in at most size bytes. */
+static void
+describe_refusal(const struct mqtt *mqtt, const char *topic, enum MQTTReasonCodes code, char *text, size_t size)
+{
+    snprintf(text, size, "the broker refuses %.*s to user %.80s (%s): its ACL must allow it", TOPIC_SHOWN_MAX, topic,
+             account(mqtt), failure_text(0, code, NULL));
+}
+
 static void
 on_subscribe_success(void *context, MQTTAsync_successData5 *response)
 {
-    const char *refusal = NULL;
+    const struct request *request = context;
+    const char *filter = request->topic;
+    char refusal[REASON_BYTES_MAX] = "";
     /* With more than one topic Paho calls a refusal success, too. */
-    if (response->alt.sub.reasonCodeCount > 1) {
-        for (int i = 0; i < response->alt.sub.reasonCodeCount; i++) {
-            enum MQTTReasonCodes code = response->alt.sub.reasonCodes[i];
-            if (code >= MQTTREASONCODE_UNSPECIFIED_ERROR)
-                refusal = failure_text(0, code, NULL);
-        }
+    for (int i = 0; response->alt.sub.reasonCodeCount > 1 && i < response->alt.sub.reasonCodeCount; i++) {
+        enum MQTTReasonCodes code = response->alt.sub.reasonCodes[i];
+        if (code >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+            describe_refusal(request->mqtt, filter, code, refusal, sizeof refusal);
+        filter += strlen(filter) + 1;
     }
-    answer_subscribe(context, refusal == NULL, refusal != NULL ? refusal : "");
+    answer_subscribe(context, refusal[0] == '\0', refusal);
 }
 
 static void
@@ -678,7 +722,9 @@ on_subscribe_failure(void *context, MQTTAsync_failureData5 *response)
         free(request); /* not the broker's answer: the connection broke, and `down` says so */
         return;
     }
-    answer_subscribe(request, false, failure_text(0, response->reasonCode, NULL));
+    char refusal[REASON_BYTES_MAX];
+    describe_refusal(request->mqtt, request->topic, response->reasonCode, refusal, sizeof refusal);
+    answer_subscribe(request, false, refusal);
 }
 
 static int
@@ -702,7 +748,7 @@ mqtt_subscribe(struct wire *wire, const char *const *filters, unsigned count, un
     MQTTAsync_responseOptions answer = MQTTAsync_responseOptions_initializer;
     answer.onSuccess5 = on_subscribe_success;
     answer.onFailure5 = on_subscribe_failure;
-    answer.context = new_request(mqtt);
+    answer.context = subscribe_request(mqtt, filters, count);
     answer.subscribeOptions = options[0]; /* Paho looks here for one filter, there for more */
     answer.subscribeOptionsList = options;
     answer.subscribeOptionsCount = (int)count;
@@ -761,39 +807,60 @@ add_message_properties(const struct wire_message *message, MQTTProperties *prope
 static void move_queue(struct mqtt *mqtt);
 
 static void
-settle_publish(struct request *request, bool delivered)
+settle_publish(struct request *request)
 {
     struct mqtt *mqtt = request->mqtt;
-    uint64_t token = request->token;
     pthread_mutex_lock(&mqtt->lock);
     mqtt->in_flight--;
     mqtt->in_flight_bytes -= request->bytes;
     pthread_cond_broadcast(&mqtt->settled);
     pthread_mutex_unlock(&mqtt->lock);
     free(request);
-    if (delivered && token != 0)
-        mqtt->events.delivered(mqtt->events.context, token);
+}
+
+/* The broker does not take a message, and the connection lives on. */
+static void
+hear_refusal(struct mqtt *mqtt, const struct request *request, enum MQTTReasonCodes code)
+{
+    char reason[REASON_BYTES_MAX];
+    describe_refusal(mqtt, request->topic, code, reason, sizeof reason);
+    if (mqtt->refusals_logged == 0 || clock_steady_ms() - mqtt->refusals_ms >= REFUSALS_LOGGED_MS) {
+        mqtt->refusals_logged = 0;
+        mqtt->refusals_ms = clock_steady_ms();
+        mqtt->refused_topic[0] = '\0';
+    }
+    const bool news = strncmp(mqtt->refused_topic, request->topic, TOPIC_SHOWN_MAX - 1) != 0;
+    if (news && mqtt->refusals_logged < REFUSALS_LOGGED_MAX) {
+        mqtt->refusals_logged++;
+        snprintf(mqtt->refused_topic, sizeof mqtt->refused_topic, "%s", request->topic);
+        log_warning("mqtt: %s", reason);
+    }
+    if (mqtt->events.refused != NULL)
+        mqtt->events.refused(mqtt->events.context, request->token, span_of(request->topic), reason);
 }
 
 static void
 on_publish_success(void *context, MQTTAsync_successData5 *response)
 {
-    (void)response;
-    struct mqtt *mqtt = ((struct request *)context)->mqtt;
-    settle_publish(context, true);
+    (void)response; /* also 16: there is no subscriber at present */
+    const struct request *request = context;
+    struct mqtt *mqtt = request->mqtt;
+    const uint64_t token = request->token;
+    settle_publish(context);
+    if (token != 0)
+        mqtt->events.delivered(mqtt->events.context, token);
     move_queue(mqtt);
 }
 
 static void
 on_publish_failure(void *context, MQTTAsync_failureData5 *response)
 {
-    struct mqtt *mqtt = ((struct request *)context)->mqtt;
+    const struct request *request = context;
+    struct mqtt *mqtt = request->mqtt;
     bool refused = response->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
-    if (refused && !mqtt->refusal_logged) {
-        mqtt->refusal_logged = true;
-        log_warning("mqtt: the broker refused a message: %s", failure_text(0, response->reasonCode, NULL));
-    }
-    settle_publish(context, false);
+    if (refused)
+        hear_refusal(mqtt, request, response->reasonCode);
+    settle_publish(context);
     if (refused) /* and the connection lives on */
         move_queue(mqtt);
 }
@@ -812,7 +879,7 @@ send_now(struct mqtt *mqtt, const struct wire_message *message, struct request *
                             message->delivery == WIRE_AT_LEAST_ONCE ? 1 : 0, message->retained ? 1 : 0, &answer);
     MQTTProperties_free(&answer.properties);
     if (rc != MQTTASYNC_SUCCESS)
-        settle_publish(request, false);
+        settle_publish(request);
     pthread_mutex_lock(&mqtt->lock);
     mqtt->sending = false;
     pthread_mutex_unlock(&mqtt->lock);
@@ -843,6 +910,8 @@ static void
 begin_send(struct mqtt *mqtt, const struct wire_message *message, uint64_t token, struct request *request)
 {
     *request = (struct request){.mqtt = mqtt, .token = token, .connection = mqtt->connection};
+    memcpy(request->topic, message->topic.at, message->topic.len + 1);
+    snprintf(mqtt->last_topic, sizeof mqtt->last_topic, "%s", request->topic);
     mqtt->sending = true;
     request->bytes = weight(message);
     mqtt->in_flight++;
@@ -859,9 +928,10 @@ move_queue(struct mqtt *mqtt)
         struct parcel *parcel = mqtt->queue_first;
         if (parcel != NULL && mqtt->state == UP && has_room(mqtt, &parcel->message)) {
             mqtt->queue_first = parcel->next;
+            mqtt->queue_bytes -= weight(&parcel->message);
             if (mqtt->queue_first == NULL)
                 mqtt->queue_end = &mqtt->queue_first;
-            request = malloc(sizeof *request);
+            request = malloc(sizeof *request + parcel->message.topic.len + 1);
             if (request == NULL)
                 log_fatal("out of memory");
             begin_send(mqtt, &parcel->message, parcel->token, request);
@@ -941,7 +1011,7 @@ mqtt_publish(struct wire *wire, const struct wire_message *wanted, uint64_t toke
         token = 0; /* nobody will say that it arrived */
     if (message->payload.len > PAYLOAD_MAX)
         log_panic("mqtt: a payload of %zu bytes", message->payload.len);
-    struct request *request = malloc(sizeof *request);
+    struct request *request = malloc(sizeof *request + message->topic.len + 1);
     if (request == NULL)
         log_fatal("out of memory");
     pthread_mutex_lock(&mqtt->lock);
@@ -953,6 +1023,7 @@ mqtt_publish(struct wire *wire, const struct wire_message *wanted, uint64_t toke
         struct parcel *parcel = make_parcel(message, token);
         *mqtt->queue_end = parcel;
         mqtt->queue_end = &parcel->next;
+        mqtt->queue_bytes += weight(message);
     }
     pthread_mutex_unlock(&mqtt->lock);
     if (!now) {
@@ -962,6 +1033,16 @@ mqtt_publish(struct wire *wire, const struct wire_message *wanted, uint64_t toke
     int rc = send_now(mqtt, message, request);
     move_queue(mqtt); /* an acknowledgement may have come while we kept the others waiting */
     return rc;
+}
+
+static size_t
+mqtt_waiting(struct wire *wire)
+{
+    struct mqtt *mqtt = mqtt_of(wire);
+    pthread_mutex_lock(&mqtt->lock);
+    const size_t bytes = mqtt->in_flight_bytes + mqtt->queue_bytes;
+    pthread_mutex_unlock(&mqtt->lock);
+    return bytes;
 }
 
 static void
@@ -1012,7 +1093,8 @@ mqtt_free(struct wire *wire)
     free(mqtt);
 }
 
-static const struct wire_calls calls = {mqtt_connect, mqtt_subscribe, mqtt_publish, mqtt_disconnect, mqtt_free};
+static const struct wire_calls calls = {mqtt_connect, mqtt_subscribe,  mqtt_publish,
+                                        mqtt_waiting, mqtt_disconnect, mqtt_free};
 
 /* "tcp://host:port"; TLS is ssl://, an IPv6 address stands in brackets. To be freed. */
 static char *

@@ -2,6 +2,7 @@
  * arrive: what the wires' threads do with what comes in. They leave it where the loop finds it, and return.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -55,21 +56,44 @@ levels(struct span topic)
     return count;
 }
 
-/* Whether we may publish to a topic that somebody else names: a real topic, and none that speaks for gait. */
+/* Whether topic is one, of a bearable length. */
 static bool
-may_answer(const struct process *process, struct span topic, const char *kind)
+is_topic(struct span topic)
+{
+    return topic.len > 0 && topic.len <= ANSWER_TOPIC_BYTES_MAX && levels(topic) <= ANSWER_TOPIC_LEVELS_MAX &&
+           memchr(topic.at, '\0', topic.len) == NULL && memchr(topic.at, '+', topic.len) == NULL &&
+           memchr(topic.at, '#', topic.len) == NULL;
+}
+
+/* Whether rest is level, or lies below it. */
+static bool
+is_at_or_below(struct span rest, struct span level)
+{
+    return rest.len >= level.len && memcmp(rest.at, level.at, level.len) == 0 &&
+           (rest.len == level.len || rest.at[level.len] == '/');
+}
+
+/*
+ * Whether we answer to a topic that somebody else names. We may publish anywhere below the prefix, the asker may not: so
+ * only where answers of this kind ("/receipt/", "/answer/") are, and of one who publishes to a level of its own, which the
+ * broker may give to nobody else, only to that level there. Elsewhere the broker may not let us publish at all, and some
+ * cut the connection of whoever tries. What is not answered is counted.
+ */
+static bool
+may_answer(struct process *process, struct span topic, const char *kind, struct span own)
 {
     const char *prefix = config_text(process->options.config, "mqtt", "prefix");
     struct span rest;
 
-    if (topic.len == 0 || topic.len > ANSWER_TOPIC_BYTES_MAX || levels(topic) > ANSWER_TOPIC_LEVELS_MAX)
+    if (topic.len == 0)
         return false;
-    if (topic.at[0] == '$' || memchr(topic.at, '\0', topic.len) != NULL ||
-        memchr(topic.at, '+', topic.len) != NULL || memchr(topic.at, '#', topic.len) != NULL)
-        return false;
-    if (!begins_with(topic, prefix, &rest) || (rest.len > 0 && rest.at[0] != '/'))
+    if (is_topic(topic) && begins_with(topic, prefix, &rest) && begins_with(rest, kind, &rest) && rest.len > 0 &&
+        (own.len == 0 || is_at_or_below(rest, own)))
         return true;
-    return begins_with(rest, kind, &rest);
+    pthread_mutex_lock(&process->lock);
+    process->unanswered++;
+    pthread_mutex_unlock(&process->lock);
+    return false;
 }
 
 /* Levels as they may be shown to people: to `to`, what is longer cut off, behind a whole character. */
@@ -93,7 +117,7 @@ readable(struct span levels, char to[INBOX_LEVELS_BYTES_MAX])
 static void
 keep_ask(struct process *process, const struct wire_message *message)
 {
-    if (!may_answer(process, message->response_topic, "/answer/"))
+    if (!may_answer(process, message->response_topic, "/answer/", (struct span){0}))
         return;
     uint64_t position = process->inbox != NULL ? inbox_end(process->inbox) : 0;
     pthread_mutex_lock(&process->lock);
@@ -111,7 +135,7 @@ keep_ask(struct process *process, const struct wire_message *message)
 static void
 keep_report(struct process *process, struct span name, const struct wire_message *message)
 {
-    struct report report = {0};
+    struct report report = {.heard = true};
     struct arrived *arrived = &process->arrived;
 
     if (span_is(name, ".sync")) {
@@ -120,15 +144,21 @@ keep_report(struct process *process, struct span name, const struct wire_message
         pthread_mutex_unlock(&process->lock);
         return;
     }
-    if (name.len >= sizeof report.name || link_read_report(message->payload, &report.position, &report.rewind) != 0)
+    const bool kept = span_is(name, ".kept");
+    const int from = publisher_find(&process->output_publisher, name); /* the names don't change */
+    if ((!kept && from < 0) || link_read_report(message->payload, &report.position, &report.rewind) != 0)
         return;
-    memcpy(report.name, name.at, name.len);
     pthread_mutex_lock(&process->lock);
-    if (span_is(name, ".kept")) {
+    if (kept) {
         arrived->kept_heard = true;
         arrived->kept = report.position;
-    } else if (arrived->report_count < REPORTS_MAX) {
-        arrived->reports[arrived->report_count++] = report;
+    } else {
+        /* However many come, the newest holds; but a question is not overwritten by one who says the same without it. */
+        const struct report *before = &arrived->reports[from];
+        const bool same = before->heard && before->position.epoch == report.position.epoch &&
+                          before->position.applied == report.position.applied;
+        report.rewind = report.rewind || (same && before->rewind);
+        arrived->reports[from] = report;
     }
     pthread_mutex_unlock(&process->lock);
 }
@@ -174,8 +204,13 @@ keep_link_message(struct process *process, const struct wire_message *message)
             if ((process->stream->inputs[i].from->kind == STREAM_TABLE) != (row.len > 0))
                 continue; /* a stranger's: a row has a name, and what is no row has none */
             pthread_mutex_lock(&process->lock);
-            link_receive(&process->links[i], message, row, process->options.steady_ms());
+            const bool twofold = link_receive(&process->links[i], message, row, process->options.steady_ms());
             pthread_mutex_unlock(&process->lock);
+            if (twofold)
+                log_error("two different messages came under number %llu of %s, so somebody else publishes to %s/feed: "
+                          "nothing more is taken from there. See who may (the broker's ACL), and whether what came is to be "
+                          "trusted; then start this process anew", (unsigned long long)message->sequence,
+                          process->stream->inputs[i].from->name, report_to);
         }
     }
 }
@@ -214,7 +249,7 @@ message_on_landing(void *context, const struct wire_message *message)
         struct inbox_entry entry = {.input = i, .levels = readable(level, levels), .payload = message->payload};
         if (entry.payload.len > process->payload_bytes_max) /* enough of it to be refused as too large */
             entry.payload.len = process->payload_bytes_max + 1;
-        if (may_answer(process, message->response_topic, "/receipt/")) {
+        if (may_answer(process, message->response_topic, "/receipt/", level)) {
             entry.response_topic = message->response_topic;
             entry.correlation = message->correlation;
         }
@@ -238,7 +273,8 @@ up_on_links(void *context, bool session_kept, const struct wire_limits *limits)
     pthread_mutex_lock(&process->lock);
     process->arrived.synced = process->arrived.kept_heard = false;
     process->arrived.delivered_output = process->arrived.delivered_rejected = 0;
-    process->arrived.refill_delivered = false;
+    process->arrived.refused_output = process->arrived.refused_rejected = 0;
+    process->arrived.refill_delivered = process->arrived.refill_refused = false;
     pthread_mutex_unlock(&process->lock);
     port_hear_up(&process->link_port, limits);
     process_wake(process);
@@ -297,12 +333,33 @@ delivered_on_links(void *context, uint64_t token)
     struct arrived *arrived = &process->arrived;
 
     pthread_mutex_lock(&process->lock);
-    if (token == TOKEN_REFILL)
+    if (token == TOKEN_REFILL_LAST)
         arrived->refill_delivered = true;
     else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_OUTPUT && token > arrived->delivered_output)
         arrived->delivered_output = token;
     else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_REJECTED && token > arrived->delivered_rejected)
         arrived->delivered_rejected = token;
+    pthread_mutex_unlock(&process->lock);
+    process_wake(process);
+}
+
+static void
+refused_on_links(void *context, uint64_t token, struct span topic, const char *reason)
+{
+    struct process *process = context;
+    struct arrived *arrived = &process->arrived;
+    const uint64_t kind = token & ~PUBLISHER_TOKEN_MASK;
+
+    (void)topic; /* the reason says it */
+    pthread_mutex_lock(&process->lock);
+    if (kind == TOKEN_REFILL)
+        arrived->refill_refused = true;
+    else if (kind == TOKEN_OUTPUT && arrived->refused_output == 0)
+        arrived->refused_output = token;
+    else if (kind == TOKEN_REJECTED && arrived->refused_rejected == 0)
+        arrived->refused_rejected = token;
+    snprintf(arrived->refusal.text, sizeof arrived->refusal.text, "%s", reason);
+    arrived->refusal.until_ms = process->options.steady_ms() + REFUSAL_SHOWN_MS;
     pthread_mutex_unlock(&process->lock);
     process_wake(process);
 }
@@ -317,13 +374,13 @@ delivered_on_landing(void *context, uint64_t token)
 struct wire_events
 arrive_on_links(struct process *process)
 {
-    return (struct wire_events){process,       up_on_links,      subscribed_on_links,
-                                down_on_links, message_on_links, delivered_on_links};
+    return (struct wire_events){process,          up_on_links,        subscribed_on_links, down_on_links,
+                                message_on_links, delivered_on_links, refused_on_links};
 }
 
 struct wire_events
 arrive_on_landing(struct process *process)
 {
-    return (struct wire_events){process,         up_on_landing,      subscribed_on_landing,
-                                down_on_landing, message_on_landing, delivered_on_landing};
+    return (struct wire_events){process,            up_on_landing,        subscribed_on_landing, down_on_landing,
+                                message_on_landing, delivered_on_landing, NULL};
 }

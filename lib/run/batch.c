@@ -349,7 +349,7 @@ work_link(struct process *process, unsigned input, struct progress *progress)
 
     pthread_mutex_lock(&process->lock);
     const struct link_message *message = link->first;
-    unsigned count = link->message_count;
+    unsigned count = link->twofold == 0 ? link->message_count : 0; /* one of those that wait may be forged */
     pthread_mutex_unlock(&process->lock);
     progress->bytes = 0;
     /* The first `count` messages and the pointers between them don't change any more; the last one's pointer may. */
@@ -878,7 +878,7 @@ batch_waits(struct process *process, int64_t now_ms, bool intake)
         return true;
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++)
-        waits = waits || process->links[i].message_count > 0;
+        waits = waits || (process->links[i].message_count > 0 && process->links[i].twofold == 0);
     pthread_mutex_unlock(&process->lock);
     return waits || (operator->due_ms != NULL && operator->due_ms(process->operator_state) <= now_ms);
 }
@@ -921,7 +921,7 @@ batch_send_receipts(struct process *process)
             .delivery = WIRE_AT_MOST_ONCE,
         };
         /* One that can't be sent is not missed for long: the publisher sends its message again. */
-        if (wire->calls->publish(wire, &message, 0) != 0)
+        if (wire->calls->waiting(wire) > ANSWERS_WAITING_BYTES_MAX || wire->calls->publish(wire, &message, 0) != 0)
             break;
     }
     receipts->count = 0;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/name.h"
 #include "record/json.h"
@@ -22,8 +23,9 @@ link_free(struct link *link)
         free(message);
     }
     link->last = NULL;
-    link->part = link->parts = 0;
-    buffer_free(&link->whole);
+    link->next.part = link->repeated.part = 0;
+    buffer_free(&link->next.whole);
+    buffer_free(&link->repeated.whole);
 }
 
 void
@@ -36,7 +38,7 @@ link_begin(struct link *link, struct link_position committed)
 void
 link_hello(struct link *link)
 {
-    link->part = link->parts = 0;
+    link->next.part = link->repeated.part = 0;
     link->rewind = link->report = true;
 }
 
@@ -76,57 +78,101 @@ push(struct link *link, struct link_position position, struct span row, struct s
     link->queued = position;
 }
 
-/* A part of the message at `at`: they come in order, or the message is asked for again. 1 the message is whole, in
- * link->whole; 0 not yet; −1 a part is missing. */
+/* A message of the one at `at`, which may be a part of it: they come in order, or the message is asked for again. 1 it is
+ * whole, in *payload; 0 not yet; −1 a part is missing. */
 static int
-gather(struct link *link, struct link_position at, const struct wire_message *message)
+gather(struct link_parts *parts, struct link_position at, const struct wire_message *message, struct span *payload)
 {
-    const bool follows = at.epoch == link->gathering.epoch && at.applied == link->gathering.applied &&
-                         message->parts == link->parts && message->part == link->part + 1;
+    const bool follows = at.epoch == parts->of.epoch && at.applied == parts->of.applied && parts->part > 0 &&
+                         message->parts == parts->parts && message->part == parts->part + 1;
 
+    *payload = message->payload;
+    if (message->parts == 0)
+        return 1;
     if (message->part == 1)
-        buffer_clear(&link->whole);
+        buffer_clear(&parts->whole);
     else if (!follows)
         return -1;
     else
-        buffer_add_byte(&link->whole, '\n');
-    link->gathering = at;
-    link->part = message->part;
-    link->parts = message->parts;
-    if (link->whole.len <= LINK_PAYLOAD_BYTES_MAX) /* else it is too large already */
-        buffer_add_span(&link->whole, message->payload);
+        buffer_add_byte(&parts->whole, '\n');
+    parts->of = at;
+    parts->part = message->part;
+    parts->parts = message->parts;
+    if (parts->whole.len <= LINK_PAYLOAD_BYTES_MAX) /* else it is too large already */
+        buffer_add_span(&parts->whole, message->payload);
+    *payload = buffer_span(&parts->whole);
     return message->part == message->parts;
 }
 
-void
+/* Never 0. */
+static uint64_t
+checksum(struct span row, struct span payload)
+{
+    const uint64_t sum = hash_checksum(payload) ^ (hash_checksum(row) * 3);
+
+    return sum != 0 ? sum : 1;
+}
+
+static uint64_t *
+remembered(struct link *link, uint64_t sequence)
+{
+    return &link->checksums[sequence % LINK_REMEMBERED];
+}
+
+/* It was there before. Whether it is another one now. */
+static bool
+receive_again(struct link *link, struct link_position at, const struct wire_message *message, struct span row)
+{
+    struct span payload;
+
+    link->report = true; /* its producer does not know that we have it */
+    if (at.applied + LINK_REMEMBERED <= link->queued.applied || gather(&link->repeated, at, message, &payload) != 1)
+        return false;
+    const uint64_t before = *remembered(link, at.applied);
+    if (before == 0 || before == checksum(row, payload))
+        return false;
+    link->twofold = at.applied;
+    return true;
+}
+
+/* What is remembered is of another epoch. */
+static void
+forget(struct link *link)
+{
+    memset(link->checksums, 0, sizeof link->checksums);
+}
+
+bool
 link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms)
 {
-    struct link_position at = link->queued;
+    struct link_position at = {message->epoch, message->sequence};
+    struct span payload;
+    uint64_t before = link->queued.applied;
 
-    if (message->epoch == 0 || message->sequence == 0 || row.len > NAME_BYTES_MAX)
-        return; /* a table row that refills the broker, or a stranger */
-    if (message->epoch != at.epoch)
-        at = (struct link_position){message->epoch, 0}; /* the producer's store begins anew */
-    if (message->sequence <= at.applied) {
-        link->report = true; /* it does not know that we have it */
-        return;
-    }
-    const bool next = message->sequence == at.applied + 1 && link->message_count < LINK_MESSAGES_MAX &&
-                      link->bytes <= LINK_BYTES_MAX;
-    at.applied = message->sequence;
-    const int whole = !next ? -1 : message->parts > 0 ? gather(link, at, message) : 1;
+    if (message->epoch == 0 || message->sequence == 0 || row.len > NAME_BYTES_MAX || link->twofold != 0)
+        return false; /* a table row that refills the broker, or a stranger */
+    if (message->epoch != link->queued.epoch)
+        before = 0; /* the producer's store begins anew */
+    if (at.applied <= before)
+        return receive_again(link, at, message, row);
+    const bool next = at.applied == before + 1 && link->message_count < LINK_MESSAGES_MAX && link->bytes <= LINK_BYTES_MAX;
+    const int whole = next ? gather(&link->next, at, message, &payload) : -1;
     if (whole < 0 && steady_ms - link->asked_ms >= REWIND_AGAIN_MS)
         link->rewind = link->report = true;
     if (whole != 1)
-        return;
+        return false;
+    if (message->epoch != link->queued.epoch)
+        forget(link);
     link->lost = 0;
-    push(link, at, row, message->parts > 0 ? buffer_span(&link->whole) : message->payload, false);
+    *remembered(link, at.applied) = checksum(row, payload);
+    push(link, at, row, payload, false);
+    return false;
 }
 
 bool
 link_adopt(struct link *link, struct link_position oldest)
 {
-    if (oldest.epoch == 0)
+    if (oldest.epoch == 0 || link->twofold != 0)
         return false;
     if (oldest.epoch == link->queued.epoch) {
         const bool news = link->lost == 0 && oldest.applied > link->queued.applied;
@@ -134,6 +180,7 @@ link_adopt(struct link *link, struct link_position oldest)
             link->lost = oldest.applied;
         return news;
     }
+    forget(link);
     push(link, oldest, (struct span){0}, (struct span){0}, true);
     return true;
 }

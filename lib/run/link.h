@@ -23,6 +23,10 @@
  * one so much is kept, and a byte more: enough to be refused as too large. */
 #define LINK_PAYLOAD_BYTES_MAX (2u << 20)
 
+/* Messages whose checksums are remembered: what may come once more is in the producer's window (512 messages). A power of
+ * two. */
+#define LINK_REMEMBERED 1024
+
 /* What is durable of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
 struct link_position {
     uint64_t epoch;
@@ -31,6 +35,13 @@ struct link_position {
 
 struct link_message;
 
+/* A message that comes in parts. */
+struct link_parts {
+    struct link_position of; /* which message, */
+    unsigned part, parts;    /* up to which of how many */
+    struct buffer whole;
+};
+
 struct link {
     struct link_position committed; /* as in the store */
     struct link_position queued;    /* up to and with the newest message in the queue */
@@ -38,13 +49,14 @@ struct link {
     struct link_message *last;
     unsigned message_count;
     uint64_t bytes;
-    struct link_position gathering; /* which message parts are being put together of, */
-    unsigned part, parts;           /* up to which of how many */
-    struct buffer whole;
+    struct link_parts next;     /* of the message that is next, */
+    struct link_parts repeated; /* and of one that was there before */
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */
     uint64_t lost;    /* the producer says that everything up to here is gone, and we lack some of it; 0: we don't */
+    uint64_t twofold; /* two different messages came under this number; 0: none did */
+    uint64_t checksums[LINK_REMEMBERED]; /* of the newest messages of queued.epoch, by number; 0: not known */
 };
 
 /* A message in the queue. */
@@ -69,8 +81,13 @@ void link_hello(struct link *link);
 void link_remind(struct link *link, int64_t steady_ms);
 
 /* A message of the producer arrived; row is empty or the row's name. Queues it if it is the next one. May be called while
- * another thread reads messages that were in the queue before. */
-void link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
+ * another thread reads messages that were in the queue before.
+ *
+ * If it has the number of one that came before, and is another one, somebody else publishes in the producer's name, and one
+ * of the two is forged: nobody knows which. Then `twofold` is set (true: with this one), nothing is taken any more, and what
+ * waits is not to be worked. What came before the newest LINK_REMEMBERED, or before this process started, is not
+ * remembered. */
+bool link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
 
 /* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. It stands in the
  * queue like a message, without payload, so that what comes behind it waits behind it. False if that is no news.

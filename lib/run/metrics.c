@@ -33,6 +33,10 @@ add_inputs(struct process *process, struct buffer *text)
         if (input->from != NULL) {
             buffer_printf(text, ",\"epoch\":\"%016" PRIx64 "\"", process->links[i].committed.epoch);
             add_number(text, "applied", process->links[i].committed.applied);
+            pthread_mutex_lock(&process->lock);
+            const bool stands = process->links[i].twofold != 0 || process->links[i].lost != 0;
+            pthread_mutex_unlock(&process->lock);
+            add_number(text, "stands", stands);
         }
         add_number(text, "taken", process->ledger.inputs[i].taken);
         for (unsigned v = 0; v < VERDICT_COUNT; v++)
@@ -95,15 +99,47 @@ add_gauges(struct process *process, struct buffer *text)
     buffer_add_byte(text, '}');
 }
 
+/* Whether the broker refused a message not long ago; then why_text says which. */
+static bool
+refused_by_broker(struct process *process, int64_t steady_ms)
+{
+    const struct refusal *refusal = &process->arrived.refusal;
+
+    pthread_mutex_lock(&process->lock);
+    const bool shown = steady_ms < refusal->until_ms;
+    if (shown)
+        snprintf(process->why_text, sizeof process->why_text, "%s", refusal->text);
+    pthread_mutex_unlock(&process->lock);
+    return shown;
+}
+
+/* A broker may grant a subscription and then bring nothing: mosquitto does so with what its ACL denies. */
+static const char *
+why_silent(struct process *process)
+{
+    const char *username = config_text(process->options.config, "mqtt", "username");
+    const char *user = username[0] != '\0' ? username : "(without a name)";
+
+    snprintf(process->why_text, sizeof process->why_text,
+             "nothing is published: our own message to %s does not come back to user %s; the broker's ACL must allow to "
+             "publish there and to subscribe to %s", process->topics.sync, user, process->topics.reports);
+    return process->why_text;
+}
+
 /* What is not well although records are taken in. */
 static const char *
 why_unsteady(struct process *process)
 {
     const int64_t steady_ms = process->options.steady_ms();
 
+    if (refused_by_broker(process, steady_ms))
+        return process->why_text;
+    if (process->link_port.state == PORT_READY && !process->synced && steady_ms >= process->sync_late_ms)
+        return why_silent(process);
     if (port_unsteady(&process->link_port, steady_ms, process->why_text, sizeof process->why_text) ||
         (process->inbox != NULL &&
-         port_unsteady(&process->landing_port, steady_ms, process->why_text, sizeof process->why_text)))
+         (port_unsteady(&process->landing_port, steady_ms, process->why_text, sizeof process->why_text) ||
+          port_missing(&process->landing_port, process->why_text, sizeof process->why_text))))
         return process->why_text;
     return "";
 }
@@ -201,13 +237,19 @@ static void
 say_who_is_missed(struct process *process, struct buffer *text)
 {
     const struct publisher *publisher = &process->output_publisher;
-    struct saying saying = {text, "", 0};
+    struct saying saying = {text, text->len > 0 ? "; " : "", 0};
 
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         const struct link *link = &process->links[i];
         pthread_mutex_lock(&process->lock);
-        const uint64_t lost = link->lost;
+        const uint64_t lost = link->lost, twofold = link->twofold;
         pthread_mutex_unlock(&process->lock);
+        if (twofold != 0) {
+            buffer_printf(text, "%stwo different messages came under number %" PRIu64 " of %s: nothing more is taken from "
+                          "%s/feed; its log says what to do", saying.between, twofold, process->stream->inputs[i].from->name,
+                          process->topics.report_to[i]);
+            saying.between = "; ";
+        }
         if (lost == 0)
             continue;
         buffer_printf(text, "%sthis state is an old one: it has %" PRIu64 " messages of %s, which keeps only what follows ",
@@ -261,6 +303,10 @@ write_all(struct process *process, bool recent, struct buffer *text)
     add_number(text, "untold", refusal_untold(process));
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
+    pthread_mutex_lock(&process->lock);
+    const uint64_t unanswered = process->unanswered;
+    pthread_mutex_unlock(&process->lock);
+    add_number(text, "unanswered", unanswered);
     buffer_add_byte(text, '}');
 }
 

@@ -49,7 +49,7 @@ port_hear_down(struct port *port, const char *reason)
 static void
 give_up(struct port *port, const char *what, const char *reason, int64_t steady_ms)
 {
-    char trouble[512];
+    char trouble[sizeof port->reason + 256];
     const bool was_unsteady = backoff_unsteady(&port->backoff, steady_ms);
     const bool news = port->backoff.up_ms == 0 && strcmp(reason, port->told) != 0;
 
@@ -156,8 +156,17 @@ port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size)
     pthread_mutex_lock(port->lock);
     memcpy(reason, port->reason, sizeof reason);
     pthread_mutex_unlock(port->lock);
-    snprintf(text, size, "does another process use the client name %s? The connection ends again and again (%s)",
-             port->client, reason);
+    snprintf(text, size, "does another process use the client name %s, or does the broker cut who may not publish there? "
+             "The connection ends again and again (%s)", port->client, reason);
+    return true;
+}
+
+bool
+port_missing(const struct port *port, char *text, size_t size)
+{
+    if (!port->wanted || port->state == PORT_READY || port->told[0] == '\0')
+        return false;
+    snprintf(text, size, "%s: %s", port->name, port->told);
     return true;
 }
 

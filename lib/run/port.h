@@ -32,13 +32,13 @@ struct port {
     int64_t retry_ms;
     struct backoff backoff;
     bool complained; /* the log says that it is not well */
-    char told[256];  /* why, as it says */
+    char told[512];  /* why, as it says */
 
     /* Told by the wire's threads, under lock. */
     pthread_mutex_t *lock;
     bool heard_up, heard_subscribed, heard_refused, heard_down;
     struct wire_limits heard_limits;
-    char reason[256]; /* of the newest trouble */
+    char reason[512]; /* of the newest trouble */
 };
 
 /* What the wire reports; to be called with the lock not held. */
@@ -54,6 +54,9 @@ struct wire_limits port_limits(struct port *port);
 
 /* Whether the connection ends again and again; then text says so, and what may be the cause. */
 bool port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size);
+
+/* Whether the port is wanted and not there, and the log says why: so does text. */
+bool port_missing(const struct port *port, char *text, size_t size);
 
 /* When port_step has something to do by itself: steady clock, INT64_MAX for never. */
 int64_t port_due_ms(const struct port *port);

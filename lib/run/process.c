@@ -269,12 +269,17 @@ open_ports(struct process *process)
     asked->filters[asked->filter_count++] = process->topics.ask;
 
     process->link_options = (struct wire_options){
-        .client_name = process->link_client, .will_topic = process->topics.status, .will_text = "offline"};
+        .client_name = process->link_client,
+        .packet_bytes_max = wire_packet_bytes(process->payload_bytes_max),
+        .will_topic = process->topics.status,
+        .will_text = "offline",
+    };
     links->wire = process->options.make_wire(process->options.context, &process->link_options, &link_events);
     if (links->wire == NULL || process->inbox == NULL)
         return links->wire != NULL ? 0 : -1;
     process->landing_options = (struct wire_options){
         .client_name = process->landing_client,
+        .packet_bytes_max = process->payload_bytes_max + WIRE_PROPERTIES_BYTES_MAX,
         .session_s = (unsigned)(config_int(process->options.config, "mqtt", "session") / 1000)};
     process->session_told_s = process->landing_options.session_s;
     landing->wire = process->options.make_wire(process->options.context, &process->landing_options, &landing_events);
@@ -392,7 +397,7 @@ pump(struct process *process, int64_t steady_ms)
         if (sent > 0 && !process->refill.active)
             send_kept(process);
     }
-    refill_step(process);
+    refill_step(process, steady_ms);
     if (process->refill.done)
         send_kept(process);
     process->refill.done = false;
@@ -416,8 +421,12 @@ send_metrics(struct process *process, int64_t steady_ms)
 }
 
 static void
-answer(struct process *process, struct ask *ask)
+answer(struct process *process, const struct ask *ask)
 {
+    struct wire *wire = process->link_port.wire;
+
+    if (wire->calls->waiting(wire) > ANSWERS_WAITING_BYTES_MAX)
+        return;
     buffer_clear(&process->metrics);
     metrics_write(process, &process->metrics);
     const struct wire_message message = {
@@ -426,10 +435,16 @@ answer(struct process *process, struct ask *ask)
         .correlation = buffer_span(&ask->correlation),
         .delivery = WIRE_AT_LEAST_ONCE,
     };
-    struct wire *wire = process->link_port.wire;
     wire->calls->publish(wire, &message, 0);
-    free(ask->topic);
-    buffer_free(&ask->correlation);
+}
+
+static void
+free_asks(struct ask *asks, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        free(asks[i].topic);
+        buffer_free(&asks[i].correlation);
+    }
 }
 
 /* Answer those who asked before what is worked now arrived, or after it. */
@@ -447,10 +462,12 @@ answer_asks(struct process *process)
     pthread_mutex_unlock(&process->lock);
     for (unsigned i = 0; i < process->ask_count; i++) {
         bool stopped = process->why != WHY_NOT_STOPPED;
-        if (process->asks[i].inbox_position <= process->inbox_position || stopped)
-            answer(process, &process->asks[i]);
-        else
+        if (process->asks[i].inbox_position > process->inbox_position && !stopped) {
             process->asks[left++] = process->asks[i];
+            continue;
+        }
+        answer(process, &process->asks[i]);
+        free_asks(&process->asks[i], 1);
     }
     process->ask_count = left;
 }
@@ -479,7 +496,8 @@ links_ready(struct process *process)
     for (unsigned i = 0; i < process->stream->input_count; i++)
         link_hello(&process->links[i]);
     pthread_mutex_unlock(&process->lock);
-    process->synced = false;
+    process->synced = process->sync_told = false;
+    process->sync_late_ms = process->options.steady_ms() + SYNC_LATE_MS;
     buffer_clear(&process->metrics_sent);
     publish(process, process->topics.status, span_of("online"), true);
     process->sync_ms = 0;
@@ -491,6 +509,10 @@ ask_sync(struct process *process, int64_t steady_ms)
 {
     if (process->synced || process->link_port.state != PORT_READY || steady_ms < process->sync_ms)
         return;
+    if (steady_ms >= process->sync_late_ms && !process->sync_told) {
+        log_warning("links: %s", why_stopped(process));
+        process->sync_told = true;
+    }
     publish(process, process->topics.sync, (struct span){0}, false);
     process->sync_ms = steady_ms + TICK_MS;
 }
@@ -524,26 +546,35 @@ become_synced(struct process *process, bool kept_heard, struct link_position kep
 }
 
 static void
-hear(struct process *process)
+hear(struct process *process, int64_t steady_ms)
 {
     struct arrived *arrived = &process->arrived;
 
     pthread_mutex_lock(&process->lock);
-    for (unsigned i = 0; i < arrived->report_count; i++) {
-        const struct report *report = &arrived->reports[i];
-        publisher_report(&process->output_publisher, span_of(report->name), report->position.epoch,
-                         report->position.applied, report->rewind);
+    for (unsigned i = 0; i < process->output_publisher.consumer_count; i++) {
+        struct report *report = &arrived->reports[i];
+        if (report->heard)
+            publisher_report(&process->output_publisher, span_of(process->output_publisher.consumers[i].name),
+                             report->position.epoch, report->position.applied, report->rewind, steady_ms);
+        report->heard = false;
     }
-    arrived->report_count = 0;
     const bool synced = arrived->synced && process->link_port.state == PORT_READY;
     const bool kept_heard = arrived->kept_heard;
     const struct link_position kept = arrived->kept;
     const uint64_t delivered_output = arrived->delivered_output;
     const uint64_t delivered_rejected = arrived->delivered_rejected;
+    const uint64_t refused_output = arrived->refused_output;
+    const uint64_t refused_rejected = arrived->refused_rejected;
+    arrived->delivered_output = arrived->delivered_rejected = arrived->refused_output = arrived->refused_rejected = 0;
     if (synced)
         arrived->synced = arrived->kept_heard = false;
     pthread_mutex_unlock(&process->lock);
 
+    /* What was acknowledged behind a refused one does not count. */
+    publisher_refused(&process->output_publisher, refused_output, steady_ms);
+    publisher_refused(&process->rejected_publisher, refused_rejected, steady_ms);
+    if (refused_output != 0 && process->synced)
+        send_kept(process); /* it has less than that said */
     publisher_delivered(&process->output_publisher, delivered_output);
     publisher_delivered(&process->rejected_publisher, delivered_rejected);
     if (synced && !process->synced)
@@ -699,7 +730,7 @@ process_step(struct process *process)
         process->synced = false;
     if (process->inbox != NULL)
         step_landing(process, steady_ms);
-    hear(process);
+    hear(process, steady_ms);
     ask_sync(process, steady_ms);
     int worked = work(process, steady_ms);
     send_reports(process, steady_ms);
@@ -760,15 +791,6 @@ close_ports(struct process *process)
             continue;
         wires[i]->calls->disconnect(wires[i], GOODBYE_MS);
         wires[i]->calls->free(wires[i]);
-    }
-}
-
-static void
-free_asks(struct ask *asks, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        free(asks[i].topic);
-        buffer_free(&asks[i].correlation);
     }
 }
 

@@ -36,14 +36,24 @@
 /* By how much a topic of ours may be longer than that of our metrics. */
 #define TOPIC_BYTES_MORE 256
 
-/* Questions and reports that may wait to be looked at; more are dropped, and come again. */
+/* Questions that may wait to be looked at; more are dropped, and come again. */
 #define ASKS_MAX 64
-#define REPORTS_MAX 256
+
+/* What may wait in the wire when an answer or a receipt is added to it. They are asked for, and by whoever may ask; one that
+ * is left out is asked for again. */
+#define ANSWERS_WAITING_BYTES_MAX (16u << 20)
+
+/* How long it is shown that the broker refused something: what is tried again comes in less. */
+#define REFUSAL_SHOWN_MS 60000
+
+/* How long a message of our own to ourselves may take before that is called strange. */
+#define SYNC_LATE_MS 10000
 
 /* What tells tokens apart: the upper byte. */
 #define TOKEN_OUTPUT (UINT64_C(1) << 56)
 #define TOKEN_REJECTED (UINT64_C(2) << 56)
 #define TOKEN_REFILL (UINT64_C(3) << 56)
+#define TOKEN_REFILL_LAST (TOKEN_REFILL | 1) /* of a chunk */
 
 /* Topics of this process, with the prefix. */
 struct topics {
@@ -130,25 +140,33 @@ struct ask {
     uint64_t inbox_position; /* answered when the inbox is worked up to here */
 };
 
-/* A consumer's report, as it arrived. */
+/* A consumer's newest report since the last look. */
 struct report {
-    char name[NAME_SIZE];
+    bool heard;
     struct link_position position;
     bool rewind;
+};
+
+/* The newest message that the broker refused. */
+struct refusal {
+    char text[256];   /* what, to whom, why */
+    int64_t until_ms; /* shown until then; steady clock */
 };
 
 /* What the wires' threads have left for the loop; under process->lock. */
 struct arrived {
     struct ask asks[ASKS_MAX];
     unsigned ask_count;
-    struct report reports[REPORTS_MAX];
-    unsigned report_count;
+    struct report reports[PUBLISHER_CONSUMERS_MAX]; /* in the order of the publisher's consumers */
     bool synced;                 /* our own message came back: everything retained has come before it */
     bool kept_heard;             /* the broker's copy of …/.kept came */
     struct link_position kept;
-    uint64_t delivered_output;   /* newest token acknowledged */
+    uint64_t delivered_output;   /* newest token acknowledged, */
     uint64_t delivered_rejected;
-    bool refill_delivered;
+    uint64_t refused_output;     /* and the first one refused, since the last look */
+    uint64_t refused_rejected;
+    bool refill_delivered, refill_refused;
+    struct refusal refusal;
 };
 
 /* Rows of a table being given to a broker that forgot its retained messages. */
@@ -161,6 +179,8 @@ struct refill {
     struct buffer payload;
     unsigned sent;         /* in this chunk */
     bool failed;
+    int64_t again_ms;      /* after a row was refused: when to begin anew */
+    int64_t again_wait_ms;
 };
 
 /* Rows of a table being appended to the outbox once more, for consumers that begin without state. */
@@ -202,6 +222,7 @@ struct process {
     pthread_cond_t changed;
     bool woken;
     struct arrived arrived;
+    uint64_t unanswered; /* receipts and answers that were asked for where we give none, since the start; under lock */
 
     struct store *store;
     int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock", "email_case", "untold" */
@@ -234,6 +255,8 @@ struct process {
     unsigned session_told_s;   /* which session the log says that the broker grants */
     bool synced; /* link_port is ready and everything retained has come */
     int64_t sync_ms; /* when to ask for that again; steady clock */
+    int64_t sync_late_ms; /* when the answer is late */
+    bool sync_told;       /* the log says so */
     bool ready;
 
     /* The batch at work. */
@@ -257,7 +280,7 @@ struct process {
     bool rejected_payload;
 
     enum why_stopped why;
-    char why_text[256];
+    char why_text[512];
     struct timekeeper timekeeper;
     int64_t stalled_until_ms;
     struct refill refill;
@@ -324,7 +347,7 @@ struct wire_events arrive_on_landing(struct process *process);
  * transaction. */
 void refill_begin(struct process *process);
 void refill_end(struct process *process);
-void refill_step(struct process *process);
+void refill_step(struct process *process, int64_t steady_ms);
 void refill_free(struct process *process);
 
 /* newcomer.c: look whether a consumer without state has reported, and bring it to where it can follow. newcomer_work is

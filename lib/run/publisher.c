@@ -15,9 +15,19 @@
 /* So many probes in a row without an answer, one second, two and four apart, are no slow commit any more. */
 #define PROBE_SILENT_MS (PROBE_MIN_MS * 8)
 
+/* A rewind is paid for by time: so much can be owed, so the first few come at once. */
+#define REWIND_CREDIT_MS 3000
+#define REWIND_MIN_MS 1000
+#define REWIND_MAX_MS 30000
+
+/* What the broker refuses may be allowed any moment: somebody is at work on its ACL. */
+#define REFUSED_MIN_MS 1000
+#define REFUSED_MAX_MS 30000
+
 static void
 feed_restart(struct publisher_feed *feed)
 {
+    feed->handed = 0;
     feed->next = feed->applied + 1;
     feed->rewound = 0;
     feed->sent = (struct outbox_mark){0}; /* nothing on this connection: publisher_pump puts it where the window begins */
@@ -34,6 +44,7 @@ publisher_init(struct publisher *publisher)
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_feed *feed = &publisher->consumers[i].feed;
         *feed = (struct publisher_feed){.applied = trimmed.sequence, .window = trimmed};
+        publisher->consumers[i].rewinds = (struct publisher_rewinds){0};
     }
     publisher->broker = (struct publisher_feed){.follows = true, .window = trimmed};
     publisher_restart(publisher, trimmed.sequence);
@@ -68,6 +79,7 @@ publisher_restart(struct publisher *publisher, uint64_t copied)
 {
     publisher->broker.applied = copied;
     publisher->unfit_bytes = 0;
+    publisher->refused = 0;
     feed_restart(&publisher->broker);
     for (unsigned i = 0; i < publisher->consumer_count; i++)
         feed_restart(&publisher->consumers[i].feed);
@@ -103,34 +115,87 @@ place(struct publisher *publisher, struct publisher_consumer *consumer, bool str
     consumer->feed.follows = !behind && (!stranger || trimmed == 0);
 }
 
-void
-publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind)
+static bool
+may_rewind(const struct publisher_rewinds *rewinds, int64_t steady_ms)
 {
-    const uint64_t trimmed = publisher->outbox->trimmed.sequence;
+    return rewinds->paid_ms - steady_ms <= REWIND_CREDIT_MS;
+}
 
-    for (unsigned i = 0; i < publisher->consumer_count; i++) {
-        struct publisher_consumer *consumer = &publisher->consumers[i];
-        struct publisher_feed *feed = &consumer->feed;
-        if (!span_is(name, consumer->name))
-            continue;
-        const bool stranger = epoch != publisher->epoch || applied > publisher->outbox->last.sequence;
-        place(publisher, consumer, stranger, stranger ? 0 : applied, rewind);
-        if (stranger || applied < trimmed)
-            applied = trimmed;
-        /* Who begins anew may have less than it said before; a report that comes late says nothing. */
-        if (applied > feed->applied || rewind)
-            feed->applied = applied;
-        const bool again =
-            rewind && feed->follows && feed->next > feed->applied + 1 && feed->rewound != feed->applied + 1;
-        if (again)
-            feed->rewound = feed->applied + 1;
-        if (again || feed->next <= feed->applied)
-            feed->next = feed->applied + 1;
-        if (rewind && !again && feed->rewound == feed->applied + 1)
-            continue; /* else its questions, one for each message behind the gap, would put off the probe for ever */
-        feed->probe_wait_ms = PROBE_MIN_MS;
+static void
+pay_rewind(struct publisher_rewinds *rewinds, uint64_t applied, int64_t steady_ms)
+{
+    const int64_t doubled_ms = rewinds->price_ms * 2 < REWIND_MAX_MS ? rewinds->price_ms * 2 : REWIND_MAX_MS;
+    const bool progress = rewinds->price_ms == 0 || applied > rewinds->applied;
+
+    rewinds->price_ms = progress ? REWIND_MIN_MS : doubled_ms;
+    rewinds->paid_ms = (rewinds->paid_ms > steady_ms ? rewinds->paid_ms : steady_ms) + rewinds->price_ms;
+    rewinds->applied = applied;
+}
+
+/* What the report changes of where the feed is; rewind: and it is to go back. Whether it went back. */
+static bool
+move_feed(struct publisher_feed *feed, uint64_t applied, bool wanted, bool rewind)
+{
+    const bool progress = applied > feed->applied;
+
+    /* Who begins anew may have less than it said before; a report that comes late says nothing. */
+    if (progress || wanted)
+        feed->applied = applied;
+    const bool again = rewind && feed->follows && feed->next > feed->applied + 1 && feed->rewound != feed->applied + 1;
+    if (again)
+        feed->rewound = feed->applied + 1;
+    if (again || feed->next <= feed->applied)
+        feed->next = feed->applied + 1;
+    /* Not by each report: the questions of one who sees a gap, one for each message behind it, would put off the probe for
+     * ever, and one who can't go on would be probed once a second for ever. */
+    if (progress || again)
         feed->probe_ms = INT64_MAX;
+    if (progress)
+        feed->probe_wait_ms = PROBE_MIN_MS;
+    return again;
+}
+
+static void
+take_report(struct publisher *publisher, struct publisher_consumer *consumer, uint64_t epoch, uint64_t applied, bool wanted,
+            int64_t steady_ms)
+{
+    struct publisher_rewinds *rewinds = &consumer->rewinds;
+    const uint64_t trimmed = publisher->outbox->trimmed.sequence;
+    const bool stranger = epoch != publisher->epoch || applied > publisher->outbox->last.sequence;
+    const bool rewind = wanted && may_rewind(rewinds, steady_ms);
+    const bool was_newcomer = consumer->newcomer;
+
+    if (wanted && !rewind) {
+        rewinds->wanted_epoch = epoch;
+        rewinds->wanted_applied = applied;
     }
+    place(publisher, consumer, stranger, stranger ? 0 : applied, rewind);
+    if (stranger || applied < trimmed)
+        applied = trimmed;
+    rewinds->waits = wanted ? !rewind : rewinds->waits && applied <= consumer->feed.applied;
+    const bool again = move_feed(&consumer->feed, applied, wanted, rewind);
+    if (rewind && (again || consumer->lost || (consumer->newcomer && !was_newcomer)))
+        pay_rewind(rewinds, consumer->feed.applied, steady_ms);
+}
+
+int
+publisher_find(const struct publisher *publisher, struct span name)
+{
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        if (span_is(name, publisher->consumers[i].name))
+            return (int)i;
+    }
+    return -1;
+}
+
+void
+publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind,
+                 int64_t steady_ms)
+{
+    const int i = publisher_find(publisher, name);
+
+    if (i >= 0)
+        take_report(publisher, &publisher->consumers[i], epoch, applied, rewind, steady_ms);
 }
 
 void
@@ -139,9 +204,29 @@ publisher_delivered(struct publisher *publisher, uint64_t token)
     if (token >> 56 != publisher->token >> 56)
         return;
     token &= PUBLISHER_TOKEN_MASK;
+    if (publisher->refused != 0 && token != publisher->refused)
+        return; /* it was under way behind the refused one, and goes out once more */
+    publisher->refused = 0;
     /* Acknowledgements come in the order of sending, so this one covers all before it. */
     if (token > publisher->broker.applied && token <= publisher->outbox->last.sequence)
         publisher->broker.applied = token;
+}
+
+void
+publisher_refused(struct publisher *publisher, uint64_t token, int64_t steady_ms)
+{
+    const uint64_t sequence = token & PUBLISHER_TOKEN_MASK;
+    const int64_t doubled_ms = publisher->refused_wait_ms * 2;
+
+    if (token >> 56 != publisher->token >> 56 || sequence <= publisher->broker.applied ||
+        sequence > publisher->outbox->last.sequence || (publisher->refused != 0 && publisher->refused != sequence))
+        return;
+    publisher->refused_wait_ms =
+        publisher->refused == 0 ? REFUSED_MIN_MS : doubled_ms < REFUSED_MAX_MS ? doubled_ms : REFUSED_MAX_MS;
+    publisher->refused = sequence;
+    publisher->refused_ms = steady_ms + publisher->refused_wait_ms;
+    publisher->broker.applied = sequence - 1;
+    publisher->broker.next = sequence;
 }
 
 /* Find where sequence stands in bytes, if mark is not that already. */
@@ -308,14 +393,24 @@ publisher_ready(const struct publisher *publisher, int64_t steady_ms)
 {
     if (publisher->unfit_bytes > 0)
         return false;
-    if (feed_ready(publisher, &publisher->broker))
+    if (publisher->refused != 0 ? steady_ms >= publisher->refused_ms : feed_ready(publisher, &publisher->broker))
         return true;
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         const struct publisher_consumer *consumer = &publisher->consumers[i];
-        if (feed_ready(publisher, &consumer->feed) || probe_waits(&consumer->feed, steady_ms))
+        if (feed_ready(publisher, &consumer->feed) || probe_waits(&consumer->feed, steady_ms) ||
+            (consumer->rewinds.waits && may_rewind(&consumer->rewinds, steady_ms)))
             return true;
     }
     return false;
+}
+
+/* Whether the next message can go to the wire. Repeats come beside what the wire may hold already, all windows: only when
+ * that has gone. */
+static bool
+wire_open(const struct publisher *publisher, const struct publisher_feed *feed, struct wire *wire)
+{
+    return feed->next > feed->handed ||
+           wire->calls->waiting(wire) <= publisher->window_bytes * (publisher->consumer_count + 1);
 }
 
 /* Send one receiver what its window allows: how many, −1. */
@@ -333,12 +428,14 @@ pump_feed(struct publisher *publisher, struct publisher_feed *feed, const struct
     /* Rewound: what follows is in flight again, and what was ahead of it does not count any more. */
     if (feed->sent.sequence >= feed->next || feed->sent.sequence < feed->applied)
         feed->sent = feed->window;
-    while (feed->next <= publisher->outbox->last.sequence && window_open(publisher, feed)) {
+    while (feed->next <= publisher->outbox->last.sequence && window_open(publisher, feed) &&
+           wire_open(publisher, feed, wire)) {
         if (outbox_read(publisher->outbox, feed->next, &message) != 1 ||
             send_message(publisher, consumer, &message, wire) != 0)
             return -1;
         feed->sent = message.mark;
         feed->next = message.mark.sequence + 1;
+        feed->handed = feed->sent.sequence > feed->handed ? feed->sent.sequence : feed->handed;
         sent++;
     }
     return sent;
@@ -363,7 +460,10 @@ static int
 pump_consumer(struct publisher *publisher, struct publisher_consumer *consumer, struct wire *wire, int64_t steady_ms)
 {
     struct publisher_feed *feed = &consumer->feed;
+    const struct publisher_rewinds *rewinds = &consumer->rewinds;
 
+    if (rewinds->waits && may_rewind(rewinds, steady_ms))
+        take_report(publisher, consumer, rewinds->wanted_epoch, rewinds->wanted_applied, true, steady_ms);
     if (pump_feed(publisher, feed, consumer, wire) < 0)
         return -1;
     if (feed->sent.sequence <= feed->applied)
@@ -375,6 +475,22 @@ pump_consumer(struct publisher *publisher, struct publisher_consumer *consumer, 
     return 0;
 }
 
+/* Try again what the broker refused: 1 sent, 0 not yet, −1. */
+static int
+retry_refused(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
+{
+    struct outbox_message message;
+
+    if (steady_ms < publisher->refused_ms)
+        return 0;
+    publisher->refused_ms = INT64_MAX; /* until it is answered */
+    if (outbox_read(publisher->outbox, publisher->refused, &message) != 1 ||
+        send_message(publisher, NULL, &message, wire) != 0)
+        return -1;
+    publisher->broker.next = publisher->refused + 1;
+    return 1;
+}
+
 int
 publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
 {
@@ -384,7 +500,8 @@ publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms
         if (pump_consumer(publisher, consumer, wire, steady_ms) != 0)
             return -1;
     }
-    return pump_feed(publisher, &publisher->broker, NULL, wire);
+    return publisher->refused != 0 ? retry_refused(publisher, wire, steady_ms)
+                                   : pump_feed(publisher, &publisher->broker, NULL, wire);
 }
 
 bool

@@ -35,13 +35,25 @@ struct publisher_feed {
     uint64_t rewound;          /* it asked, and was sent this one again and all behind it; 0: that is no news any more */
     struct outbox_mark window; /* applied, and where that stands in bytes */
     struct outbox_mark sent;   /* the newest one sent on this connection */
+    uint64_t handed;           /* the newest one that the wire was given on this connection: up to there all are repeats */
     int64_t probe_ms;          /* when to send the last one again, if nothing was heard by then */
-    int64_t probe_wait_ms;
+    int64_t probe_wait_ms;     /* grows until it has applied something */
+};
+
+/* How often a consumer is sent everything again: anybody who may report in its name can ask a thousand times a second. The
+ * first few times at once, then once a second, and ever more rarely while it applies nothing in between. */
+struct publisher_rewinds {
+    int64_t paid_ms;  /* up to when those that it had are paid for */
+    int64_t price_ms; /* of the last one */
+    uint64_t applied; /* what it had applied then */
+    bool waits;       /* one is wanted, and it is too early: what its report said, */
+    uint64_t wanted_epoch, wanted_applied;
 };
 
 struct publisher_consumer {
     const char *name;
     struct publisher_feed feed;
+    struct publisher_rewinds rewinds;
     bool behind;   /* it needs messages that are gone, and the log says so */
     bool newcomer; /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
     bool lost;     /* it is to be told that it is behind */
@@ -63,6 +75,9 @@ struct publisher {
     unsigned consumer_count;
 
     struct publisher_feed broker;
+    uint64_t refused; /* the broker does not take this one: it alone is tried again until it does; 0: it takes all */
+    int64_t refused_ms; /* when to try */
+    int64_t refused_wait_ms;
     struct buffer full_topic;
     struct buffer shortened; /* a payload, with what was put in place of records */
     struct wire_limits limits;    /* of the broker; the caller sets them on connecting */
@@ -87,13 +102,21 @@ void publisher_add(struct publisher *publisher, const char *name);
 void publisher_restart(struct publisher *publisher, uint64_t copied);
 
 /* Consumer name reports that it has applied up to `applied` of epoch; rewind: it wants everything behind that again.
- * Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed.
- * Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer if the oldest
- * messages are gone, and holds the rest. */
-void publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind);
+ * Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed; who asks
+ * too often waits. Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer if
+ * the oldest messages are gone, and holds the rest. */
+void publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind,
+                      int64_t steady_ms);
+
+/* The index of the registered consumer of this name, or -1. */
+int publisher_find(const struct publisher *publisher, struct span name);
 
 /* The broker acknowledged the message with this token. */
 void publisher_delivered(struct publisher *publisher, uint64_t token);
+
+/* The broker did not take the message with this token; what it took before that is acknowledged. The broker is sent it
+ * again until it takes it, ever more rarely, and nothing behind it meanwhile. */
+void publisher_refused(struct publisher *publisher, uint64_t token, int64_t steady_ms);
 
 /* Send what the windows allow, inside a snapshot. Returns how many were sent to the broker, −1 if the store or the wire
  * failed. */

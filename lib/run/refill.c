@@ -9,6 +9,10 @@
 
 #define CHUNK_ROWS 200
 
+/* After the broker has refused a row. */
+#define AGAIN_MIN_MS 1000
+#define AGAIN_MAX_MS 30000
+
 void
 refill_begin(struct process *process)
 {
@@ -23,6 +27,7 @@ void
 refill_end(struct process *process)
 {
     process->refill.active = process->refill.waiting = process->refill.done = false;
+    process->refill.again_ms = process->refill.again_wait_ms = 0;
 }
 
 static bool
@@ -49,7 +54,7 @@ send_row(void *context, struct span row, struct span body)
     struct wire *wire = process->link_port.wire;
     if (!wire_fits(&process->limits, &message))
         publisher_stand(&process->output_publisher, message.payload.len + message.topic.len + WIRE_OVERHEAD_BYTES);
-    if (wire->calls->publish(wire, &message, last ? TOKEN_REFILL : 0) != 0) {
+    if (wire->calls->publish(wire, &message, last ? TOKEN_REFILL_LAST : TOKEN_REFILL) != 0) {
         refill->failed = true; /* the connection broke: it begins anew with the next one */
         return false;
     }
@@ -58,17 +63,37 @@ send_row(void *context, struct span row, struct span body)
     return !last;
 }
 
+/* The broker refused a row, so its copy is not whole, and must not be said to be: all of it again, later. */
+static void
+refill_again(struct process *process, int64_t steady_ms)
+{
+    struct refill *refill = &process->refill;
+    struct wire *wire = process->link_port.wire;
+    const struct wire_message nothing = {
+        .topic = span_of(process->topics.kept), .retained = true, .delivery = WIRE_AT_LEAST_ONCE};
+    const int64_t doubled_ms = refill->again_wait_ms * 2 < AGAIN_MAX_MS ? refill->again_wait_ms * 2 : AGAIN_MAX_MS;
+
+    refill->again_wait_ms = refill->again_wait_ms == 0 ? AGAIN_MIN_MS : doubled_ms;
+    refill->again_ms = steady_ms + refill->again_wait_ms;
+    wire->calls->publish(wire, &nothing, 0);
+    refill_begin(process);
+}
+
 void
-refill_step(struct process *process)
+refill_step(struct process *process, int64_t steady_ms)
 {
     struct refill *refill = &process->refill;
 
-    if (!refill->active || process->link_port.state != PORT_READY)
-        return;
     pthread_mutex_lock(&process->lock);
+    const bool refused = process->arrived.refill_refused;
     if (process->arrived.refill_delivered)
-        refill->waiting = process->arrived.refill_delivered = false;
+        refill->waiting = false;
+    process->arrived.refill_delivered = process->arrived.refill_refused = false;
     pthread_mutex_unlock(&process->lock);
+    if (refused && steady_ms >= refill->again_ms) /* else it was another one of those before */
+        refill_again(process, steady_ms);
+    if (!refill->active || process->link_port.state != PORT_READY || steady_ms < refill->again_ms)
+        return;
     if (refill->waiting || store_snapshot(process->store) != 0)
         return;
     refill->sent = 0;

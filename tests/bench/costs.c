@@ -181,7 +181,7 @@ open_outside(void)
 {
     static const struct wire_options options = {.client_name = "outside"};
     static const char *const filter = "gait/curated/machine_learning";
-    const struct wire_events events = {NULL, on_up, on_subscribed, on_down, on_message, on_delivered};
+    const struct wire_events events = {NULL, on_up, on_subscribed, on_down, on_message, on_delivered, NULL};
 
     bench.outside = (struct memory_wire *)memory_wire(&bench.broker, &options, &events);
     struct wire *wire = &bench.outside->wire;

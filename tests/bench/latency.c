@@ -234,7 +234,7 @@ static void
 open_wire(const struct broker *broker, const struct wire_options *options)
 {
     static const char *const filter = "gait/curated/machine_learning";
-    const struct wire_events events = {NULL, on_up, on_subscribed, on_down, on_message, on_delivered};
+    const struct wire_events events = {NULL, on_up, on_subscribed, on_down, on_message, on_delivered, NULL};
 
     client.wire = mqtt_wire(broker, options, &events);
     if (client.wire == NULL || client.wire->calls->connect(client.wire) != 0)

@@ -181,7 +181,8 @@ tell(struct wire *base, const struct wire_message *message, uint64_t token)
 static struct wire *
 make_wire(void *context, const struct wire_options *options, const struct wire_events *events)
 {
-    static const struct wire_calls telling = {memory_connect, memory_subscribe, tell, memory_disconnect, memory_free};
+    static const struct wire_calls telling = {memory_connect, memory_subscribe, tell,
+                                             memory_waiting, memory_disconnect, memory_free};
     struct pipeline *pipeline = context;
     struct wire *wire = memory_wire(&pipeline->broker, options, events);
 

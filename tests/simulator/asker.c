@@ -49,7 +49,7 @@ delivered(void *context, uint64_t token)
 struct wire_events
 asker_events(struct asker *asker)
 {
-    return (struct wire_events){asker, up, subscribed, down, message, delivered};
+    return (struct wire_events){asker, up, subscribed, down, message, delivered, NULL};
 }
 
 void

@@ -67,21 +67,22 @@ delivered(void *context, uint64_t token)
 struct wire_events
 loader_events(struct loader *loader)
 {
-    return (struct wire_events){loader, up, subscribed, down, message, delivered};
+    return (struct wire_events){loader, up, subscribed, down, message, delivered, NULL};
 }
 
 static void
 send_payload(struct loader *loader, unsigned number, int64_t now_ms)
 {
     const char *name = landing_names[loader->payloads[number].landing];
-    char topic[64];
+    char topic[64], receipts[64];
 
     snprintf(topic, sizeof topic, "gait/landing/%s/device%u", name, number % 3);
+    snprintf(receipts, sizeof receipts, LOADER_RECEIPTS "%u", number % 3);
     struct wire_message out = {.topic = span_of(topic),
                                .payload = buffer_span(&loader->payloads[number].text),
                                .delivery = WIRE_AT_LEAST_ONCE};
     if (!loader->trusting) {
-        out.response_topic = span_of(LOADER_RECEIPTS);
+        out.response_topic = span_of(receipts);
         out.correlation = span_at((const char *)&number, sizeof number);
     }
     loader->wire->calls->publish(loader->wire, &out, number + 1);
@@ -106,7 +107,7 @@ send_some(struct loader *loader, int64_t now_ms)
 void
 loader_step(struct loader *loader, int64_t now_ms)
 {
-    static const char *const filter = LOADER_RECEIPTS;
+    static const char *const filter = "gait/receipt/+";
 
     if (loader->down) {
         loader->up = loader->subscribed = loader->down = false;

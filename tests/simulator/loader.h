@@ -15,7 +15,7 @@
 #define LOADER_PAYLOADS_MAX 1000
 
 /* Where it wants receipts. */
-#define LOADER_RECEIPTS "gait/receipt/simulation"
+#define LOADER_RECEIPTS "gait/receipt/device" /* and the number of the device that sends */
 
 struct payload {
     enum landing landing;

@@ -355,7 +355,8 @@ takes(void *context, const struct memory_wire *from, const struct wire_message *
         return;
     check_personal_data((unsigned)number, message);
     count_sent(message);
-    if (span_is(message->topic, LOADER_RECEIPTS))
+    if (message->topic.len > strlen(LOADER_RECEIPTS) &&
+        memcmp(message->topic.at, LOADER_RECEIPTS, strlen(LOADER_RECEIPTS)) == 0)
         check_receipt((unsigned)number);
     if (span_is(message->topic, simulation.processes[number]->topics.rejected))
         count_rejections(&simulation.rejections[number], message);

@@ -116,7 +116,7 @@ message(void *context, const struct wire_message *message)
 struct wire_events
 study_events(struct study *study)
 {
-    return (struct wire_events){study, up, subscribed, down, message, delivered};
+    return (struct wire_events){study, up, subscribed, down, message, delivered, NULL};
 }
 
 static void

@@ -9,9 +9,9 @@ CONF
 start
 check "nothing is refused at first" equal "nothing was refused" "$(gait rejected)"
 
-# receipt TOPIC: publish standard input there as one message, and print its receipt.
+# receipt TABLE/LEVEL: publish standard input there as one message, and print the receipt of that level.
 receipt() {
-    mosquitto_rr -V 5 -h 127.0.0.1 -p "$port" -q 1 -t "gait/landing/$1" -e gait/receipt/me -W 30 -m "$(cat)"
+    mosquitto_rr -V 5 -h 127.0.0.1 -p "$port" -q 1 -t "gait/landing/$1" -e "gait/receipt/${1#*/}" -W 30 -m "$(cat)"
 }
 
 # A customer who does not say when it was changed, between one who is right and one whose serial number is none.

@@ -25,7 +25,7 @@
 #include "record/record.h"
 
 #define KINDS 3 /* that land: the first ones of enum record_kind */
-#define RECEIPT_TOPIC "gait/receipt/torture-payloads"
+#define RECEIPT_TOPIC "gait/receipt/device/7" /* the level that some of what is published has */
 
 #define WINDOW_PAYLOADS 2000 /* without receipt: enough that batches grow */
 #define WINDOW_BYTES (16u << 20)

@@ -34,7 +34,8 @@ enum memory_kind {
     MEMORY_UP, /* in */
     MEMORY_SUBSCRIBED,
     MEMORY_MESSAGE,
-    MEMORY_DELIVERED
+    MEMORY_DELIVERED,
+    MEMORY_REFUSED
 };
 
 struct memory_item {
@@ -90,6 +91,8 @@ struct memory_broker {
     size_t packet_bytes_max; /* announced to who connects, for messages with numbers; 0: none */
     bool retained_first; /* retained messages come before the word that the subscription is made, not after */
     unsigned cut_in;     /* the connection breaks at this publish call from now, of whomever; 0 never */
+    /* Whether the broker's ACL refuses a message that has come so far; NULL: none. */
+    bool (*refuses_message)(void *context, const struct memory_wire *from, const struct wire_message *message);
     /* Whether a publish call has any effect; NULL: it has. */
     bool (*allows)(void *context, const struct memory_wire *from);
     /* Sees each message that a publish call takes; may be NULL. */
@@ -361,6 +364,13 @@ memory_wire_send(struct memory_wire *wire)
         memory_accept(wire);
     } else if (item->kind == MEMORY_SUBSCRIBE) {
         memory_subscribe_client(wire, item);
+    } else if (wire->broker->refuses_message != NULL &&
+               wire->broker->refuses_message(wire->broker->context, wire, &item->message->wire)) {
+        if (item->message->wire.delivery == WIRE_AT_LEAST_ONCE) {
+            struct memory_item *refused = memory_push(&wire->in, MEMORY_REFUSED);
+            refused->token = item->token;
+            refused->message = memory_copy(&item->message->wire);
+        }
     } else {
         memory_route(wire->broker, &item->message->wire);
         if (item->token != 0)
@@ -393,8 +403,10 @@ memory_wire_hear(struct memory_wire *wire)
         events->subscribed(events->context, true, "");
     else if (item->kind == MEMORY_MESSAGE)
         events->message(events->context, &item->message->wire);
-    else
+    else if (item->kind == MEMORY_DELIVERED)
         events->delivered(events->context, item->token);
+    else if (events->refused != NULL)
+        events->refused(events->context, item->token, item->message->wire.topic, "refused to user test");
     memory_free_item(memory_pop(&wire->in));
     return true;
 }
@@ -535,6 +547,16 @@ memory_publish(struct wire *base, const struct wire_message *message, uint64_t t
     return 0;
 }
 
+static inline size_t
+memory_waiting(struct wire *base)
+{
+    const struct memory_wire *wire = (const struct memory_wire *)base;
+    size_t bytes = 0;
+    for (const struct memory_item *item = wire->out.first; item != NULL; item = item->next)
+        bytes += item->message != NULL ? item->message->wire.payload.len + item->message->wire.topic.len : 0;
+    return bytes;
+}
+
 static inline void
 memory_disconnect(struct wire *base, int timeout_ms)
 {
@@ -562,8 +584,8 @@ memory_free(struct wire *base)
 static inline struct wire *
 memory_wire(struct memory_broker *broker, const struct wire_options *options, const struct wire_events *events)
 {
-    static const struct wire_calls calls = {memory_connect, memory_subscribe, memory_publish, memory_disconnect,
-                                            memory_free};
+    static const struct wire_calls calls = {memory_connect, memory_subscribe,  memory_publish,
+                                            memory_waiting, memory_disconnect, memory_free};
     unsigned i = 0;
     while (i < broker->wire_count && strcmp(broker->wires[i]->name, options->client_name) != 0)
         i++;

@@ -69,7 +69,8 @@ fake_free(struct wire *wire)
 struct wire *
 mqtt_wire(const struct broker *broker, const struct wire_options *options, const struct wire_events *events)
 {
-    static const struct wire_calls calls = {fake_connect, fake_subscribe, fake_publish, fake_disconnect, fake_free};
+    static const struct wire_calls calls = {fake_connect,    fake_subscribe,  fake_publish, NULL,
+                                            fake_disconnect, fake_free};
     (void)broker;
     (void)options;
     process.wire.calls = &calls;

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "base/buffer.h"
 #include "base/bytes.h"
@@ -23,11 +24,13 @@ struct watcher {
     int subscribed;
     int messages;
     int delivered;
+    int refused;
     bool session_kept;
     struct wire_limits limits;
     bool subscribed_ok;
     uint64_t token;
-    char reason[128];
+    char reason[512];
+    char refusal[512];
     char topic[128];
     char payload[64];
     char response_topic[64];
@@ -116,6 +119,19 @@ on_delivered(void *context, uint64_t token)
     pthread_mutex_unlock(&watcher->lock);
 }
 
+static void
+on_refused(void *context, uint64_t token, struct span topic, const char *reason)
+{
+    struct watcher *watcher = context;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->refused++;
+    watcher->token = token;
+    copy(watcher->topic, sizeof watcher->topic, topic);
+    copy(watcher->refusal, sizeof watcher->refusal, span_of(reason));
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
 /* Wait until *count is at least wanted, LIMIT_S at most. */
 static bool
 reached(struct watcher *watcher, const int *count, int wanted)
@@ -137,11 +153,11 @@ static struct seat *
 sit(const char *name, unsigned session_s)
 {
     struct seat *seat = calloc(1, sizeof *seat);
-    struct wire_events events = {&seat->watcher, on_up, on_subscribed, on_down, on_message, on_delivered};
+    struct wire_events events = {&seat->watcher, on_up, on_subscribed, on_down, on_message, on_delivered, on_refused};
     pthread_mutex_init(&seat->watcher.lock, NULL);
     pthread_cond_init(&seat->watcher.changed, NULL);
     seat->options = (struct wire_options){.client_name = name, .session_s = session_s, .receive_max = 100,
-                                          .message_bytes_max = 1024 * 1024};
+                                          .packet_bytes_max = wire_packet_bytes(0)};
     seat->wire = mqtt_wire(&broker, &seat->options, &events);
     assert_non_null(seat->wire);
     return seat;
@@ -510,6 +526,125 @@ a_will_that_is_refused_is_left_out(void **state)
     private_broker_remove(&small);
 }
 
+/* A broker whose ACL lets nurse publish to test/allowed only. */
+static void
+start_denying(struct private_broker *denying, char *settings, size_t size, unsigned queued_max)
+{
+    char acl[100];
+    snprintf(denying->dir, sizeof denying->dir, "/tmp/gait-test-broker-XXXXXX");
+    assert_non_null(mkdtemp(denying->dir));
+    assert_int_equal(chmod(denying->dir, 0755), 0);
+    snprintf(acl, sizeof acl, "%s/acl", denying->dir);
+    FILE *file = fopen(acl, "w");
+    assert_non_null(file);
+    fputs("user nurse\ntopic read test/#\ntopic write test/allowed\n", file);
+    fclose(file);
+    snprintf(settings, size, "acl_file %s\nmax_queued_messages %u\n", acl, queued_max);
+    denying->settings = settings;
+    private_broker_start(denying);
+    broker.port = denying->port;
+    broker.username = "nurse";
+}
+
+static void
+stop_denying(struct private_broker *denying)
+{
+    char acl[100];
+    snprintf(acl, sizeof acl, "%s/acl", denying->dir);
+    unlink(acl);
+    private_broker_remove(denying);
+    broker.port = private_broker.port;
+    broker.username = NULL;
+}
+
+static void
+bug_342_a_message_that_is_refused_is_not_delivered_and_is_named(void **state)
+{
+    (void)state;
+    struct private_broker denying = {0};
+    char settings[200];
+    start_denying(&denying, settings, sizeof settings, 1000000);
+    struct seat *seat = sit("refused", 0);
+    go_up(seat);
+    assert_int_equal(publish(seat, "test/denied", "x", 5), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.refused, 1));
+    assert_int_equal(seat->watcher.token, 5);
+    assert_string_equal(seat->watcher.topic, "test/denied");
+    assert_non_null(strstr(seat->watcher.refusal, "test/denied to user nurse (Not authorized)"));
+    assert_int_equal(publish(seat, "test/denied", "x", 0), 0); /* nobody waits for that, and it is told all the same */
+    assert_true(reached(&seat->watcher, &seat->watcher.refused, 2));
+    assert_int_equal(seat->watcher.token, 0);
+    assert_int_equal(seat->watcher.delivered, 0);
+    /* The connection lives on. That nobody has subscribed (16) is no refusal. */
+    assert_int_equal(publish(seat, "test/allowed", "x", 6), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.delivered, 1));
+    assert_int_equal(seat->watcher.token, 6);
+    assert_int_equal(seat->watcher.refused, 2);
+    assert_int_equal(seat->watcher.down, 0);
+    leave(seat);
+    stop_denying(&denying);
+}
+
+/* mosquitto 2.0.11 with max_queued_messages 0 ends the connection, also of one who wants no answer. */
+static void
+bug_343_a_connection_that_is_cut_after_a_message_names_it(void **state)
+{
+    (void)state;
+    struct private_broker denying = {0};
+    struct wire_message message = {.topic = span_of("test/denied"), .payload = span_of("x")};
+    char settings[200];
+    start_denying(&denying, settings, sizeof settings, 0);
+    struct seat *seat = sit("cut", 0);
+    go_up(seat);
+    assert_int_equal(seat->wire->calls->publish(seat->wire, &message, 0), 0);
+    assert_true(reached(&seat->watcher, &seat->watcher.down, 1));
+    assert_non_null(strstr(seat->watcher.reason, "after a message to test/denied from user nurse"));
+    leave(seat);
+    stop_denying(&denying);
+}
+
+/* Against packets that are made to hurt, and those that are too large for us: the broker keeps them back. */
+static void
+bug_341_a_packet_larger_than_we_take_is_not_sent_to_us(void **state)
+{
+    (void)state;
+    static char large[WIRE_MESSAGE_BYTES_MAX + WIRE_PROPERTIES_BYTES_MAX];
+    struct seat *reader = sit("reader", 0), *writer = sit("writer", 0);
+    go_up(reader);
+    go_up(writer);
+    subscribe(reader, "test/large", WIRE_AT_LEAST_ONCE);
+    memset(large, 'x', sizeof large);
+    struct wire_message message = {
+        .topic = span_of("test/large"), .payload = {large, sizeof large}, .delivery = WIRE_AT_LEAST_ONCE};
+    assert_int_equal(writer->wire->calls->publish(writer->wire, &message, 1), 0);
+    assert_true(reached(&writer->watcher, &writer->watcher.delivered, 1));
+    message.payload.len = WIRE_MESSAGE_BYTES_MAX;
+    assert_int_equal(writer->wire->calls->publish(writer->wire, &message, 2), 0);
+    assert_true(reached(&reader->watcher, &reader->watcher.messages, 1));
+    assert_int_equal(reader->watcher.payload_bytes, WIRE_MESSAGE_BYTES_MAX);
+    assert_int_equal(reader->watcher.down, 0);
+    leave(reader);
+    leave(writer);
+}
+
+/* What publish took can be seen until it has gone. */
+static void
+what_waits_in_the_wire_is_counted(void **state)
+{
+    (void)state;
+    struct seat *seat = sit("weight", 0);
+    go_up(seat);
+    assert_int_equal(seat->wire->calls->waiting(seat->wire), 0);
+    kill(private_broker.pid, SIGSTOP);
+    for (int i = 1; i <= 500; i++)
+        assert_int_equal(publish(seat, "test/weight", "0123456789", (uint64_t)i), 0);
+    assert_int_equal(seat->wire->calls->waiting(seat->wire), 500 * (strlen("test/weight") + 10));
+    kill(private_broker.pid, SIGCONT);
+    assert_true(reached(&seat->watcher, &seat->watcher.delivered, 500));
+    assert_int_equal(seat->wire->calls->waiting(seat->wire), 0);
+    leave(seat);
+}
+
 static void
 test_session_keeps_messages_while_we_are_away(void **state)
 {
@@ -668,6 +803,10 @@ main(int argc, char **argv)
         cmocka_unit_test(bug_233_what_the_broker_announced_is_kept_to),
         cmocka_unit_test(bug_357_what_no_packet_can_hold_is_not_sent),
         cmocka_unit_test(a_will_that_is_refused_is_left_out),
+        cmocka_unit_test(bug_342_a_message_that_is_refused_is_not_delivered_and_is_named),
+        cmocka_unit_test(bug_343_a_connection_that_is_cut_after_a_message_names_it),
+        cmocka_unit_test(bug_341_a_packet_larger_than_we_take_is_not_sent_to_us),
+        cmocka_unit_test(what_waits_in_the_wire_is_counted),
         cmocka_unit_test(test_session_keeps_messages_while_we_are_away),
         cmocka_unit_test(test_disconnect_waits_until_everything_is_sent),
         cmocka_unit_test(test_disconnect_ends_an_attempt_to_connect),

@@ -128,32 +128,41 @@ struct response {
 };
 
 #define TOPIC(text) {text, sizeof(text) - 1}
-#define LEVELS_31 "/////////////////////////////" "//"
+#define LEVELS_29 "/////////////////////////////"
 
 static const struct response responses[] = {
     {TOPIC("gait/receipt/me"), true, false},
     {TOPIC("gait/receipt/me/1"), true, false},
     {TOPIC("gait/answer/me"), false, true},
-    {TOPIC("elsewhere"), true, true},
-    {TOPIC("elsewhere/gait/trusted/customer/row"), true, true},
-    {TOPIC("gaiter/receipts"), true, true},
-    {TOPIC("gai"), true, true},
-    {TOPIC("x" LEVELS_31), true, true}, /* 32 levels */
-    {TOPIC("x" LEVELS_31 "/"), false, false},
+    {TOPIC("gait/receipt/" LEVELS_29 "x"), true, false}, /* 32 levels */
+    {TOPIC("gait/receipt/" LEVELS_29 "/x"), false, false},
+    {TOPIC("gait/answer/" LEVELS_29 "x"), false, true},
+    {TOPIC("gait/answer/" LEVELS_29 "/x"), false, false},
+    /* Where the broker may not let us publish. */
+    {TOPIC("elsewhere"), false, false},
+    {TOPIC("elsewhere/gait/receipt/me"), false, false},
+    {TOPIC("gaiter/receipt/me"), false, false},
+    {TOPIC("gai"), false, false},
+    {TOPIC("/gait/receipt/me"), false, false},
+    {TOPIC("Gait/receipt/me"), false, false},
     /* The broker's own. */
     {TOPIC("$SYS/broker/uptime"), false, false},
     {TOPIC("$share/group/topic"), false, false},
     {TOPIC("$"), false, false},
     /* No topics. */
     {TOPIC(""), false, false},
-    {TOPIC("elsewhere/+"), false, false},
+    {TOPIC("gait/receipt/+"), false, false},
+    {TOPIC("gait/answer/#"), false, false},
     {TOPIC("#"), false, false},
-    {TOPIC("a/+/b"), false, false},
-    {TOPIC("else\0where"), false, false},
+    {TOPIC("gait/receipt/+/b"), false, false},
+    {TOPIC("gait/receipt/m\0e"), false, false},
     /* Speaking for gait. */
     {TOPIC("gait"), false, false},
     {TOPIC("gait/"), false, false},
     {TOPIC("gait/receipt"), false, false},
+    {TOPIC("gait/receipt/"), false, false},
+    {TOPIC("gait/receipts/me"), false, false},
+    {TOPIC("gait/receipt-me"), false, false},
     {TOPIC("gait/trusted/customer/row"), false, false},
     {TOPIC("gait/landing/accelerometer"), false, false},
     {TOPIC("gait/link/accelerometer-trusted/lake"), false, false},
@@ -178,7 +187,9 @@ static void
 only_topics_that_are_anybodys_are_answered_to(void **state)
 {
     (void)state;
+    static const char begin[] = "gait/receipt/";
     char long_topic[514];
+    uint64_t refused = 0;
     bench_open_process(&accelerometer_trusted, NULL);
     for (size_t i = 0; i < sizeof responses / sizeof responses[0]; i++) {
         bench_forget();
@@ -189,8 +200,11 @@ only_topics_that_are_anybodys_are_answered_to(void **state)
             came(responses[i].topic, "answer") != responses[i].answer)
             fail_msg("%s", responses[i].topic.at);
         assert_int_equal(bench.process->ledger.inputs[0].taken, i + 1);
+        refused += responses[i].topic.len == 0 ? 0 : (unsigned)!responses[i].receipt + (unsigned)!responses[i].answer;
+        assert_int_equal(bench.process->unanswered, refused);
     }
     memset(long_topic, 'x', sizeof long_topic);
+    memcpy(long_topic, begin, strlen(begin));
     for (size_t len = 512; len <= 513; len++) {
         bench_forget();
         bench_send_bytes(LANDING, span_of("{}"), span_at(long_topic, len), "receipt");
@@ -199,6 +213,56 @@ only_topics_that_are_anybodys_are_answered_to(void **state)
         assert_true(came(span_at(long_topic, len), "receipt") == (len == 512));
         long_topic[len] = 'x';
     }
+}
+
+/* Landing topics behind the table's name, receipt topics behind …/receipt/, and whether one is answered at the other. */
+static const struct {
+    const char *own, *asked;
+    bool answered;
+} own_levels[] = {
+    {"", "me", true},
+    {"/", "me", true}, /* an empty level is nobody's */
+    {"/me", "me", true},
+    {"/me", "me/1", true},
+    {"/me", "me/", true},
+    {"/me", "you", false},
+    {"/me", "men", false},
+    {"/me", "Me", false},
+    {"/me", "m", false},
+    {"/me", "you/me", false},
+    {"/me", "/me", false},
+    {"/site/me", "site/me", true},
+    {"/site/me", "site/me/1", true},
+    {"/site/me", "site", false},
+    {"/site/me", "site/you", false},
+    {"/site/me", "me", false},
+    {"//me", "/me", true},
+    {"//me", "me", false},
+};
+
+static void
+bug_340_whoever_has_a_level_of_its_own_is_answered_there_and_nowhere_else(void **state)
+{
+    (void)state;
+    char landing[100], receipt[100];
+    uint64_t refused = 0;
+    bench_open_process(&accelerometer_trusted, NULL);
+    for (size_t i = 0; i < sizeof own_levels / sizeof own_levels[0]; i++) {
+        snprintf(landing, sizeof landing, LANDING "%s", own_levels[i].own);
+        snprintf(receipt, sizeof receipt, "gait/receipt/%s", own_levels[i].asked);
+        bench_forget();
+        bench_send(landing, "{}", receipt, "receipt");
+        bench_settle();
+        if (came(span_of(receipt), "receipt") != own_levels[i].answered)
+            fail_msg("%s at %s", landing, receipt);
+        refused += !own_levels[i].answered;
+    }
+    assert_int_equal(bench.process->unanswered, refused);
+    bench_send("gait/ask", "", "gait/answer/me", "metrics");
+    bench_settle();
+    char shown[40];
+    snprintf(shown, sizeof shown, "\"unanswered\":%" PRIu64 "}", refused);
+    assert_non_null(strstr(bench_heard("gait/answer/me", 0)->payload, shown));
 }
 
 /* A process without a landing input takes questions where its links are. */
@@ -250,39 +314,128 @@ more_questions_than_fit_are_dropped_and_later_ones_answered(void **state)
 }
 
 static void
-reports_are_kept_if_they_are_ones_and_there_is_room(void **state)
+reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
 {
     (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "consumers", "one, two"}, {0}};
     static const char report[] = "{\"epoch\":\"0000000000000007\",\"applied\":3,\"rewind\":1}";
     const char *const self = "gait/link/accelerometer-trusted/";
     char topic[200];
-    bench_open_process(&accelerometer_trusted, NULL);
-    const struct arrived *arrived = &bench.process->arrived;
-    /* No name, no report, more levels. */
+    bench_open_process(&accelerometer_trusted, settings);
+    const struct report *one = &bench.process->arrived.reports[0], *two = one + 1;
+    /* No name, no report, more levels, a stranger. */
     bring(false, "gait/link/accelerometer-trusted/", report);
-    bring(false, "gait/link/accelerometer-trusted/lake", "{}");
-    bring(false, "gait/link/accelerometer-trusted/lake", "");
-    bring(false, "gait/link/accelerometer-trusted/lake/oldest", report);
+    bring(false, "gait/link/accelerometer-trusted/one", "{}");
+    bring(false, "gait/link/accelerometer-trusted/one", "");
+    bring(false, "gait/link/accelerometer-trusted/one/oldest", report);
+    bring(false, "gait/link/accelerometer-trusted/lake", report);
     snprintf(topic, sizeof topic, "%s%0100d", self, 0);
     bring(false, topic, report);
-    assert_int_equal(arrived->report_count, 0);
-    bring(false, "gait/link/accelerometer-trusted/lake", report);
-    assert_int_equal(arrived->report_count, 1);
-    assert_string_equal(arrived->reports[0].name, "lake");
-    assert_int_equal(arrived->reports[0].position.epoch, 7);
-    assert_int_equal(arrived->reports[0].position.applied, 3);
-    assert_true(arrived->reports[0].rewind);
+    assert_false(one->heard || two->heard);
+    bring(false, "gait/link/accelerometer-trusted/two", report);
+    assert_true(!one->heard && two->heard);
+    assert_int_equal(two->position.epoch, 7);
+    assert_int_equal(two->position.applied, 3);
+    assert_true(two->rewind);
     bring(false, "gait/link/accelerometer-trusted/.kept", report);
-    assert_int_equal(arrived->report_count, 1);
-    assert_true(arrived->kept_heard);
-    assert_int_equal(arrived->kept.applied, 3);
+    assert_false(one->heard);
+    assert_true(bench.process->arrived.kept_heard);
+    assert_int_equal(bench.process->arrived.kept.applied, 3);
     bring(false, "gait/link/accelerometer-trusted/.sync", "");
-    assert_true(arrived->synced);
-    for (unsigned i = 0; i < REPORTS_MAX + 10; i++)
-        bring(false, "gait/link/accelerometer-trusted/lake", report);
-    assert_int_equal(arrived->report_count, REPORTS_MAX);
+    assert_true(bench.process->arrived.synced);
     bench_settle();
-    assert_int_equal(arrived->report_count, 0);
+    assert_false(one->heard || two->heard);
+}
+
+/* A flood of them takes no memory, and no place from others' (223 MB to 2.5 GB in the producer, as issue 10 found it). */
+static void
+bug_344_of_many_reports_the_newest_holds(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"accelerometer-trusted", "consumers", "one, two"}, {0}};
+    const struct arrived *arrived;
+    char text[80];
+    bench_open_process(&accelerometer_trusted, settings);
+    arrived = &bench.process->arrived;
+    for (unsigned i = 1; i <= 10000; i++) {
+        snprintf(text, sizeof text, "{\"epoch\":\"0000000000000007\",\"applied\":%u,\"rewind\":%u}", i, i % 2);
+        bring(false, "gait/link/accelerometer-trusted/one", text);
+    }
+    bring(false, "gait/link/accelerometer-trusted/two", text);
+    assert_true(arrived->reports[0].heard && arrived->reports[1].heard);
+    assert_int_equal(arrived->reports[0].position.applied, 10000);
+    assert_false(arrived->reports[0].rewind);
+    /* A question stays one when the same is said without it. */
+    bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":5,\"rewind\":1}");
+    bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":5,\"rewind\":0}");
+    assert_true(arrived->reports[0].rewind);
+    bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":6,\"rewind\":0}");
+    assert_false(arrived->reports[0].rewind);
+}
+
+/* What the broker's ACL refuses: everything to topics that begin so; NULL: nothing. */
+static const char *denied;
+
+static bool
+deny(void *context, const struct memory_wire *from, const struct wire_message *message)
+{
+    (void)context;
+    (void)from;
+    return denied != NULL && strncmp(message->topic.at, denied, strlen(denied)) == 0;
+}
+
+static unsigned
+count_heard(const char *topic)
+{
+    unsigned count = 0;
+    while (bench_heard(topic, count) != NULL)
+        count++;
+    return count;
+}
+
+/* Whether the metrics' `why` has this text. */
+static bool
+why_says(const char *text)
+{
+    bench_forget();
+    bench_send("gait/ask", "", "gait/answer/me", "why");
+    bench_settle();
+    const char *why = strstr(bench_heard("gait/answer/me", 0)->payload, "\"why\":\"");
+    return text[0] == '\0' ? why[7] == '"' : memmem(why, strcspn(why, "\n"), text, strlen(text)) != NULL;
+}
+
+/* Of 300 refused rejections none was kept: the broker's answer counted as an acknowledgement of those before. */
+static void
+bug_342_what_the_broker_refuses_is_kept_and_tried_again(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    struct process *process = bench.process;
+    bench.broker.refuses_message = deny;
+    denied = "gait/rejected/";
+    for (unsigned i = 0; i < 3; i++) {
+        bench_send(LANDING, "{}", NULL, NULL);
+        bench_settle();
+    }
+    assert_int_equal(process->rejected.last.sequence, 3);
+    assert_int_equal(process->rejected.trimmed.sequence, 0);
+    assert_true(why_says("refused to user test"));
+    /* Tried again, one message, ever more rarely. */
+    bench_forget();
+    for (unsigned i = 0; i < 100; i++) {
+        bench.steady_ms += 900;
+        bench_settle();
+    }
+    assert_in_range(count_heard("gait/rejected/accelerometer-trusted"), 3, 8);
+    /* All of them arrive when they may, and nothing is told any more. */
+    denied = NULL;
+    for (unsigned i = 0; i < 40; i++) {
+        bench.steady_ms += 1000;
+        bench_settle();
+    }
+    assert_int_equal(process->rejected.trimmed.sequence, 3);
+    bench.steady_ms += REFUSAL_SHOWN_MS;
+    assert_true(why_says(""));
 }
 
 static void
@@ -314,6 +467,8 @@ acknowledgements_are_told_apart(void **state)
     assert_int_equal(arrived->delivered_rejected, TOKEN_REJECTED | 2);
     assert_false(arrived->refill_delivered);
     events.delivered(events.context, TOKEN_REFILL);
+    assert_false(arrived->refill_delivered);
+    events.delivered(events.context, TOKEN_REFILL_LAST);
     assert_true(arrived->refill_delivered);
     /* Nothing that landing publishes is waited for. */
     const struct wire_events landing = arrive_on_landing(bench.process);
@@ -332,10 +487,13 @@ main(void)
         TEST(what_begins_with_a_dollar_is_not_ours),
         TEST(topics_beside_ours_are_passed_over),
         TEST(only_topics_that_are_anybodys_are_answered_to),
+        TEST(bug_340_whoever_has_a_level_of_its_own_is_answered_there_and_nowhere_else),
         TEST(questions_on_the_links_are_answered_likewise),
         TEST(a_question_is_answered_behind_what_came_before_it),
         TEST(more_questions_than_fit_are_dropped_and_later_ones_answered),
-        TEST(reports_are_kept_if_they_are_ones_and_there_is_room),
+        TEST(reports_are_kept_if_they_are_ones_of_a_consumer),
+        TEST(bug_344_of_many_reports_the_newest_holds),
+        TEST(bug_342_what_the_broker_refuses_is_kept_and_tried_again),
         TEST(a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed),
         TEST(acknowledgements_are_told_apart),
     };

@@ -105,6 +105,99 @@ messages_in_order_are_queued_and_reported_once_committed(void **state)
     assert_int_equal(apply_all(), 3);
 }
 
+/* One message, or a part of one. Whether the link stops at it. */
+static bool
+send_text(uint64_t sequence, const char *row, const char *payload, unsigned part, unsigned parts)
+{
+    const struct wire_message message = {
+        .payload = span_of(payload), .epoch = EPOCH, .sequence = sequence, .part = part, .parts = parts};
+    return link_receive(&link, &message, span_of(row), now_ms);
+}
+
+/* As issue 10 has it: the forged one was taken, the real one dropped in silence. */
+static void
+bug_345_another_message_under_a_known_number_stops_the_link(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"", "{\"a\":2}", "{\"a\":1} ", "{\"a\":1}\n"};
+    for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++) {
+        for (unsigned worked = 0; worked < 2; worked++) { /* whether it waits, or is applied */
+            link_free(&link);
+            link_begin(&link, (struct link_position){EPOCH, 0});
+            assert_false(send_text(1, "", "{\"a\":1}", 0, 0));
+            if (worked)
+                link_commit(&link, 1);
+            assert_false(send_text(1, "", "{\"a\":1}", 0, 0));
+            assert_true(send_text(1, "", others[i], 0, 0));
+            assert_int_equal(link.twofold, 1);
+            assert_false(send_text(1, "", others[i], 0, 0)); /* once is enough */
+            /* Whoever it is: nothing more. */
+            assert_false(send_text(2, "", "{\"a\":3}", 0, 0));
+            send(OTHER_EPOCH, 1);
+            assert_false(link_adopt(&link, (struct link_position){OTHER_EPOCH, 7}));
+            assert_int_equal(link.message_count, 1 - worked);
+        }
+    }
+    link_free(&link);
+    link_begin(&link, (struct link_position){EPOCH, 0});
+    send_text(1, "row", "{}", 0, 0);
+    assert_false(send_text(1, "row", "{}", 0, 0));
+    assert_true(send_text(1, "wor", "{}", 0, 0)); /* the same of another row */
+}
+
+static void
+what_comes_again_in_parts_is_the_same_message(void **state)
+{
+    (void)state;
+    send_text(1, "", "{1}\n{2}\n{3}", 0, 0);
+    send_text(2, "", "{4}", 1, 2);
+    send_text(2, "", "{5}", 2, 2);
+    assert_int_equal(link.message_count, 2);
+    /* Cut otherwise, or not at all. */
+    assert_false(send_text(1, "", "{1}", 1, 2));
+    assert_false(send_text(1, "", "{2}\n{3}", 2, 2));
+    assert_false(send_text(1, "", "{1}", 1, 3));
+    assert_false(send_text(1, "", "{2}", 2, 3));
+    assert_false(send_text(1, "", "{3}", 3, 3));
+    assert_false(send_text(2, "", "{4}\n{5}", 0, 0));
+    /* A repeat does not disturb one that is being put together. */
+    assert_false(send_text(3, "", "{6}", 1, 2));
+    assert_false(send_text(1, "", "{1}", 1, 2));
+    assert_false(send_text(3, "", "{7}", 2, 2));
+    assert_int_equal(link.message_count, 3);
+    assert_true(span_is(link.last->payload, "{6}\n{7}"));
+    /* Parts that don't follow each other say nothing. */
+    assert_false(send_text(1, "", "{9}", 3, 3));
+    assert_int_equal(link.twofold, 0);
+    assert_false(send_text(1, "", "{1}", 1, 2));
+    assert_true(send_text(1, "", "{9}\n{3}", 2, 2));
+    assert_int_equal(link.twofold, 1);
+}
+
+static void
+as_many_are_remembered_as_can_come_again(void **state)
+{
+    (void)state;
+    const uint64_t count = 3 * LINK_REMEMBERED;
+    for (uint64_t i = 1; i <= count; i++)
+        send(EPOCH, i);
+    assert_int_equal(link.message_count, count);
+    for (uint64_t i = 1; i <= count; i++)
+        send(EPOCH, i);
+    assert_int_equal(link.twofold, 0);
+    assert_false(send_text(count - LINK_REMEMBERED, "", "other", 0, 0)); /* too long ago to be told */
+    assert_true(send_text(count - LINK_REMEMBERED + 1, "", "other", 0, 0));
+    /* Nor is what was applied before we came. */
+    link_free(&link);
+    link_begin(&link, (struct link_position){EPOCH, 50});
+    assert_false(send_text(50, "", "other", 0, 0));
+    /* Another store has messages of its own. */
+    send(OTHER_EPOCH, 1);
+    assert_int_equal(link.message_count, 1);
+    send(OTHER_EPOCH, 1);
+    assert_int_equal(link.twofold, 0);
+}
+
 static void
 rows_and_payloads_are_kept(void **state)
 {
@@ -560,6 +653,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(messages_in_order_are_queued_and_reported_once_committed),
+        TEST(bug_345_another_message_under_a_known_number_stops_the_link),
+        TEST(what_comes_again_in_parts_is_the_same_message),
+        TEST(as_many_are_remembered_as_can_come_again),
         TEST(rows_and_payloads_are_kept),
         TEST(what_has_no_number_is_not_the_links),
         TEST(a_duplicate_asks_for_a_report),

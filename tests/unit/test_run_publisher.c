@@ -33,6 +33,7 @@ struct sent {
 static struct sent sent[SENT_MAX];
 static unsigned sent_count;
 static bool broken;
+static size_t waiting; /* bytes that the wire holds */
 
 static int
 stub_publish(struct wire *wire, const struct wire_message *message, uint64_t token)
@@ -57,7 +58,14 @@ stub_publish(struct wire *wire, const struct wire_message *message, uint64_t tok
     return 0;
 }
 
-static const struct wire_calls stub_calls = {.publish = stub_publish};
+static size_t
+stub_waiting(struct wire *wire)
+{
+    (void)wire;
+    return waiting;
+}
+
+static const struct wire_calls stub_calls = {.publish = stub_publish, .waiting = stub_waiting};
 static struct wire wire = {&stub_calls};
 
 static char dir[SCRATCH_DIR_SIZE];
@@ -82,6 +90,7 @@ set_up(void **state)
     now_ms = 5000;
     sent_count = 0;
     broken = false;
+    waiting = 0;
     return 0;
 }
 
@@ -171,7 +180,7 @@ expect_on(const char *topic, uint64_t first, uint64_t last)
 static void
 report(const char *name, uint64_t applied, bool rewind)
 {
-    publisher_report(&publisher, span_of(name), EPOCH, applied, rewind);
+    publisher_report(&publisher, span_of(name), EPOCH, applied, rewind, now_ms);
 }
 
 static void
@@ -388,7 +397,7 @@ older_and_impossible_reports_change_nothing(void **state)
     assert_int_equal(publisher_confirmed(&publisher), 8);
     report("a", 11, false); /* beyond the newest: of a store that is gone */
     assert_int_equal(publisher_confirmed(&publisher), 8);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 10, false);
+    publisher_report(&publisher, span_of("a"), EPOCH + 1, 10, false, now_ms);
     assert_int_equal(publisher_confirmed(&publisher), 8);
     report("stranger", 10, true);
     report("", 10, true);
@@ -413,7 +422,7 @@ bug_221_one_that_went_back_in_time_holds_what_it_lacks(void **state)
     assert_int_equal(publisher_confirmed(&publisher), 4);
     turn();
     expect_on(A, 5, 10);
-    publisher_report(&publisher, span_of("a"), 0, 0, true); /* all of it gone */
+    publisher_report(&publisher, span_of("a"), 0, 0, true, now_ms); /* all of it gone */
     assert_int_equal(publisher_confirmed(&publisher), 0);
     turn();
     expect_on(A, 1, 10);
@@ -449,13 +458,13 @@ one_that_knows_another_life_of_the_store_is_a_newcomer(void **state)
     (void)state;
     begin(1);
     append(10);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 4, true);
+    publisher_report(&publisher, span_of("a"), EPOCH + 1, 4, true, now_ms);
     assert_false(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 1, 10); /* everything is there */
     report("a", 4, false);
     trim(4);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 8, true);
+    publisher_report(&publisher, span_of("a"), EPOCH + 1, 8, true, now_ms);
     assert_true(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 0, 0);
@@ -665,6 +674,209 @@ bug_300_new_messages_do_not_put_off_the_probe_for_a_lost_one(void **state)
     assert_true(again);
 }
 
+/* Rewinds. */
+
+/* How many messages the consumer was sent in `ms`, and the most in one turn, while it reports like this a thousand times a
+ * second. */
+static unsigned
+sent_while_asking(uint64_t one, uint64_t other, int64_t ms, unsigned *most)
+{
+    unsigned total = 0;
+    *most = 0;
+    for (int64_t end_ms = now_ms + ms; now_ms < end_ms; now_ms++) {
+        report("a", now_ms % 2 != 0 ? one : other, true);
+        turn();
+        total += sent_count;
+        *most = sent_count > *most ? sent_count : *most;
+    }
+    return total;
+}
+
+/* A thousand questions a second for two places in turn: each took a whole window, 223 MB to 2.5 GB in the producer. */
+static void
+bug_344_rewinds_have_a_rate(void **state)
+{
+    (void)state;
+    unsigned most;
+    begin(1);
+    report("a", 0, true);
+    append(100);
+    turn();
+    acknowledge(100);
+    /* The first few at once, then one a second, and a probe now and then. */
+    assert_in_range(sent_while_asking(3, 4, 10000, &most), 300, 100 * (4 + 10 + 1));
+    assert_int_equal(most, 97);
+    /* Ever more rarely for one who stays where it is. Each is the whole window, the probes between are not. */
+    begin(0);
+    publisher.consumers[0].rewinds = (struct publisher_rewinds){0};
+    assert_in_range(sent_while_asking(5, 5, 120000, &most), 95, 95 * 12);
+}
+
+/* The report of one that went back in time holds what it lacks at once, however often it has asked. */
+static void
+bug_344_who_has_to_wait_holds_what_it_asks_for_and_gets_it(void **state)
+{
+    (void)state;
+    unsigned most;
+    begin(1);
+    report("a", 0, true);
+    append(100);
+    turn();
+    acknowledge(100);
+    sent_while_asking(3, 4, 5000, &most);
+    report("a", 100, false);
+    assert_int_equal(publisher_confirmed(&publisher), 100);
+    report("a", 20, true);
+    assert_int_equal(publisher_confirmed(&publisher), 20);
+    unsigned waited_ms = 0;
+    for (sent_count = 0; sent_count < 80; waited_ms += 100, now_ms += 100) {
+        assert_true(waited_ms < 40000);
+        turn();
+    }
+    expect_on(A, 21, 100);
+    report("a", 100, false);
+    now_ms += 1000000;
+    turn();
+    assert_int_equal(sent_count, 0);
+}
+
+/* It may have more than the newest question says by then. */
+static void
+a_question_that_waits_ends_with_progress(void **state)
+{
+    (void)state;
+    unsigned most;
+    begin(1);
+    report("a", 0, true);
+    append(100);
+    turn();
+    acknowledge(100);
+    sent_while_asking(3, 4, 5000, &most);
+    report("a", 4, true);
+    assert_true(publisher.consumers[0].rewinds.waits);
+    report("a", 4, false); /* the same once more: it still lacks the rest */
+    assert_true(publisher.consumers[0].rewinds.waits);
+    report("a", 50, false);
+    assert_false(publisher.consumers[0].rewinds.waits);
+}
+
+/* What was sent before may not have left us yet. */
+static void
+bug_344_nothing_is_repeated_while_the_wire_holds_what_was_sent(void **state)
+{
+    (void)state;
+    publisher.window_bytes = 10 * MESSAGE_BYTES;
+    begin_with_both();
+    append(100);
+    turn();
+    expect_on(A, 1, 10);
+    waiting = 3 * publisher.window_bytes + 1;
+    report("a", 3, true);
+    for (unsigned i = 0; i < 9; i++) {
+        now_ms += 100;
+        turn();
+        assert_int_equal(sent_count, 0);
+    }
+    report("b", 10, false);
+    turn();
+    expect_on(B, 11, 20); /* what is new is not held back */
+    waiting = 3 * publisher.window_bytes;
+    turn();
+    expect_on(A, 4, 13);
+}
+
+/* 2,772 messages for 307, in 10 s: one that answers and applies nothing was sent everything again once a second. */
+static void
+bug_347_one_that_answers_and_cannot_go_on_is_probed_ever_more_rarely(void **state)
+{
+    (void)state;
+    unsigned total = 0;
+    begin(1);
+    report("a", 0, true);
+    append(100);
+    turn();
+    acknowledge(100);
+    report("a", 40, false);
+    for (unsigned ms = 0; ms < 120000; ms += 10) {
+        now_ms += 10;
+        turn();
+        total += sent_count;
+        if (sent_count > 0)
+            report("a", 40, ms % 20 == 0);
+    }
+    assert_in_range(total, 5, 60 * 10);
+    assert_true(publisher_consumer_silent(&publisher, &publisher.consumers[0]));
+    report("a", 41, false);
+    assert_false(publisher_consumer_silent(&publisher, &publisher.consumers[0]));
+}
+
+/* What the broker refuses. */
+
+static void
+refuse(uint64_t sequence)
+{
+    publisher_refused(&publisher, TOKEN | sequence, now_ms);
+}
+
+static void
+bug_342_a_refused_message_is_tried_again_alone_and_nothing_passes_it(void **state)
+{
+    (void)state;
+    int64_t wait_ms = 1000;
+    begin(0);
+    append(5);
+    turn();
+    expect_on(BROKER, 1, 5);
+    acknowledge(1);
+    refuse(3); /* so it has 2 */
+    assert_int_equal(publisher_confirmed(&publisher), 2);
+    refuse(4);
+    acknowledge(5);
+    assert_int_equal(publisher_confirmed(&publisher), 2);
+    for (unsigned i = 0; i < 8; i++) {
+        now_ms += wait_ms - 1;
+        turn();
+        assert_int_equal(sent_count, 0);
+        now_ms++;
+        append(1);
+        turn();
+        expect_on(BROKER, 3, 3);
+        now_ms += 100000; /* however long the answer takes */
+        turn();
+        assert_int_equal(sent_count, 0);
+        refuse(3);
+        wait_ms = wait_ms * 2 < 30000 ? wait_ms * 2 : 30000;
+    }
+    now_ms += wait_ms;
+    turn();
+    expect_on(BROKER, 3, 3);
+    acknowledge(3);
+    assert_int_equal(publisher_confirmed(&publisher), 3);
+    turn();
+    expect_on(BROKER, 4, 13);
+    /* What is not ours, or was never sent, is no refusal. */
+    publisher_refused(&publisher, (UINT64_C(6) << 56) | 5, now_ms);
+    refuse(14);
+    refuse(3);
+    acknowledge(13);
+    assert_int_equal(publisher_confirmed(&publisher), 13);
+}
+
+static void
+bug_342_a_new_connection_tries_everything_anew(void **state)
+{
+    (void)state;
+    begin(0);
+    append(5);
+    turn();
+    refuse(2);
+    publisher_restart(&publisher, 1);
+    turn();
+    expect_on(BROKER, 2, 5);
+    acknowledge(5);
+    assert_int_equal(publisher_confirmed(&publisher), 5);
+}
+
 /* Some are deaf to everything in flight: each pattern of losses of 5 messages, and of the reports about them, the first
  * report included. */
 static void
@@ -793,6 +1005,13 @@ main(void)
         TEST(a_report_of_a_part_does_not_end_the_probes_for_the_rest),
         TEST(a_full_window_is_probed_after_a_report_that_says_nothing_new),
         TEST(bug_300_new_messages_do_not_put_off_the_probe_for_a_lost_one),
+        TEST(bug_344_rewinds_have_a_rate),
+        TEST(bug_344_who_has_to_wait_holds_what_it_asks_for_and_gets_it),
+        TEST(a_question_that_waits_ends_with_progress),
+        TEST(bug_344_nothing_is_repeated_while_the_wire_holds_what_was_sent),
+        TEST(bug_347_one_that_answers_and_cannot_go_on_is_probed_ever_more_rarely),
+        TEST(bug_342_a_refused_message_is_tried_again_alone_and_nothing_passes_it),
+        TEST(bug_342_a_new_connection_tries_everything_anew),
         TEST(whatever_is_lost_both_ways_all_is_applied_in_the_end),
     };
     log_open("test", LOG_NOTHING);
