@@ -328,12 +328,15 @@ begin_group(const struct join *join, struct walk *walk, const void *group)
 }
 
 /* Gather the index keys of partners in the group of rest.from, from that key on, as many as may be looked at. How many, or
- * −1. */
+ * −1. A time that is none, kept by a version that took it over its link, has none. */
 static int
 find_partners(struct join *join, const struct walk *walk)
 {
+    if (!record_time_is_right(walk->reading->time_ms))
+        return 0;
     const int64_t from_ms = window_from_ms(join, walk);
-    const int64_t to_ms = walk->reading->time_ms + join->parameters.window_ms;
+    const int64_t behind_ms = walk->reading->time_ms + join->parameters.window_ms;
+    const int64_t to_ms = behind_ms < RECORD_TIME_MS_MAX ? behind_ms : RECORD_TIME_MS_MAX;
     char to[KEY_BYTES_MAX];
     struct keyset_query query = {.from = walk->rest.from, .to = to, .max = walk->left};
 
@@ -630,6 +633,11 @@ ask(void *context, const struct backlog_record *record)
     if (answer.state == CONSENT_CLOSED) {
         work->output->refuse(work->output, work->side, REASON_NO_CONSENT, record->body);
         work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_REFUSED);
+        return WAITING_GO;
+    }
+    if (!record_time_is_right(record->time_ms)) { /* as above */
+        work->output->refuse(work->output, work->side, REASON_OUT_OF_RANGE, record->body);
+        work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_INVALID);
         return WAITING_GO;
     }
     int rc = admit(work->join, work->side, &reading, work->output);

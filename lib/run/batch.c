@@ -163,6 +163,32 @@ move(struct output *output, unsigned input, enum verdict from, enum verdict to)
 
 /* Input. */
 
+/*
+ * Records that the process died of. Table layout "aside": key = number u64 BE, from 1; value = input u8, then the bytes that
+ * the record came in. ASIDE_MAX of them are kept for whoever is going to find out why.
+ */
+#define ASIDE_MAX 64
+
+static int
+keep_aside(struct process *process, unsigned input, struct span bytes, uint64_t *number)
+{
+    char key[8];
+    char *room;
+    struct store_item last;
+    int rc = store_last(process->store, process->aside, &last);
+
+    *number = rc == 1 && last.key.len == sizeof key ? bytes_get_u64(last.key.at) + 1 : 1;
+    if (rc < 0 || *number > ASIDE_MAX)
+        return rc < 0 ? -1 : 0;
+    bytes_put_u64(key, *number);
+    if (store_put_room(process->store, process->aside, span_at(key, sizeof key), 1 + bytes.len, &room) != 0)
+        return -1;
+    room[0] = (char)input;
+    if (bytes.len > 0)
+        memcpy(room + 1, bytes.at, bytes.len);
+    return 0;
+}
+
 static uint8_t
 field_number(enum record_kind kind, const char *name)
 {
@@ -199,6 +225,7 @@ struct progress {
     unsigned records;
     size_t bytes;   /* of the input at work */
     unsigned other; /* steps of expiry, release, trimming */
+    bool careful;   /* one record, or step, and no more: see attempt.h */
 };
 
 /* Whether this transaction has put out so much that it had better end: one record can have many partners. */
@@ -219,7 +246,7 @@ full(struct output *output)
 static bool
 takes_no_more(const struct process *process, const struct progress *progress)
 {
-    return progress->records >= process->batch_records_max || progress->bytes >= BATCH_PAYLOAD_BYTES_MAX ||
+    return progress->records >= (progress->careful ? 1 : process->batch_records_max) || progress->bytes >= BATCH_PAYLOAD_BYTES_MAX ||
            output_is_full(process);
 }
 
@@ -232,13 +259,76 @@ take_record(struct process *process, unsigned input, const struct record *record
     return *verdict == VERDICT_ERROR || process->output_failed ? -1 : 0;
 }
 
+/* Where the next record of each place stands. */
+static struct attempt_front
+front_of(const struct progress *progress, unsigned place)
+{
+    if (place == PLACE_INBOX)
+        return (struct attempt_front){progress->inbox_position, progress->places[place].at};
+    return (struct attempt_front){progress->links[place].applied ^ progress->links[place].epoch, progress->places[place].at};
+}
+
+/* Find where the record at cursor ends, without working it. A process that dies of even that loses what is left of the
+ * payload with it. As record_next, with REASON_POISON. */
+static int
+pass_over(struct process *process, unsigned input, unsigned deaths, struct record_cursor *cursor, struct fault *fault)
+{
+    struct record record;
+    int rc = 1;
+
+    if (deaths > ATTEMPT_DEATHS)
+        *cursor = (struct record_cursor){cursor->payload, cursor->payload.len, RECORD_AT_END};
+    else
+        rc = record_next(process->decoders[input], cursor, RECORD_FROM_LINK, 0, &record, fault);
+    *fault = (struct fault){REASON_POISON, NULL};
+    return rc;
+}
+
+/* The process died of the record at cursor again and again: it goes to those that are set aside. As record_next. */
+static int
+set_aside(struct process *process, unsigned input, struct attempt_front front, unsigned deaths,
+          struct record_cursor *cursor, struct fault *fault)
+{
+    const size_t from = cursor->at;
+    uint64_t number;
+
+    if (pass_over(process, input, deaths, cursor, fault) == 0)
+        return 0;
+    if (keep_aside(process, input, span_at(cursor->payload.at + from, cursor->at - from), &number) != 0)
+        return -1;
+    log_error("died of one record again and again: it is set aside, with number %llu, and counted as invalid, with the reason "
+              "poison. Input %s, %zu bytes from %zu on of the payload at %llu; the first %d of them are kept in the table "
+              "`aside` of the state", (unsigned long long)number, process->stream->inputs[input].name, cursor->at - from, from,
+              (unsigned long long)front.position, ASIDE_MAX);
+    process->set_aside++;
+    return 1;
+}
+
+/* The next record of a payload: as record_next, or −1. Where records are worked one by one, it is noted before. */
+static int
+next_record(struct process *process, unsigned input, unsigned place, const struct progress *progress,
+            struct record_cursor *cursor, struct record *record, struct fault *fault)
+{
+    const bool landing = process->stream->inputs[input].landing != NULL;
+
+    if (progress->careful) {
+        struct attempt_front front = front_of(progress, place);
+        front.at = cursor->at;
+        const unsigned deaths = attempt_begin_one(&process->attempt, place, front);
+        if (deaths >= ATTEMPT_DEATHS)
+            return set_aside(process, input, front, deaths, cursor, fault);
+    }
+    return record_next(process->decoders[input], cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
+                       timekeeper_latest_ms(&process->timekeeper), record, fault);
+}
+
 /* Work records of a payload from *place on until it ends, or the transaction has enough. 1 all are worked; 0 it is to
  * go on at *place; −1. */
 static int
 take_payload(struct process *process, unsigned input, struct span row, struct span payload, struct payload_place *place,
              struct progress *progress)
 {
-    const bool landing = process->stream->inputs[input].landing != NULL;
+    const unsigned number = (unsigned)(place - progress->places);
     struct record_cursor cursor = {.payload = payload, .at = (size_t)place->at, .place = place->record};
     struct record record;
     struct fault fault;
@@ -246,13 +336,16 @@ take_payload(struct process *process, unsigned input, struct span row, struct sp
     while (!takes_no_more(process, progress)) {
         enum verdict verdict = VERDICT_INVALID;
         size_t from = cursor.at;
-        int rc = record_next(process->decoders[input], &cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
-                             timekeeper_latest_ms(&process->timekeeper), &record, &fault);
+        int rc = next_record(process, input, number, progress, &cursor, &record, &fault);
+        if (rc < 0)
+            return -1;
         if (rc == 0) {
             progress->bytes += payload.len - from;
             return 1;
         }
-        if (fault.reason != REASON_NONE)
+        if (fault.reason == REASON_POISON)
+            reject(process, input, fault, (struct span){0}, true);
+        else if (fault.reason != REASON_NONE)
             reject(process, input, fault, span_at(payload.at + from, cursor.at - from), true);
         else if (take_record(process, input, &record, row, &verdict) != 0)
             return -1;
@@ -612,12 +705,95 @@ work_due(struct process *process, unsigned budget, struct progress *progress)
     return 0;
 }
 
+/* What is due has no place in an input: it stands where counters and output stand. */
+static struct attempt_front
+due_front(const struct process *process)
+{
+    return (struct attempt_front){ledger_checksum(&process->ledger), process->output.last.end};
+}
+
+static bool
+is_due(const struct process *process)
+{
+    const struct operator *operator = process->stream->operator;
+    return operator->due_ms != NULL && operator->due_ms(process->operator_state) <= process->now_ms;
+}
+
+/* Note where the transaction begins on each place that it may work. */
+static void
+note_attempt(struct process *process, const struct progress *progress)
+{
+    struct attempt_front fronts[ATTEMPT_PLACES] = {{0}};
+    unsigned tried = 0;
+
+    pthread_mutex_lock(&process->lock);
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        tried |= process->links[i].message_count > 0 ? 1u << i : 0;
+    pthread_mutex_unlock(&process->lock);
+    if (process->inbox != NULL && inbox_end(process->inbox) > progress->inbox_position)
+        tried |= 1u << PLACE_INBOX;
+    if (is_due(process))
+        tried |= 1u << ATTEMPT_DUE;
+    for (unsigned i = 0; i < PLACES; i++)
+        fronts[i] = front_of(progress, i);
+    fronts[ATTEMPT_DUE] = due_front(process);
+    attempt_begin(&process->attempt, tried, fronts);
+}
+
+void
+batch_open_attempt(struct process *process)
+{
+    struct attempt_front fronts[ATTEMPT_PLACES] = {{0}};
+    struct progress progress = {.inbox_position = process->inbox_position};
+
+    memcpy(progress.places, process->places, sizeof progress.places);
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        progress.links[i] = process->links[i].committed;
+    for (unsigned i = 0; i < PLACES; i++)
+        fronts[i] = front_of(&progress, i);
+    fronts[ATTEMPT_DUE] = due_front(process);
+    attempt_open(&process->attempt, process->dir, fronts);
+}
+
+/* One step of what is due, or nothing. 0 or −1. */
+static int
+work_due_one(struct process *process, struct progress *progress)
+{
+    if (!is_due(process))
+        return 0;
+    attempt_begin_one(&process->attempt, ATTEMPT_DUE, due_front(process));
+    int rc = process->stream->operator->work(process->operator_state, process->now_ms, 1, &process->calls);
+    if (rc < 0)
+        return -1;
+    progress->other += (unsigned)rc;
+    return 0;
+}
+
+/* One record, or one step of what is due: the first that there is, in the order of work_all. */
+static int
+work_one(struct process *process, struct progress *progress)
+{
+    if (work_links(process, STREAM_TABLE, progress) != 0)
+        return -1;
+    if (progress->records == 0 && work_due_one(process, progress) != 0)
+        return -1;
+    if (progress->records + progress->other == 0 && work_links(process, STREAM_LOG, progress) != 0)
+        return -1;
+    if (progress->records + progress->other == 0 && process->inbox != NULL)
+        return work_inbox(process, progress);
+    return 0;
+}
+
 /* Rows come first: a withdrawal must not stand behind what it is to stop. Then what is due, before more is taken in that
  * would add to it. At last, since a record is to be removed from two places at most, the waiting room and the join's
  * readings, as much again as came: under full load as much must go. */
 static int
 work_all(struct process *process, struct progress *progress)
 {
+    progress->careful = attempt_is_careful(&process->attempt);
+    if (progress->careful)
+        return work_one(process, progress);
+    note_attempt(process, progress);
     if (work_links(process, STREAM_TABLE, progress) != 0 || work_due(process, BATCH_WORK_MAX, progress) != 0 ||
         work_links(process, STREAM_LOG, progress) != 0)
         return -1;
@@ -773,6 +949,7 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     return 1;
 fail:
     store_abort(process->store);
+    attempt_forget(&process->attempt);
     process->fault = store_fault(process->store);
     process->receipts.count = 0;
     reload(process);

@@ -1,6 +1,7 @@
 #include "run/ledger.h"
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 #define INPUT_NUMBERS (1 + VERDICT_COUNT)
@@ -86,6 +87,13 @@ ledger_balanced(const struct ledger *ledger)
             return false;
     }
     return true;
+}
+
+uint64_t
+ledger_checksum(const struct ledger *ledger)
+{
+    return hash_checksum(span_at(ledger->inputs, sizeof ledger->inputs)) ^
+           hash_checksum(span_at(ledger->reasons, sizeof ledger->reasons));
 }
 
 int

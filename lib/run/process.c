@@ -149,6 +149,7 @@ open_state(struct process *process)
     process->store = store_open(dir, (uint64_t)setting(process, "map"));
     free(dir);
     if (process->store == NULL || (process->meta = store_table(process->store, "meta")) < 0 ||
+        (process->aside = store_table(process->store, "aside")) < 0 ||
         ledger_open(&process->ledger, process->store, "meta", process->stream->input_count) != 0 ||
         recent_open(&process->recent, process->store, "meta") != 0 ||
         outbox_open(&process->output, process->store, "outbox") != 0 ||
@@ -192,8 +193,10 @@ open_decoders(struct process *process)
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         const struct stream_input *input = &process->stream->inputs[i];
         struct record_limits link_limits = limits;
-        /* What one of us sends may be longer than what was taken in: a join puts two records into one. */
+        /* What one of us sends may be longer than what was taken in: a join puts two records into one. And what was taken
+         * in under other limits is good. */
         link_limits.payload_bytes_max = UINT32_MAX;
+        link_limits.json = (struct json_limits){RECORD_DEPTH_MAX, RECORD_STRING_BYTES_MAX};
         process->decoders[i] = record_decoder_new(input->record, input->landing != NULL ? &limits : &link_limits);
     }
 }
@@ -295,7 +298,7 @@ process_open(const struct process_options *options)
         log_fatal("out of memory");
     process->options = *options;
     process->stream = options->stream;
-    process->lock_fd = -1;
+    process->lock_fd = process->attempt.fd = -1;
     init_waiting(process);
     name_topics(process);
     process->dir = format("1/state/2", options->dir, process->stream->name, NULL);
@@ -314,6 +317,7 @@ process_open(const struct process_options *options)
         process_close(process);
         return NULL;
     }
+    batch_open_attempt(process);
     open_publishers(process);
     if (open_ports(process) != 0) {
         process_close(process);
@@ -797,6 +801,7 @@ process_close(struct process *process)
         process->stream->operator->close(process->operator_state);
     store_close(process->store);
     inbox_close(process->inbox);
+    attempt_close(&process->attempt);
     if (process->lock_fd >= 0)
         close(process->lock_fd);
     free_memory(process);

@@ -21,7 +21,7 @@
 #define STORE_KEY_BYTES_MAX 500
 
 /* Most tables of one store. */
-#define STORE_TABLES_MAX 32
+#define STORE_TABLES_MAX 40
 
 struct store;
 
