@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "operator/secret.h"
 #include "operator/seen.h"
 
@@ -85,18 +86,20 @@ encode_row(const struct row *row, struct buffer *value)
     buffer_add_span(value, row->body);
 }
 
-static struct row
-decode_row(struct span value)
+/* 0, or −1 if value is no row. */
+static int
+decode_row(struct filter *filter, struct span value, struct row *row)
 {
     if (value.len < ROW_HEAD_BYTES)
-        log_panic("filter: a row of %zu bytes", value.len);
-    return (struct row){
+        return store_damaged(filter->store, filter->rows, "a row that is too short");
+    *row = (struct row){
         .updated_ms = (int64_t)bytes_get_u64(value.at),
         .as_of_ms = (int64_t)bytes_get_u64(value.at + 8),
         .tie = bytes_get_u64(value.at + 16),
         .published = value.at[24] != 0,
         .body = span_at(value.at + ROW_HEAD_BYTES, value.len - ROW_HEAD_BYTES),
     };
+    return 0;
 }
 
 /* Whether a wins over b. A total order, so that the winner never depends on the order of arrival: the newer one; of two
@@ -149,7 +152,9 @@ filter_take(void *state, const struct arrival *arrival)
     if ((rc = store_get(filter->store, filter->rows, span_of(name), &value)) < 0)
         return VERDICT_ERROR;
     if (rc == 1) {
-        const struct row old = decode_row(value);
+        struct row old;
+        if (decode_row(filter, value, &old) != 0)
+            return VERDICT_ERROR;
         if (!wins(&row, &old))
             return VERDICT_STALE;
         was_open = old.as_of_ms != 0;
@@ -184,7 +189,11 @@ filter_rows(void *state, struct span after, bool (*visit)(void *context, struct 
     if (rc == 1 && span_equal(item.key, after))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1; rc = store_next(filter->store, filter->rows, &item)) {
-        const struct row row = decode_row(item.value);
+        struct row row;
+        if (decode_row(filter, item.value, &row) != 0)
+            return -1;
+        if (item.key.len > NAME_BYTES_MAX)
+            return store_damaged(filter->store, filter->rows, "a row's name that is too long");
         if (row.published && !visit(context, item.key, published_body(&row, &filter->scratch)))
             return 0;
     }

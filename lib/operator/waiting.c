@@ -43,7 +43,7 @@ int
 waiting_load(struct waiting *waiting)
 {
     struct span value;
-    int rc = store_get(waiting->store, waiting->size, size_key, &value);
+    int rc = store_get_exact(waiting->store, waiting->size, size_key, 8, &value);
 
     if (rc < 0)
         return -1;
@@ -151,6 +151,8 @@ work_wake(const struct work *work, unsigned budget)
     int rc = store_seek(waiting->store, waiting->wakes, (struct span){0}, &wake);
     if (rc != 1)
         return rc;
+    if (wake.key.len != HASH_ID_BYTES || (wake.value.len != 0 && wake.value.len != POSITION_BYTES))
+        return store_damaged(waiting->store, waiting->wakes, "a wake that is none");
     memcpy(person.bytes, wake.key.at, HASH_ID_BYTES);
     if (wake.value.len > 0)
         number = bytes_get_u64(wake.value.at);

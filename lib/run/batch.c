@@ -365,7 +365,7 @@ static int
 go_on_with(struct process *process, unsigned input, struct span row, struct span payload, uint64_t of,
            struct payload_place *place, struct progress *progress)
 {
-    if (place->identity != 0 && place->identity != (hash_checksum(payload) ^ of))
+    if (place->identity != 0 && (place->identity != (hash_checksum(payload) ^ of) || place->at > payload.len))
         *place = (struct payload_place){0};
     const int rc = take_payload(process, input, row, payload, place, progress);
     if (rc == 0 && place->identity == 0)
@@ -406,8 +406,11 @@ work_inbox(struct process *process, struct progress *progress)
         uint64_t behind = progress->inbox_position;
         if ((rc = inbox_read(process->inbox, &behind, &entry)) != 1)
             break;
-        if (entry.input >= process->stream->input_count)
-            log_panic("inbox: an entry for input %u", entry.input);
+        if (entry.input >= process->stream->input_count || process->stream->inputs[entry.input].landing == NULL) {
+            inbox_damaged(process->inbox, progress->inbox_position, "is for an input that this process does not have");
+            rc = -1;
+            break;
+        }
         progress->worked[PLACE_INBOX] = true;
         process->levels = entry.levels;
         rc = go_on_with(process, entry.input, (struct span){0}, entry.payload, 0, place, progress);
@@ -420,11 +423,9 @@ work_inbox(struct process *process, struct progress *progress)
         progress->inbox_position = behind;
         progress->bytes += entry.levels.len + entry.response_topic.len + entry.correlation.len;
     }
-    if (rc < 0) { /* nothing behind a damaged entry can be found */
-        process->why = WHY_STORE_BROKEN;
-        return -1;
-    }
-    return 0;
+    if (rc < 0) /* nothing behind a damaged entry can be found */
+        store_found(process->store, STORE_BROKEN);
+    return rc < 0 ? -1 : 0;
 }
 
 /* Work what is in the link's queue. */
@@ -507,14 +508,20 @@ encode_place(const struct payload_place *place, char *value)
     return PLACE_BYTES;
 }
 
-/* What stands behind the position_bytes of value. */
-static struct payload_place
-decode_place(struct span value, size_t position_bytes)
+/* Whether the place is one. */
+static bool
+is_place(const struct payload_place *place)
 {
-    const char *at = value.at + position_bytes;
+    bool right = place->record <= RECORD_AT_END;
 
-    if (value.len < position_bytes + PLACE_BYTES)
-        return (struct payload_place){0};
+    for (unsigned i = 0; i < TALLY_FAULTS_MAX; i++)
+        right = right && place->tally.faults[i].reason < REASON_COUNT;
+    return right;
+}
+
+static struct payload_place
+decode_place(const char *at)
+{
     struct payload_place place = {
         .at = bytes_get_u64(at),
         .record = (enum record_place)at[8],
@@ -528,6 +535,23 @@ decode_place(struct span value, size_t position_bytes)
         place.tally.faults[i].field = (uint8_t)at[5];
     }
     return place;
+}
+
+/* The value of position_bytes at key in "meta", and the place behind it, if there is one. 1, 0, −1. */
+static int
+get_position(struct process *process, struct span key, size_t position_bytes, struct span *value,
+             struct payload_place *place)
+{
+    int rc = store_get(process->store, process->meta, key, value);
+
+    *place = (struct payload_place){0};
+    if (rc != 1 || value->len == position_bytes)
+        return rc;
+    if (value->len == position_bytes + PLACE_BYTES)
+        *place = decode_place(value->at + position_bytes);
+    if (value->len != position_bytes + PLACE_BYTES || !is_place(place))
+        return store_damaged(process->store, process->meta, "a position that is none");
+    return 1;
 }
 
 static int
@@ -565,12 +589,14 @@ static int
 load_mark(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, clock_key, &value);
+    struct timekeeper_mark *mark = &process->timekeeper.committed;
+    int rc = store_get_exact(process->store, process->meta, clock_key, 16, &value);
 
-    process->timekeeper.committed = (struct timekeeper_mark){0};
+    *mark = (struct timekeeper_mark){0};
     if (rc == 1)
-        process->timekeeper.committed =
-            (struct timekeeper_mark){(int64_t)bytes_get_u64(value.at), (int64_t)bytes_get_u64(value.at + 8)};
+        *mark = (struct timekeeper_mark){(int64_t)bytes_get_u64(value.at), (int64_t)bytes_get_u64(value.at + 8)};
+    if (!record_time_is_right(mark->now_ms) || !record_time_is_right(mark->wall_ms))
+        return store_damaged(process->store, process->meta, "a time that is none");
     return rc < 0 ? -1 : 0;
 }
 
@@ -578,7 +604,7 @@ static int
 load_format(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, format_key, &value);
+    int rc = store_get_exact(process->store, process->meta, format_key, 8, &value);
 
     if (rc < 0)
         return -1;
@@ -595,13 +621,13 @@ static int
 load_epoch(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, epoch_key, &value);
+    int rc = store_get_exact(process->store, process->meta, epoch_key, 8, &value);
 
     if (rc < 0)
         return -1;
     if (rc == 1) {
         process->epoch = bytes_get_u64(value.at);
-        return 0;
+        return process->epoch != 0 ? 0 : store_damaged(process->store, process->meta, "an epoch that is none");
     }
     do
         hash_random(&process->epoch, sizeof process->epoch);
@@ -614,14 +640,12 @@ load_link_position(struct process *process, unsigned input)
 {
     struct link_position position = {0};
     struct span value;
-    int rc = store_get(process->store, process->meta, link_key(process, input), &value);
+    int rc = get_position(process, link_key(process, input), 16, &value, &process->places[input]);
 
     if (rc < 0)
         return -1;
-    if (rc == 1) {
+    if (rc == 1)
         position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
-        process->places[input] = decode_place(value, 16);
-    }
     if (!same_position(position, process->links[input].committed)) {
         /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
         pthread_mutex_lock(&process->lock);
@@ -636,14 +660,12 @@ static int
 load_positions(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, inbox_key, &value);
+    memset(process->places, 0, sizeof process->places);
+    int rc = get_position(process, inbox_key, 8, &value, &process->places[PLACE_INBOX]);
 
     if (rc < 0)
         return -1;
-    memset(process->places, 0, sizeof process->places);
     process->inbox_position = rc == 1 ? bytes_get_u64(value.at) : 0;
-    if (rc == 1)
-        process->places[PLACE_INBOX] = decode_place(value, 8);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->stream->inputs[i].from != NULL && load_link_position(process, i) != 0)
             return -1;

@@ -36,9 +36,9 @@ ledger_load(struct ledger *ledger)
         return -1;
     if (rc == 0)
         value.len = 0;
-    else if ((unsigned char)value.at[0] != ledger->input_count)
-        log_fatal("store: the counters are for %d inputs, this program has %u: not its state", value.at[0],
-                  ledger->input_count);
+    else if (value.len < 1 + 8 * (size_t)ledger->input_count * INPUT_NUMBERS || value.len > VALUE_BYTES_MAX ||
+             value.len % 8 != 1 || (unsigned char)value.at[0] != ledger->input_count)
+        return store_damaged(ledger->store, ledger->table, "counters of other inputs");
     for (unsigned i = 0; i < ledger->input_count; i++) {
         ledger->inputs[i].taken = number_at(value, index++);
         for (unsigned v = 0; v < VERDICT_COUNT; v++)
@@ -47,6 +47,8 @@ ledger_load(struct ledger *ledger)
     for (unsigned r = 0; r < REASON_COUNT; r++)
         ledger->reasons[r] = number_at(value, index++);
     ledger->changed = false;
+    if (!ledger_balanced(ledger))
+        return store_damaged(ledger->store, ledger->table, "counters that do not balance");
     return 0;
 }
 

@@ -20,8 +20,13 @@
 /* Longest wait at the end for the last messages to be written. */
 #define GOODBYE_MS 500
 
-/* How long to wait before trying again when the disk is full or broken. */
+/* How long to wait before trying again when the disk is full, or files are not as they should be; and the longest wait where
+ * something is broken, which is tried ever more rarely: nobody mends it soon. */
 #define STALL_MS 200
+#define STALL_BROKEN_MS 30000
+
+/* Failures in a row that are counted: more change nothing. */
+#define STALLS_MAX 8
 
 /* Opening. */
 
@@ -135,7 +140,7 @@ load_state(struct process *process)
         return 0;
     const enum store_fault fault = store_fault(process->store);
     store_abort(process->store);
-    if ((fault != STORE_BESIDE && fault != STORE_FULL) || store_begin(process->store) != 0)
+    if (fault == STORE_FINE || store_begin(process->store) != 0)
         return -1;
     return batch_load_own(process);
 }
@@ -572,7 +577,9 @@ may_take(struct process *process)
         process->why = WHY_RECORD_TOO_LARGE;
     if (process->timekeeper.fault != TIMEKEEPER_RIGHT)
         process->why = WHY_CLOCK_WRONG;
-    if (process->why >= WHY_NO_ACKNOWLEDGEMENT)
+    if (store_is_damaged(process->store))
+        process->why = WHY_STORE_BROKEN;
+    if (process->why >= WHY_NO_ACKNOWLEDGEMENT || process->why == WHY_STORE_BROKEN)
         return false;
     if (outbox_bytes(&process->output) + outbox_bytes(&process->rejected) < process->outbox_bytes_max)
         return true;
@@ -606,28 +613,39 @@ why_of_fault(enum store_fault fault)
     }
 }
 
+/* How long to wait now that a transaction has failed. */
+static int64_t
+stall_ms(struct process *process)
+{
+    const unsigned doublings = process->why == WHY_STORE_BROKEN ? process->stalls : 0;
+
+    if (process->stalls < STALLS_MAX)
+        process->stalls++;
+    return (int64_t)STALL_MS << doublings < STALL_BROKEN_MS ? (int64_t)STALL_MS << doublings : STALL_BROKEN_MS;
+}
+
 /* Work what waits. 1 worked, 0 nothing was there, −1 stalled. */
 static int
 work(struct process *process, int64_t steady_ms)
 {
-    const enum why_stopped why = process->why;
     /* Even if nothing can be worked at present: what comes in meanwhile may use up the inbox. */
     const bool intake = may_take(process);
     if (steady_ms < process->stalled_until_ms) {
-        process->why = why;
+        process->why = process->why_stalled;
         return -1;
     }
     if (process->loaded && !batch_waits(process, process->timekeeper.now_ms, intake) && !trim_waits(process, steady_ms))
         return 0;
     int rc = batch_work(process, process->timekeeper.now_ms, intake);
     if (rc < 0) {
-        process->why = why_of_fault(process->fault);
+        process->why = process->why_stalled = why_of_fault(process->fault);
         /* What is in the way may be our own output, which has been taken long since. */
         if (process->fault == STORE_FULL || process->fault == STORE_NO_ADDRESS_SPACE)
             batch_make_room(process, process->timekeeper.now_ms);
-        process->stalled_until_ms = steady_ms + STALL_MS;
+        process->stalled_until_ms = steady_ms + stall_ms(process);
         return -1;
     }
+    process->stalls = 0;
     process->trim_ms = steady_ms + TICK_MS;
     batch_send_receipts(process);
     return rc;
@@ -649,7 +667,8 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why < WHY_NO_ACKNOWLEDGEMENT)
+    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN &&
+        process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;

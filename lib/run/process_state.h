@@ -238,9 +238,11 @@ struct process {
     bool rejected_payload;
 
     enum why_stopped why;
+    enum why_stopped why_stalled; /* until stalled_until_ms */
     char why_text[256];
     struct timekeeper timekeeper;
     int64_t stalled_until_ms;
+    unsigned stalls; /* in a row */
     struct refill refill;
     struct newcomers newcomers;
     struct ask asks[ASKS_MAX];
