@@ -35,6 +35,13 @@ span_equal(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* Whether span begins with the bytes of prefix. */
+static inline bool
+span_begins(struct span span, struct span prefix)
+{
+    return span.len >= prefix.len && (prefix.len == 0 || memcmp(span.at, prefix.at, prefix.len) == 0);
+}
+
 /* Whether span holds exactly the bytes of the C string text. */
 static inline bool
 span_is(struct span span, const char *text)

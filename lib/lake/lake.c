@@ -158,21 +158,33 @@ lake_open(const void *parameters, struct store *store, void **state)
 
 /* Parts in the store. */
 
+/* Whether name is form, in which a '0' stands for any digit. */
+static bool
+has_form(const char *name, const char *form)
+{
+    for (; *form != '\0'; form++, name++) {
+        if (*form == '0' ? *name < '0' || *name > '9' : *name != *form)
+            return false;
+    }
+    return *name == '\0';
+}
+
 /* 1 if there is one, 0 if this store knows nothing of the table, −1. */
 static int
 get_part(struct lake *lake, struct lake_table *table)
 {
     struct span value;
-    int rc = store_get(lake->store, lake->parts, span_of(table->path), &value);
+    int rc = store_get_exact(lake->store, lake->parts, span_of(table->path), PART_BYTES, &value);
 
     table->part = (struct part){0};
     if (rc != 1)
         return rc; /* a new store */
-    if (value.len != PART_BYTES)
-        log_panic("lake: a part of %zu bytes", value.len);
     memcpy(table->part.date, value.at, DATE_SIZE - 1);
     table->part.number = bytes_get_u32(value.at + 10);
     table->part.bytes = bytes_get_u64(value.at + 14);
+    /* It becomes a path. */
+    if (table->part.number > 0 ? !has_form(table->part.date, "0000-00-00") : table->part.date[0] != '\0')
+        return store_damaged(lake->store, lake->parts, "a day that is none");
     return 1;
 }
 
@@ -298,17 +310,6 @@ path_of(const struct lake *lake, const struct lake_table *table, const struct pa
     snprintf(path + len, PATH_SIZE - len, "/part-%08" PRIu32 ".ndjson", part->number);
 }
 
-/* Whether name is form, in which a '0' stands for any digit. */
-static bool
-has_form(const char *name, const char *form)
-{
-    for (; *form != '\0'; form++, name++) {
-        if (*form == '0' ? *name < '0' || *name > '9' : *name != *form)
-            return false;
-    }
-    return *name == '\0';
-}
-
 /* Look at the parts of one day: *newest becomes the newest that is newer, and *count how many are. Files that are not
  * called as ours are somebody else's, and no concern of the lake. */
 static int
@@ -430,6 +431,8 @@ write_again(struct lake *lake, struct lake_table *table, const char *path, uint6
     int rc = store_seek(lake->store, lake->lines, lines_key(lake, table, 0), &item);
 
     for (; are_lines_of(table, rc, &item, &offset); rc = store_next(lake->store, lake->lines, &item)) {
+        if (offset > table->part.bytes || item.value.len > table->part.bytes - offset)
+            return store_damaged(lake->store, lake->lines, "lines behind the end of a part");
         int begun = is_begun(lake, table, item.value, offset);
         if (begun < 0)
             return failed(lake, "read", path);
@@ -457,7 +460,7 @@ find_synced(struct lake *lake, struct lake_table *table, uint64_t *synced)
     if (!are_lines_of(table, rc, &item, synced))
         *synced = table->part.bytes;
     if (*synced > table->part.bytes)
-        log_panic("lake: lines behind the end of a part");
+        return store_damaged(lake->store, lake->lines, "lines behind the end of a part");
     table->unsynced = table->part.bytes - *synced;
     return rc < 0 ? -1 : 0;
 }

@@ -1,7 +1,7 @@
 #include "operator/backlog.h"
 
 #include "base/bytes.h"
-#include "base/log.h"
+#include "record/record.h"
 
 #define KEY_BYTES 8
 #define HEAD_BYTES (1 + 8 + 8 + 8 + HASH_ID_BYTES)
@@ -28,10 +28,10 @@ backlog_open(struct backlog *backlog, struct store *store, const struct backlog_
     return backlog->index != NULL ? 0 : -1;
 }
 
-_Noreturn static void
-panic_missing(uint64_t number)
+static int
+missing(struct backlog *backlog)
 {
-    log_panic("backlog: record %llu is missing", (unsigned long long)number);
+    return store_damaged(backlog->store, backlog->records, "a record is missing");
 }
 
 /* What stands before the body. */
@@ -41,11 +41,14 @@ head_bytes(struct span value)
     return HEAD_BYTES + (value.len > 0 && (value.at[0] & MARK_SENDER) != 0 ? SENDER_BYTES : 0);
 }
 
-static void
-check_value(struct span value)
+/* 0, or −1 if value is no record. Times are added to. */
+static int
+check_value(struct backlog *backlog, struct span value)
 {
-    if (value.len < head_bytes(value))
-        log_panic("backlog: a record of %zu bytes", value.len);
+    if (value.len < head_bytes(value) || !record_time_is_right((int64_t)bytes_get_u64(value.at + 1)) ||
+        !record_time_is_right((int64_t)bytes_get_u64(value.at + 9)))
+        return store_damaged(backlog->store, backlog->records, "a record that is none");
+    return 0;
 }
 
 static int
@@ -56,10 +59,8 @@ get_value(struct backlog *backlog, uint64_t number, struct span *value)
     bytes_put_u64(key, number);
     int rc = store_get(backlog->store, backlog->records, span_at(key, sizeof key), value);
     if (rc == 0)
-        panic_missing(number);
-    if (rc == 1)
-        check_value(*value);
-    return rc < 0 ? -1 : 0;
+        return missing(backlog);
+    return rc < 0 ? -1 : check_value(backlog, *value);
 }
 
 /* When the record with this number entered; *ms stays as it is if nobody is kept. 0 or −1. */
@@ -89,16 +90,16 @@ read_ends(struct backlog *backlog)
 {
     struct store_item item;
     struct span state;
-    int rc = store_get(backlog->store, backlog->settled, span_at(state_key, sizeof state_key), &state);
+    int rc = store_get_exact(backlog->store, backlog->settled, span_at(state_key, sizeof state_key), STATE_BYTES, &state);
 
     if (rc < 0)
         return -1;
-    if (rc == 1 && state.len != STATE_BYTES)
-        log_panic("backlog: a state of %zu bytes", state.len);
     backlog->last = rc == 1 ? bytes_get_u64(state.at) : 0;
     backlog->lowest = rc == 1 ? bytes_get_u64(state.at + 8) : 1;
-    if ((rc = store_last(backlog->store, backlog->records, &item)) == 1)
+    if ((rc = store_last(backlog->store, backlog->records, &item)) == 1 && item.key.len == KEY_BYTES)
         backlog->last = bytes_get_u64(item.key.at);
+    if (rc == 1 && (item.key.len != KEY_BYTES || backlog->last < backlog->lowest || backlog->last == UINT64_MAX))
+        return store_damaged(backlog->store, backlog->records, "a record's number that is none");
     if (rc < 0 || read_first(backlog) != 0)
         return -1;
     return read_entered(backlog, backlog->last, &backlog->last_ms);
@@ -141,15 +142,16 @@ load_index(struct backlog *backlog)
     uint64_t next = newest < backlog->lowest ? backlog->lowest : newest + 1;
     bytes_put_u64(number, next);
     int rc = store_seek(backlog->store, backlog->records, span_at(number, sizeof number), &item);
-    for (; rc == 1 && bytes_get_u64(item.key.at) == next; next++) {
-        check_value(item.value);
+    for (; rc == 1 && item.key.len == KEY_BYTES && bytes_get_u64(item.key.at) == next; next++) {
+        if (check_value(backlog, item.value) != 0)
+            return -1;
         const struct backlog_record record = decode_record(next, item.value);
         make_index_key(backlog, &record, key);
         keyset_add_again(backlog->index, key);
         rc = store_next(backlog->store, backlog->records, &item);
     }
     if (rc >= 0 && next <= backlog->last)
-        panic_missing(next);
+        return missing(backlog);
     return rc < 0 ? -1 : 0;
 }
 
@@ -188,11 +190,9 @@ use_block(struct backlog *backlog, uint64_t number)
     if (write_block(backlog) != 0)
         return -1;
     bytes_put_u64(key, block);
-    int rc = store_get(backlog->store, backlog->settled, span_at(key, sizeof key), &value);
+    int rc = store_get_exact(backlog->store, backlog->settled, span_at(key, sizeof key), BITS_BYTES, &value);
     if (rc < 0)
         return -1;
-    if (rc == 1 && value.len != BITS_BYTES)
-        log_panic("backlog: a block of %zu bytes", value.len);
     backlog->block = block;
     if (rc == 1)
         memcpy(backlog->bits, value.at, BITS_BYTES);

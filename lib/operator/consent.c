@@ -32,7 +32,7 @@ static int
 owner(struct consent *consent, struct span row, struct hash_id *person)
 {
     struct span value;
-    int rc = store_get(consent->store, consent->rows, row, &value);
+    int rc = store_get_exact(consent->store, consent->rows, row, HASH_ID_BYTES, &value);
 
     if (rc == 1)
         memcpy(person->bytes, value.at, HASH_ID_BYTES);
@@ -75,7 +75,9 @@ look_up(struct consent *consent, const struct hash_id *person, struct consent_an
     int rc = store_seek(consent->store, consent->persons, prefix, &item);
 
     *answer = (struct consent_answer){CONSENT_UNKNOWN, 0};
-    while (rc == 1 && memcmp(item.key.at, prefix.at, prefix.len) == 0) {
+    while (rc == 1 && span_begins(item.key, prefix)) {
+        if (item.value.len != AS_OF_BYTES)
+            return store_damaged(consent->store, consent->persons, "a date of another length");
         int64_t as_of_ms = (int64_t)bytes_get_u64(item.value.at);
         if (as_of_ms == 0 && answer->state == CONSENT_UNKNOWN)
             answer->state = CONSENT_CLOSED;

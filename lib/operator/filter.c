@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "operator/person.h"
 #include "operator/secret.h"
 #include "operator/seen.h"
@@ -151,28 +152,29 @@ filter_open(const void *parameters, struct store *store, void **state)
 
 /* The rows. */
 
-static struct row
-decode_row(struct span value)
+/* 0, or −1 if value is no row. */
+static int
+decode_row(struct filter *filter, struct span value, struct row *row)
 {
     if (value.len < ROW_HEAD_BYTES)
-        log_panic("filter: a row of %zu bytes", value.len);
-    struct row row = {
+        return store_damaged(filter->store, filter->rows, "a row that is too short");
+    *row = (struct row){
         .updated_ms = (int64_t)bytes_get_u64(value.at),
         .as_of_ms = (int64_t)bytes_get_u64(value.at + 8),
         .tie = bytes_get_u64(value.at + 16),
         .flags = (unsigned char)value.at[24],
     };
     size_t head = ROW_HEAD_BYTES;
-    if ((row.flags & ROW_AHEAD) != 0) {
+    if ((row->flags & ROW_AHEAD) != 0) {
         if (value.len < ROW_HEAD_BYTES + ROW_AHEAD_BYTES)
-            log_panic("filter: a row of %zu bytes", value.len);
-        row.ahead = (struct ahead){(int64_t)bytes_get_u64(value.at + head), (int64_t)bytes_get_u64(value.at + head + 8),
+            return store_damaged(filter->store, filter->rows, "a row that is too short");
+        row->ahead = (struct ahead){(int64_t)bytes_get_u64(value.at + head), (int64_t)bytes_get_u64(value.at + head + 8),
                                    (int64_t)bytes_get_u64(value.at + head + 16),
                                    (int64_t)bytes_get_u64(value.at + head + 24)};
         head += ROW_AHEAD_BYTES;
     }
-    row.body = span_at(value.at + head, value.len - head);
-    return row;
+    row->body = span_at(value.at + head, value.len - head);
+    return 0;
 }
 
 /* What is known of the row: 1, 0, −1. Its body is valid until the next put. */
@@ -184,7 +186,7 @@ get_row(struct filter *filter, struct span name, struct row *row)
 
     *row = (struct row){0};
     if (rc == 1)
-        *row = decode_row(value);
+        return decode_row(filter, value, row) == 0 ? 1 : -1;
     return rc;
 }
 
@@ -238,8 +240,12 @@ count_closed(struct filter *filter)
 
     filter->closed_count = 0;
     filter->closed_changed = true;
-    for (; rc == 1; rc = store_next(filter->store, filter->rows, &item))
-        filter->closed_count += decode_row(item.value).as_of_ms == 0;
+    for (; rc == 1; rc = store_next(filter->store, filter->rows, &item)) {
+        struct row row;
+        if (decode_row(filter, item.value, &row) != 0)
+            return -1;
+        filter->closed_count += !shares(&row);
+    }
     return rc;
 }
 
@@ -250,10 +256,10 @@ load_counts(struct filter *filter)
 
     filter->closed_changed = false;
     filter->row_count = store_count(filter->store, filter->rows);
-    int rc = store_get(filter->store, filter->row_counts, closed_key, &value);
+    int rc = store_get_exact(filter->store, filter->row_counts, closed_key, 8, &value);
     if (rc < 0 || filter->row_count < 0)
         return -1;
-    if (rc == 1 && value.len == 8)
+    if (rc == 1)
         filter->closed_count = (int64_t)bytes_get_u64(value.at);
     else if (count_closed(filter) != 0)
         return -1;
@@ -359,6 +365,8 @@ look_at_openings(struct filter *filter)
     struct store_item item;
     int rc = store_seek(filter->store, filter->openings, (struct span){0}, &item);
 
+    if (rc == 1 && item.key.len != OPENING_BYTES)
+        return store_damaged(filter->store, filter->openings, "an opening that is none");
     filter->opening_ms = rc == 1 ? (int64_t)bytes_get_u64(item.key.at) : INT64_MAX;
     filter->openings_changed = false;
     return rc < 0 ? -1 : 0;
@@ -374,6 +382,8 @@ open_first(const struct act *act)
     struct row row;
 
     int rc = store_seek(filter->store, filter->openings, (struct span){0}, &item);
+    if (rc == 1 && item.key.len != OPENING_BYTES)
+        return store_damaged(filter->store, filter->openings, "an opening that is none");
     if (rc != 1 || (int64_t)bytes_get_u64(item.key.at) > act->earliest_ms)
         return rc < 0 ? -1 : 0;
     memcpy(name, item.key.at + 8, sizeof name);
@@ -381,7 +391,7 @@ open_first(const struct act *act)
     if ((rc = get_row(filter, row_name, &row)) < 0)
         return -1;
     if (rc == 0 || !waits(&row))
-        log_panic("filter: a row is to be opened that does not wait");
+        return store_damaged(filter->store, filter->openings, "a row that does not wait");
     buffer_clear(&filter->body);
     buffer_add_span(&filter->body, row.body);
     row.body = buffer_span(&filter->body);
@@ -424,7 +434,7 @@ static int
 get_all(struct filter *filter, const struct hash_id *person, struct all *all)
 {
     struct span value;
-    int rc = store_get(filter->store, filter->persons, span_at(person->bytes, HASH_ID_BYTES), &value);
+    int rc = store_get_exact(filter->store, filter->persons, span_at(person->bytes, HASH_ID_BYTES), 16, &value);
 
     *all = (struct all){0};
     if (rc == 1)
@@ -525,6 +535,8 @@ withdraw_some(const struct act *act, const struct hash_id *person, const struct 
             return -1;
         if (rc == 0 || item.key.len != PERSON_ROW_BYTES || memcmp(item.key.at, key, HASH_ID_BYTES) != 0)
             break;
+        if (item.value.len != 8)
+            return store_damaged(filter->store, filter->person_rows, "a person's row that is none");
         memcpy(after, item.key.at + HASH_ID_BYTES, ROW_NAME_BYTES);
         *after_len = ROW_NAME_BYTES;
         if (bytes_get_u64(item.value.at) >= all->round)
@@ -586,6 +598,8 @@ work_closing(const struct act *act, unsigned budget)
     int rc = store_seek(filter->store, filter->closings, (struct span){0}, &item);
     if (rc != 1)
         return rc;
+    if (item.key.len != HASH_ID_BYTES || item.value.len > sizeof after)
+        return store_damaged(filter->store, filter->closings, "a closing that is none");
     memcpy(person.bytes, item.key.at, HASH_ID_BYTES);
     size_t after_len = item.value.len;
     memcpy(after, item.value.at, after_len);
@@ -614,7 +628,7 @@ note_owner(struct filter *filter, struct span name, struct span body)
     buffer_add_span(&filter->body, body);
     buffer_add_byte(&filter->body, '}');
     if (record_decode(filter->decoder, buffer_span(&filter->body), RECORD_FROM_LINK, 0, &record).reason != REASON_NONE)
-        log_panic("filter: a row whose record is none");
+        return store_damaged(filter->store, filter->rows, "a row whose record is none");
     const struct hash_id person = person_id(&filter->person, record.email);
     person_row_key(&person, name, key);
     int rc = store_put_new(filter->store, filter->person_rows, span_at(key, sizeof key), span_at(value, sizeof value));
@@ -643,13 +657,19 @@ work_unmade(struct filter *filter, unsigned budget)
 
     if (store_get(filter->store, filter->person_rows, made_key, &value) != 1)
         return -1;
+    if (value.len < 1 || value.len > 1 + sizeof after)
+        return store_damaged(filter->store, filter->person_rows, "a row's name that is none");
     size_t len = value.len - 1;
     memcpy(after, value.at + 1, len);
     int rc = store_seek(filter->store, filter->rows, span_at(after, len), &item);
     if (rc == 1 && len > 0 && span_equal(item.key, span_at(after, len)))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1 && done < budget; done++, rc = store_next(filter->store, filter->rows, &item)) {
-        const struct row row = decode_row(item.value);
+        struct row row;
+        if (decode_row(filter, item.value, &row) != 0)
+            return -1;
+        if (item.key.len != ROW_NAME_BYTES)
+            return store_damaged(filter->store, filter->rows, "a row's name that is none");
         memcpy(after, item.key.at, len = ROW_NAME_BYTES);
         if (shares(&row) && note_owner(filter, item.key, row.body) != 0)
             return -1;
@@ -701,7 +721,7 @@ catch_up(const struct act *act, const struct hash_id *person, struct span name, 
     if (all->round == 0)
         return 0;
     person_row_key(person, name, key);
-    int rc = store_get(filter->store, filter->person_rows, span_at(key, sizeof key), &value);
+    int rc = store_get_exact(filter->store, filter->person_rows, span_at(key, sizeof key), 8, &value);
     if (rc < 0 || (rc == 0 && !filter->unmade) || (rc == 1 && bytes_get_u64(value.at) >= all->round))
         return rc < 0 ? -1 : 0;
     return withdraw_row(act, person, name, all->ms, 0) == VERDICT_ERROR ? -1 : 0;
@@ -907,7 +927,11 @@ filter_rows(void *state, struct span after, bool (*visit)(void *context, struct 
     if (rc == 1 && span_equal(item.key, after))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1; rc = store_next(filter->store, filter->rows, &item)) {
-        const struct row row = decode_row(item.value);
+        struct row row;
+        if (decode_row(filter, item.value, &row) != 0)
+            return -1;
+        if (item.key.len > NAME_BYTES_MAX)
+            return store_damaged(filter->store, filter->rows, "a row's name that is too long");
         if ((row.flags & ROW_PUBLISHED) != 0 && !visit(context, item.key, published_body(&row, &filter->scratch)))
             return 0;
     }

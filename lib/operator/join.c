@@ -328,12 +328,15 @@ begin_group(const struct join *join, struct walk *walk, const void *group)
 }
 
 /* Gather the index keys of partners in the group of rest.from, from that key on, as many as may be looked at. How many, or
- * −1. */
+ * −1. A time that is none, kept by a version that took it over its link, has none. */
 static int
 find_partners(struct join *join, const struct walk *walk)
 {
+    if (!record_time_is_right(walk->reading->time_ms))
+        return 0;
     const int64_t from_ms = window_from_ms(join, walk);
-    const int64_t to_ms = walk->reading->time_ms + join->parameters.window_ms;
+    const int64_t behind_ms = walk->reading->time_ms + join->parameters.window_ms;
+    const int64_t to_ms = behind_ms < RECORD_TIME_MS_MAX ? behind_ms : RECORD_TIME_MS_MAX;
     char to[KEY_BYTES_MAX];
     struct keyset_query query = {.from = walk->rest.from, .to = to, .max = walk->left};
 
@@ -365,11 +368,24 @@ pair_group(struct join *join, struct walk *walk)
     return count < 0 ? -1 : 1;
 }
 
+/* Whether value is one of partners: early ones have no number, which is 0 then. */
+static bool
+are_partners(struct span value)
+{
+    return value.len == 1 || value.len == PARTNERS_BYTES;
+}
+
+static uint64_t
+first_limit_of(struct span partners)
+{
+    return partners.len == PARTNERS_BYTES ? bytes_get_u64(partners.at + 1) : 0;
+}
+
 /* Whether the reading is to be paired with the group that this value of partners tells of. */
 static bool
 is_partner(const struct rest *rest, struct span value)
 {
-    const uint64_t first_limit = value.len == PARTNERS_BYTES ? bytes_get_u64(value.at + 1) : 0;
+    const uint64_t first_limit = first_limit_of(value);
     return value.at[0] != 0 && (rest->one_group || rest->number > first_limit);
 }
 
@@ -386,7 +402,9 @@ pair_rest(struct join *join, struct walk *walk)
     memcpy(key, walk->reading->person.bytes, HASH_ID_BYTES);
     memcpy(key + HASH_ID_BYTES, walk->rest.from, HASH_ID_BYTES);
     int rc = store_seek(join->store, partners, span_at(key, sizeof key), &item);
-    for (; rc == 1 && memcmp(item.key.at, key, HASH_ID_BYTES) == 0; rc = store_next(join->store, partners, &item)) {
+    for (; rc == 1 && span_begins(item.key, span_at(key, HASH_ID_BYTES)); rc = store_next(join->store, partners, &item)) {
+        if (item.key.len != 2 * HASH_ID_BYTES || !are_partners(item.value))
+            return store_damaged(join->store, partners, "partners that are none");
         const char *group = item.key.at + HASH_ID_BYTES;
         if (memcmp(group, walk->rest.from, HASH_ID_BYTES) != 0) {
             if (walk->rest.one_group)
@@ -506,10 +524,12 @@ set_partners(struct join *join, const struct hash_id persons[2], bool open)
         memcpy(key, persons[side].bytes, HASH_ID_BYTES);
         memcpy(key + HASH_ID_BYTES, persons[1 - side].bytes, HASH_ID_BYTES);
         int rc = store_get(join->store, join->sides[side].partners, span_at(key, sizeof key), &known);
+        if (rc == 1 && !are_partners(known))
+            rc = store_damaged(join->store, join->sides[side].partners, "partners that are none");
         if (rc < 0)
             return -1;
         if (rc == 1)
-            first_limit = known.len == PARTNERS_BYTES ? bytes_get_u64(known.at + 1) : 0;
+            first_limit = first_limit_of(known);
         value[0] = open;
         bytes_put_u64(value + 1, first_limit);
         if (store_put(join->store, join->sides[side].partners, span_at(key, sizeof key), span_at(value, sizeof value)) != 0)
@@ -632,6 +652,11 @@ ask(void *context, const struct backlog_record *record)
         work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_REFUSED);
         return WAITING_GO;
     }
+    if (!record_time_is_right(record->time_ms)) { /* as above */
+        work->output->refuse(work->output, work->side, REASON_OUT_OF_RANGE, record->body);
+        work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_INVALID);
+        return WAITING_GO;
+    }
     int rc = admit(work->join, work->side, &reading, work->output);
     if (rc < 0)
         return WAITING_ERROR;
@@ -718,6 +743,8 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
     int rc = store_seek(join->store, join->pairings, (struct span){0}, &item);
     if (rc != 1)
         return rc;
+    if (item.key.len != sizeof key || (item.value.len != LIMITS_BYTES && item.value.len != sizeof value))
+        return store_damaged(join->store, join->pairings, "a pairing that is none");
     memcpy(key, item.key.at, sizeof key);
     memcpy(value, item.value.at, item.value.len);
     for (unsigned side = 0; side < 2; side++) {
@@ -725,8 +752,9 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
         pairing.limits[side] = bytes_get_u64(value + side * 8);
     }
     pairing_from(join, &pairing, item.value, from);
-    if (store_get(join->store, join->sides[0].partners, span_at(key, sizeof key), &open) != 1)
-        return -1;
+    rc = store_get(join->store, join->sides[0].partners, span_at(key, sizeof key), &open);
+    if (rc != 1 || !are_partners(open))
+        return rc < 0 ? -1 : store_damaged(join->store, join->pairings, "a pairing of nobody");
     int count = 0, done = 0;
     if (open.at[0] != 0) /* else withdrawn meanwhile */
         count = find_readings(join, JOIN_STEP_TRAINER, &pairing.persons[0], from, budget, &join->steps);
@@ -745,6 +773,17 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
     return rc != 0 ? -1 : done;
 }
 
+/* 0, or −1 if item is no rest. */
+static int
+check_rest(struct join *join, const struct store_item *item)
+{
+    const unsigned side = item->key.len == REST_KEY_BYTES ? (unsigned char)item->key.at[0] : 2;
+
+    if (side > 1 || item->value.len != REST_HEAD_BYTES + join->sides[1 - side].readings.rules.key_bytes)
+        return store_damaged(join->store, join->rests, "a rest that is none");
+    return 0;
+}
+
 /* Go on with the first rest: how many steps were done, 0 there is none, −1. */
 static int
 work_rest(struct join *join, unsigned budget, struct output *output)
@@ -758,6 +797,8 @@ work_rest(struct join *join, unsigned budget, struct output *output)
     int rc = store_seek(join->store, join->rests, (struct span){0}, &item);
     if (rc != 1)
         return rc;
+    if (check_rest(join, &item) != 0)
+        return -1;
     memcpy(key, item.key.at, sizeof key);
     walk.rest = (struct rest){.side = (unsigned)key[0],
                               .number = bytes_get_u64(key + 1),

@@ -27,7 +27,7 @@ enum verdict {
     VERDICT_REFUSED, /* output->refuse was called with the reason */
     VERDICT_DUPLICATE,
     VERDICT_STALE,
-    VERDICT_INVALID, /* never from an operator: it did not decode */
+    VERDICT_INVALID, /* it did not decode; of an operator only for what waits and would not decode any more */
     VERDICT_COUNT
 };
 
@@ -40,7 +40,7 @@ struct output {
     /* Report a refusal: of the record at hand, or of one that waited. Does not count. body is the record's, and goes
      * nowhere unless the operator of the process asked for refused payloads. */
     void (*refuse)(struct output *output, unsigned input, enum reason reason, struct span body);
-    /* Count that a record of input that was counted as from is now to (WAITING to PASSED or REFUSED). */
+    /* Count that a record of input that was counted as from is now to (WAITING to PASSED, REFUSED or INVALID). */
     void (*move)(struct output *output, unsigned input, enum verdict from, enum verdict to);
     /* Whether this transaction has put out so much that it should end. Asked between what one record brings about, which
      * can be without bound: the rest is noted, and done by work in later transactions. */

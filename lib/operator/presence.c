@@ -120,6 +120,20 @@ struct known {
     struct span body; /* in the store: valid until the next put */
 };
 
+/* 1, or −1 if value is no row. */
+static int
+decode_row(struct presence *presence, struct span value, struct known *known)
+{
+    if (value.len < ROW_HEAD_BYTES)
+        return store_damaged(presence->store, presence->rows, "a row that is too short");
+    known->state = (enum row_state)value.at[0];
+    if (known->state != ROW_WAITING && known->state != ROW_PUBLISHED && known->state != ROW_WITHDRAWN)
+        return store_damaged(presence->store, presence->rows, "a row in no state");
+    memcpy(known->person.bytes, value.at + 1, HASH_ID_BYTES);
+    known->body = span_at(value.at + ROW_HEAD_BYTES, value.len - ROW_HEAD_BYTES);
+    return 1;
+}
+
 /* 1, 0 nothing is known of it, −1. */
 static int
 look_up(struct presence *presence, struct span row, struct known *known)
@@ -128,14 +142,7 @@ look_up(struct presence *presence, struct span row, struct known *known)
     int rc = store_get(presence->store, presence->rows, row, &value);
 
     *known = (struct known){.state = ROW_WITHDRAWN};
-    if (rc != 1)
-        return rc;
-    if (value.len < ROW_HEAD_BYTES)
-        log_panic("presence: a row of %zu bytes", value.len);
-    known->state = (enum row_state)value.at[0];
-    memcpy(known->person.bytes, value.at + 1, HASH_ID_BYTES);
-    known->body = span_at(value.at + ROW_HEAD_BYTES, value.len - ROW_HEAD_BYTES);
-    return 1;
+    return rc == 1 ? decode_row(presence, value, known) : rc;
 }
 
 /* Whether record says nothing that is not known: a producer may give out all its rows again (run/newcomer.c). */
@@ -207,15 +214,15 @@ take_row(struct presence *presence, const struct arrival *arrival)
 static int
 publish(struct presence *presence, struct span row, const struct hash_id *person, struct output *output)
 {
-    struct span value;
+    struct known known;
     struct buffer body = {0};
-    int rc = store_get(presence->store, presence->rows, row, &value);
+    int rc = look_up(presence, row, &known);
 
     if (rc < 0)
         return -1;
     if (rc == 0)
-        log_panic("presence: a row waits that is not there");
-    buffer_add(&body, value.at + ROW_HEAD_BYTES, value.len - ROW_HEAD_BYTES);
+        return store_damaged(presence->store, presence->waiting, "a row waits that is not there");
+    buffer_add_span(&body, known.body);
     rc = put_row(presence, row, ROW_PUBLISHED, person, buffer_span(&body));
     if (rc == 0) {
         output->emit_row(output, row, buffer_span(&body));
@@ -239,9 +246,11 @@ publish_some(struct presence *presence, const struct hash_id *person, unsigned b
         int rc = store_seek(presence->store, presence->waiting, prefix, &item);
         if (rc < 0)
             return -1;
-        if (rc == 0 || memcmp(item.key.at, prefix.at, prefix.len) != 0)
+        if (rc == 0 || !span_begins(item.key, prefix))
             break;
         size_t len = item.key.len - HASH_ID_BYTES;
+        if (len == 0 || len > NAME_BYTES_MAX)
+            return store_damaged(presence->store, presence->waiting, "a row's name of another length");
         memcpy(row, item.key.at + HASH_ID_BYTES, len);
         if (publish(presence, span_at(row, len), person, output) != 0)
             return -1;
@@ -296,6 +305,8 @@ presence_work(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, str
         struct store_item item;
         if (store_seek(presence->store, presence->releases, (struct span){0}, &item) != 1)
             return -1;
+        if (item.key.len != HASH_ID_BYTES)
+            return store_damaged(presence->store, presence->releases, "a person of another length");
         memcpy(person.bytes, item.key.at, HASH_ID_BYTES);
         int rc = publish_some(presence, &person, budget - done, output);
         if (rc < 0)
@@ -329,8 +340,12 @@ presence_rows(void *state, struct span after, bool (*visit)(void *context, struc
     if (rc == 1 && span_equal(item.key, after))
         rc = store_next(presence->store, presence->rows, &item);
     for (; rc == 1; rc = store_next(presence->store, presence->rows, &item)) {
-        struct span body = span_at(item.value.at + ROW_HEAD_BYTES, item.value.len - ROW_HEAD_BYTES);
-        if (item.value.at[0] != ROW_WAITING && !visit(context, item.key, body))
+        struct known known;
+        if (decode_row(presence, item.value, &known) < 0)
+            return -1;
+        if (item.key.len > NAME_BYTES_MAX)
+            return store_damaged(presence->store, presence->rows, "a row's name that is too long");
+        if (known.state != ROW_WAITING && !visit(context, item.key, known.body))
             return 0;
     }
     return rc;

@@ -47,9 +47,9 @@ static int
 get_number(struct waiting *waiting, int table, struct span key, uint64_t *number)
 {
     struct span value;
-    int rc = store_get(waiting->store, table, key, &value);
+    int rc = store_get_exact(waiting->store, table, key, 8, &value);
 
-    *number = rc == 1 && value.len == 8 ? bytes_get_u64(value.at) : 0;
+    *number = rc == 1 ? bytes_get_u64(value.at) : 0;
     return rc < 0 ? -1 : 0;
 }
 
@@ -235,6 +235,8 @@ work_wake(const struct work *work, unsigned budget)
     int rc = store_seek(waiting->store, waiting->wakes, (struct span){0}, &wake);
     if (rc != 1)
         return rc;
+    if (wake.key.len != HASH_ID_BYTES || (wake.value.len != 0 && wake.value.len != POSITION_BYTES))
+        return store_damaged(waiting->store, waiting->wakes, "a wake that is none");
     memcpy(person.bytes, wake.key.at, HASH_ID_BYTES);
     if (wake.value.len > 0)
         number = bytes_get_u64(wake.value.at);

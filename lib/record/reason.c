@@ -12,6 +12,7 @@ static const char *const words[REASON_COUNT] = {
     [REASON_NO_CONSENT] = "no_consent",
     [REASON_EXPIRED] = "expired",
     [REASON_HOLD_FULL] = "hold_full",
+    [REASON_POISON] = "poison",
 };
 
 const char *

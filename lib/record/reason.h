@@ -15,6 +15,7 @@ enum reason {
     REASON_NO_CONSENT,    /* the customer does not share with research */
     REASON_EXPIRED,       /* waited for `hold` or `retain`, and what it waited for did not come */
     REASON_HOLD_FULL,     /* would have had to wait, and `hold_bytes` are waiting already */
+    REASON_POISON,        /* the process died of it, again and again */
     REASON_COUNT
 };
 

@@ -363,8 +363,10 @@ decode_object(struct record_decoder *decoder, enum record_source source, int64_t
     const struct json_object *object = &decoder->object;
     bool landing = source == RECORD_FROM_LANDING;
     decoder->expected = 0;
-    decoder->earliest_ms = !landing ? INT64_MIN : decoder->kind == RECORD_CUSTOMER ? 0 : decoder->limits.earliest_ms;
-    decoder->latest_ms = landing ? now_ms + decoder->limits.ahead_ms : INT64_MAX;
+    decoder->earliest_ms = landing && decoder->kind != RECORD_CUSTOMER ? decoder->limits.earliest_ms : 0;
+    decoder->latest_ms = RECORD_TIME_MS_MAX;
+    if (landing && now_ms < RECORD_TIME_MS_MAX - decoder->limits.ahead_ms)
+        decoder->latest_ms = now_ms + decoder->limits.ahead_ms;
     reserve(decoder);
     if (!landing && decoder->kind == RECORD_CUSTOMER && object->count == 1 &&
         json_name_is(&object->members[0], span_of(WITHDRAWN))) {
@@ -540,17 +542,26 @@ take_object(struct record_decoder *decoder, struct record_cursor *cursor, enum r
     return decode_object(decoder, source, now_ms, record);
 }
 
-/* Take the line at cursor as it stands, without its line end. */
-static void
-take_line(struct record_cursor *cursor, struct record *record)
+/* Decode the text, without blanks before it, as a line. */
+static struct fault
+decode_line(struct record_decoder *decoder, struct span text, struct record *record)
 {
-    struct span payload = cursor->payload;
-    size_t end = find_byte(payload, cursor->at, '\n');
-    size_t len = end - cursor->at;
-    if (payload.at[end - 1] == '\r')
-        len--;
-    record->body = span_at(payload.at + cursor->at, len);
-    cursor->at = end;
+    enum reason reason = json_scan(text, &decoder->limits.json, &decoder->object);
+    if (reason != REASON_NONE)
+        return (struct fault){reason, NULL};
+    if (skip_blanks(text, decoder->object.length) < text.len || json_find(&decoder->object, span_of(RECORD_ROW)) != NULL)
+        return (struct fault){REASON_BAD_JSON, NULL};
+    record->body = span_at(text.at, decoder->object.length);
+    return (struct fault){decoder->object.count > 0 ? REASON_NONE : REASON_MISSING_FIELD, NULL};
+}
+
+/* Decode the line at cursor, and move behind it. */
+static struct fault
+take_line(struct record_decoder *decoder, struct record_cursor *cursor, struct record *record)
+{
+    const size_t begin = cursor->at;
+    cursor->at = find_byte(cursor->payload, begin, '\n');
+    return decode_line(decoder, span_at(cursor->payload.at + begin, cursor->at - begin), record);
 }
 
 /* What stands at the cursor. */
@@ -670,7 +681,7 @@ record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum r
         break;
     }
     if (decoder->kind == RECORD_LINE)
-        take_line(cursor, record);
+        *fault = take_line(decoder, cursor, record);
     else
         *fault = take_object(decoder, cursor, source, now_ms, record);
     return 1;
@@ -681,14 +692,12 @@ record_decode(struct record_decoder *decoder, struct span text, enum record_sour
               struct record *record)
 {
     *record = (struct record){.kind = decoder->kind};
-    if (decoder->kind == RECORD_LINE) {
-        record->body = text;
-        return (struct fault){REASON_NONE, NULL};
-    }
     size_t start = skip_blanks(text, 0);
     if (start == text.len)
         return (struct fault){REASON_BAD_JSON, NULL};
     struct span rest = span_at(text.at + start, text.len - start);
+    if (decoder->kind == RECORD_LINE)
+        return decode_line(decoder, rest, record);
     enum reason reason = json_scan(rest, &decoder->limits.json, &decoder->object);
     if (reason != REASON_NONE)
         return scan_fault(decoder, reason);

@@ -21,10 +21,25 @@ enum record_kind {
     RECORD_CUSTOMER,
     RECORD_ACCELEROMETER,
     RECORD_STEP_TRAINER,
-    RECORD_LINE /* anything, not looked into: only body is set */
+    RECORD_LINE /* a line that is one object with members, whatever they are: only body is set */
 };
 
-/* Limits on what is taken in; times between 0 (a reading's: earliest_ms) and now_ms + ahead_ms. */
+/* What no record has, whoever sends it and whatever the configuration says: a time before 1970 or after the year 9999, which
+ * also keeps sums of times far from the ends of int64; more depth or a longer string than the limits can be set to. */
+#define RECORD_TIME_MS_MAX INT64_C(253402300799999)
+#define RECORD_DEPTH_MAX 64
+#define RECORD_STRING_BYTES_MAX (64u << 10)
+
+static inline bool
+record_time_is_right(int64_t time_ms)
+{
+    return time_ms >= 0 && time_ms <= RECORD_TIME_MS_MAX;
+}
+
+/* A member of lines that is the lake's to write: none comes with it. */
+#define RECORD_ROW "row"
+
+/* Limits on what is taken in; times between 0 (a reading's: earliest_ms) and now_ms + ahead_ms, or RECORD_TIME_MS_MAX. */
 struct record_limits {
     struct json_limits json;
     unsigned payload_bytes_max;
@@ -64,12 +79,14 @@ struct record_decoder;
 struct record_decoder *record_decoder_new(enum record_kind kind, const struct record_limits *limits);
 void record_decoder_free(struct record_decoder *decoder);
 
-/* Whether times are checked and which extras are allowed: what comes from outside, or over a link from one of our own
- * processes, which checked it already (times may then lie anywhere, so that what was taken in once is good everywhere,
- * whatever limits there were; withdrawn markers are allowed). */
+/* Which limits hold and which extras are allowed: what comes from outside, or over a link, which says that it comes from one
+ * of our own processes. Of a link the limits that can be set are not asked again, so that what was taken in once is good
+ * everywhere, whatever they were then: earliest_ms and ahead_ms don't count, and who reads a link gives the greatest depth
+ * and string. What no record has is refused from there, too: whoever may publish there may forge. Withdrawn markers are
+ * allowed. */
 enum record_source { RECORD_FROM_LANDING, RECORD_FROM_LINK };
 
-/* Decode the one object that fills text but for white space; RECORD_LINE: text, whatever it is. REASON_NONE and
+/* Decode the one object that fills text but for white space. REASON_NONE and
  * *record, or why it is refused and which field is at fault: the first missing one, or the first of body order that is
  * wrong; in text that is no object as a whole (bad_json, too_large) the one in which that was found. */
 struct fault record_decode(struct record_decoder *decoder, struct span text, enum record_source source, int64_t now_ms,
@@ -102,7 +119,7 @@ struct record_cursor record_cursor(struct span payload);
  * Always advances. An empty payload is one refused record (REASON_BAD_JSON), one over payload_bytes_max is one too
  * (REASON_TOO_LARGE). So is what can't be a record (REASON_BAD_JSON): each run of text between objects, each element of
  * an array that is no object or is not there, a missing ']', and everything behind an array. An array without elements
- * is no record. For RECORD_LINE: every line that is not empty, as body, without blanks before it and its line end. */
+ * is no record. For RECORD_LINE every line that is not blank is one, and its object, with the braces, the body. */
 int record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
                 struct record *record, struct fault *fault);
 

@@ -187,6 +187,23 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
                     (unsigned long long)position.applied, from);
 }
 
+/* Whether rest, behind the topic of a feed, is what gait puts there: of a table the level of a row's name, else nothing. What
+ * is not comes from a stranger, and no operator has to know what to do with it. */
+static bool
+is_of_kind(enum stream_kind kind, struct span rest)
+{
+    if (kind == STREAM_LOG)
+        return rest.len == 0;
+    if (rest.len < 2 || rest.len > 1 + NAME_BYTES_MAX || rest.at[0] != '/')
+        return false;
+    for (size_t i = 1; i < rest.len; i++) {
+        const char c = rest.at[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
 /* What a producer sends to this process. */
 static void
 keep_link_message(struct process *process, const struct wire_message *message)
@@ -199,7 +216,7 @@ keep_link_message(struct process *process, const struct wire_message *message)
             continue;
         if (span_is(rest, "/oldest")) {
             keep_oldest(process, i, message);
-        } else if (begins_with(rest, "/feed", &row) && (row.len == 0 || row.at[0] == '/')) {
+        } else if (begins_with(rest, "/feed", &row) && is_of_kind(process->stream->inputs[i].from->kind, row)) {
             row = row.len == 0 ? row : span_at(row.at + 1, row.len - 1);
             if ((process->stream->inputs[i].from->kind == STREAM_TABLE) != (row.len > 0))
                 continue; /* a stranger's: a row has a name, and what is no row has none */

@@ -99,6 +99,32 @@ move(struct output *output, unsigned input, enum verdict from, enum verdict to)
 
 /* Input. */
 
+/*
+ * Records that the process died of. Table layout "aside": key = number u64 BE, from 1; value = input u8, then the bytes that
+ * the record came in. ASIDE_MAX of them are kept for whoever is going to find out why.
+ */
+#define ASIDE_MAX 64
+
+static int
+keep_aside(struct process *process, unsigned input, struct span bytes, uint64_t *number)
+{
+    char key[8];
+    char *room;
+    struct store_item last;
+    int rc = store_last(process->store, process->aside, &last);
+
+    *number = rc == 1 && last.key.len == sizeof key ? bytes_get_u64(last.key.at) + 1 : 1;
+    if (rc < 0 || *number > ASIDE_MAX)
+        return rc < 0 ? -1 : 0;
+    bytes_put_u64(key, *number);
+    if (store_put_room(process->store, process->aside, span_at(key, sizeof key), 1 + bytes.len, &room) != 0)
+        return -1;
+    room[0] = (char)input;
+    if (bytes.len > 0)
+        memcpy(room + 1, bytes.at, bytes.len);
+    return 0;
+}
+
 static uint8_t
 field_number(enum record_kind kind, const char *name)
 {
@@ -153,6 +179,7 @@ struct progress {
     unsigned records;
     size_t bytes;   /* of the input at work */
     unsigned other; /* steps of expiry, release, trimming */
+    bool careful;   /* one record, or step, and no more: see attempt.h */
 };
 
 /* Whether this transaction has put out so much that it had better end: one record can have many partners. */
@@ -173,8 +200,8 @@ full(struct output *output)
 static bool
 takes_no_more(const struct process *process, const struct progress *progress)
 {
-    return progress->records >= process->batch_records_max || progress->bytes >= BATCH_PAYLOAD_BYTES_MAX ||
-           output_is_full(process);
+    return progress->records >= (progress->careful ? 1 : process->batch_records_max) ||
+           progress->bytes >= BATCH_PAYLOAD_BYTES_MAX || output_is_full(process);
 }
 
 /* The first of the levels that the payload at hand came with. An account's others are its own to choose. */
@@ -236,13 +263,76 @@ leave_payload(struct process *process, struct payload_place *place, struct progr
     *place = (struct payload_place){0};
 }
 
+/* Where the next record of each place stands. */
+static struct attempt_front
+front_of(const struct progress *progress, unsigned place)
+{
+    if (place == PLACE_INBOX)
+        return (struct attempt_front){progress->inbox_position, progress->places[place].at};
+    return (struct attempt_front){progress->links[place].applied ^ progress->links[place].epoch, progress->places[place].at};
+}
+
+/* Find where the record at cursor ends, without working it. A process that dies of even that loses what is left of the
+ * payload with it. As record_next, with REASON_POISON. */
+static int
+pass_over(struct process *process, unsigned input, unsigned deaths, struct record_cursor *cursor, struct fault *fault)
+{
+    struct record record;
+    int rc = 1;
+
+    if (deaths > ATTEMPT_DEATHS)
+        *cursor = (struct record_cursor){cursor->payload, cursor->payload.len, RECORD_AT_END};
+    else
+        rc = record_next(process->decoders[input], cursor, RECORD_FROM_LINK, 0, &record, fault);
+    *fault = (struct fault){REASON_POISON, NULL};
+    return rc;
+}
+
+/* The process died of the record at cursor again and again: it goes to those that are set aside. As record_next. */
+static int
+set_aside(struct process *process, unsigned input, struct attempt_front front, unsigned deaths,
+          struct record_cursor *cursor, struct fault *fault)
+{
+    const size_t from = cursor->at;
+    uint64_t number;
+
+    if (pass_over(process, input, deaths, cursor, fault) == 0)
+        return 0;
+    if (keep_aside(process, input, span_at(cursor->payload.at + from, cursor->at - from), &number) != 0)
+        return -1;
+    log_error("died of one record again and again: it is set aside, with number %llu, and counted as invalid, with the reason "
+              "poison. Input %s, %zu bytes from %zu on of the payload at %llu; the first %d of them are kept in the table "
+              "`aside` of the state", (unsigned long long)number, process->stream->inputs[input].name, cursor->at - from, from,
+              (unsigned long long)front.position, ASIDE_MAX);
+    process->set_aside++;
+    return 1;
+}
+
+/* The next record of a payload: as record_next, or −1. Where records are worked one by one, it is noted before. */
+static int
+next_record(struct process *process, unsigned input, unsigned place, const struct progress *progress,
+            struct record_cursor *cursor, struct record *record, struct fault *fault)
+{
+    const bool landing = process->stream->inputs[input].landing != NULL;
+
+    if (progress->careful) {
+        struct attempt_front front = front_of(progress, place);
+        front.at = cursor->at;
+        const unsigned deaths = attempt_begin_one(&process->attempt, place, front);
+        if (deaths >= ATTEMPT_DEATHS)
+            return set_aside(process, input, front, deaths, cursor, fault);
+    }
+    return record_next(process->decoders[input], cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
+                       timekeeper_latest_ms(&process->timekeeper), record, fault);
+}
+
 /* Work records of a payload from *place on until it ends, or the transaction has enough. 1 all are worked; 0 it is to
  * go on at *place; −1. */
 static int
 take_payload(struct process *process, unsigned input, struct span row, struct span payload, struct payload_place *place,
              struct progress *progress)
 {
-    const bool landing = process->stream->inputs[input].landing != NULL;
+    const unsigned number = (unsigned)(place - progress->places);
     struct record_cursor cursor = {.payload = payload, .at = (size_t)place->at, .place = place->record};
     struct record record;
     struct fault fault;
@@ -250,14 +340,16 @@ take_payload(struct process *process, unsigned input, struct span row, struct sp
     while (!takes_no_more(process, progress)) {
         enum verdict verdict = VERDICT_INVALID;
         size_t from = cursor.at;
-        int rc = record_next(process->decoders[input], &cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
-                             timekeeper_latest_ms(&process->timekeeper), &record, &fault);
+        int rc = next_record(process, input, number, progress, &cursor, &record, &fault);
+        if (rc < 0)
+            return -1;
         if (rc == 0) {
             progress->bytes += payload.len - from;
             return 1;
         }
         if (fault.reason != REASON_NONE) {
-            take_fault(process, input, fault, span_at(payload.at + from, cursor.at - from), &place->tally, progress);
+            const struct span text = span_at(payload.at + from, fault.reason == REASON_POISON ? 0 : cursor.at - from);
+            take_fault(process, input, fault, text, &place->tally, progress);
             add_fault_to_tally(&place->tally, process->stream->inputs[input].record, &fault);
         } else if (take_record(process, input, &record, row, &verdict, progress) != 0) {
             return -1;
@@ -278,7 +370,7 @@ static int
 go_on_with(struct process *process, unsigned input, struct span row, struct span payload, uint64_t of,
            struct payload_place *place, struct progress *progress)
 {
-    if (place->identity != 0 && place->identity != (hash_checksum(payload) ^ of))
+    if (place->identity != 0 && (place->identity != (hash_checksum(payload) ^ of) || place->at > payload.len))
         leave_payload(process, place, progress);
     const int rc = take_payload(process, input, row, payload, place, progress);
     if (rc == 0 && place->identity == 0)
@@ -319,8 +411,11 @@ work_inbox(struct process *process, struct progress *progress)
         uint64_t behind = progress->inbox_position;
         if ((rc = inbox_read(process->inbox, &behind, &entry)) != 1)
             break;
-        if (entry.input >= process->stream->input_count)
-            log_panic("inbox: an entry for input %u", entry.input);
+        if (entry.input >= process->stream->input_count || process->stream->inputs[entry.input].landing == NULL) {
+            inbox_damaged(process->inbox, progress->inbox_position, "is for an input that this process does not have");
+            rc = -1;
+            break;
+        }
         progress->worked[PLACE_INBOX] = true;
         process->levels = entry.levels;
         rc = go_on_with(process, entry.input, (struct span){0}, entry.payload, 0, place, progress);
@@ -333,11 +428,9 @@ work_inbox(struct process *process, struct progress *progress)
         progress->inbox_position = behind;
         progress->bytes += entry.levels.len + entry.response_topic.len + entry.correlation.len;
     }
-    if (rc < 0) { /* nothing behind a damaged entry can be found */
-        process->why = WHY_STORE_BROKEN;
-        return -1;
-    }
-    return 0;
+    if (rc < 0) /* nothing behind a damaged entry can be found */
+        store_found(process->store, STORE_BROKEN);
+    return rc < 0 ? -1 : 0;
 }
 
 /* Work what is in the link's queue. */
@@ -427,7 +520,7 @@ encode_place(const struct payload_place *place, char *value)
     return PLACE_BYTES;
 }
 
-/* The counts of a tally whose value is at at, of a store of before: where it did not say what became of the rest. */
+/* The counts of a tally in the value of a place, with what a store of before did not say: what became of the rest. */
 static void
 decode_counts(const char *at, bool of_before, struct tally *tally)
 {
@@ -443,17 +536,23 @@ decode_counts(const char *at, bool of_before, struct tally *tally)
     tally->ahead = bytes_get_u64(at);
 }
 
-/* What stands behind the position_bytes of value. */
-static struct payload_place
-decode_place(struct span value, size_t position_bytes)
+/* Whether the place is one. */
+static bool
+is_place(const struct payload_place *place)
 {
-    const char *at = value.at + position_bytes;
+    bool right = place->record <= RECORD_AT_END;
 
-    if (value.len < position_bytes + PLACE_BYTES_OF_BEFORE)
-        return (struct payload_place){0};
+    for (unsigned i = 0; i < TALLY_FAULTS_MAX; i++)
+        right = right && place->tally.faults[i].reason < REASON_COUNT;
+    return right;
+}
+
+static struct payload_place
+decode_place(const char *at, bool of_before)
+{
     struct payload_place place = {
         .at = bytes_get_u64(at), .record = (enum record_place)at[8], .identity = bytes_get_u64(at + 9)};
-    decode_counts(at, value.len < position_bytes + PLACE_BYTES, &place.tally);
+    decode_counts(at, of_before, &place.tally);
     at += 41;
     for (unsigned i = 0; i < TALLY_FAULTS_MAX; i++, at += FAULT_BYTES) {
         place.tally.faults[i].record = bytes_get_u32(at);
@@ -461,6 +560,25 @@ decode_place(struct span value, size_t position_bytes)
         place.tally.faults[i].field = (uint8_t)at[5];
     }
     return place;
+}
+
+/* The value of position_bytes at key in "meta", and the place behind it, if there is one. 1, 0, −1. */
+static int
+get_position(struct process *process, struct span key, size_t position_bytes, struct span *value,
+             struct payload_place *place)
+{
+    int rc = store_get(process->store, process->meta, key, value);
+
+    *place = (struct payload_place){0};
+    if (rc != 1 || value->len == position_bytes)
+        return rc;
+    const size_t place_bytes = value->len - position_bytes;
+    const bool right = value->len > position_bytes && (place_bytes == PLACE_BYTES || place_bytes == PLACE_BYTES_OF_BEFORE);
+    if (right)
+        *place = decode_place(value->at + position_bytes, place_bytes == PLACE_BYTES_OF_BEFORE);
+    if (!right || !is_place(place))
+        return store_damaged(process->store, process->meta, "a position that is none");
+    return 1;
 }
 
 static int
@@ -498,12 +616,14 @@ static int
 load_mark(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, clock_key, &value);
+    struct timekeeper_mark *mark = &process->timekeeper.committed;
+    int rc = store_get_exact(process->store, process->meta, clock_key, 16, &value);
 
-    process->timekeeper.committed = (struct timekeeper_mark){0};
+    *mark = (struct timekeeper_mark){0};
     if (rc == 1)
-        process->timekeeper.committed =
-            (struct timekeeper_mark){(int64_t)bytes_get_u64(value.at), (int64_t)bytes_get_u64(value.at + 8)};
+        *mark = (struct timekeeper_mark){(int64_t)bytes_get_u64(value.at), (int64_t)bytes_get_u64(value.at + 8)};
+    if (!record_time_is_right(mark->now_ms) || !record_time_is_right(mark->wall_ms))
+        return store_damaged(process->store, process->meta, "a time that is none");
     return rc < 0 ? -1 : 0;
 }
 
@@ -542,7 +662,7 @@ static int
 load_format(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, format_key, &value);
+    int rc = store_get_exact(process->store, process->meta, format_key, 8, &value);
 
     if (rc < 0)
         return -1;
@@ -559,13 +679,13 @@ static int
 load_epoch(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, epoch_key, &value);
+    int rc = store_get_exact(process->store, process->meta, epoch_key, 8, &value);
 
     if (rc < 0)
         return -1;
     if (rc == 1) {
         process->epoch = bytes_get_u64(value.at);
-        return 0;
+        return process->epoch != 0 ? 0 : store_damaged(process->store, process->meta, "an epoch that is none");
     }
     do
         hash_random(&process->epoch, sizeof process->epoch);
@@ -578,14 +698,12 @@ load_link_position(struct process *process, unsigned input)
 {
     struct link_position position = {0};
     struct span value;
-    int rc = store_get(process->store, process->meta, link_key(process, input), &value);
+    int rc = get_position(process, link_key(process, input), 16, &value, &process->places[input]);
 
     if (rc < 0)
         return -1;
-    if (rc == 1) {
+    if (rc == 1)
         position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
-        process->places[input] = decode_place(value, 16);
-    }
     if (!same_position(position, process->links[input].committed)) {
         /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
         pthread_mutex_lock(&process->lock);
@@ -600,14 +718,12 @@ static int
 load_positions(struct process *process)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, inbox_key, &value);
+    memset(process->places, 0, sizeof process->places);
+    int rc = get_position(process, inbox_key, 8, &value, &process->places[PLACE_INBOX]);
 
     if (rc < 0)
         return -1;
-    memset(process->places, 0, sizeof process->places);
     process->inbox_position = rc == 1 ? bytes_get_u64(value.at) : 0;
-    if (rc == 1)
-        process->places[PLACE_INBOX] = decode_place(value, 8);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->stream->inputs[i].from != NULL && load_link_position(process, i) != 0)
             return -1;
@@ -670,12 +786,96 @@ work_due(struct process *process, unsigned budget, struct progress *progress)
     return 0;
 }
 
+/* What is due has no place in an input: it stands where counters and output stand. */
+static struct attempt_front
+due_front(const struct process *process)
+{
+    return (struct attempt_front){ledger_checksum(&process->ledger), process->output.last.end};
+}
+
+static bool
+is_due(const struct process *process)
+{
+    const struct operator *operator = process->stream->operator;
+    return operator->due_ms != NULL && operator->due_ms(process->operator_state) <= process->now_ms;
+}
+
+/* Note where the transaction begins on each place that it may work. */
+static void
+note_attempt(struct process *process, const struct progress *progress)
+{
+    struct attempt_front fronts[ATTEMPT_PLACES] = {{0}};
+    unsigned tried = 0;
+
+    pthread_mutex_lock(&process->lock);
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        tried |= process->links[i].message_count > 0 ? 1u << i : 0;
+    pthread_mutex_unlock(&process->lock);
+    if (process->inbox != NULL && inbox_end(process->inbox) > progress->inbox_position)
+        tried |= 1u << PLACE_INBOX;
+    if (is_due(process))
+        tried |= 1u << ATTEMPT_DUE;
+    for (unsigned i = 0; i < PLACES; i++)
+        fronts[i] = front_of(progress, i);
+    fronts[ATTEMPT_DUE] = due_front(process);
+    attempt_begin(&process->attempt, tried, fronts);
+}
+
+void
+batch_open_attempt(struct process *process)
+{
+    struct attempt_front fronts[ATTEMPT_PLACES] = {{0}};
+    struct progress progress = {.inbox_position = process->inbox_position};
+
+    memcpy(progress.places, process->places, sizeof progress.places);
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        progress.links[i] = process->links[i].committed;
+    for (unsigned i = 0; i < PLACES; i++)
+        fronts[i] = front_of(&progress, i);
+    fronts[ATTEMPT_DUE] = due_front(process);
+    attempt_open(&process->attempt, process->dir, fronts);
+}
+
+/* One step of what is due, or nothing. 0 or −1. */
+static int
+work_due_one(struct process *process, struct progress *progress)
+{
+    if (!is_due(process))
+        return 0;
+    attempt_begin_one(&process->attempt, ATTEMPT_DUE, due_front(process));
+    int rc = process->stream->operator->work(process->operator_state, process->now_ms, process->timekeeper.wall_ms, 1,
+                                             &process->calls);
+    if (rc < 0)
+        return -1;
+    progress->other += (unsigned)rc;
+    return 0;
+}
+
+/* One record, or one step of what is due: the first that there is, in the order of work_all. */
+static int
+work_one(struct process *process, struct progress *progress)
+{
+    if (work_links(process, STREAM_TABLE, progress) != 0)
+        return -1;
+    if (progress->records == 0 && work_due_one(process, progress) != 0)
+        return -1;
+    if (progress->records + progress->other == 0 && work_links(process, STREAM_LOG, progress) != 0)
+        return -1;
+    if (progress->records + progress->other == 0 && process->inbox != NULL)
+        return work_inbox(process, progress);
+    return 0;
+}
+
 /* Rows come first: a withdrawal must not stand behind what it is to stop. Then what is due, before more is taken in that
  * would add to it. At last, since a record is to be removed from two places at most, the waiting room and the join's
  * readings, as much again as came: under full load as much must go. */
 static int
 work_all(struct process *process, struct progress *progress)
 {
+    progress->careful = attempt_is_careful(&process->attempt);
+    if (progress->careful)
+        return work_one(process, progress);
+    note_attempt(process, progress);
     if (work_links(process, STREAM_TABLE, progress) != 0 || work_due(process, BATCH_WORK_MAX, progress) != 0 ||
         work_links(process, STREAM_LOG, progress) != 0)
         return -1;
@@ -844,6 +1044,7 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     return 1;
 fail:
     store_abort(process->store);
+    attempt_forget(&process->attempt);
     process->fault = store_fault(process->store);
     process->receipts.count = 0;
     reload(process);

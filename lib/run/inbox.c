@@ -65,6 +65,8 @@ struct inbox {
     /* Reading: one thread only. */
     int read_fd;
     uint64_t read_file;  /* where the open file begins */
+    bool told;           /* the log says that the entry at told_at is damaged */
+    uint64_t told_at;
     struct buffer ahead; /* bytes read at ahead_at */
     uint64_t ahead_at;
 };
@@ -197,6 +199,17 @@ list_files(struct inbox *inbox)
     return 0;
 }
 
+void
+inbox_damaged(struct inbox *inbox, uint64_t position, const char *what)
+{
+    if (!inbox->told || inbox->told_at != position)
+        log_error("inbox: %s: the entry at %" PRIu64 " %s. Nothing is taken from behind it: bring back a copy of inbox and "
+                  "state, or move the inbox's folder away, with the messages in it that are not worked",
+                  inbox->dir, position, what);
+    inbox->told = true;
+    inbox->told_at = position;
+}
+
 static int
 read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
 {
@@ -215,7 +228,9 @@ read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
                       ? -1
                       : file_read_at(inbox->read_fd, buffer_reserve(&inbox->ahead, want), want, position - file);
     if (got < 0) {
-        log_error("inbox: can't read %s at %" PRIu64 ": %s", inbox->dir, position, strerror(errno));
+        char what[128];
+        snprintf(what, sizeof what, "can't be read: %s", strerror(errno));
+        inbox_damaged(inbox, position, what);
         return -1;
     }
     inbox->ahead.len = (size_t)got;
@@ -544,7 +559,7 @@ inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry)
         if (bytes.len > 0)
             break;
         if (last) {
-            log_error("inbox: %s: the entry at %" PRIu64 " is damaged", inbox->dir, *position);
+            inbox_damaged(inbox, *position, "is damaged");
             return -1;
         }
         /* Only a power cut leaves a damaged file with a whole one behind it: this much had no receipt and is gone. */

@@ -58,8 +58,11 @@ struct inbox *inbox_open(const char *dir, uint64_t epoch, uint64_t position, uin
 int inbox_append(struct inbox *inbox, const struct inbox_entry *entry);
 
 /* The entry at *position, which moves behind it. Spans are valid until the next call. 1, 0 there is none yet, −1 with a
- * line in the log. */
+ * line in the log, which is not said again for the same position. */
 int inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry);
+
+/* Say of the entry at position what is wrong with it, unless that has been said of this one. */
+void inbox_damaged(struct inbox *inbox, uint64_t position, const char *what);
 
 /* Everything before position is worked and committed: remove it from the disk. */
 void inbox_release(struct inbox *inbox, uint64_t position);

@@ -1,6 +1,7 @@
 #include "run/ledger.h"
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 #define INPUT_NUMBERS (1 + VERDICT_COUNT)
@@ -35,9 +36,9 @@ ledger_load(struct ledger *ledger)
         return -1;
     if (rc == 0)
         value.len = 0;
-    else if ((unsigned char)value.at[0] != ledger->input_count)
-        log_fatal("store: the counters are for %d inputs, this program has %u: not its state", value.at[0],
-                  ledger->input_count);
+    else if (value.len < 1 + 8 * (size_t)ledger->input_count * INPUT_NUMBERS || value.len > VALUE_BYTES_MAX ||
+             value.len % 8 != 1 || (unsigned char)value.at[0] != ledger->input_count)
+        return store_damaged(ledger->store, ledger->table, "counters of other inputs");
     for (unsigned i = 0; i < ledger->input_count; i++) {
         ledger->inputs[i].taken = number_at(value, index++);
         for (unsigned v = 0; v < VERDICT_COUNT; v++)
@@ -46,6 +47,8 @@ ledger_load(struct ledger *ledger)
     for (unsigned r = 0; r < REASON_COUNT; r++)
         ledger->reasons[r] = number_at(value, index++);
     ledger->changed = false;
+    if (!ledger_balanced(ledger))
+        return store_damaged(ledger->store, ledger->table, "counters that do not balance");
     return 0;
 }
 
@@ -86,6 +89,13 @@ ledger_balanced(const struct ledger *ledger)
             return false;
     }
     return true;
+}
+
+uint64_t
+ledger_checksum(const struct ledger *ledger)
+{
+    return hash_checksum(span_at(ledger->inputs, sizeof ledger->inputs)) ^
+           hash_checksum(span_at(ledger->reasons, sizeof ledger->reasons));
 }
 
 int

@@ -44,6 +44,9 @@ void ledger_reason(struct ledger *ledger, enum reason reason);
 /* Whether the promise above holds. */
 bool ledger_balanced(const struct ledger *ledger);
 
+/* A number that is another one when any counter is. */
+uint64_t ledger_checksum(const struct ledger *ledger);
+
 /* Write it if it changed; before the commit. Panics if it does not balance: then the state would be wrong too. 0 or −1. */
 int ledger_flush(struct ledger *ledger);
 

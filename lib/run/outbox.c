@@ -23,7 +23,7 @@ outbox_load(struct outbox *outbox)
 {
     const char key[KEY_BYTES] = {0};
     struct span head;
-    int rc = store_get(outbox->store, outbox->table, span_at(key, sizeof key), &head);
+    int rc = store_get_exact(outbox->store, outbox->table, span_at(key, sizeof key), HEAD_BYTES, &head);
 
     if (rc < 0)
         return -1;
@@ -31,10 +31,10 @@ outbox_load(struct outbox *outbox)
     outbox->changed = false;
     if (rc == 0)
         return 0;
-    if (head.len != HEAD_BYTES)
-        log_panic("outbox: a head of %zu bytes", head.len);
     outbox->last = (struct outbox_mark){bytes_get_u64(head.at), bytes_get_u64(head.at + 8)};
     outbox->trimmed = (struct outbox_mark){bytes_get_u64(head.at + 16), bytes_get_u64(head.at + 24)};
+    if (outbox->trimmed.sequence > outbox->last.sequence || outbox->trimmed.end > outbox->last.end)
+        return store_damaged(outbox->store, outbox->table, "more is removed than was ever there");
     return 0;
 }
 
@@ -77,16 +77,20 @@ outbox_append(struct outbox *outbox, struct span row, struct span payload)
     return 0;
 }
 
-static struct outbox_message
-decode(const struct store_item *item)
+/* 1, or −1 if item is none of ours. */
+static int
+decode(struct outbox *outbox, const struct store_item *item, struct outbox_message *message)
 {
-    struct outbox_message message = {.mark = {bytes_get_u64(item->key.at), bytes_get_u64(item->value.at)}};
-    size_t row_bytes = (unsigned char)item->value.at[8];
-
-    message.row = span_at(item->value.at + MESSAGE_HEAD_BYTES, row_bytes);
-    message.payload = span_at(item->value.at + MESSAGE_HEAD_BYTES + row_bytes,
-                              item->value.len - MESSAGE_HEAD_BYTES - row_bytes);
-    return message;
+    if (item->key.len != KEY_BYTES || item->value.len < MESSAGE_HEAD_BYTES)
+        return store_damaged(outbox->store, outbox->table, "a message that is too short");
+    const size_t row_bytes = (unsigned char)item->value.at[8];
+    if (row_bytes > NAME_BYTES_MAX || row_bytes > item->value.len - MESSAGE_HEAD_BYTES)
+        return store_damaged(outbox->store, outbox->table, "a message that is shorter than its row's name");
+    message->mark = (struct outbox_mark){bytes_get_u64(item->key.at), bytes_get_u64(item->value.at)};
+    message->row = span_at(item->value.at + MESSAGE_HEAD_BYTES, row_bytes);
+    message->payload = span_at(item->value.at + MESSAGE_HEAD_BYTES + row_bytes,
+                               item->value.len - MESSAGE_HEAD_BYTES - row_bytes);
+    return 1;
 }
 
 int
@@ -97,9 +101,7 @@ outbox_read(struct outbox *outbox, uint64_t sequence, struct outbox_message *mes
 
     bytes_put_u64(key, sequence > 0 ? sequence : 1);
     int rc = store_seek(outbox->store, outbox->table, span_at(key, sizeof key), &item);
-    if (rc == 1)
-        *message = decode(&item);
-    return rc;
+    return rc == 1 ? decode(outbox, &item, message) : rc;
 }
 
 int
@@ -113,7 +115,7 @@ outbox_trim(struct outbox *outbox, uint64_t sequence, unsigned budget)
         if (rc < 0)
             return -1;
         if (rc == 0 || message.mark.sequence != outbox->trimmed.sequence + 1)
-            log_panic("outbox: message %llu is missing", (unsigned long long)outbox->trimmed.sequence + 1);
+            return store_damaged(outbox->store, outbox->table, "a message is missing");
         outbox->trimmed = message.mark;
         outbox->changed = true;
         if (store_delete_here(outbox->store, outbox->table) != 0)

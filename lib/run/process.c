@@ -20,8 +20,13 @@
 /* Longest wait at the end for the last messages to be written. */
 #define GOODBYE_MS 500
 
-/* How long to wait before trying again when the disk is full or broken. */
+/* How long to wait before trying again when the disk is full, or files are not as they should be; and the longest wait where
+ * something is broken, which is tried ever more rarely: nobody mends it soon. */
 #define STALL_MS 200
+#define STALL_BROKEN_MS 30000
+
+/* Failures in a row that are counted: more change nothing. */
+#define STALLS_MAX 8
 
 /* Opening. */
 
@@ -135,7 +140,7 @@ load_state(struct process *process)
         return 0;
     const enum store_fault fault = store_fault(process->store);
     store_abort(process->store);
-    if ((fault != STORE_BESIDE && fault != STORE_FULL) || store_begin(process->store) != 0)
+    if (fault == STORE_FINE || store_begin(process->store) != 0)
         return -1;
     return batch_load_own(process);
 }
@@ -149,6 +154,7 @@ open_state(struct process *process)
     process->store = store_open(dir, (uint64_t)setting(process, "map"));
     free(dir);
     if (process->store == NULL || (process->meta = store_table(process->store, "meta")) < 0 ||
+        (process->aside = store_table(process->store, "aside")) < 0 ||
         ledger_open(&process->ledger, process->store, "meta", process->stream->input_count) != 0 ||
         recent_open(&process->recent, process->store, "meta") != 0 ||
         outbox_open(&process->output, process->store, "outbox") != 0 ||
@@ -193,8 +199,10 @@ open_decoders(struct process *process)
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         const struct stream_input *input = &process->stream->inputs[i];
         struct record_limits link_limits = limits;
-        /* What one of us sends may be longer than what was taken in: a join puts two records into one. */
+        /* What one of us sends may be longer than what was taken in: a join puts two records into one. And what was taken
+         * in under other limits is good. */
         link_limits.payload_bytes_max = LINK_PAYLOAD_BYTES_MAX;
+        link_limits.json = (struct json_limits){RECORD_DEPTH_MAX, RECORD_STRING_BYTES_MAX};
         process->decoders[i] = record_decoder_new(input->record, input->landing != NULL ? &limits : &link_limits);
     }
 }
@@ -302,7 +310,7 @@ process_open(const struct process_options *options)
         log_fatal("out of memory");
     process->options = *options;
     process->stream = options->stream;
-    process->lock_fd = -1;
+    process->lock_fd = process->attempt.fd = -1;
     init_waiting(process);
     name_topics(process);
     process->dir = format("1/state/2", options->dir, process->stream->name, NULL);
@@ -323,6 +331,7 @@ process_open(const struct process_options *options)
         process_close(process);
         return NULL;
     }
+    batch_open_attempt(process);
     open_publishers(process);
     if (open_ports(process) != 0) {
         process_close(process);
@@ -603,7 +612,9 @@ may_take(struct process *process)
         process->why = WHY_RECORD_TOO_LARGE;
     if (process->timekeeper.fault != TIMEKEEPER_RIGHT)
         process->why = WHY_CLOCK_WRONG;
-    if (process->why >= WHY_NO_ACKNOWLEDGEMENT)
+    if (store_is_damaged(process->store))
+        process->why = WHY_STORE_BROKEN;
+    if (process->why >= WHY_NO_ACKNOWLEDGEMENT || process->why == WHY_STORE_BROKEN)
         return false;
     if (process->stream->operator->why_full != NULL && process->loaded &&
         process->stream->operator->why_full(process->operator_state) != NULL) {
@@ -642,28 +653,39 @@ why_of_fault(enum store_fault fault)
     }
 }
 
+/* How long to wait now that a transaction has failed. */
+static int64_t
+stall_ms(struct process *process)
+{
+    const unsigned doublings = process->why == WHY_STORE_BROKEN ? process->stalls : 0;
+
+    if (process->stalls < STALLS_MAX)
+        process->stalls++;
+    return (int64_t)STALL_MS << doublings < STALL_BROKEN_MS ? (int64_t)STALL_MS << doublings : STALL_BROKEN_MS;
+}
+
 /* Work what waits. 1 worked, 0 nothing was there, −1 stalled. */
 static int
 work(struct process *process, int64_t steady_ms)
 {
-    const enum why_stopped why = process->why;
     /* Even if nothing can be worked at present: what comes in meanwhile may use up the inbox. */
     const bool intake = may_take(process);
     if (steady_ms < process->stalled_until_ms) {
-        process->why = why;
+        process->why = process->why_stalled;
         return -1;
     }
     if (process->loaded && !batch_waits(process, process->timekeeper.now_ms, intake) && !trim_waits(process, steady_ms))
         return 0;
     int rc = batch_work(process, process->timekeeper.now_ms, intake);
     if (rc < 0) {
-        process->why = why_of_fault(process->fault);
+        process->why = process->why_stalled = why_of_fault(process->fault);
         /* What is in the way may be our own output, which has been taken long since. */
         if (process->fault == STORE_FULL || process->fault == STORE_NO_ADDRESS_SPACE)
             batch_make_room(process, process->timekeeper.now_ms);
-        process->stalled_until_ms = steady_ms + STALL_MS;
+        process->stalled_until_ms = steady_ms + stall_ms(process);
         return -1;
     }
+    process->stalls = 0;
     process->trim_ms = steady_ms + TICK_MS;
     batch_send_receipts(process);
     return rc;
@@ -685,7 +707,8 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why < WHY_NO_ACKNOWLEDGEMENT)
+    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN &&
+        process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;
@@ -828,6 +851,7 @@ process_close(struct process *process)
         process->stream->operator->close(process->operator_state);
     store_close(process->store);
     inbox_close(process->inbox);
+    attempt_close(&process->attempt);
     if (process->lock_fd >= 0)
         close(process->lock_fd);
     free_memory(process);

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/name.h"
 #include "record/record.h"
+#include "run/attempt.h"
 #include "run/inbox.h"
 #include "run/ledger.h"
 #include "run/link.h"
@@ -115,9 +116,9 @@ struct untold {
     bool changed;
 };
 
-/* The places of all inputs: of links by input, and one of the inbox. */
-#define PLACE_INBOX OPERATOR_INPUTS_MAX
-#define PLACES (OPERATOR_INPUTS_MAX + 1)
+/* The places of all inputs: of links by input, and one of the inbox. As in attempt.h. */
+#define PLACE_INBOX ATTEMPT_INBOX
+#define PLACES (ATTEMPT_INBOX + 1)
 
 /* An answer to a publisher, once the batch is committed. Offsets into receipts.bytes. */
 struct receipt {
@@ -233,6 +234,9 @@ struct process {
     struct ledger ledger;
     struct recent recent;
     struct untold untold;
+    struct attempt attempt;
+    int aside;               /* table: records that the process died of, see batch.c */
+    unsigned set_aside;      /* how many since it was opened */
     struct record_decoder *decoders[OPERATOR_INPUTS_MAX];
 
     struct inbox *inbox; /* NULL without a landing input */
@@ -280,9 +284,11 @@ struct process {
     bool rejected_payload;
 
     enum why_stopped why;
+    enum why_stopped why_stalled; /* until stalled_until_ms */
     char why_text[512];
     struct timekeeper timekeeper;
     int64_t stalled_until_ms;
+    unsigned stalls; /* in a row */
     struct refill refill;
     struct newcomers newcomers;
     struct ask asks[ASKS_MAX];
@@ -306,6 +312,9 @@ int batch_make_room(struct process *process, int64_t now_ms);
 
 /* Whether batch_work would find anything. */
 bool batch_waits(struct process *process, int64_t now_ms, bool intake);
+
+/* Begin to note what is worked next; once all is loaded and open. */
+void batch_open_attempt(struct process *process);
 
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);

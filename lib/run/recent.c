@@ -48,18 +48,18 @@ encode(const struct recent_refusal *refusal, char *at)
     return at + HEAD_BYTES + refusal->field_bytes + refusal->topic_bytes;
 }
 
-/* Bytes of the refusal that value begins with. */
+/* Bytes of the refusal that value begins with; 0: it is none. */
 static size_t
 decode(struct span value, struct recent_refusal *refusal)
 {
     if (value.len < HEAD_BYTES)
-        log_panic("recent: a refusal of %zu bytes", value.len);
+        return 0;
     refusal->time_ms = (int64_t)bytes_get_u64(value.at);
     refusal->field_bytes = (unsigned char)value.at[8];
     refusal->topic_bytes = (unsigned char)value.at[9];
     const size_t bytes = HEAD_BYTES + (size_t)refusal->field_bytes + refusal->topic_bytes;
     if (bytes > value.len || refusal->field_bytes > RECENT_FIELD_BYTES_MAX || refusal->topic_bytes > RECENT_TOPIC_BYTES_MAX)
-        log_panic("recent: a refusal that is none");
+        return 0;
     memcpy(refusal->field, value.at + HEAD_BYTES, refusal->field_bytes);
     memcpy(refusal->topic, value.at + HEAD_BYTES + refusal->field_bytes, refusal->topic_bytes);
     return bytes;
@@ -80,6 +80,8 @@ load_reason(struct recent *recent, enum reason reason)
         value.len = 0;
     while (value.len > 0 && count < RECENT_MAX) {
         const size_t bytes = decode(value, &newest_first[count++]);
+        if (bytes == 0)
+            return store_damaged(recent->store, recent->table, "a refusal that is none");
         value = span_at(value.at + bytes, value.len - bytes);
     }
     for (unsigned i = 0; i < count; i++)

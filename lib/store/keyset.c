@@ -138,10 +138,17 @@ run_key(char *key, char kind, uint32_t run, const char *rest, size_t rest_bytes)
     return span_at(key, 5 + rest_bytes);
 }
 
-static bool
-begins_with(struct span key, struct span prefix)
+static int
+damaged(struct keyset *set, const char *what)
 {
-    return key.len >= prefix.len && memcmp(key.at, prefix.at, prefix.len) == 0;
+    return store_damaged(set->store, set->table, what);
+}
+
+/* Whether value is keys, one behind the other, one at least. */
+static bool
+are_keys(const struct keyset *set, struct span value)
+{
+    return value.len > 0 && value.len % set->rules.key_bytes == 0;
 }
 
 static uint64_t
@@ -248,26 +255,36 @@ put_part(struct keyset *set, const struct run *run, uint32_t number)
                      span_at((const char *)run->filter + at, left < FILTER_PART_BYTES ? left : FILTER_PART_BYTES));
 }
 
+/* Go through the parts of the run's filter: *len becomes how long they are, and if the run has memory for it they are copied
+ * there. 0 or −1. */
 static int
-get_filter(struct keyset *set, struct run *run)
+read_parts(struct keyset *set, const struct run *run, size_t *len)
 {
     char key[TABLE_KEY_BYTES_MAX];
     const struct span prefix = run_key(key, 'f', run->number, NULL, 0);
     struct store_item item;
-    size_t at = 0;
-
-    make_filter(run, run->lines);
-    const size_t len = run->lines * LINE_BYTES;
     int rc = store_seek(set->store, set->table, prefix, &item);
-    for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
-        if (item.value.len > len - at)
-            log_panic("keyset: a filter of more than %zu bytes", len);
-        memcpy((char *)run->filter + at, item.value.at, item.value.len);
-        at += item.value.len;
+
+    *len = 0;
+    for (; rc == 1 && span_begins(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
+        if (run->filter != NULL)
+            memcpy((char *)run->filter + *len, item.value.at, item.value.len);
+        *len += item.value.len;
     }
-    if (rc >= 0 && at != len)
-        log_panic("keyset: a filter of %zu bytes, not %zu", at, len);
     return rc < 0 ? -1 : 0;
+}
+
+static int
+get_filter(struct keyset *set, struct run *run)
+{
+    size_t len;
+
+    if (read_parts(set, run, &len) != 0)
+        return -1;
+    if (run->lines == 0 || run->lines != len / LINE_BYTES || len % LINE_BYTES != 0)
+        return damaged(set, "a filter of another length");
+    make_filter(run, run->lines);
+    return read_parts(set, run, &len);
 }
 
 /* Runs. */
@@ -323,14 +340,17 @@ put_head(struct keyset *set, const struct run *run)
     return store_put(set->store, set->table, run_key(key, 'h', run->number, NULL, 0), span_at(value, HEAD_BYTES + 2 * len));
 }
 
-static void
-get_head(const struct keyset *set, const struct store_item *item, struct run *run)
+/* 0, or −1 if item is no head. */
+static int
+get_head(struct keyset *set, const struct store_item *item, struct run *run)
 {
     const size_t len = set->rules.key_bytes;
     const char *value = item->value.at;
 
-    if (item->value.len != HEAD_BYTES + 2 * len)
-        log_panic("keyset: a head of %zu bytes", item->value.len);
+    if (item->key.len != 5 || item->value.len != HEAD_BYTES + 2 * len || (unsigned char)value[1] >= LEVELS_MAX ||
+        (value[0] != RUN_GROWING && value[0] != RUN_READY && value[0] != RUN_DEAD))
+        return damaged(set, "a run's head that is none");
+    run->number = bytes_get_u32(item->key.at + 1);
     run->state = (enum run_state)value[0];
     run->level = (unsigned char)value[1];
     run->token_rule = bytes_get_u64(value + 2);
@@ -339,6 +359,7 @@ get_head(const struct keyset *set, const struct store_item *item, struct run *ru
     run->lines = bytes_get_u64(value + 26);
     memcpy(run->first, value + HEAD_BYTES, len);
     memcpy(run->last, value + HEAD_BYTES + len, len);
+    return 0;
 }
 
 static int
@@ -617,7 +638,7 @@ forget_written(struct keyset *set)
     struct store_item item;
     int rc;
 
-    while ((rc = store_seek(set->store, set->table, prefix, &item)) == 1 && begins_with(item.key, prefix)) {
+    while ((rc = store_seek(set->store, set->table, prefix, &item)) == 1 && span_begins(item.key, prefix)) {
         if (store_delete_here(set->store, set->table) != 0)
             return -1;
     }
@@ -695,7 +716,9 @@ read_block(struct keyset *set, struct source *source, const char *from)
 
     if (rc < 0)
         return -1;
-    source->ended = rc == 0 || !begins_with(item.key, span_at(key, 5));
+    if (rc == 1 && span_begins(item.key, span_at(key, 5)) && !are_keys(set, item.value))
+        return damaged(set, "a block of another length");
+    source->ended = rc == 0 || !span_begins(item.key, span_at(key, 5));
     source->at = 0;
     buffer_clear(&source->block);
     if (!source->ended)
@@ -863,7 +886,7 @@ remove_values(struct keyset *set, char kind, uint32_t number, int64_t budget)
     struct store_item item;
     int rc = 0;
 
-    while (budget > 0 && (rc = store_seek(set->store, set->table, prefix, &item)) == 1 && begins_with(item.key, prefix)) {
+    while (budget > 0 && (rc = store_seek(set->store, set->table, prefix, &item)) == 1 && span_begins(item.key, prefix)) {
         if (store_delete_here(set->store, set->table) != 0)
             return -1;
         budget--;
@@ -1068,7 +1091,9 @@ find_in_run(struct keyset *set, const struct keyset_query *query, uint32_t numbe
     bool first = true;
     int rc = store_seek(set->store, set->table, from, &item);
 
-    for (; rc == 1 && begins_with(item.key, span_at(key, 5)); rc = store_next(set->store, set->table, &item)) {
+    for (; rc == 1 && span_begins(item.key, span_at(key, 5)); rc = store_next(set->store, set->table, &item)) {
+        if (!are_keys(set, item.value))
+            return damaged(set, "a block of another length");
         size_t at = first ? lower_bound(set, item.value, query->from) : 0;
         first = false;
         for (; at < item.value.len && found < query->max; at += len) {
@@ -1199,9 +1224,10 @@ load_runs(struct keyset *set)
     struct store_item item;
     int rc = store_seek(set->store, set->table, prefix, &item);
 
-    for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
-        struct run *run = add_run(set, bytes_get_u32(item.key.at + 1));
-        get_head(set, &item, run);
+    for (; rc == 1 && span_begins(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
+        struct run *run = add_run(set, 0);
+        if (get_head(set, &item, run) != 0)
+            return -1;
         if (run->state == RUN_GROWING) /* the merge was cut off; what it read is all there */
             run->state = RUN_DEAD;
     }
@@ -1221,7 +1247,9 @@ load_memory(struct keyset *set)
     int rc = store_seek(set->store, set->table, prefix, &item);
 
     set->serial = 0;
-    for (; rc == 1 && begins_with(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
+    for (; rc == 1 && span_begins(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
+        if (item.key.len != 9 || !are_keys(set, item.value))
+            return damaged(set, "keys of another length");
         set->serial = bytes_get_u64(item.key.at + 1);
         set->serial_at = set->entry_count;
         for (size_t at = 0; at + len <= item.value.len; at += len)

@@ -30,6 +30,7 @@ struct store {
     bool cramped; /* it is, and there is no address space for a larger one */
     bool env_is_dead; /* LMDB will do nothing more before the environment is opened anew */
     bool complained; /* a failure is in the log already */
+    bool damaged;    /* what it holds is not what this program writes, and the log says so */
     enum store_fault fault;
     struct table tables[STORE_TABLES_MAX];
     int table_count;
@@ -278,6 +279,23 @@ store_found(struct store *store, enum store_fault fault)
     store->fault = fault;
 }
 
+int
+store_damaged(struct store *store, int table, const char *what)
+{
+    if (!store->damaged)
+        log_error("store: %s, table %s: %s: it is damaged, or not of this program. Nothing is changed: bring back a copy of "
+                  "the state, or remove it and load again", store->dir, store->tables[table].name, what);
+    store->damaged = true;
+    store->fault = STORE_BROKEN;
+    return -1;
+}
+
+bool
+store_is_damaged(const struct store *store)
+{
+    return store->damaged;
+}
+
 /* Cursors of a write transaction end with it; those of a snapshot are ours to close. */
 static void
 forget_cursors(struct store *store)
@@ -452,6 +470,13 @@ store_get(struct store *store, int table, struct span key, struct span *value)
 
     *value = span_at(v.mv_data, v.mv_size);
     return found(store, table, rc);
+}
+
+int
+store_get_exact(struct store *store, int table, struct span key, size_t len, struct span *value)
+{
+    int rc = store_get(store, table, key, value);
+    return rc == 1 && value->len != len ? store_damaged(store, table, "a value of another length") : rc;
 }
 
 static int

@@ -21,7 +21,7 @@
 #define STORE_KEY_BYTES_MAX 500
 
 /* Most tables of one store. */
-#define STORE_TABLES_MAX 32
+#define STORE_TABLES_MAX 40
 
 struct store;
 
@@ -64,11 +64,21 @@ void store_abort(struct store *store);
  * the one at hand can only be aborted. */
 void store_found(struct store *store, enum store_fault fault);
 
+/* What stands in table is none of what this program writes there: the store is damaged, or somebody else's. Says so in the log,
+ * once, with `what` is wrong; the transaction can only be aborted, and the fault is STORE_BROKEN. Always −1. */
+int store_damaged(struct store *store, int table, const char *what);
+
+/* Whether store_damaged was called since it was opened. */
+bool store_is_damaged(const struct store *store);
+
 /* What the last failure was. */
 enum store_fault store_fault(const struct store *store);
 
 /* Look key up: 1 and *value, 0, −1. */
 int store_get(struct store *store, int table, struct span key, struct span *value);
+
+/* The same, of a value of len bytes; with another length it is damaged. */
+int store_get_exact(struct store *store, int table, struct span key, size_t len, struct span *value);
 
 /* Put, in place of what is there. Keys that come in order cost a fraction of random ones. 0 or −1. */
 int store_put(struct store *store, int table, struct span key, struct span value);

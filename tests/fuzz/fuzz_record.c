@@ -84,7 +84,7 @@ static const char *const neighbours[] = {
     [RECORD_CUSTOMER] = CUSTOMER,
     [RECORD_ACCELEROMETER] = "{\"user\":\"a@example.org\",\"timestamp\":1234567,\"x\":1.0,\"y\":-0.5,\"z\":2e1}",
     [RECORD_STEP_TRAINER] = "{\"sensorReadingTime\":1234567,\"serialNumber\":\"s\",\"distanceFromObject\":218}",
-    [RECORD_LINE] = "{1234567}",
+    [RECORD_LINE] = "{\"a\":1234567}",
 };
 
 /* The record that step says must be the good one. */

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "operator/backlog.h"
+#include "record/record.h"
 #include "scratch_dir.h"
 #include "splitmix.h"
 
@@ -345,10 +346,11 @@ static void
 a_record_is_what_was_added(void **state)
 {
     (void)state;
-    const int64_t times[] = {0, 1, 1700000000000, INT64_MAX};
+    const int64_t arrivals[] = {0, 1, 1700000000000, RECORD_TIME_MS_MAX};
+    const int64_t times[] = {INT64_MAX, 1700000000000, 0, INT64_MIN}; /* what a version before took over links */
     for (unsigned i = 0; i < sizeof times / sizeof times[0]; i++) {
         for (unsigned j = 0; j < 30; j++)
-            add(times[i], times[3 - i], i + j, j % 3 == 0);
+            add(arrivals[i], times[i], i + j, j % 3 == 0);
     }
     assert_records();
     commit();

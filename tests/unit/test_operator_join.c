@@ -304,6 +304,74 @@ a_reading_waits_for_its_row_for_retain(void **state)
     bench_close(bench);
 }
 
+/* Times. */
+
+/* A reading that a version before took over its link, of any time. */
+static enum verdict
+take_unchecked(unsigned side, unsigned person, int64_t time_ms)
+{
+    struct record record;
+    bench_begin(bench);
+    assert_int_equal(record_decode(bench->decoders[side], span_of(json_of(&(struct reading){side, person, 5000, 1})),
+                                   RECORD_FROM_LINK, bench->now_ms, &record).reason, REASON_NONE);
+    record.time_ms = time_ms;
+    const struct arrival arrival = {
+        .input = side, .record = &record, .now_ms = bench->now_ms, .wall_ms = bench->now_ms, .output = &bench->output};
+    const enum verdict verdict = setup.operator->take(bench->state, &arrival);
+    bench->counts[side].taken++;
+    bench->counts[side].verdicts[verdict]++;
+    return verdict;
+}
+
+static const int64_t no_times[] = {INT64_MAX, INT64_MAX - 4000, RECORD_TIME_MS_MAX + 1, -1, INT64_MIN};
+#define NO_TIMES (sizeof no_times / sizeof no_times[0])
+
+static void
+bug_361_what_waits_with_no_time_is_invalid(void **state)
+{
+    (void)state;
+    for (unsigned mode = 0; mode < 8; mode++) {
+        const unsigned side = mode & 2 ? JOIN_STEP_TRAINER : JOIN_ACCELEROMETER;
+        begin(mode & 1 ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, mode & 4 ? 86400000 : 0, RETAIN_MS);
+        for (unsigned i = 0; i < NO_TIMES; i++)
+            assert_int_equal(take_unchecked(side, 1, no_times[i]), VERDICT_WAITING);
+        take(&(struct reading){1 - side, 1, 5000, 2});
+        take(&(struct reading){side, 1, 5000, 3});
+        open_row(&(struct row){1, 1});
+        bench_settle(bench, 1);
+        assert_int_equal(counted(side, VERDICT_INVALID), NO_TIMES);
+        assert_int_equal(bench_count_lines(bench, "refuse "), NO_TIMES);
+        assert_int_equal(bench_count_lines(bench, side == JOIN_STEP_TRAINER ? "refuse step_trainer out_of_range"
+                                                                            : "refuse accelerometer out_of_range"),
+                         NO_TIMES);
+        assert_int_equal(bench_count_lines(bench, "emit "), 1); /* of those of a time */
+        bench_close(bench);
+    }
+}
+
+static void
+bug_361_what_is_kept_with_no_time_pairs_with_nothing(void **state)
+{
+    (void)state;
+    for (unsigned mode = 0; mode < 8; mode++) {
+        const unsigned side = mode & 2 ? JOIN_STEP_TRAINER : JOIN_ACCELEROMETER;
+        begin(mode & 1 ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, mode & 4 ? 86400000 : 0, RETAIN_MS);
+        open_row(&(struct row){1, 1});
+        take(&(struct reading){1 - side, 1, 5000, 1});
+        for (unsigned i = 0; i < NO_TIMES; i++)
+            assert_int_equal(take_unchecked(side, 1, no_times[i]), VERDICT_WAITING);
+        take(&(struct reading){1 - side, 1, 0, 2});
+        take(&(struct reading){1 - side, 1, RECORD_TIME_MS_MAX, 3});
+        open_row(&(struct row){1, 2}); /* matching by customer, what was kept is paired with it */
+        open_row(&(struct row){2, 1});
+        bench_settle(bench, 1);
+        assert_int_equal(bench_count_lines(bench, "emit "), 0);
+        bench_advance(bench, RETAIN_MS);
+        assert_int_equal(counted(side, VERDICT_REFUSED), NO_TIMES);
+        bench_close(bench);
+    }
+}
+
 /* Withdrawal. */
 
 static void
@@ -1042,6 +1110,8 @@ main(void)
         cmocka_unit_test(the_window_has_two_edges),
         cmocka_unit_test(a_reading_finds_partners_for_exactly_retain),
         cmocka_unit_test(a_reading_waits_for_its_row_for_retain),
+        cmocka_unit_test(bug_361_what_waits_with_no_time_is_invalid),
+        cmocka_unit_test(bug_361_what_is_kept_with_no_time_pairs_with_nothing),
         cmocka_unit_test(nothing_of_a_withdrawn_person_comes_out),
         cmocka_unit_test(one_of_two_rows_withdrawn_leaves_the_other),
         cmocka_unit_test(readings_that_wait_are_refused_by_a_withdrawal),

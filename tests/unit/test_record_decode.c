@@ -133,7 +133,7 @@ static const struct {
      CUSTOMER ",\"shareWithResearchAsOfDate\":0,\"shareWithFriendsAsOfDate\":3"},
     {RECORD_CUSTOMER, "{" CUSTOMER ",\"withdrawn\":3}", CUSTOMER},
     {RECORD_STEP_TRAINER, "{" STEP_TRAINER ",\"serialnumber\":1}", STEP_TRAINER},
-    {RECORD_LINE, "{\"any\":thing", "{\"any\":thing"},
+    {RECORD_LINE, " {\"any\" : [1, {\"row\":2}]}\r\n", "{\"any\" : [1, {\"row\":2}]}"},
 };
 
 static void
@@ -159,15 +159,17 @@ static const struct {
     {READING("\"a\"", "0", "1"), REASON_NONE, REASON_NONE},
     {READING("\"a\"", "1700000001000", "1"), REASON_NONE, REASON_NONE},
     {READING("\"a\"", "1700000001001", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
-    {READING("\"a\"", "-1", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
-    {READING("\"a\"", "9007199254740993", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
-    {READING("\"a\"", "9223372036854775807", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "-1", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "253402300799999", "1"), REASON_OUT_OF_RANGE, REASON_NONE}, /* the last of the year 9999 */
+    {READING("\"a\"", "253402300800000", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "9007199254740993", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
+    {READING("\"a\"", "9223372036854775807", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
     {READING("\"a\"", "9223372036854775808", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
-    {READING("\"a\"", "-9223372036854775808", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "-9223372036854775808", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
     {READING("\"a\"", "-9223372036854775809", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
     {READING("\"a\"", "1.5", "1"), REASON_NONE, REASON_NONE},
     {READING("\"a\"", "1e3", "1"), REASON_NONE, REASON_NONE},
-    {READING("\"a\"", "-0.5", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
+    {READING("\"a\"", "-0.5", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
     {READING("\"a\"", "1700000001000.9", "1"), REASON_NONE, REASON_NONE},
     {READING("\"a\"", "1700000001001.0", "1"), REASON_OUT_OF_RANGE, REASON_NONE},
     {READING("\"a\"", "1e30", "1"), REASON_OUT_OF_RANGE, REASON_OUT_OF_RANGE},
@@ -738,13 +740,18 @@ test_payloads(void **state)
 }
 
 static void
-test_lines_are_not_looked_into(void **state)
+test_bug_360_a_line_is_one_object(void **state)
 {
     (void)state;
     static const struct payload_case lines[] = {
         {"nothing", TEXT(""), "bad_json"},
-        {"lines", TEXT("{a\n\n \r\n  b \r\n[c]\n"), "<{a> <b > <[c]>"},
-        {"no line end", TEXT("\xef\xbb\xbf[a"), "<[a>"},
+        {"lines", TEXT("{\"a\":1}\n\n \r\n  {\"b\":[]} \r\n{\"c\":{}}\n"), "<{\"a\":1}> <{\"b\":[]}> <{\"c\":{}}>"},
+        {"no line end", TEXT("\xef\xbb\xbf{\"a\":1}"), "<{\"a\":1}>"},
+        {"no objects", TEXT("a\n[{\"a\":1}]\n{\"a\"\n:1}\n{\"b\":1}"), "bad_json bad_json bad_json bad_json <{\"b\":1}>"},
+        {"two", TEXT("{\"a\":1}{\"b\":1}\n{\"b\":1}"), "bad_json <{\"b\":1}>"},
+        {"a NUL", TEXT("{\"a\":1,\0\"b\":1}\n{\"b\":\"\0\"}\n{\"b\":1}"), "bad_json bad_json <{\"b\":1}>"},
+        {"no members", TEXT("{}\n{ }\n{\"b\":1}"), "missing_field missing_field <{\"b\":1}>"},
+        {"the lake's own member", TEXT("{\"row\":1}\n{\"r\\u006fw\":1}\n{\"b\":1}"), "bad_json bad_json <{\"b\":1}>"},
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         check_payload(RECORD_LINE, &lines[i]);
@@ -758,6 +765,51 @@ test_none_is_an_empty_payload(void **state)
     read_payload(RECORD_CUSTOMER, (struct span){NULL, 0}, &words);
     assert_string_equal(buffer_text(&words), "bad_json");
     buffer_free(&words);
+}
+
+/* What was taken in under other limits stays good; what no record can have does not come in by that door. */
+static void
+test_bug_361_links_refuse_what_no_record_has(void **state)
+{
+    (void)state;
+    static const struct {
+        enum record_kind kind;
+        const char *text;
+        const char *field;
+    } cases[] = {
+        {RECORD_STEP_TRAINER, "{\"sensorReadingTime\":9223372036854775807,\"serialNumber\":\"s\",\"distanceFromObject\":1}",
+         "sensorReadingTime"},
+        {RECORD_STEP_TRAINER, "{\"sensorReadingTime\":-1,\"serialNumber\":\"s\",\"distanceFromObject\":1}",
+         "sensorReadingTime"},
+        {RECORD_CUSTOMER, "{\"withdrawn\":253402300800000}", "withdrawn"},
+        {RECORD_CUSTOMER, "{" CUSTOMER ",\"shareWithResearchAsOfDate\":-1}", "shareWithResearchAsOfDate"},
+        {RECORD_CUSTOMER, "{" CUSTOMER ",\"shareWithResearchAsOfDate\":253402300800000}", "shareWithResearchAsOfDate"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct decoded d = decode_from(cases[i].kind, cases[i].text, RECORD_FROM_LINK);
+        assert_int_equal(d.reason, REASON_OUT_OF_RANGE);
+        assert_string_equal(d.fault.field, cases[i].field);
+        decoded_free(&d);
+    }
+}
+
+/* However far ahead a clock is, and whatever `ahead` says. */
+static void
+test_no_time_is_behind_the_year_9999(void **state)
+{
+    (void)state;
+    struct record_limits wide = limits;
+    wide.ahead_ms = 3650 * INT64_C(86400000);
+    struct record_decoder *decoder = record_decoder_new(RECORD_ACCELEROMETER, &wide);
+    struct record record;
+    const int64_t clocks[] = {RECORD_TIME_MS_MAX, INT64_MAX};
+    for (unsigned i = 0; i < 2; i++) {
+        const char *good = READING("\"a\"", "253402300799999", "1"), *late = READING("\"a\"", "253402300800000", "1");
+        assert_int_equal(record_decode(decoder, span_of(good), RECORD_FROM_LANDING, clocks[i], &record).reason, REASON_NONE);
+        assert_int_equal(record_decode(decoder, span_of(late), RECORD_FROM_LANDING, clocks[i], &record).reason,
+                         REASON_OUT_OF_RANGE);
+    }
+    record_decoder_free(decoder);
 }
 
 static void
@@ -879,7 +931,9 @@ main(void)
         cmocka_unit_test(test_encoded_withdrawn_markers_decode),
         cmocka_unit_test(test_equal_records_have_equal_identity),
         cmocka_unit_test(test_payloads),
-        cmocka_unit_test(test_lines_are_not_looked_into),
+        cmocka_unit_test(test_bug_360_a_line_is_one_object),
+        cmocka_unit_test(test_bug_361_links_refuse_what_no_record_has),
+        cmocka_unit_test(test_no_time_is_behind_the_year_9999),
         cmocka_unit_test(test_none_is_an_empty_payload),
         cmocka_unit_test(test_a_large_payload_is_one_refused_record),
         cmocka_unit_test(test_a_cut_record_harms_no_neighbour),

@@ -612,7 +612,8 @@ test_words_of_reasons_are_stable(void **state)
 {
     (void)state;
     static const char *const words[] = {"none",      "bad_json",   "missing_field", "bad_type", "out_of_range",
-                                        "too_large", "no_consent", "expired",       "hold_full"};
+                                        "too_large", "no_consent", "expired",       "hold_full",
+                                        "poison"};
     assert_int_equal(sizeof words / sizeof words[0], REASON_COUNT);
     for (int i = 0; i < REASON_COUNT; i++)
         assert_string_equal(reason_word((enum reason)i), words[i]);

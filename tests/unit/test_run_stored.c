@@ -1,0 +1,459 @@
+/* stored: what was forged, damaged or deadly before it was stored, or there: no process dies of it at every start. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <limits.h>
+#include <sys/wait.h>
+
+#include "base/bytes.h"
+#include "memory_process.h"
+#include "operator/join.h"
+#include "store/keyset.h"
+
+#define FEED(producer) "gait/link/" producer "/machine-learning-curated/feed"
+#define STEP(time) "{\"sensorReadingTime\":" time ",\"serialNumber\":\"s\",\"distanceFromObject\":1}"
+#define CUSTOMER                                                                                                       \
+    "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","                     \
+    "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":1234567,\"shareWithResearchAsOfDate\":1234567}"
+
+/* As from a producer, or whoever may publish there. */
+static void
+feed(const char *topic, uint64_t sequence, const char *payload)
+{
+    const struct wire_message message = {
+        .topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = sequence};
+    memory_route(&bench.broker, &message);
+    bench_settle();
+}
+
+static uint64_t
+counted(unsigned input, enum verdict verdict)
+{
+    return bench.process->ledger.inputs[input].verdicts[verdict];
+}
+
+static void
+bug_361_a_forged_reading_is_invalid_and_its_link_goes_on(void **state)
+{
+    (void)state;
+    static const char *const times[] = {"9223372036854775807", "-1", "-9223372036854775808", "253402300800000"};
+    bench_open_process(&machine_learning_curated, NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        char payload[256];
+        snprintf(payload, sizeof payload, STEP("%s"), times[i]);
+        feed(FEED("step-trainer-trusted"), 2 * i + 1, payload);
+        assert_int_equal(counted(JOIN_STEP_TRAINER, VERDICT_INVALID), i + 1);
+        assert_non_null(strstr(bench_heard("gait/rejected/machine-learning-curated", 0)->payload,
+                               "\"out_of_range\",\"field\":\"sensorReadingTime\""));
+        feed(FEED("step-trainer-trusted"), 2 * i + 2, STEP("1600000000000"));
+        assert_int_equal(counted(JOIN_STEP_TRAINER, VERDICT_WAITING), i + 1);
+        assert_int_equal(bench.process->links[JOIN_STEP_TRAINER].committed.applied, 2 * i + 2);
+    }
+    feed(FEED("customer-curated") "/r1", 1, CUSTOMER);
+    assert_int_equal(counted(JOIN_TABLE, VERDICT_PASSED), 1);
+}
+
+static void
+bug_362_a_row_that_has_no_name_is_a_strangers(void **state)
+{
+    (void)state;
+    static const char *const rests[] = {"", "/", "/a/b", "/a b", "/\xc3\xa9",
+                                        "/0123456789012345678901234567890123456789012345678901234567890123x"};
+    bench_open_process(&machine_learning_curated, NULL);
+    for (unsigned i = 0; i < sizeof rests / sizeof rests[0]; i++) {
+        char topic[256];
+        snprintf(topic, sizeof topic, FEED("customer-curated") "%s", rests[i]);
+        feed(topic, 1, CUSTOMER);
+        assert_int_equal(bench.process->ledger.inputs[JOIN_TABLE].taken, 0);
+    }
+    feed(FEED("step-trainer-trusted") "/r1", 1, STEP("1600000000000"));
+    assert_int_equal(bench.process->ledger.inputs[JOIN_STEP_TRAINER].taken, 0);
+    feed(FEED("customer-curated") "/r_1-A", 1, CUSTOMER);
+    assert_int_equal(counted(JOIN_TABLE, VERDICT_PASSED), 1);
+}
+
+/* A record that kills: the operator of the process dies of it, as of a fault of ours that nobody knows yet. */
+
+#define LANDING "gait/landing/accelerometer"
+#define READING(user, time) "{\"user\":\"" user "\",\"timestamp\":" time ",\"x\":1.0,\"y\":-0.5,\"z\":0}\n"
+#define LIVES_MAX 40
+
+static struct stream deadly;
+static struct operator deadly_operator;
+static unsigned taken_before_death; /* UINT_MAX: nothing kills but the record */
+
+static enum verdict
+take_or_die(void *state, const struct arrival *arrival)
+{
+    if (span_is(arrival->record->email, "poison") || taken_before_death-- == 0)
+        _exit(9); /* no last words: the way of kill -9 and of a segmentation fault */
+    return accelerometer_trusted.operator->take(state, arrival);
+}
+
+static void
+make_deadly(void)
+{
+    deadly_operator = *accelerometer_trusted.operator;
+    deadly_operator.take = take_or_die;
+    deadly = accelerometer_trusted;
+    deadly.operator = &deadly_operator;
+    taken_before_death = UINT_MAX;
+}
+
+/* One life of the process, in a process of its own: opened, given what `send` sends, worked, closed. Whether it lived. */
+static bool
+live(void (*send)(void))
+{
+    const pid_t pid = fork();
+    int status;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        bench_open_process(&deadly, NULL);
+        if (send != NULL)
+            send();
+        bench_settle();
+        bench_close_process();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Start it again and again until it lives. How often it died. */
+static unsigned
+live_on(void)
+{
+    unsigned deaths = 0;
+    while (!live(NULL))
+        assert_true(++deaths < LIVES_MAX);
+    return deaths;
+}
+
+static void
+send_poison(void)
+{
+    struct buffer payload = {0};
+    for (unsigned i = 0; i < 5; i++)
+        buffer_add_text(&payload, READING("ann", "1600000000001"));
+    buffer_add_text(&payload, READING("poison", "1600000000000"));
+    for (unsigned i = 0; i < 5; i++)
+        buffer_add_text(&payload, READING("bob", "1600000000001"));
+    bench_send(LANDING, READING("eve", "1600000000000"), NULL, NULL);
+    bench_send(LANDING "/phone", buffer_text(&payload), "somebody/else", "7");
+    bench_send(LANDING, READING("dan", "1600000000000"), NULL, NULL);
+    buffer_free(&payload);
+}
+
+static void
+bug_363_a_record_that_kills_is_set_aside(void **state)
+{
+    (void)state;
+    struct span value;
+    char key[8];
+    make_deadly();
+    assert_false(live(send_poison));
+    assert_int_equal(live_on(), ATTEMPT_SUSPECTED + ATTEMPT_DEATHS - 1);
+    bench_open_process(&deadly, NULL);
+    assert_int_equal(bench.process->ledger.inputs[0].taken, 13);
+    assert_int_equal(counted(0, VERDICT_INVALID), 1);
+    assert_int_equal(counted(0, VERDICT_WAITING), 4); /* repeats are duplicates */
+    assert_int_equal(bench.process->ledger.reasons[REASON_POISON], 1);
+    assert_int_equal(inbox_end(bench.process->inbox), bench.process->inbox_position);
+    assert_int_equal(store_begin(bench.process->store), 0);
+    bytes_put_u64(key, 1);
+    assert_int_equal(store_get(bench.process->store, bench.process->aside, span_at(key, sizeof key), &value), 1);
+    assert_true(value.len > 1 && strstr(strndupa(value.at + 1, value.len - 1), "poison") != NULL);
+    store_abort(bench.process->store);
+}
+
+/* Three kills at one and the same record would be taken for its doing; but one that moves is nobody's. */
+static void
+kills_at_random_set_nothing_aside(void **state)
+{
+    (void)state;
+    make_deadly();
+    taken_before_death = 3;
+    assert_false(live(send_poison));
+    deadly_operator.take = accelerometer_trusted.operator->take;
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(live(NULL));
+    bench_open_process(&deadly, NULL);
+    assert_int_equal(bench.process->ledger.inputs[0].taken, 13);
+    assert_int_equal(bench.process->ledger.reasons[REASON_POISON], 0);
+    assert_false(attempt_is_careful(&bench.process->attempt));
+}
+
+/* Damaged stores: of each value of each table of each process something is missing, or too much; none dies of it. */
+
+#define FEED_TO(producer, consumer) "gait/link/" producer "/" consumer "/feed"
+#define PHONE(user, time) "{\"user\":\"" user "\",\"timestamp\":" time ",\"x\":1.0,\"y\":-0.5,\"z\":0}"
+#define CUSTOMER_OF(user, serial)                                                                                      \
+    "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\"" serial    \
+    "\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":1600000000000}"
+#define TABLES_MAX 34
+
+struct damage_case {
+    const struct stream *stream;
+    void (*fill)(void); /* what is in the store */
+    void (*more)(void); /* what comes when it is damaged */
+    const char *tables[TABLES_MAX];
+};
+
+static void
+fill_customer_trusted(void)
+{
+    bench_send("gait/landing/customer/web", CUSTOMER_OF("a", "s1") CUSTOMER_OF("b", "s2") "{}", NULL, NULL);
+    bench_settle();
+}
+
+static void
+fill_accelerometer(void)
+{
+    char text[512];
+    feed(FEED_TO("customer-trusted", "accelerometer-trusted") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(text, sizeof text, "{\"user\":\"%c\",\"timestamp\":16000000000%02u,\"x\":1,\"y\":1,\"z\":1}", "ax"[i % 2], i);
+        bench_send(LANDING, text, NULL, NULL);
+        bench_settle();
+    }
+    bench_send(LANDING, "{}", NULL, NULL);
+    bench_settle();
+}
+
+static void
+more_accelerometer(void)
+{
+    feed(FEED_TO("customer-trusted", "accelerometer-trusted") "/r2", 2, CUSTOMER_OF("x", "s9"));
+    feed(FEED_TO("customer-trusted", "accelerometer-trusted") "/r1", 3, "{\"withdrawn\":1600000000001}");
+    bench_send(LANDING, READING("a", "1600000000011") READING("x", "1600000000012") READING("y", "1600000000012"), NULL, NULL);
+    bench_settle();
+}
+
+static void
+fill_presence(void)
+{
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r2", 2, CUSTOMER_OF("b", "s2"));
+    feed(FEED_TO("accelerometer-trusted", "customer-curated"), 1, PHONE("a", "1600000000000"));
+    bench.process->batch_output_bytes_max = 1; /* the second row of c is published later: a release */
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r3", 3, CUSTOMER_OF("c", "s3"));
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r4", 4, CUSTOMER_OF("c", "s4"));
+    feed(FEED_TO("accelerometer-trusted", "customer-curated"), 2, PHONE("c", "1600000000000"));
+}
+
+static void
+more_presence(void)
+{
+    feed(FEED_TO("accelerometer-trusted", "customer-curated"), 3, PHONE("b", "1600000000001"));
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r1", 5, "{\"withdrawn\":1600000000001}");
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r2", 6, "{\"withdrawn\":1600000000001}");
+}
+
+/* One step, so that what is to be paired yet stays so. */
+static void
+feed_only(const char *topic, uint64_t sequence, const char *payload)
+{
+    const struct wire_message message = {
+        .topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = sequence};
+    memory_route(&bench.broker, &message);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    process_step(bench.process);
+}
+
+static void
+fill_join(void)
+{
+    char text[256];
+    feed(FEED("customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    feed(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "s2"));
+    for (unsigned i = 1; i <= 30; i++) {
+        snprintf(text, sizeof text, "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"s%u\",\"distanceFromObject\":%u}",
+                 i % 3 + 1, i);
+        feed(FEED("step-trainer-trusted"), i, text);
+        snprintf(text, sizeof text, "{\"user\":\"%c\",\"timestamp\":16000000000%02u,\"x\":1,\"y\":1,\"z\":1}", "abx"[i % 3], i / 9);
+        feed(FEED("accelerometer-trusted"), i, text);
+    }
+    bench.process->batch_output_bytes_max = 1;
+    feed_only(FEED("accelerometer-trusted"), 31, PHONE("a", "1600000000000"));
+    feed_only(FEED("customer-curated") "/r3", 3, CUSTOMER_OF("b", "s1"));
+    feed_only(FEED("customer-curated") "/r4", 4, CUSTOMER_OF("x", "s3"));
+}
+
+static void
+more_join(void)
+{
+    feed(FEED("customer-curated") "/r5", 5, CUSTOMER_OF("a", "s2"));
+    feed(FEED("accelerometer-trusted"), 32, PHONE("a", "1600000000000"));
+    feed(FEED("step-trainer-trusted"), 31, STEP("1600000000000"));
+    feed(FEED("customer-curated") "/r1", 6, "{\"withdrawn\":1600000000001}");
+    bench.steady_ms += 25 * 3600 * 1000;
+    bench.wall_ms += 25 * 3600 * 1000;
+    bench_settle();
+}
+
+static void
+fill_lake(void)
+{
+    feed(FEED_TO("customer-trusted", "lake") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    feed(FEED_TO("accelerometer-trusted", "lake"), 1, PHONE("a", "1600000000000"));
+}
+
+static void
+more_lake(void)
+{
+    feed(FEED_TO("customer-trusted", "lake") "/r1", 2, "{\"withdrawn\":1600000000001}");
+    feed(FEED_TO("accelerometer-trusted", "lake"), 2, PHONE("a", "1600000000001"));
+    bench.steady_ms += 5000;
+    bench_settle();
+}
+
+static const struct damage_case damage_cases[] = {
+    {&customer_trusted, fill_customer_trusted, fill_customer_trusted, {"rows", "seen"}},
+    {&accelerometer_trusted, fill_accelerometer, more_accelerometer,
+     {"seen", "consent_rows", "consent_persons", "waiting", "waiting_settled", "waiting_index", "waiting_wakes",
+      "waiting_size"}},
+    {&customer_curated, fill_presence, more_presence, {"rows", "waiting", "seen", "releases"}},
+    {&machine_learning_curated, fill_join, more_join,
+     {"steps", "steps_settled", "steps_index", "step_partners", "step_rows", "step_persons", "steps_waiting",
+      "steps_waiting_settled", "steps_waiting_index", "steps_wakes", "steps_waiting_size", "accelerations",
+      "accelerations_settled", "accelerations_index", "acceleration_partners", "acceleration_rows",
+      "acceleration_persons", "accelerations_waiting", "accelerations_waiting_settled", "accelerations_waiting_index",
+      "accelerations_wakes", "accelerations_waiting_size", "pairings", "rests", "rules"}},
+    {&lake, fill_lake, more_lake, {"parts", "lines", "rows"}},
+};
+
+static const struct setting by_customer[] = {{"machine-learning-curated", "match", "customer"}, {0}};
+
+static char damaged_dir[SCRATCH_DIR_SIZE];
+
+static void
+copy_state(void)
+{
+    char command[4 * SCRATCH_DIR_SIZE];
+    snprintf(command, sizeof command, "rm -rf %s && cp -a %s %s", damaged_dir, bench.dir, damaged_dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* What a process makes of the damaged copy: 0, it is up; 1, it could not be opened. */
+static void
+live_damaged(void (*more)(void))
+{
+    alarm(60); /* nor does it turn in circles */
+    memcpy(bench.dir, damaged_dir, sizeof bench.dir);
+    bench.process = process_open(&bench.options);
+    if (bench.process == NULL)
+        _exit(1);
+    bench_settle();
+    if (more != NULL)
+        more();
+    bench.withheld = NULL;
+    bench_settle();
+    const bool told = !store_is_damaged(bench.process->store) || strstr(why_stopped(bench.process), "damaged") != NULL;
+    process_close(bench.process);
+    _exit(told ? 0 : 2);
+}
+
+static void
+assert_survived(const struct damage_case *test, const char *table, unsigned entry, size_t len, size_t was)
+{
+    const pid_t pid = fork();
+    int status;
+    assert_true(pid >= 0);
+    if (pid == 0)
+        live_damaged(test->more);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
+        fail_msg("%s, table %s: entry %u with %zu bytes in place of %zu: status 0x%x", test->stream->name, table, entry, len,
+                 was, (unsigned)status);
+}
+
+/* Give the entry of this number in the copy's table a value of len bytes; how many it had, or −1: there is no such entry. */
+static ssize_t
+damage(const struct damage_case *test, const char *table, unsigned entry, size_t len)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    struct store_item item;
+    struct buffer key = {0}, value = {0};
+    ssize_t was = -1;
+    copy_state();
+    snprintf(path, sizeof path, "%s/state/%s/store", damaged_dir, test->stream->name);
+    struct store *store = store_open(path, 16u << 20);
+    const int number = store_table(store, table);
+    assert_int_equal(store_begin(store), 0);
+    int rc = store_seek(store, number, (struct span){0}, &item);
+    while (rc == 1 && entry-- > 0)
+        rc = store_next(store, number, &item);
+    if (rc == 1) {
+        was = (ssize_t)item.value.len;
+        buffer_add_span(&key, item.key);
+        buffer_add_span(&value, item.value);
+        while (value.len < len)
+            buffer_add_byte(&value, 'x');
+        assert_int_equal(store_put(store, number, buffer_span(&key), span_at(value.data, len)), 0);
+    }
+    assert_int_equal(store_commit(store), 0);
+    store_close(store);
+    buffer_free(&key);
+    buffer_free(&value);
+    return was;
+}
+
+static void
+damage_table(const struct damage_case *test, const char *table)
+{
+    unsigned entry = 0;
+    for (ssize_t was; entry < 4 && (was = damage(test, table, entry, 0)) >= 0; entry++) {
+        const size_t lens[] = {0, 1, 8, 16, (size_t)was / 2, was > 0 ? (size_t)was - 1 : 0, (size_t)was + 1};
+        for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+            if ((ssize_t)lens[i] > was + 1 || (ssize_t)lens[i] == was)
+                continue;
+            damage(test, table, entry, lens[i]);
+            assert_survived(test, table, entry, lens[i], (size_t)was);
+        }
+    }
+}
+
+static void
+bug_364_no_process_dies_of_a_damaged_store(void **state)
+{
+    (void)state;
+    static const char *const own[] = {"meta", "outbox", "rejected", "secret", NULL};
+    keyset_gathered_max = 4;
+    log_open("test", LOG_ERROR);
+    for (size_t i = 0; i < sizeof damage_cases / sizeof damage_cases[0]; i++) {
+        const struct damage_case *test = &damage_cases[i];
+        bench_end(NULL);
+        bench_begin(NULL);
+        scratch_dir_make(damaged_dir);
+        bench_open_process(test->stream, test->stream == &machine_learning_curated ? by_customer : NULL);
+        test->fill();
+        process_close(bench.process);
+        bench.process = NULL;
+        for (unsigned t = 0; own[t] != NULL; t++)
+            damage_table(test, own[t]);
+        for (unsigned t = 0; test->tables[t] != NULL; t++)
+            damage_table(test, test->tables[t]);
+        scratch_dir_remove(damaged_dir);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bug_361_a_forged_reading_is_invalid_and_its_link_goes_on, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_362_a_row_that_has_no_name_is_a_strangers, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_363_a_record_that_kills_is_set_aside, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(kills_at_random_set_nothing_aside, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_364_no_process_dies_of_a_damaged_store, bench_begin, bench_end),
+    };
+    hash_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
