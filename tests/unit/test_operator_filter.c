@@ -200,6 +200,14 @@ nothing_personal_is_kept_of_who_does_not_share(void **state)
     assert_false(bench_file_holds(bench, "private"));
     take(bench_customer("public.person", "public-serial", 100, 1));
     assert_true(bench_file_holds(bench, "public.person")); /* so the look is one */
+    take(bench_customer("public.person", "public-serial", 200, 0));
+    const int rows = store_table(bench->store, "rows");
+    struct store_item item;
+    bench_begin(bench);
+    int rc = store_seek(bench->store, rows, (struct span){0}, &item);
+    for (; rc == 1; rc = store_next(bench->store, rows, &item))
+        assert_null(memmem(item.value.at, item.value.len, "public", 6)); /* the page may be there, free */
+    assert_int_equal(rc, 0);
 }
 
 static void
