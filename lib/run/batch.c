@@ -913,8 +913,6 @@ flush(struct process *process, const struct progress *progress)
     const struct operator *operator = process->stream->operator;
     const int64_t wall_ms = process->timekeeper.wall_ms;
 
-    if (!is_inside_faults(process, progress))
-        refusal_tell_counted(process);
     close_message(process, &process->output, &process->output_message);
     close_message(process, &process->rejected, &process->rejected_message);
     if (process->output_failed)
@@ -1019,6 +1017,8 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     progress.other += (unsigned)appended;
     if (trim(process, &progress) != 0)
         goto fail;
+    if (!for_room && !is_inside_faults(process, &progress))
+        progress.other += refusal_tell_counted(process);
     /* Pages that a transaction frees are used again by the next but one: there has to be one in between, and one that
      * changes nothing is none. */
     if (for_room && put_number(process, format_key, FORMAT_VERSION) != 0)

@@ -335,8 +335,8 @@ void refusal_tell(struct process *process, unsigned input, struct fault fault, s
 /* Only count it. */
 void refusal_count(struct process *process, unsigned input, struct fault fault);
 
-/* Tell of those that were counted, a line for each reason, if there is room. */
-void refusal_tell_counted(struct process *process);
+/* Tell of those that were counted, a line for each reason, if there is room. How many lines. */
+unsigned refusal_tell_counted(struct process *process);
 
 /* How many those are. */
 uint64_t refusal_untold(const struct process *process);

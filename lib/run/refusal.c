@@ -168,13 +168,14 @@ refusal_count(struct process *process, unsigned input, struct fault fault)
     count(process, fault.reason, topic);
 }
 
-void
+unsigned
 refusal_tell_counted(struct process *process)
 {
     struct untold *untold = &process->untold;
+    unsigned lines = 0;
 
     if (refusal_untold(process) == 0 || !has_room(process))
-        return;
+        return 0;
     for (unsigned r = 0; r < REASON_COUNT; r++) {
         if (untold->counts[r] == 0)
             continue;
@@ -182,9 +183,11 @@ refusal_tell_counted(struct process *process)
         buffer_printf(line, ",\"count\":%" PRIu64, untold->counts[r]);
         end_line(process, line);
         untold->counts[r] = 0;
+        lines++;
     }
     buffer_clear(&untold->topic);
     untold->changed = true;
+    return lines;
 }
 
 /* Kept. */

@@ -1110,8 +1110,8 @@ senders_are_counted(unsigned number)
         right = right && sum == 0;
     store_snapshot_end(store);
     if (!right)
-        complain("  %s: its senders have %" PRIu64 " bytes in the waiting room\n", simulation.processes[number]->stream->name,
-                 sum);
+        complain("  %s: its senders have %" PRIu64 " bytes in the waiting room\n",
+                 simulation.processes[number]->stream->name, sum);
     return right;
 }
 

@@ -691,6 +691,11 @@ bug_351_intake_goes_on_when_nobody_takes_rejections(void **state)
     assert_int_equal(told(&lines), refused);
     assert_in_range(lines, 2, 12);
     assert_true(metrics_hold("\"untold\":0"));
+    /* Who makes room on a full disk adds nothing. */
+    bench.process->untold.counts[REASON_EXPIRED] = 1;
+    const uint64_t end = bench.process->rejected.last.end;
+    assert_int_equal(batch_make_room(bench.process, bench.wall_ms), 1);
+    assert_int_equal(bench.process->rejected.last.end, end);
     const char *last = bench_heard(REJECTED, 0)->payload;
     assert_null(strstr(last, "topic"));
     assert_non_null(strstr(last, "\"reason\":\"bad_json\",\"time\":"));
