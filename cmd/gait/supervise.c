@@ -27,8 +27,8 @@
 
 #include "commands.h"
 
-/* A program that ends soon after its start, ready or not, is tried again soon, because what it lacks may come any moment, and
- * then ever less often, so that one that will never do costs nothing. */
+/* A program that ends soon after its start, ready or not, is tried again soon, because what it lacks may come any moment,
+ * and then ever less often, so that one that will never do costs nothing. */
 #define DELAY_FIRST_MS 50
 #define DELAY_MOST_MS 30000
 

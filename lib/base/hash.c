@@ -85,8 +85,8 @@ read_key(int fd, const char *path, struct hash_key *key)
     }
     /* Root may have made it for us, and for others of our group nobody. */
     if (info.st_uid != geteuid() && info.st_uid != 0) {
-        log_error("key file %s belongs to user %u, who could read and change it; allowed is our own user, %u, or root: chown it, "
-                  "or name another file", path, (unsigned)info.st_uid, (unsigned)geteuid());
+        log_error("key file %s belongs to user %u, who could read and change it; allowed is our own user, %u, or "
+                  "root: chown it, or name another file", path, (unsigned)info.st_uid, (unsigned)geteuid());
         return -1;
     }
     if (!S_ISREG(info.st_mode) || info.st_size != HASH_KEY_BYTES) {
