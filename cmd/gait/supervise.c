@@ -27,14 +27,17 @@
 
 #include "commands.h"
 
-/* A program that can't start is tried again soon, because what it lacks may come any moment, and then ever less often,
- * so that one that will never start costs nothing. */
+/* A program that ends soon after its start, ready or not, is tried again soon, because what it lacks may come any moment,
+ * and then ever less often, so that one that will never do costs nothing. */
 #define DELAY_FIRST_MS 50
-#define DELAY_MOST_MS 2000
+#define DELAY_MOST_MS 30000
 
-/* One that became ready and ended sooner than this after its start waits DELAY_FIRST_MS too: else a program that fails
- * on its first record would keep a processor busy with starting. */
+/* Once it is put off by so much it has ended soon some six times in a row: the log says so, once. */
+#define DELAY_TOLD_MS 2000
+
+/* One that was ready and lived so long is started again at once; and so long that what went before is forgotten. */
 #define SHORT_LIFE_MS 1000
+#define LONG_LIFE_MS 60000
 
 /* How often a port is tried until it takes connections. */
 #define PROBE_MS 10
@@ -59,6 +62,7 @@ struct child {
     bool ready;           /* in this life */
     bool was_ready;       /* in any life */
     bool pid_file_failed; /* the log has been told */
+    bool told;            /* likewise, that it ends again and again */
     int64_t started_ms;   /* steady clock, as all times here */
     int64_t due_ms;       /* when it is to be started; only if pid is 0 */
     int64_t pid_file_ms;  /* when its pid file is to be written; only if pid is not 0 */
@@ -192,7 +196,6 @@ become_ready(struct child *child)
         return;
     child->ready = true;
     child->was_ready = true;
-    child->delay_ms = DELAY_FIRST_MS;
     log_info("%s is ready", child->program->name);
     const char *spent = child->program->spent_file;
     if (spent != NULL && unlink(spent) != 0 && errno != ENOENT)
@@ -373,12 +376,21 @@ describe_end(int status, char *text, size_t size)
 
 /* Arrange for the next start of a child that ended while it should run. */
 static void
-plan_restart(struct child *child, const char *end, pid_t pid, int64_t now_ms)
+plan_restart(const struct supervisor *supervisor, struct child *child, const char *end, pid_t pid, int64_t now_ms)
 {
-    if (child->ready && now_ms - child->started_ms >= SHORT_LIFE_MS)
+    const int64_t life_ms = now_ms - child->started_ms;
+
+    if (child->ready && life_ms >= LONG_LIFE_MS)
+        child->delay_ms = DELAY_FIRST_MS;
+    if (child->ready && life_ms >= SHORT_LIFE_MS && child->delay_ms < DELAY_TOLD_MS)
         child->due_ms = now_ms;
     else
         put_off(child, now_ms);
+    if (child->delay_ms >= DELAY_TOLD_MS && !child->told)
+        log_error("%s ends again and again soon after its start: it is started ever more rarely, up to every %d s; "
+                  "%s/log/%s.log says why", child->program->name, DELAY_MOST_MS / 1000, supervisor->dir,
+                  child->program->name);
+    child->told = child->delay_ms >= DELAY_TOLD_MS;
     log_warning("%s, pid %d, %s; starting it again in %d ms", child->program->name, (int)pid, end,
                 (int)(child->due_ms - now_ms));
 }
@@ -399,7 +411,7 @@ take_end(struct supervisor *supervisor, struct child *child, int status)
         remove_pid_file(supervisor, child);
         begin_stop(supervisor, COMMAND_CONFIGURATION);
     } else {
-        plan_restart(child, end, pid, clock_steady_ms());
+        plan_restart(supervisor, child, end, pid, clock_steady_ms());
     }
 }
 

@@ -20,6 +20,7 @@
 
 #include "client.h"
 #include "commands.h"
+#include "printable.h"
 #include "say.h"
 #include "settings.h"
 
@@ -51,19 +52,19 @@ struct target {
 
 struct follower {
     bool row_names;
+    bool terminal;
     struct buffer line;
     int write_errno; /* why standard output is no use any more; 0 while it is */
 };
 
-/* Bytes from outside, without what would speak to a terminal. */
+/* Bytes from outside, without what would speak to a terminal; whoever else reads gets them as they came. */
 static void
-add_printable(struct buffer *line, struct span text)
+add_printable(const struct follower *follower, struct buffer *line, struct span text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i];
-        bool control = ((unsigned char)c < ' ' && c != '\t') || c == 0x7f;
-        buffer_add_byte(line, control ? '?' : c);
-    }
+    if (follower->terminal)
+        printable_add(line, text);
+    else
+        buffer_add_span(line, text);
 }
 
 static struct span
@@ -79,10 +80,10 @@ static void
 add_line(struct follower *follower, struct span topic, struct span record)
 {
     if (follower->row_names) {
-        add_printable(&follower->line, last_level(topic));
+        add_printable(follower, &follower->line, last_level(topic));
         buffer_add_byte(&follower->line, ' ');
     }
-    add_printable(&follower->line, record);
+    add_printable(follower, &follower->line, record);
     buffer_add_byte(&follower->line, '\n');
 }
 
@@ -277,7 +278,7 @@ command_tail(int argc, char **argv)
     if (asprintf(&filter, "%s/%s%s", request.prefix, target.topic, target.rows ? "/+" : "") < 0)
         log_fatal("out of memory");
     watch_reader();
-    struct follower follower = {.row_names = target.row_names};
+    struct follower follower = {.row_names = target.row_names, .terminal = isatty(STDOUT_FILENO) == 1};
     struct client *client = client_new(&request.broker, on_message, &follower);
     int result = client != NULL && follow(client, filter, &follower) == 0 ? COMMAND_DONE : COMMAND_FAILED;
     client_free(client);

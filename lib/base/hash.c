@@ -83,6 +83,12 @@ read_key(int fd, const char *path, struct hash_key *key)
         log_error("key file %s: %s", path, strerror(errno));
         return -1;
     }
+    /* Root may have made it for us, and for others of our group nobody. */
+    if (info.st_uid != geteuid() && info.st_uid != 0) {
+        log_error("key file %s belongs to user %u, who could read and change it; allowed is our own user, %u, or "
+                  "root: chown it, or name another file", path, (unsigned)info.st_uid, (unsigned)geteuid());
+        return -1;
+    }
     if (!S_ISREG(info.st_mode) || info.st_size != HASH_KEY_BYTES) {
         log_error("key file %s is not a file of exactly %d bytes", path, HASH_KEY_BYTES);
         return -1;
@@ -138,14 +144,15 @@ make_key(const char *path)
 int
 hash_key_file(const char *path, struct hash_key *key)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us before read_key refuses it */
+    /* A FIFO must not hang us before read_key refuses it, and where a link leads is somebody else's choice. */
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
         if (make_key(path) != 0)
             return -1;
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     }
     if (fd < 0) {
-        log_error("key file %s: %s", path, strerror(errno));
+        log_error("key file %s: %s", path, errno == ELOOP ? "is a symbolic link; name the file itself" : strerror(errno));
         return -1;
     }
     int result = read_key(fd, path, key);

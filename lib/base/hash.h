@@ -42,7 +42,8 @@ void hash_hex(const struct hash_id *id, char *hex);
 uint64_t hash_checksum(struct span bytes);
 
 /* Read the key in the file at path, or make the file (mode 0400, its folder must exist) with a random one if there is
- * none; of two processes that make it at once both get the same key. 0, or -1 with a line in the log. */
+ * none; of two processes that make it at once both get the same key. It must be a file of ours or of root's, which nobody
+ * else may read. 0, or -1 with a line in the log. */
 int hash_key_file(const char *path, struct hash_key *key);
 
 #endif

@@ -187,8 +187,8 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
                     (unsigned long long)position.applied, from);
 }
 
-/* Whether rest, behind the topic of a feed, is what gait puts there: of a table the level of a row's name, else nothing. What
- * is not comes from a stranger, and no operator has to know what to do with it. */
+/* Whether rest, behind the topic of a feed, is what gait puts there: of a table the level of a row's name, else nothing.
+ * What is not comes from a stranger, and no operator has to know what to do with it. */
 static bool
 is_of_kind(enum stream_kind kind, struct span rest)
 {

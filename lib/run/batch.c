@@ -300,10 +300,10 @@ set_aside(struct process *process, unsigned input, struct attempt_front front, u
         return 0;
     if (keep_aside(process, input, span_at(cursor->payload.at + from, cursor->at - from), &number) != 0)
         return -1;
-    log_error("died of one record again and again: it is set aside, with number %llu, and counted as invalid, with the reason "
-              "poison. Input %s, %zu bytes from %zu on of the payload at %llu; the first %d of them are kept in the table "
-              "`aside` of the state", (unsigned long long)number, process->stream->inputs[input].name, cursor->at - from, from,
-              (unsigned long long)front.position, ASIDE_MAX);
+    log_error("died of one record again and again: it is set aside, with number %llu, and counted as invalid, with the "
+              "reason poison. Input %s, %zu bytes from %zu on of the payload at %llu; the first %d of them are kept in the "
+              "table `aside` of the state", (unsigned long long)number, process->stream->inputs[input].name,
+              cursor->at - from, from, (unsigned long long)front.position, ASIDE_MAX);
     process->set_aside++;
     return 1;
 }

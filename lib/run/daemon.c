@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/broker.h"
 #include "base/clock.h"
@@ -221,11 +220,8 @@ run(struct program *program, const struct stream *const *catalog)
         .steady_ms = clock_steady_ms,
         .built_ms = built_ms,
     };
-    const struct rlimit no_core = {0, 0};
     pthread_t waiter;
 
-    /* A core dump would hold records. */
-    setrlimit(RLIMIT_CORE, &no_core);
     block_signals(program);
     program->process = process_open(&options);
     if (program->process == NULL)

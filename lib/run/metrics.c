@@ -142,8 +142,8 @@ why_unsteady(struct process *process)
           port_missing(&process->landing_port, process->why_text, sizeof process->why_text))))
         return process->why_text;
     if (process->set_aside > 0) {
-        snprintf(process->why_text, sizeof process->why_text, "%u records were set aside, which the process died of: its log "
-                 "says which", process->set_aside);
+        snprintf(process->why_text, sizeof process->why_text,
+                 "%u records were set aside, which the process died of: its log says which", process->set_aside);
         return process->why_text;
     }
     return "";

@@ -64,8 +64,8 @@ void store_abort(struct store *store);
  * the one at hand can only be aborted. */
 void store_found(struct store *store, enum store_fault fault);
 
-/* What stands in table is none of what this program writes there: the store is damaged, or somebody else's. Says so in the log,
- * once, with `what` is wrong; the transaction can only be aborted, and the fault is STORE_BROKEN. Always −1. */
+/* What stands in table is none of what this program writes there: the store is damaged, or somebody else's. Says so in the
+ * log, once, with `what` is wrong; the transaction can only be aborted, and the fault is STORE_BROKEN. Always −1. */
 int store_damaged(struct store *store, int table, const char *what);
 
 /* Whether store_damaged was called since it was opened. */

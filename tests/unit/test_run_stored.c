@@ -192,8 +192,8 @@ kills_at_random_set_nothing_aside(void **state)
 #define FEED_TO(producer, consumer) "gait/link/" producer "/" consumer "/feed"
 #define PHONE(user, time) "{\"user\":\"" user "\",\"timestamp\":" time ",\"x\":1.0,\"y\":-0.5,\"z\":0}"
 #define CUSTOMER_OF(user, serial)                                                                                      \
-    "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\"" serial    \
-    "\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":1600000000000}"
+    "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\""   \
+    serial "\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":1600000000000}"
 #define TABLES_MAX 34
 
 struct damage_case {
@@ -216,7 +216,8 @@ fill_accelerometer(void)
     char text[512];
     feed(FEED_TO("customer-trusted", "accelerometer-trusted") "/r1", 1, CUSTOMER_OF("a", "s1"));
     for (unsigned i = 0; i < 40; i++) {
-        snprintf(text, sizeof text, "{\"user\":\"%c\",\"timestamp\":16000000000%02u,\"x\":1,\"y\":1,\"z\":1}", "ax"[i % 2], i);
+        snprintf(text, sizeof text,
+                 "{\"user\":\"%c\",\"timestamp\":16000000000%02u,\"x\":1,\"y\":1,\"z\":1}", "ax"[i % 2], i);
         bench_send(LANDING, text, NULL, NULL);
         bench_settle();
     }
@@ -229,7 +230,8 @@ more_accelerometer(void)
 {
     feed(FEED_TO("customer-trusted", "accelerometer-trusted") "/r2", 2, CUSTOMER_OF("x", "s9"));
     feed(FEED_TO("customer-trusted", "accelerometer-trusted") "/r1", 3, "{\"withdrawn\":1600000000001}");
-    bench_send(LANDING, READING("a", "1600000000011") READING("x", "1600000000012") READING("y", "1600000000012"), NULL, NULL);
+    bench_send(LANDING, READING("a", "1600000000011") READING("x", "1600000000012") READING("y", "1600000000012"),
+               NULL, NULL);
     bench_settle();
 }
 
@@ -274,10 +276,12 @@ fill_join(void)
     feed(FEED("customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
     feed(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "s2"));
     for (unsigned i = 1; i <= 30; i++) {
-        snprintf(text, sizeof text, "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"s%u\",\"distanceFromObject\":%u}",
+        snprintf(text, sizeof text,
+                 "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"s%u\",\"distanceFromObject\":%u}",
                  i % 3 + 1, i);
         feed(FEED("step-trainer-trusted"), i, text);
-        snprintf(text, sizeof text, "{\"user\":\"%c\",\"timestamp\":16000000000%02u,\"x\":1,\"y\":1,\"z\":1}", "abx"[i % 3], i / 9);
+        snprintf(text, sizeof text,
+                 "{\"user\":\"%c\",\"timestamp\":16000000000%02u,\"x\":1,\"y\":1,\"z\":1}", "abx"[i % 3], i / 9);
         feed(FEED("accelerometer-trusted"), i, text);
     }
     bench.process->batch_output_bytes_max = 1;
