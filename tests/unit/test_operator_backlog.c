@@ -185,7 +185,7 @@ add(int64_t now_ms, int64_t time_ms, unsigned person, bool settled)
     const int64_t front_ms = model.lowest <= model.last ? model_record(model.last)->entered_ms : now_ms;
     struct model_record *expected = model_record(++model.last);
     assert_true(model.last <= RECORDS_MAX);
-    *expected = (struct model_record){now_ms > front_ms ? now_ms : front_ms, now_ms / 2 - person, time_ms, person,
+    *expected = (struct model_record){now_ms > front_ms ? now_ms : front_ms, now_ms / 2 + person, time_ms, person,
                                       roll(UINT_MAX), settled};
     struct backlog_record record = {.arrived_ms = expected->arrived_ms, .time_ms = time_ms, .person = person_of(person),
                                     .settled = settled, .body = body_of(expected)};
