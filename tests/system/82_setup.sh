@@ -102,7 +102,7 @@ service_start() {
     else
         command=$(sed -n 's/^ExecStart=//p' "$root/etc/systemd/system/$1.service")
     fi
-    $command >"$work/$1.out" 2>>"$work/$1.log" </dev/null &
+    (ulimit -S -n 1024 && exec $command) >"$work/$1.out" 2>>"$work/$1.log" </dev/null & # descriptors as systemd gives
     echo $! >"$work/$1.pid"
     for _ in {1..600}; do
         service_up "$1" && return
@@ -414,14 +414,57 @@ takeover() {
     check_not "nobody puts a process out" heard "$work/statuses" '^> gait/status/lake offline'
 }
 
-# A browser's first words; the frames that follow are the broker's own affair.
+# browser ACCOUNT: a browser's first words, and a CONNECT in a frame of websockets, as MQTT 3.1.1. What the broker answers is in
+# $work/upgrade: its last bytes are the return code.
 browser() {
-    command -v curl >/dev/null || { echo "no curl: websockets are not tried" && return; }
-    curl -s -i --http1.1 --max-time 3 --cacert "$root/etc/mosquitto/ca_certificates/ca.crt" -H 'Connection: Upgrade' \
-        -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' \
-        -H 'Sec-WebSocket-Protocol: mqtt' "https://$host:$browsers/" >"$work/upgrade" </dev/null
+    local user=$1 password connect line
+    password=$(password "$user")
+    exec 4<>"/dev/tcp/127.0.0.1/$browsers"
+    printf 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n%s\r\n%s\r\n\r\n' \
+        'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' 'Sec-WebSocket-Protocol: mqtt' >&4
+    while read -r -t 10 line <&4 && [ "$line" != $'\r' ]; do echo "$line"; done >"$work/upgrade"
+    connect="\\x00\\x04MQTT\\x04\\xc2\\x00\\x3c$(field "$user")$(field "$user")$(field "$password")"
+    printf "\\x82\\x$(hex $((0x80 + 2 + 16 + ${#user} * 2 + ${#password})))\\x00\\x00\\x00\\x00\\x10\\x$(hex $((16 + ${#user} * 2 + ${#password})))$connect" >&4
+    timeout 10 head -c 6 <&4 | od -An -tx1 >>"$work/upgrade" # two bytes of the frame, and CONNACK
+    exec 4>&-
+}
+
+hex() {
+    printf %02x "$1"
+}
+
+# field TEXT: its length in two bytes, and itself, for printf.
+field() {
+    printf '\\x00\\x%02x%s' "${#1}" "$1"
+}
+
+browsers() {
+    browser website
     check "a browser is answered" grep -q '^HTTP/1.1 101' "$work/upgrade"
     check "in MQTT" grep -qi '^Sec-WebSocket-Protocol: mqtt' "$work/upgrade"
+    check "it comes in with its account" grep -q '20 02 00 00' "$work/upgrade"
+    browser nobody
+    check "and not without one" grep -q '20 02 00 05' "$work/upgrade"
+}
+
+# More connections than the broker has descriptors, that say nothing. Their number stands still when the broker has let in as many
+# as it will.
+strangers_stay() {
+    local pid before=0 now=-1
+    "$GAIT_BIN/torture-hostile" -p "$outer" -n 1200 -d 60 half_open >"$work/half_open" &
+    pid=$!
+    wait_until 20 "connections" grep -q '^connections ' "$work/half_open"
+    for _ in {1..30}; do
+        [ "$now" != "$before" ] || break
+        before=$now
+        sleep 1
+        now=$(ls "/proc/$(cat "$work/mosquitto.pid")/fd" | wc -l)
+    done
+    check "many of them are open: $now descriptors" [ "$now" -ge 800 ]
+    check "bug 391: gait's own port lets in" timeout 10 mosquitto_pub -h 127.0.0.1 -p "$inner" -u gait -P "$(password gait)" \
+        -t gait/answer/x -m x
+    kill -TERM "$pid"
+    wait "$pid"
 }
 
 has_ended() {
@@ -445,7 +488,8 @@ modes
 type_in "Browsers"
 records
 takeover
-browser
+browsers
+strangers_stay
 check "gait stops" service_stop gait
 matrix
 
