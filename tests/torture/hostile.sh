@@ -164,18 +164,27 @@ says() {
 
 # ---- deeds that are more than one command ----
 
-# More clients than a process has descriptors that never say who they are; gait itself still comes in.
+# More clients than a process has descriptors, that never say who they are; gait itself still comes in. Their number stands still
+# when the broker has let in as many as it will.
 half_open() {
-    start_as phone-6 half_open -n 1100 -d 4
-    local pid=$!
-    sleep 2
-    check "half-open connections: gait's own port still lets in" gait status --wait-idle 20 >/dev/null
+    local pid before=0 now=-1
+    start_as phone-6 half_open -n 1200 -d 120
+    pid=$!
+    for _ in {1..60}; do
+        [ "$now" != "$before" ] || break
+        before=$now
+        sleep 1
+        now=$(ls "/proc/$broker_pid/fd" | wc -l)
+    done
+    echo "$now descriptors"
+    gait_as operator status || echo "gait's own port is closed"
+    kill -TERM "$pid"
     wait "$pid"
-}
+} 2>/dev/null
 
 # $records readings of somebody who shares, as loader.
 load_readings() {
-    gait_as loader load accelerometer "$work/readings.$1" 2>>"$work/load.log"
+    gait_as loader load accelerometer "$work/readings.$1" 2>>"$work/load.log" && echo "all loaded"
 }
 
 slow_reader() {
@@ -195,16 +204,31 @@ absent_reader() {
 
 # Readings that found no room to wait.
 hold_full() {
-    ask "SELECT total(process.json ->> '\$.reasons.hold_full') FROM process" | sed 's/\.0$//'
+    ask "SELECT total(json ->> '\$.reasons.hold_full') FROM process" | sed 's/\.0$//'
 }
 
 make_readings() {
-    local set i
+    local set
     for set in 1 2; do
-        for ((i = 0; i < records; i++)); do
-            printf '{"user":"ada@example.com","timestamp":%d,"x":1.0,"y":-0.5,"z":0}\n' $((1600000000000 + set * 1000000 + i))
-        done >"$work/readings.$set"
+        awk -v count="$records" -v start="16000$set" 'BEGIN {for (i = 0; i < count; i++)
+            printf "{\"user\":\"ada@example.com\",\"timestamp\":%s%07d,\"x\":1.0,\"y\":-0.5,\"z\":0}\n", start, i}' >"$work/readings.$set"
     done
+}
+
+# What study has not had: pairs, 2 MiB of them.
+make_pairs() {
+    awk 'BEGIN {for (i = 0; i < 10000; i++)
+        printf "{\"user\":\"ada@example.com\",\"timestamp\":161000%07d,\"x\":1,\"y\":1,\"z\":1}\n", i}' >"$work/pairs"
+    gait_as loader load accelerometer "$work/pairs" 2>>"$work/load.log" || return
+    sed 's/"user":"[^"]*","timestamp":\([0-9]*\),.*/"sensorReadingTime":\1,"serialNumber":"serial-ada","distanceFromObject":1}/' \
+        "$work/pairs" >"$work/steps"
+    gait_as loader load step_trainer "$work/steps" 2>>"$work/load.log" || return
+    wait_idle 60 >/dev/null && [ "$(ask "SELECT json ->> '\$.output.last' FROM process
+        WHERE json ->> 'process' = 'machine-learning-curated'")" -gt 20 ]
+}
+
+epoch_of() {
+    ask "SELECT json ->> '\$.output.epoch' FROM process WHERE json ->> 'process' = '$1'"
 }
 
 configure <<END
@@ -223,7 +247,7 @@ start --broker "127.0.0.1:$inner"
 customer ada@example.com serial-ada 1600000000000 1600000000000 >"$work/ada"
 customer phone-1@example.com serial-1 1600000000000 1600000000000 >>"$work/ada"
 check "customers" gait_as loader load customer "$work/ada" 2>>"$work/load.log"
-records=$(choose 20000 200000)
+records=$(choose 100000 500000)
 make_readings
 own=gait/landing/accelerometer/phone-6
 mib=1048576
@@ -250,7 +274,8 @@ subscriptions=$(choose 2000 20000)
 deed "a device: $subscriptions subscriptions with wildcards" 0 as phone-6 subscribe -t gait -n "$subscriptions" -d 1
 connects=$(choose 100 1000)
 deed "a device: $connects connections one after the other" 0 as phone-6 connect -n "$connects"
-deed "nobody: 1100 half-open connections" 0 half_open
+deed "nobody: 1200 connections that say nothing" 0 half_open
+check "gait's own port was open" says '^balance ok'
 deed "a device: readings of people whom nobody knows" $((8 * mib)) as phone-6 publish -t "$own" -f readings -s 65536 -n 128
 full=$(hold_full)
 check "the room is full for it" [ "$full" -gt 0 ]
@@ -262,11 +287,17 @@ deed "a device: $commas times 1 MiB of commas" $((commas * mib)) \
 rows=$(choose 30 300)
 deed "website: customers who do not share" $((rows * 65536)) as website publish -t gait/landing/customer/website -f customers \
     -s 65536 -n "$rows"
+asks=$(choose 2000 20000)
+deed "operator: $asks questions" 0 as operator publish -t gait/ask -r gait/answer/x -n "$asks"
+check "pairs for study" make_pairs
 rewinds=$(choose 2000 20000)
 deed "study: $rewinds rewinds" 0 as study publish -t gait/link/machine-learning-curated/study -n "$rewinds" \
-    -m '{"epoch":"0000000000000000","applied":0,"rewind":1}'
+    -m '{"epoch":"'"$(epoch_of machine-learning-curated)"'","applied":0,"rewind":1}'
+check "all were taken" says "acknowledged $rewinds"
 deed "researcher: reads nothing while $records readings pass" $((records * 70)) slow_reader
+check "all came in" says 'all loaded'
 deed "researcher: absent while $records readings pass" $((records * 70)) absent_reader
+check "all came in" says 'all loaded'
 check_balance
 check_stop
 figure "hostile deeds" "$deeds" >&3
