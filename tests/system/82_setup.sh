@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# conf/SETUP.md, from its text alone: its commands are typed as they stand there, in a folder in place of /, and with what comes
-# of them real clients try each cell of its table. What is put in place of what:
+# conf/SETUP.md, from its text alone: its commands are typed as they stand there, in a folder in place of /, and with what
+# comes of them real clients try each cell of its table. What is put in place of what:
 #
 #   /etc, /var/lib, /root, ~                 the same below $root
 #   /usr/local/bin                           where the programs were built
@@ -22,7 +22,8 @@ port=$inner
 
 # here: standard input with this machine's names in place of those in SETUP.md.
 here() {
-    sed -e "s#/usr/local/bin/#$GAIT_BIN/#g" -e "s#/\(etc\|var/lib\|root\)/\(mosquitto\|gait\|systemd\|logrotate\)#$root/\1/\2#g" \
+    sed -e "s#/usr/local/bin/#$GAIT_BIN/#g" \
+        -e "s#/\(etc\|var/lib\|root\)/\(mosquitto\|gait\|systemd\|logrotate\)#$root/\1/\2#g" \
         -e "s#-C /var/lib#-C $root/var/lib#" -e "s#^\(listener 88[0-9]*\)\$#\1 127.0.0.1#" \
         -e "s#\b1883\b#$inner#g" -e "s#\b8883\b#$outer#g" -e "s#\b8884\b#$browsers#g" \
         -e "s#broker\.example\.org#$host#g" -e "s#192\.0\.2\.10#127.0.0.1#g"
@@ -156,8 +157,8 @@ sections() {
 
 # commands SECTION: what stands there to be typed.
 commands() {
-    awk -v section="## $1" '/^## /{in_it = $0 == section} in_it && /^```$/{code = 0} code {print} in_it && /^```sh$/{code = 1}' \
-        "$conf_dir/SETUP.md"
+    awk -v section="## $1" '/^## /{in_it = $0 == section} in_it && /^```$/{code = 0} code {print}
+                            in_it && /^```sh$/{code = 1}' "$conf_dir/SETUP.md"
 }
 
 # type_in SECTION: its commands, with what they ask for on standard input.
@@ -177,7 +178,8 @@ run_typed() {
 
 # rows FIRST-CELL: the table that begins with it, a line a row, with | between cells, without what Markdown adds.
 rows() {
-    sed -n "/^| $1 |/,/^\$/p" "$conf_dir/SETUP.md" | sed -e '2d' -e '/^$/d' -e 's/^| //' -e 's/ |$//' -e 's/ | /|/g' -e 's/`//g'
+    sed -n "/^| $1 |/,/^\$/p" "$conf_dir/SETUP.md" |
+        sed -e '2d' -e '/^$/d' -e 's/^| //' -e 's/ |$//' -e 's/ | /|/g' -e 's/`//g'
 }
 
 # ---- clients ----
@@ -367,9 +369,10 @@ strangers() {
     check_not "nobody without an account" mosquitto_pub -h "$host" -p "$outer" -t gait/ask -m x \
         --cafile "$root/etc/mosquitto/ca_certificates/ca.crt" 2>/dev/null
     check_not "nor on the inner port" mosquitto_pub -h 127.0.0.1 -p "$inner" -t gait/ask -m x 2>/dev/null
-    check_not "nobody with a wrong password" mosquitto_pub -h 127.0.0.1 -p "$inner" -u gait -P wrong -t gait/ask -m x 2>/dev/null
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 1 -subj "/CN=gait CA" -keyout "$work/other.key" \
-        -out "$work/other.crt" 2>/dev/null
+    check_not "nobody with a wrong password" mosquitto_pub -h 127.0.0.1 -p "$inner" -u gait -P wrong -t gait/ask -m x \
+        2>/dev/null
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 1 -subj "/CN=gait CA" \
+        -keyout "$work/other.key" -out "$work/other.crt" 2>/dev/null
     check_not "a broker that another CA signed is not spoken to" mosquitto_pub -h "$host" -p "$outer" -t gait/ask -m x \
         --cafile "$work/other.crt" -u operator -P "$(password operator)" 2>/dev/null
     settings operator
@@ -414,17 +417,18 @@ takeover() {
     check_not "nobody puts a process out" heard "$work/statuses" '^> gait/status/lake offline'
 }
 
-# browser ACCOUNT: a browser's first words, and a CONNECT in a frame of websockets, as MQTT 3.1.1. What the broker answers is in
-# $work/upgrade: its last bytes are the return code.
+# browser ACCOUNT: a browser's first words, and a CONNECT in a frame of websockets, as MQTT 3.1.1. What the broker answers is
+# in $work/upgrade: its last bytes are the return code.
 browser() {
-    local user=$1 password connect line
+    local user=$1 password connect line bytes
     password=$(password "$user")
+    bytes=$((16 + ${#user} * 2 + ${#password}))
     exec 4<>"/dev/tcp/127.0.0.1/$browsers"
-    printf 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n%s\r\n%s\r\n\r\n' \
-        'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' 'Sec-WebSocket-Protocol: mqtt' >&4
+    printf '%s\r\n' 'GET / HTTP/1.1' 'Host: x' 'Connection: Upgrade' 'Upgrade: websocket' 'Sec-WebSocket-Version: 13' \
+        'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' 'Sec-WebSocket-Protocol: mqtt' '' >&4
     while read -r -t 10 line <&4 && [ "$line" != $'\r' ]; do echo "$line"; done >"$work/upgrade"
     connect="\\x00\\x04MQTT\\x04\\xc2\\x00\\x3c$(field "$user")$(field "$user")$(field "$password")"
-    printf "\\x82\\x$(hex $((0x80 + 2 + 16 + ${#user} * 2 + ${#password})))\\x00\\x00\\x00\\x00\\x10\\x$(hex $((16 + ${#user} * 2 + ${#password})))$connect" >&4
+    printf "\\x82\\x$(hex $((0x80 + 2 + bytes)))\\x00\\x00\\x00\\x00\\x10\\x$(hex $bytes)$connect" >&4
     timeout 10 head -c 6 <&4 | od -An -tx1 >>"$work/upgrade" # two bytes of the frame, and CONNACK
     exec 4>&-
 }
@@ -447,8 +451,8 @@ browsers() {
     check "and not without one" grep -q '20 02 00 05' "$work/upgrade"
 }
 
-# More connections than the broker has descriptors, that say nothing. Their number stands still when the broker has let in as many
-# as it will.
+# More connections than the broker has descriptors, that say nothing. Their number stands still when the broker has let in as
+# many as it will.
 strangers_stay() {
     local pid before=0 now=-1
     "$GAIT_BIN/torture-hostile" -p "$outer" -n 1200 -d 60 half_open >"$work/half_open" &
@@ -461,8 +465,8 @@ strangers_stay() {
         now=$(ls "/proc/$(cat "$work/mosquitto.pid")/fd" | wc -l)
     done
     check "many of them are open: $now descriptors" [ "$now" -ge 800 ]
-    check "bug 391: gait's own port lets in" timeout 10 mosquitto_pub -h 127.0.0.1 -p "$inner" -u gait -P "$(password gait)" \
-        -t gait/answer/x -m x
+    check "bug 391: gait's own port lets in" timeout 10 mosquitto_pub -h 127.0.0.1 -p "$inner" -u gait \
+        -P "$(password gait)" -t gait/answer/x -m x
     kill -TERM "$pid"
     wait "$pid"
 }
@@ -499,12 +503,14 @@ wait_until 10 "the end of phone-9's connection" has_ended "${hearers[-1]}"
 check_not "phone-9 is out" as phone-9 mosquitto_pub -t gait/landing/accelerometer/phone-9 -m '[]' 2>/dev/null
 check_not "and so is phone-7" as phone-7 mosquitto_pub -t gait/landing/accelerometer/phone-7 -m '[]' 2>/dev/null
 check "gait starts" service_start gait
-serial=$(openssl x509 -noout -serial -in "$root/etc/mosquitto/certs/server.crt")
+certificate=$root/etc/mosquitto/certs/server.crt
+serial=$(openssl x509 -noout -serial -in "$certificate")
 type_in "Renewing the certificate"
-check "the certificate is another" [ "$serial" != "$(openssl x509 -noout -serial -in "$root/etc/mosquitto/certs/server.crt")" ]
+check "the certificate is another" [ "$serial" != "$(openssl x509 -noout -serial -in "$certificate")" ]
 check "nobody had to know" "$GAIT_BIN/gait" status -c "$work/operator.conf" --wait-idle 60
 type_in "What to back up"
-check "the copy has the state" grep -q 'gait/state/customer-trusted/store/data.mdb' <(tar -tzf "$root/root/gait-state.tar.gz")
+check "the copy has the state" grep -q 'gait/state/customer-trusted/store/data.mdb' \
+    <(tar -tzf "$root/root/gait-state.tar.gz")
 check "gait is at rest again" "$GAIT_BIN/gait" status -c "$work/operator.conf" --wait-idle 60
 check "all that stands there to be typed was" equal "$(sections | while read -r section; do
     [ -z "$(commands "$section")" ] || echo "$section"; done)" "$(printf '%s\n' "${typed_sections[@]}")"

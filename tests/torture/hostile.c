@@ -11,7 +11,7 @@
  *   half_open    COUNT connections that say nothing, for SECONDS
  *   connect      connect COUNT times, one after the other
  *   probe        well-behaved: a reading to TOPIC every EACH ms until SIGTERM, and how long its receipts take
- *   watch        not a client: how much more memory than at first the processes PID... allocate at most, in KiB, until SIGTERM
+ *   watch        not a client: how much more than at first the processes PID... allocate at most until SIGTERM, in KiB
  *
  *   -p PORT -c CAFILE -u USER -w PASSWORD -t TOPIC -n COUNT -d SECONDS -e EACH
  *   -s BYTES     size of a payload             -r TOPIC   response topic      -k   retained      -m TEXT   payload
@@ -333,8 +333,8 @@ static void
 add_record(struct buffer *payload, uint64_t number)
 {
     if (strcmp(options.shape, "readings") == 0)
-        buffer_printf(payload, "{\"user\":\"nobody%" PRIu64 "@example.com\",\"timestamp\":%" PRIu64 ",\"x\":1,\"y\":1,\"z\":1}\n",
-                      number, UINT64_C(1600000000000) + number);
+        buffer_printf(payload, "{\"user\":\"nobody%" PRIu64 "@example.com\",\"timestamp\":%" PRIu64
+                      ",\"x\":1,\"y\":1,\"z\":1}\n", number, UINT64_C(1600000000000) + number);
     else
         buffer_printf(payload, "{\"customerName\":\"N\",\"email\":\"nobody%" PRIu64 "@example.com\",\"phone\":\"1\","
                       "\"birthDay\":\"1970-01-01\",\"serialNumber\":\"s%" PRIu64 "\",\"registrationDate\":1600000000000,"
@@ -533,9 +533,10 @@ probe_until_stopped(void)
         next_packet(10);
     }
     qsort(probe.took_ms, probe.took, sizeof *probe.took_ms, by_time);
-    printf("sent %" PRIu64 ", lost %" PRIu64 ", cut %" PRIu64 ", half within %" PRId64 ", all within %" PRId64 "\n", probe.sent,
-           probe.sent - probe.took, probe.times_cut - 1, probe.took > 0 ? probe.took_ms[probe.took / 2] : -1,
-           probe.took > 0 ? probe.took_ms[probe.took - 1] : -1);
+    int64_t half_ms = probe.took > 0 ? probe.took_ms[probe.took / 2] : -1;
+    int64_t all_ms = probe.took > 0 ? probe.took_ms[probe.took - 1] : -1;
+    printf("sent %" PRIu64 ", lost %" PRIu64 ", cut %" PRIu64 ", half %" PRId64 " ms, all %" PRId64 " ms\n", probe.sent,
+           probe.sent - probe.took, probe.times_cut - 1, half_ms, all_ms);
 }
 
 /* What a process has allocated, in KiB; 0 if there is no such process. */
@@ -602,8 +603,9 @@ main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*call)(void);
-    } deeds[] = {{"publish", publish}, {"properties", properties}, {"subscribe", subscribe}, {"slow", slow}, {"leave", leave},
-                 {"half_open", half_open}, {"connect", connect_again_and_again}, {"probe", probe_until_stopped}};
+    } deeds[] = {{"publish", publish}, {"properties", properties}, {"subscribe", subscribe}, {"slow", slow},
+                 {"leave", leave}, {"half_open", half_open}, {"connect", connect_again_and_again},
+                 {"probe", probe_until_stopped}};
 
     log_open("torture-hostile", LOG_INFO);
     read_options(argc, argv);
