@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "streams/catalog.h"
@@ -138,37 +139,54 @@ take_configuration(struct up *up)
 
 /* ---- the folder ---- */
 
-/* Make the folder and those in it. 0, or -1 with a line in the log. */
+/* Make the folder below, if it is missing, and see that it is ours. 0, or -1 with what is wrong in fault. */
 static int
-make_dirs(struct up *up)
+make_dir(const struct up *up, const char *below, struct buffer *fault)
 {
-    static const char *const below[] = {"", "/state", "/lake", "/log", "/pid", "/broker"};
-    const char *dir = up->dir_option != NULL ? up->dir_option : config_text(up->config, "gait", "dir");
     struct buffer path = {NULL, 0, 0};
-    int result = 0;
-    for (size_t i = 0; i < sizeof below / sizeof below[0] && result == 0; i++) {
-        buffer_clear(&path);
-        buffer_printf(&path, "%s%s", dir, below[i]);
-        result = file_make_dirs(buffer_text(&path));
-    }
-    if (result == 0 && realpath(dir, up->dir) == NULL)
-        result = -1;
-    if (result != 0)
-        log_error("folder %s can't be made: %s", buffer_text(&path), strerror(errno));
+    int fd = folder_open(up->dir, below, fault);
+    int result = fd < 0 ? -1 : 0;
+    /* mosquitto opens by name what it keeps there. */
+    buffer_printf(&path, "%s/%s", up->dir, below);
+    if (fd >= 0 && strcmp(below, "broker") == 0)
+        result = folder_is_clean(fd, buffer_text(&path), fault);
+    if (fd >= 0)
+        close(fd);
     buffer_free(&path);
     return result;
 }
 
-/* Open the lock file name in the folder. flags may be O_CLOEXEC. The descriptor, or -1 with a line in the log. */
+/* Make the folder and those in it. 0, or -1 with a line in the log. */
 static int
-open_lock(const struct up *up, const char *name, int flags)
+make_dirs(struct up *up)
 {
-    struct buffer path = {NULL, 0, 0};
-    buffer_printf(&path, "%s/%s", up->dir, name);
-    int fd = open(buffer_text(&path), O_RDWR | O_CREAT | flags, 0600);
+    static const char *const below[] = {"", "state", "lake", "log", "pid", "broker"};
+    const char *dir = up->dir_option != NULL ? up->dir_option : config_text(up->config, "gait", "dir");
+    struct buffer fault = {NULL, 0, 0};
+    int result = 0;
+    if (file_make_dirs(dir) != 0 || realpath(dir, up->dir) == NULL) {
+        log_error("folder %s can't be made: %s", dir, strerror(errno));
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof below / sizeof below[0] && result == 0; i++)
+        result = make_dir(up, below[i], &fault);
+    if (result != 0)
+        log_error("%s", buffer_text(&fault));
+    buffer_free(&fault);
+    return result;
+}
+
+/* Open the lock file name in the folder; inherited: by what we start. The descriptor, or -1 with a line in the log. */
+static int
+open_lock(const struct up *up, const char *name, bool inherited)
+{
+    struct buffer fault = {NULL, 0, 0};
+    int fd = folder_file(up->dir, "", name, O_RDWR | O_CREAT, &fault);
+    if (fd >= 0 && inherited && fcntl(fd, F_SETFD, 0) != 0)
+        log_fatal("%s/%s: %s", up->dir, name, strerror(errno));
     if (fd < 0)
-        log_error("%s can't be opened: %s", buffer_text(&path), strerror(errno));
-    buffer_free(&path);
+        log_error("%s", buffer_text(&fault));
+    buffer_free(&fault);
     return fd;
 }
 
@@ -197,14 +215,14 @@ wait_for_remains(struct up *up)
 static int
 lock_dir(struct up *up)
 {
-    up->lock = open_lock(up, "lock", O_CLOEXEC);
+    up->lock = open_lock(up, "lock", false);
     if (up->lock < 0)
         return -1;
     if (flock(up->lock, LOCK_EX | LOCK_NB) != 0) {
         log_error("another `gait up` works in %s; stop it, or use another folder with --dir", up->dir);
         return -1;
     }
-    up->remains_lock = open_lock(up, "lock.processes", 0);
+    up->remains_lock = open_lock(up, "lock.processes", true);
     return up->remains_lock < 0 ? -1 : wait_for_remains(up);
 }
 

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "operator/secret.h"
 
@@ -466,10 +467,19 @@ find_synced(struct lake *lake, struct lake_table *table, uint64_t *synced)
 static int
 make_day(struct lake *lake, const struct lake_table *table)
 {
-    char path[PATH_SIZE];
+    char below[PATH_SIZE];
+    struct buffer fault = {0};
+    int rc = 0;
 
-    dir_of(lake, table, table->part.date, path);
-    return file_make_dirs(path) == 0 ? 0 : failed(lake, "make", path);
+    snprintf(below, sizeof below, "%s/date=%s", table->path, table->part.date);
+    int fd = folder_open(lake->parameters.dir, below, &fault);
+    if (fd < 0)
+        rc = complain(lake, errno == ENOSPC || errno == EDQUOT ? STORE_FULL : STORE_BESIDE, "can't make a folder: %s",
+                      buffer_text(&fault));
+    else
+        close(fd);
+    buffer_free(&fault);
+    return rc;
 }
 
 /* Make the new part at path. */
