@@ -15,7 +15,7 @@ parameters(const struct config *config, const char *dir)
     filter->hold_ms = config_int(config, "customer-trusted", "hold");
     if (parameters_pseudonym_key(config, "customer-trusted", dir, &filter->pseudonym_key) == 0)
         return filter;
-    free(filter);
+    hash_secret_free(filter);
     return NULL;
 }
 

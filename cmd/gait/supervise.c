@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/broker.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -107,9 +108,11 @@ redirect(const char *log_path, struct buffer *fault)
 
 /* What the program finds in its environment. 0, or -1. */
 static int
-set_environment(const struct supervisor *supervisor, const char *log_path, struct buffer *fault)
+set_environment(const struct supervisor *supervisor, const struct supervise_program *program, const char *log_path,
+                struct buffer *fault)
 {
-    if (setenv(DAEMON_LOG_FILE, log_path, 1) == 0 && setenv("NOTIFY_SOCKET", supervisor->notify_socket, 1) == 0)
+    if (setenv(DAEMON_LOG_FILE, log_path, 1) == 0 && setenv("NOTIFY_SOCKET", supervisor->notify_socket, 1) == 0 &&
+        (program->password == NULL || setenv(BROKER_PASSWORD, program->password, 1) == 0))
         return 0;
     buffer_printf(fault, "%s", strerror(errno));
     return -1;
@@ -132,7 +135,7 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
         _exit(COMMAND_FAILED);
 
     if (redirect(child_path(supervisor, child, "log", &path), &fault) != 0 ||
-        set_environment(supervisor, buffer_text(&path), &fault) != 0) {
+        set_environment(supervisor, child->program, buffer_text(&path), &fault) != 0) {
         log_error("%s can't be prepared: %s", child->program->name, buffer_text(&fault));
         _exit(COMMAND_FAILED);
     }

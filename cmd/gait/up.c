@@ -28,7 +28,7 @@
 #include "settings.h"
 #include "supervise.h"
 
-/* Path, -c, --dir, --broker, -u, -P, --cafile, --cert, --key with their values, and the NULL. */
+/* Path, -c, --dir, --broker, -u, --cafile, --cert, --key with their values, and the NULL. */
 #define ARGUMENTS_MAX 20
 
 /* How long the processes of a killed `gait up` may take to stop before the next one gives up. */
@@ -113,6 +113,7 @@ settle_own_broker(struct up *up)
     }
     if (strcmp(config_text(up->config, "mqtt", "host"), "127.0.0.1") != 0)
         log_warning("[mqtt] host is not used: without --broker the processes use a broker of our own");
+    up->broker.password = NULL; /* of the environment: our own broker asks for none */
     if (up->broker.port == 0)
         up->broker.port = (int)config_int(up->config, "mqtt", "port");
     broker_defaults(&up->broker);
@@ -127,6 +128,10 @@ take_configuration(struct up *up)
     if (up->config == NULL)
         return COMMAND_CONFIGURATION;
     log_open("up", (enum log_level)config_int(up->config, "gait", "log"));
+    if (up->broker.config_path != NULL)
+        config_warn_exposed(up->config, up->broker.config_path);
+    if (broker_take_environment(&up->broker) != 0)
+        return COMMAND_USAGE;
     if (up->own_broker)
         return settle_own_broker(up);
     /* A copy, to find what contradicts itself: the processes are told what we were told, and complete it themselves. */
@@ -294,7 +299,6 @@ add_process_options(const struct up *up, char **arguments)
     add_option(arguments, "--dir", up->dir);
     add_option(arguments, "--broker", buffer_text(&address));
     add_option(arguments, "-u", broker->username);
-    add_option(arguments, "-P", broker->password);
     add_option(arguments, "--cafile", broker->cafile);
     add_option(arguments, "--cert", broker->cert);
     add_option(arguments, "--key", broker->key);
@@ -307,10 +311,12 @@ add_process(struct up *up, const char *name)
     struct buffer path = {NULL, 0, 0};
     buffer_printf(&path, "%s/%s", up->bin_dir, name);
     int result = access(buffer_text(&path), X_OK);
-    if (result != 0)
+    if (result != 0) {
         log_error("%s can't be run: %s", buffer_text(&path), strerror(errno));
-    else
+    } else {
         add_process_options(up, add_program(up, name, buffer_text(&path), 0));
+        up->programs[up->count - 1].password = up->broker.password;
+    }
     buffer_free(&path);
     return result;
 }

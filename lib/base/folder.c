@@ -36,9 +36,9 @@ check_owner(const struct stat *info, const char *path, struct buffer *fault)
 {
     if (info->st_uid == geteuid() || info->st_uid == 0)
         return 0;
+    const unsigned us = (unsigned)geteuid();
     return fail(fault, EPERM, "%s belongs to user %u, but allowed is only what belongs to root or to user %u, as whom this "
-                "runs; if nobody else's work is in it: chown -R %u %s", path, (unsigned)info->st_uid, (unsigned)geteuid(),
-                (unsigned)geteuid(), path);
+                "runs; if nobody else's work is in it: chown -R %u %s", path, (unsigned)info->st_uid, us, us, path);
 }
 
 /* Whether the open folder is ours alone. */
@@ -57,8 +57,8 @@ check_folder(int fd, const char *path, struct buffer *fault)
     return 0;
 }
 
-/* Make the name path in the open folder above durable; one that was there, too: whoever made it may have been killed before it
- * could do this. */
+/* Make the name path in the open folder above durable; one that was there, too: whoever made it may have been killed before
+ * it could do this. */
 static int
 sync_name(int above, const char *path, struct buffer *fault)
 {
@@ -78,8 +78,8 @@ open_level(int above, const char *name, bool make, const char *path, struct buff
     if (fd < 0 && errno == ENOENT && !make)
         return -1;
     if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-        return fail(fault, ENOTDIR, "%s is a link or a file, where gait keeps a folder of its own; move it away (a folder of "
-                    "another disk comes there by mount --bind)", path);
+        return fail(fault, ENOTDIR, "%s is a link or a file, where gait keeps a folder of its own; move it away (a folder "
+                    "of another disk comes there by mount --bind)", path);
     if (fd < 0)
         return fail(fault, errno == ENOENT ? error : errno, "%s: %s", path, strerror(errno == ENOENT ? error : errno));
     if (check_folder(fd, path, fault) == 0 && (!make || sync_name(above, path, fault) == 0))
@@ -205,6 +205,6 @@ folder_file(const char *dir, const char *below, const char *name, int flags, str
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_uid == geteuid() || info.st_uid == 0))
         return fd;
     close(fd);
-    return fail(fault, EPERM, "%s%s%s/%s is not a file that belongs to user %u or to root; move it away", dir, between, below,
-                name, (unsigned)geteuid());
+    return fail(fault, EPERM, "%s%s%s/%s is not a file that belongs to user %u or to root; move it away", dir, between,
+                below, name, (unsigned)geteuid());
 }

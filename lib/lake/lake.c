@@ -128,16 +128,14 @@ lake_close(void *state)
     buffer_free(&lake->store_key);
     buffer_free(&lake->there);
     buffer_free(&lake->complaint);
-    free(lake);
+    hash_secret_free(lake);
 }
 
 static int
 lake_open(const void *parameters, struct store *store, void **state)
 {
-    struct lake *lake = calloc(1, sizeof *lake);
+    struct lake *lake = hash_secret_new(sizeof *lake); /* keys are in it */
 
-    if (lake == NULL)
-        log_fatal("out of memory");
     lake->store = store;
     lake->behind = true;
     lake->parameters = *(const struct lake_parameters *)parameters;

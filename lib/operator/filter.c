@@ -1,6 +1,5 @@
 #include "operator/filter.h"
 
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -42,16 +41,14 @@ filter_close(void *state)
         return;
     seen_free(&filter->seen);
     buffer_free(&filter->scratch);
-    free(filter);
+    hash_secret_free(filter);
 }
 
 static int
 filter_open(const void *parameters, struct store *store, void **state)
 {
-    struct filter *filter = calloc(1, sizeof *filter);
+    struct filter *filter = hash_secret_new(sizeof *filter); /* keys are in it */
 
-    if (filter == NULL)
-        log_fatal("out of memory");
     filter->store = store;
     filter->parameters = *(const struct filter_parameters *)parameters;
     filter->rows = store_table(store, "rows");

@@ -98,6 +98,8 @@ read_config(struct program *program)
     if (broker_complete(&program->broker, program->config) != 0)
         return EXIT_USAGE;
     log_open(program->stream->name, (enum log_level)config_int(program->config, "gait", "log"));
+    if (path != NULL)
+        config_warn_exposed(program->config, path);
     return -1;
 }
 

@@ -149,7 +149,7 @@ open_operator(struct process *process)
     if (parameters == NULL)
         return -1;
     int rc = process->stream->operator->open(parameters, process->store, &process->operator_state);
-    free(parameters);
+    hash_secret_free(parameters);
     return rc;
 }
 
