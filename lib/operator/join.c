@@ -708,7 +708,7 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
 {
     char key[PAIRING_KEY_BYTES], from[KEY_BYTES_MAX];
     char value[LIMITS_BYTES + TIME_BYTES];
-    struct pairing pairing;
+    struct pairing pairing = {0};
     struct store_item item;
     struct span open;
 
