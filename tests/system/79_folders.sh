@@ -65,7 +65,7 @@ ln -s "$work/real" "$run_dir" # the user's own link
 start
 log=$run_dir/log/lake.log
 has_line() {
-    grep -q 'SIGHUP: \[gait\] log is' "$1"
+    grep -qs 'SIGHUP: \[gait\] log is' "$1"
 }
 mv "$log" "$log.1"
 kill -HUP "$up_pid"
