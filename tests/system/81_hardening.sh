@@ -6,10 +6,6 @@ units=$lib_dir/../../conf/systemd
 
 # ---- the programs ----
 
-is_sanitized() {
-    nm "$GAIT_BIN/gait" 2>/dev/null | grep -qE '__(asan|tsan)_init'
-}
-
 # has PATTERN COMMAND…: a line of what it prints matches.
 has() {
     local pattern=$1
