@@ -32,10 +32,10 @@ static const struct config_key keys[] = {
     {"mqtt", "port", CONFIG_INTEGER, "0", "0", "65535", NULL, "The broker's port; 0 is 1883, or 8883 with cafile."},
     {"mqtt", "prefix", CONFIG_TOPIC, "gait", NULL, NULL, NULL, "First level or levels of every topic."},
     {"mqtt", "username", CONFIG_TEXT, NULL, NULL, NULL, NULL, "User name for the broker."},
-    {"mqtt", "password", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Password for the broker."},
+    {"mqtt", "password", CONFIG_SECRET, NULL, NULL, NULL, NULL, "Password for the broker."},
     {"mqtt", "cafile", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Speak TLS and trust the certificates in this file."},
     {"mqtt", "cert", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Our certificate, for brokers that ask for one."},
-    {"mqtt", "key", CONFIG_TEXT, NULL, NULL, NULL, NULL, "The private key of cert."},
+    {"mqtt", "key", CONFIG_SECRET_FILE, NULL, NULL, NULL, NULL, "The private key of cert."},
     {"mqtt", "session", CONFIG_DURATION, "7d", "1m", "365d", NULL,
      "How long the broker keeps landing messages for a process that is away."},
 
@@ -65,7 +65,7 @@ static const struct config_key keys[] = {
     {"*", "rejected_payload", CONFIG_SWITCH, "off", NULL, NULL, NULL,
      "Put the refused record itself, or what there is room for, into the rejected topic (personal data)."},
 
-    {"customer-trusted", "pseudonym_key", CONFIG_TEXT, NULL, NULL, NULL, NULL,
+    {"customer-trusted", "pseudonym_key", CONFIG_SECRET_FILE, NULL, NULL, NULL, NULL,
      "File with the key of the row names; made if absent; default DIR/pseudonym.key."},
     {"customer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long a repeated record is recognised."},
     {"customer-trusted", "rows", CONFIG_INTEGER, "10000000", "1", "1000000000000", NULL,
@@ -91,7 +91,7 @@ static const struct config_key keys[] = {
      "How long after its arrival a reading may still find a partner."},
     {"machine-learning-curated", "subject", CONFIG_CHOICE, "pseudonym", NULL, NULL, subject_words,
      "What stands for the e-mail address in the output."},
-    {"machine-learning-curated", "pseudonym_key", CONFIG_TEXT, NULL, NULL, NULL, NULL,
+    {"machine-learning-curated", "pseudonym_key", CONFIG_SECRET_FILE, NULL, NULL, NULL, NULL,
      "File with the key of the pseudonyms; made if absent; default DIR/pseudonym.key."},
 
     {"lake", "part_bytes", CONFIG_SIZE, "128MiB", "4KiB", "16GiB", NULL, "A part file that has reached this is closed."},

@@ -16,7 +16,7 @@ parameters(const struct config *config, const char *dir)
     filter->rows_max = config_int(config, "customer-trusted", "rows");
     if (parameters_pseudonym_key(config, "customer-trusted", dir, &filter->pseudonym_key) == 0)
         return filter;
-    free(filter);
+    hash_secret_free(filter);
     return NULL;
 }
 

@@ -19,7 +19,7 @@ parameters(const struct config *config, const char *dir)
     join->subject = (enum join_subject)config_int(config, section, "subject");
     if (parameters_pseudonym_key(config, section, dir, &join->pseudonym_key) == 0)
         return join;
-    free(join);
+    hash_secret_free(join);
     return NULL;
 }
 

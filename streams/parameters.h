@@ -9,7 +9,7 @@
 #include "base/config.h"
 #include "base/hash.h"
 
-/* size zeroed bytes; out of memory is fatal. */
+/* size zeroed bytes, to be freed with hash_secret_free; out of memory is fatal. */
 void *parameters_new(size_t size);
 
 /* Read, or make, the pseudonym key that section names, by default dir/pseudonym.key. 0, or −1 with a line in the log. */

@@ -10,7 +10,7 @@ static const struct {
     struct span magic;
     struct binary binary;
 } kinds[] = {
-#define MAGIC(bytes) {bytes, sizeof bytes - 1}
+#define MAGIC(bytes) {bytes, sizeof(bytes) - 1}
     {0, MAGIC("\xfd" "7zXZ\0"), {"an xz file", "xz -dc"}},
     {0, MAGIC("BZh"), {"a bzip2 file", "bzip2 -dc"}},
     {0, MAGIC("PK\3\4"), {"a zip file (or a spreadsheet)", "unzip -p"}},

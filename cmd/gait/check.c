@@ -9,6 +9,7 @@
 #include "streams/catalog.h"
 
 #include "commands.h"
+#include "say.h"
 #include "settings.h"
 
 static const char help[] =
@@ -31,10 +32,16 @@ struct request {
 static int
 check_file(const char *path)
 {
+    struct buffer faults = {NULL, 0, 0};
     struct config *config = settings_read(path);
     if (config == NULL)
         return COMMAND_CONFIGURATION;
+    int rc = config_find_exposed(config, path, &faults);
+    say_lines(buffer_text(&faults));
+    buffer_free(&faults);
     config_free(config);
+    if (rc != 0)
+        return COMMAND_CONFIGURATION;
     printf("%s: no faults\n", path);
     return COMMAND_DONE;
 }

@@ -222,7 +222,7 @@ command_load(int argc, char **argv)
         return code;
     request.transfer.files = request.paths;
     loading.names = names_new(request.kind);
-    loading.inputs = calloc((size_t)request.path_count, sizeof *loading.inputs);
+    loading.inputs = calloc((size_t)request.path_count, sizeof *loading.inputs); /* NOLINT: pointers, as meant */
     if (loading.inputs == NULL)
         log_fatal("out of memory");
     int rc = load(&request, &loading);

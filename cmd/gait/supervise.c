@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/broker.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -98,17 +99,27 @@ child_path(const struct supervisor *supervisor, const struct child *child, const
     return buffer_text(path);
 }
 
-/* Standard input from nowhere, output and errors to the log file. 0, or -1 with errno. */
+/* Standard input from nowhere, output and errors to the log file. 0, or -1 with what is wrong in fault. */
 static int
-redirect(const char *log_path)
+redirect(const char *log_path, struct buffer *fault)
 {
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int out = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (in < 0 || out < 0)
-        return -1;
-    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
-        return -1;
-    return 0;
+    if (in >= 0 && dup2(in, STDIN_FILENO) >= 0)
+        return log_to_file(log_path, fault);
+    buffer_printf(fault, "/dev/null: %s", strerror(errno));
+    return -1;
+}
+
+/* What the program finds in its environment. 0, or -1. */
+static int
+set_environment(const struct supervisor *supervisor, const struct supervise_program *program, const char *log_path,
+                struct buffer *fault)
+{
+    if (setenv(DAEMON_LOG_FILE, log_path, 1) == 0 && setenv("NOTIFY_SOCKET", supervisor->notify_socket, 1) == 0 &&
+        (program->password == NULL || setenv(BROKER_PASSWORD, program->password, 1) == 0))
+        return 0;
+    buffer_printf(fault, "%s", strerror(errno));
+    return -1;
 }
 
 /* In the new process: become the program. */
@@ -116,6 +127,7 @@ static _Noreturn void
 become_program(const struct supervisor *supervisor, const struct child *child, pid_t parent)
 {
     struct buffer path = {NULL, 0, 0};
+    struct buffer fault = {NULL, 0, 0};
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -126,9 +138,9 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
         _exit(COMMAND_FAILED);
 
-    if (redirect(child_path(supervisor, child, "log", &path)) != 0 ||
-        setenv(DAEMON_LOG_FILE, buffer_text(&path), 1) != 0 || setenv("NOTIFY_SOCKET", supervisor->notify_socket, 1) != 0) {
-        log_error("%s can't be prepared: %s", child->program->name, strerror(errno));
+    if (redirect(child_path(supervisor, child, "log", &path), &fault) != 0 ||
+        set_environment(supervisor, child->program, buffer_text(&path), &fault) != 0) {
+        log_error("%s can't be prepared: %s", child->program->name, buffer_text(&fault));
         _exit(COMMAND_FAILED);
     }
     execv(child->program->argv[0], child->program->argv);

@@ -19,6 +19,8 @@ struct supervise_program {
     /* A file to remove whenever the program has become ready, or NULL: what it saved at its last end, and must not find
      * again if it is killed before it can save anew. */
     const char *spent_file;
+    /* For its environment, as BROKER_PASSWORD, or NULL. */
+    const char *password;
 };
 
 /* Run the count programs in the folder dir, which has pid/ and log/. Prints "ready" on standard output when all have

@@ -188,7 +188,7 @@ unpack_chunk(struct unpack *unpack, struct buffer *text)
 enum input_result
 unpack_read(struct unpack *unpack, struct buffer *text)
 {
-    if (unpack->chunk == NULL && (unpack->chunk = malloc(CHUNK_BYTES)) == NULL) /* now: many open files are cheap */
+    if (unpack->chunk == NULL && (unpack->chunk = calloc(1, CHUNK_BYTES)) == NULL) /* now: many open files are cheap */
         log_fatal("out of memory");
     bool need_more = unpack->chunk_at == unpack->chunk_len ||
                      (unpack->packing == PACKING_UNKNOWN && unpack->chunk_len < MAGIC_BYTES);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "streams/catalog.h"
@@ -27,7 +28,7 @@
 #include "settings.h"
 #include "supervise.h"
 
-/* Path, -c, --dir, --broker, -u, -P, --cafile, --cert, --key with their values, and the NULL. */
+/* Path, -c, --dir, --broker, -u, --cafile, --cert, --key with their values, and the NULL. */
 #define ARGUMENTS_MAX 20
 
 /* How long the processes of a killed `gait up` may take to stop before the next one gives up. */
@@ -112,6 +113,7 @@ settle_own_broker(struct up *up)
     }
     if (strcmp(config_text(up->config, "mqtt", "host"), "127.0.0.1") != 0)
         log_warning("[mqtt] host is not used: without --broker the processes use a broker of our own");
+    up->broker.password = NULL; /* of the environment: our own broker asks for none */
     if (up->broker.port == 0)
         up->broker.port = (int)config_int(up->config, "mqtt", "port");
     broker_defaults(&up->broker);
@@ -126,6 +128,10 @@ take_configuration(struct up *up)
     if (up->config == NULL)
         return COMMAND_CONFIGURATION;
     log_open("up", (enum log_level)config_int(up->config, "gait", "log"));
+    if (up->broker.config_path != NULL)
+        config_warn_exposed(up->config, up->broker.config_path);
+    if (broker_take_environment(&up->broker) != 0)
+        return COMMAND_USAGE;
     if (up->own_broker)
         return settle_own_broker(up);
     /* A copy, to find what contradicts itself: the processes are told what we were told, and complete it themselves. */
@@ -138,37 +144,54 @@ take_configuration(struct up *up)
 
 /* ---- the folder ---- */
 
-/* Make the folder and those in it. 0, or -1 with a line in the log. */
+/* Make the folder below, if it is missing, and see that it is ours. 0, or -1 with what is wrong in fault. */
 static int
-make_dirs(struct up *up)
+make_dir(const struct up *up, const char *below, struct buffer *fault)
 {
-    static const char *const below[] = {"", "/state", "/lake", "/log", "/pid", "/broker"};
-    const char *dir = up->dir_option != NULL ? up->dir_option : config_text(up->config, "gait", "dir");
     struct buffer path = {NULL, 0, 0};
-    int result = 0;
-    for (size_t i = 0; i < sizeof below / sizeof below[0] && result == 0; i++) {
-        buffer_clear(&path);
-        buffer_printf(&path, "%s%s", dir, below[i]);
-        result = file_make_dirs(buffer_text(&path));
-    }
-    if (result == 0 && realpath(dir, up->dir) == NULL)
-        result = -1;
-    if (result != 0)
-        log_error("folder %s can't be made: %s", buffer_text(&path), strerror(errno));
+    int fd = folder_open(up->dir, below, fault);
+    int result = fd < 0 ? -1 : 0;
+    /* mosquitto opens by name what it keeps there. */
+    buffer_printf(&path, "%s/%s", up->dir, below);
+    if (fd >= 0 && strcmp(below, "broker") == 0)
+        result = folder_is_clean(fd, buffer_text(&path), fault);
+    if (fd >= 0)
+        close(fd);
     buffer_free(&path);
     return result;
 }
 
-/* Open the lock file name in the folder. flags may be O_CLOEXEC. The descriptor, or -1 with a line in the log. */
+/* Make the folder and those in it. 0, or -1 with a line in the log. */
 static int
-open_lock(const struct up *up, const char *name, int flags)
+make_dirs(struct up *up)
 {
-    struct buffer path = {NULL, 0, 0};
-    buffer_printf(&path, "%s/%s", up->dir, name);
-    int fd = open(buffer_text(&path), O_RDWR | O_CREAT | flags, 0600);
+    static const char *const below[] = {"", "state", "lake", "log", "pid", "broker"};
+    const char *dir = up->dir_option != NULL ? up->dir_option : config_text(up->config, "gait", "dir");
+    struct buffer fault = {NULL, 0, 0};
+    int result = 0;
+    if (file_make_dirs(dir) != 0 || realpath(dir, up->dir) == NULL) {
+        log_error("folder %s can't be made: %s", dir, strerror(errno));
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof below / sizeof below[0] && result == 0; i++)
+        result = make_dir(up, below[i], &fault);
+    if (result != 0)
+        log_error("%s", buffer_text(&fault));
+    buffer_free(&fault);
+    return result;
+}
+
+/* Open the lock file name in the folder; inherited: by what we start. The descriptor, or -1 with a line in the log. */
+static int
+open_lock(const struct up *up, const char *name, bool inherited)
+{
+    struct buffer fault = {NULL, 0, 0};
+    int fd = folder_file(up->dir, "", name, O_RDWR | O_CREAT, &fault);
+    if (fd >= 0 && inherited && fcntl(fd, F_SETFD, 0) != 0)
+        log_fatal("%s/%s: %s", up->dir, name, strerror(errno));
     if (fd < 0)
-        log_error("%s can't be opened: %s", buffer_text(&path), strerror(errno));
-    buffer_free(&path);
+        log_error("%s", buffer_text(&fault));
+    buffer_free(&fault);
     return fd;
 }
 
@@ -197,14 +220,14 @@ wait_for_remains(struct up *up)
 static int
 lock_dir(struct up *up)
 {
-    up->lock = open_lock(up, "lock", O_CLOEXEC);
+    up->lock = open_lock(up, "lock", false);
     if (up->lock < 0)
         return -1;
     if (flock(up->lock, LOCK_EX | LOCK_NB) != 0) {
         log_error("another `gait up` works in %s; stop it, or use another folder with --dir", up->dir);
         return -1;
     }
-    up->remains_lock = open_lock(up, "lock.processes", 0);
+    up->remains_lock = open_lock(up, "lock.processes", true);
     return up->remains_lock < 0 ? -1 : wait_for_remains(up);
 }
 
@@ -277,7 +300,6 @@ add_process_options(const struct up *up, char **arguments)
     add_option(arguments, "--dir", up->dir);
     add_option(arguments, "--broker", buffer_text(&address));
     add_option(arguments, "-u", broker->username);
-    add_option(arguments, "-P", broker->password);
     add_option(arguments, "--cafile", broker->cafile);
     add_option(arguments, "--cert", broker->cert);
     add_option(arguments, "--key", broker->key);
@@ -290,10 +312,12 @@ add_process(struct up *up, const char *name)
     struct buffer path = {NULL, 0, 0};
     buffer_printf(&path, "%s/%s", up->bin_dir, name);
     int result = access(buffer_text(&path), X_OK);
-    if (result != 0)
+    if (result != 0) {
         log_error("%s can't be run: %s", buffer_text(&path), strerror(errno));
-    else
+    } else {
         add_process_options(up, add_program(up, name, buffer_text(&path), 0));
+        up->programs[up->count - 1].password = up->broker.password;
+    }
     buffer_free(&path);
     return result;
 }

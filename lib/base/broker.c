@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hash.h"
 #include "base/say.h"
 
 /* Names in the DNS have at most 253 characters; user name and password may be longer than that. */
@@ -151,6 +152,7 @@ take_address(struct broker *broker, const char *text)
         say("the broker's address is longer than %d bytes", ADDRESS_SIZE - 1);
         return -1;
     }
+    hash_secret_keep(copy, len + 1); /* a URL may hold a password */
     memcpy(copy, text, len + 1);
     bool url = strstr(text, "://") != NULL;
     if (take_scheme(broker, &rest) != 0 || (url && take_user(broker, &rest) != 0))
@@ -191,9 +193,23 @@ take_password(struct broker *broker, const char *text)
         say("the password is longer than %d bytes", PASSWORD_SIZE - 1);
         return -1;
     }
+    hash_wipe(copy, sizeof copy);
+    hash_secret_keep(copy, len + 1);
     memcpy(copy, text, len + 1);
     broker->password = copy;
     return 0;
+}
+
+int
+broker_take_environment(struct broker *broker)
+{
+    char *text = getenv(BROKER_PASSWORD);
+    if (text == NULL || *text == '\0')
+        return 0;
+    int rc = broker->password == NULL ? take_password(broker, text) : 0;
+    hash_wipe(text, strlen(text));
+    unsetenv(BROKER_PASSWORD);
+    return rc;
 }
 
 int
@@ -262,7 +278,7 @@ check_tls(const struct broker *broker, const struct config *config)
 int
 broker_complete(struct broker *broker, const struct config *config)
 {
-    if (check_tls(broker, config) != 0)
+    if (check_tls(broker, config) != 0 || broker_take_environment(broker) != 0)
         return -1;
     if (broker->host == NULL)
         broker->host = config_text(config, "mqtt", "host");

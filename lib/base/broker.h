@@ -42,10 +42,15 @@ enum { BROKER_OPTION_BROKER = 256, BROKER_OPTION_CAFILE, BROKER_OPTION_CERT, BRO
     "  -h, --host ADDRESS   the same\n"                                                                                \
     "  -p, --port PORT      the broker's port (1883, or 8883 with TLS)\n"                                              \
     "  -u, --username NAME  user name for the broker\n"                                                               \
-    "  -P, --pw PASSWORD    password for the broker\n"                                                                \
+    "  -P, --pw PASSWORD    password for the broker; better in the environment, as GAIT_PASSWORD: a\n"                 \
+    "                       command line can be read by everybody, if only until it is overwritten\n"                  \
     "  --cafile FILE        speak TLS and trust the certificates in FILE\n"                                           \
     "  --cert FILE          our own certificate, for brokers that ask for one\n"                                      \
     "  --key FILE           the private key of --cert\n"
+
+/* The environment may say the password in place of -P: the command line of a process can be read by everybody on the machine
+ * from its first instant, its environment only by its own user and root. */
+#define BROKER_PASSWORD "GAIT_PASSWORD"
 
 /* Take one option that was given, with its argument, into broker. 1 taken, 0 not one of these options, -1 a bad value
  * (said, see base/say.h; never with the password). Strings point into arg, or for an address or a password into a static
@@ -55,9 +60,13 @@ int broker_option(struct broker *broker, int option, const char *arg);
 /* The same for an argument of the command line, in which the password is overwritten: ps shows it to everybody. */
 int broker_argument(struct broker *broker, int option, char *arg);
 
-/* What the options did not say comes from [mqtt] of config, which must outlive broker. A configured password goes with the
- * configured user name only, cafile not with a URL that says mqtt://. Then as broker_defaults. 0, or -1 when what was given
- * contradicts itself (said). */
+/* The password of the environment, if the options said none. It is wiped there, so that nothing we start inherits it. 0, or
+ * -1 when it is too long (said). */
+int broker_take_environment(struct broker *broker);
+
+/* The environment first. What neither said comes from [mqtt] of config, which must outlive broker. A configured password
+ * goes with the configured user name only, cafile not with a URL that says mqtt://. Then as broker_defaults. 0, or -1 when
+ * what was given contradicts itself (said). */
 int broker_complete(struct broker *broker, const struct config *config);
 
 /* Fill in what was not given: 127.0.0.1 and the port. */

@@ -4,9 +4,11 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/name.h"
 #include "base/span.h"
@@ -171,6 +173,8 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
     case CONFIG_SWITCH:
         return parse_word(text, switch_words, number);
     case CONFIG_TEXT:
+    case CONFIG_SECRET:
+    case CONFIG_SECRET_FILE:
         return NULL;
     case CONFIG_HOST:
         return parse_host(text);
@@ -260,6 +264,12 @@ add_allowed(struct buffer *out, const struct config_key *key)
     case CONFIG_TEXT:
         buffer_add_text(out, "any text");
         break;
+    case CONFIG_SECRET:
+        buffer_add_text(out, "any text, in a file that only owner and group may read");
+        break;
+    case CONFIG_SECRET_FILE:
+        buffer_add_text(out, "a file that only owner and group may read");
+        break;
     case CONFIG_HOST:
         buffer_add_text(out, "a host name or an IP address; port and TLS have keys of their own");
         break;
@@ -336,12 +346,24 @@ know_value(const struct config *config, const char *section, const char *key)
 }
 
 static void
+forget_text(struct value *value)
+{
+    if (value->key->type == CONFIG_SECRET)
+        hash_secret_free(value->text);
+    else
+        free(value->text);
+    value->text = NULL;
+}
+
+static void
 keep_text(struct value *value, const char *text)
 {
-    char *copy = strdup(text);
+    const size_t size = strlen(text) + 1;
+    char *copy = value->key->type == CONFIG_SECRET ? hash_secret_new(size) : malloc(size);
     if (copy == NULL)
         log_fatal("out of memory");
-    free(value->text);
+    memcpy(copy, text, size);
+    forget_text(value);
     value->text = copy;
 }
 
@@ -390,7 +412,7 @@ config_free(struct config *config)
     if (config == NULL)
         return;
     for (unsigned i = 0; i < config->count; i++)
-        free(config->values[i].text);
+        forget_text(&config->values[i]);
     free(config->values);
     free(config);
 }
@@ -439,7 +461,8 @@ config_int(const struct config *config, const char *section, const char *key)
 {
     const struct value *value = know_value(config, section, key);
     const enum config_type type = value->key->type;
-    if (type == CONFIG_TEXT || type == CONFIG_HOST || type == CONFIG_TOPIC || type == CONFIG_NAMES)
+    if (type == CONFIG_TEXT || type == CONFIG_SECRET || type == CONFIG_SECRET_FILE || type == CONFIG_HOST ||
+        type == CONFIG_TOPIC || type == CONFIG_NAMES)
         log_panic("configuration key [%s] %s is no number", section, key);
     return value->number;
 }
@@ -633,14 +656,66 @@ config_read(struct config *config, const char *path, struct buffer *errors)
 {
     struct buffer content = {NULL, 0, 0};
     int result = -1;
+    buffer_reserve(&content, FILE_BYTES_MAX); /* so that it need not grow, which leaves copies in memory */
     if (file_read(path, &content) != 0)
         buffer_printf(errors, "%s: can't be read: %s\n", path, strerror(errno));
     else if (content.len > FILE_BYTES_MAX)
         buffer_printf(errors, "%s: has %zu bytes; allowed are %d\n", path, content.len, FILE_BYTES_MAX);
     else
         result = parse_content(config, path, buffer_span(&content), errors);
+    if (content.len > 0)
+        hash_wipe(content.data, content.len); /* there may be a password in it */
     buffer_free(&content);
     return result;
+}
+
+/* ---- who else can read it ---- */
+
+/* What everybody may do with the file at path: the words, or NULL if nothing. A pipe has nobody else at its end, and what is
+ * not there or not ours to look at is found when it is used. */
+static const char *
+find_exposure(const char *path, unsigned *mode)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+        return NULL;
+    *mode = (unsigned)(info.st_mode & 07777);
+    if ((info.st_mode & (S_IROTH | S_IWOTH)) == 0)
+        return NULL;
+    return (info.st_mode & S_IROTH) != 0 ? "read" : "change";
+}
+
+int
+config_find_exposed(const struct config *config, const char *path, struct buffer *faults)
+{
+    int result = 0;
+    for (unsigned i = 0; i < config->count; i++) {
+        const struct value *value = &config->values[i];
+        const bool is_file = value->key->type == CONFIG_SECRET_FILE;
+        unsigned mode;
+        if (value->line == 0 || value->text[0] == '\0' || (!is_file && value->key->type != CONFIG_SECRET))
+            continue;
+        const char *file = is_file ? value->text : path;
+        const char *exposure = find_exposure(file, &mode);
+        if (exposure == NULL)
+            continue;
+        buffer_printf(faults, "%s:%u: [%s] %s: %s has mode %04o, so that everybody on this machine may %s it; allowed are "
+                      "owner and group: chmod o-rwx %s\n", path, value->line, value->section, value->key->name,
+                      is_file ? file : "this file", mode, exposure, file);
+        result = -1;
+    }
+    return result;
+}
+
+void
+config_warn_exposed(const struct config *config, const char *path)
+{
+    struct buffer faults = {NULL, 0, 0};
+    if (config_find_exposed(config, path, &faults) != 0) {
+        for (const char *line = buffer_text(&faults); *line != '\0'; line += strcspn(line, "\n") + 1)
+            log_warning("%.*s", (int)strcspn(line, "\n"), line);
+    }
+    buffer_free(&faults);
 }
 
 /* ---- the table, for people ---- */

@@ -21,6 +21,8 @@ enum config_type {
     CONFIG_CHOICE,   /* one of the words in choices; held as its index */
     CONFIG_SWITCH,   /* on or off; held as 1 or 0 */
     CONFIG_TEXT,     /* any text */
+    CONFIG_SECRET,   /* any text, which is shown to nobody; see config_find_exposed */
+    CONFIG_SECRET_FILE, /* the name of a file that holds one */
     CONFIG_HOST,     /* a host name or address, nothing around it */
     CONFIG_TOPIC,    /* topic levels of [A-Za-z0-9_-]{1,64}, separated by / */
     CONFIG_NAMES     /* names of [A-Za-z0-9_-]{1,64}, separated by commas; may be empty */
@@ -52,6 +54,14 @@ struct config *config_new(const struct config_table *table);
 /* Read the file at path over what config holds. Every fault is one line in errors: "FILE:LINE: [section] key: what is
  * wrong; what is allowed". 0, or -1 when there was one (or the file can't be read). */
 int config_read(struct config *config, const char *path, struct buffer *errors);
+
+/* What everybody on this machine can read, or change, though the file at path, read last, says that it is secret: the file
+ * itself if a CONFIG_SECRET stands in it, and what each CONFIG_SECRET_FILE names. Each is a line in faults, like those of
+ * config_read. 0, or -1 when there is one. */
+int config_find_exposed(const struct config *config, const char *path, struct buffer *faults);
+
+/* Say these as warnings in the log: a program that runs can't take back what was read, and does not stop over it. */
+void config_warn_exposed(const struct config *config, const char *path);
 
 /* Set one key as if the file had said so; where names the origin for the message (an option). 0, or -1 with errors. */
 int config_set(struct config *config, const char *section, const char *key, const char *value, const char *where,

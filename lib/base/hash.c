@@ -32,6 +32,40 @@ hash_random(void *bytes, size_t len)
     randombytes_buf(bytes, len);
 }
 
+/* libsodium puts an allocation at the very end of its pages: what is no multiple of this would not be aligned. */
+#define SECRET_ALIGNMENT 64
+
+void *
+hash_secret_new(size_t size)
+{
+    hash_init(); /* which does nothing the second time */
+    size = (size + SECRET_ALIGNMENT - 1) / SECRET_ALIGNMENT * SECRET_ALIGNMENT;
+    void *secret = sodium_malloc(size); /* where the pages can't be locked, without that */
+    if (secret == NULL)
+        log_fatal("out of memory");
+    return memset(secret, 0, size);
+}
+
+void
+hash_secret_free(void *secret)
+{
+    sodium_free(secret);
+}
+
+void
+hash_secret_keep(void *at, size_t len)
+{
+    /* A low ulimit -l is no reason to stop. */
+    if (sodium_mlock(at, len) != 0)
+        log_debug("%zu bytes of a secret can't be locked in memory: %s", len, strerror(errno));
+}
+
+void
+hash_wipe(void *at, size_t len)
+{
+    sodium_memzero(at, len);
+}
+
 struct hash_id
 hash_id(const struct hash_key *key, const struct span *parts, unsigned count)
 {

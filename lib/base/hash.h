@@ -1,5 +1,5 @@
 /*
- * hash: fingerprints, pseudonyms and checksums. The only user of libsodium.
+ * hash: fingerprints, pseudonyms and checksums, and memory for what must stay secret. The only user of libsodium.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -27,6 +27,19 @@ void hash_init(void);
 
 /* len random bytes to bytes. */
 void hash_random(void *bytes, size_t len);
+
+/* size bytes of zeros for secrets: never swapped out where the limit of locked memory (ulimit -l) allows it, in no core
+ * dump, and wiped by hash_secret_free. */
+void *hash_secret_new(size_t size);
+
+/* Wipe secret, from hash_secret_new or NULL, and give it back. */
+void hash_secret_free(void *secret);
+
+/* The same for len bytes that are there already, until the program ends; they are wiped by hash_wipe. */
+void hash_secret_keep(void *at, size_t len);
+
+/* Zeros to len bytes, which no compiler leaves out. */
+void hash_wipe(void *at, size_t len);
 
 /* Keyed BLAKE2b-128 over the count parts, each preceded by its length so that no two lists of parts collide. */
 struct hash_id hash_id(const struct hash_key *key, const struct span *parts, unsigned count);

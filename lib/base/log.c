@@ -1,14 +1,18 @@
 #include "base/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/folder.h"
 
 /* Longest line; what is longer is cut. Below PIPE_BUF (4096), so that lines of several processes that share a pipe
  * never run into each other. */
@@ -35,14 +39,23 @@ log_set_level(enum log_level level)
 }
 
 int
-log_to_file(const char *path)
+log_to_file(const char *path, struct buffer *fault)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -1;
-    int rc = dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ? -1 : 0;
-    close(fd);
-    return rc;
+    const char *slash = strrchr(path, '/');
+    struct buffer dir = {NULL, 0, 0};
+    int rc = 0;
+
+    buffer_add_span(&dir, slash == NULL ? span_of(".") : span_at(path, (size_t)(slash - path)));
+    /* Appended to, so that who cuts the file while we write it (copytruncate) gets no hole. */
+    int fd = folder_file(buffer_text(&dir), "", slash == NULL ? path : slash + 1, O_WRONLY | O_CREAT | O_APPEND, fault);
+    if (fd >= 0 && (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)) {
+        buffer_printf(fault, "%s: %s", path, strerror(errno));
+        rc = -1;
+    }
+    if (fd >= 0)
+        close(fd);
+    buffer_free(&dir);
+    return fd < 0 ? -1 : rc;
 }
 
 void

@@ -14,8 +14,11 @@ void log_open(const char *name, enum log_level level);
 /* Another level, from any thread. */
 void log_set_level(enum log_level level);
 
-/* Go on with the file at path, made if need be: standard error and output are that from now on. 0, or -1 with errno. */
-int log_to_file(const char *path);
+struct buffer;
+
+/* Go on with the file at path, in a folder of ours, made if need be: standard error and output are that from now on. 0, or
+ * -1 with what is wrong appended to fault. */
+int log_to_file(const char *path, struct buffer *fault);
 
 /* Give the text of each error and warning that is logged to follower, too; NULL for nobody any more. It is called from
  * whichever thread has something to log, and must not log. */

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "operator/secret.h"
 
@@ -127,16 +128,14 @@ lake_close(void *state)
     buffer_free(&lake->store_key);
     buffer_free(&lake->there);
     buffer_free(&lake->complaint);
-    free(lake);
+    hash_secret_free(lake);
 }
 
 static int
 lake_open(const void *parameters, struct store *store, void **state)
 {
-    struct lake *lake = calloc(1, sizeof *lake);
+    struct lake *lake = hash_secret_new(sizeof *lake); /* keys are in it */
 
-    if (lake == NULL)
-        log_fatal("out of memory");
     lake->store = store;
     lake->behind = true;
     lake->parameters = *(const struct lake_parameters *)parameters;
@@ -469,10 +468,19 @@ find_synced(struct lake *lake, struct lake_table *table, uint64_t *synced)
 static int
 make_day(struct lake *lake, const struct lake_table *table)
 {
-    char path[PATH_SIZE];
+    char below[PATH_SIZE];
+    struct buffer fault = {0};
+    int rc = 0;
 
-    dir_of(lake, table, table->part.date, path);
-    return file_make_dirs(path) == 0 ? 0 : failed(lake, "make", path);
+    snprintf(below, sizeof below, "%s/date=%s", table->path, table->part.date);
+    int fd = folder_open(lake->parameters.dir, below, &fault);
+    if (fd < 0)
+        rc = complain(lake, errno == ENOSPC || errno == EDQUOT ? STORE_FULL : STORE_BESIDE, "can't make a folder: %s",
+                      buffer_text(&fault));
+    else
+        close(fd);
+    buffer_free(&fault);
+    return rc;
 }
 
 /* Make the new part at path. */

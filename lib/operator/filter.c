@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -119,17 +118,15 @@ filter_close(void *state)
     record_decoder_free(filter->decoder);
     buffer_free(&filter->scratch);
     buffer_free(&filter->body);
-    free(filter);
+    hash_secret_free(filter);
 }
 
 static int
 filter_open(const void *parameters, struct store *store, void **state)
 {
     static const struct record_limits any = {.json = {1, UINT_MAX}};
-    struct filter *filter = calloc(1, sizeof *filter);
+    struct filter *filter = hash_secret_new(sizeof *filter); /* keys are in it */
 
-    if (filter == NULL)
-        log_fatal("out of memory");
     filter->store = store;
     filter->parameters = *(const struct filter_parameters *)parameters;
     filter->person.key = &filter->key;

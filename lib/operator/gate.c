@@ -1,6 +1,5 @@
 #include "operator/gate.h"
 
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "operator/consent.h"
@@ -28,7 +27,7 @@ gate_close(void *state)
     person_free(&gate->person);
     seen_free(&gate->seen);
     waiting_free(&gate->waiting);
-    free(gate);
+    hash_secret_free(gate);
 }
 
 static int
@@ -36,10 +35,8 @@ gate_open(const void *parameters, struct store *store, void **state)
 {
     static const struct waiting_names names = {
         {"waiting", "waiting_settled", "waiting_index"}, "waiting_wakes", "waiting_size", "waiting_senders"};
-    struct gate *gate = calloc(1, sizeof *gate);
+    struct gate *gate = hash_secret_new(sizeof *gate); /* keys are in it */
 
-    if (gate == NULL)
-        log_fatal("out of memory");
     gate->parameters = *(const struct gate_parameters *)parameters;
     gate->person.key = &gate->key;
     if (secret_open(store, &gate->key) != 0 ||

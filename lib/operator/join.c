@@ -1,7 +1,6 @@
 #include "operator/join.h"
 
 #include <limits.h>
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -104,7 +103,7 @@ join_close(void *state)
     buffer_free(&join->found);
     buffer_free(&join->steps);
     buffer_free(&join->body);
-    free(join);
+    hash_secret_free(join);
 }
 
 static size_t
@@ -186,10 +185,8 @@ open_side(struct join *join, unsigned number)
 static int
 join_open(const void *parameters, struct store *store, void **state)
 {
-    struct join *join = calloc(1, sizeof *join);
+    struct join *join = hash_secret_new(sizeof *join); /* keys are in it */
 
-    if (join == NULL)
-        log_fatal("out of memory");
     join->store = store;
     join->parameters = *(const struct join_parameters *)parameters;
     join->pseudonym.key = &join->parameters.pseudonym_key;
@@ -736,7 +733,7 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
 {
     char key[PAIRING_KEY_BYTES], from[KEY_BYTES_MAX];
     char value[LIMITS_BYTES + TIME_BYTES];
-    struct pairing pairing;
+    struct pairing pairing = {0};
     struct store_item item;
     struct span open;
 

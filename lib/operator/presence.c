@@ -1,6 +1,5 @@
 #include "operator/presence.h"
 
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -44,17 +43,15 @@ presence_close(void *state)
     person_free(&presence->person);
     buffer_free(&presence->value);
     buffer_free(&presence->marker);
-    free(presence);
+    hash_secret_free(presence);
 }
 
 static int
 presence_open(const void *parameters, struct store *store, void **state)
 {
-    struct presence *presence = calloc(1, sizeof *presence);
+    struct presence *presence = hash_secret_new(sizeof *presence); /* keys are in it */
 
     (void)parameters;
-    if (presence == NULL)
-        log_fatal("out of memory");
     presence->store = store;
     presence->person.key = &presence->key;
     presence->rows = store_table(store, "rows");

@@ -1,6 +1,5 @@
 #include "run/daemon.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -98,6 +97,8 @@ read_config(struct program *program)
     if (broker_complete(&program->broker, program->config) != 0)
         return EXIT_USAGE;
     log_open(program->stream->name, (enum log_level)config_int(program->config, "gait", "log"));
+    if (path != NULL)
+        config_warn_exposed(program->config, path);
     return -1;
 }
 
@@ -143,9 +144,11 @@ static void
 take_hangup(const struct program *program)
 {
     const char *path = getenv(DAEMON_LOG_FILE);
+    struct buffer fault = {0};
 
-    if (path != NULL && log_to_file(path) != 0)
-        log_error("SIGHUP: %s can't be opened: %s", path, strerror(errno));
+    if (path != NULL && log_to_file(path, &fault) != 0)
+        log_error("SIGHUP: the log stays where it is: %s", buffer_text(&fault));
+    buffer_free(&fault);
     read_config_again(program);
 }
 

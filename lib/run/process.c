@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "run/process_state.h"
 
@@ -102,19 +102,48 @@ setting(const struct process *process, const char *key)
 static int
 lock_state(struct process *process)
 {
-    char *path = format("1/lock", process->dir, NULL, NULL);
+    char *below = format("state/1", process->stream->name, NULL, NULL);
+    struct buffer fault = {0};
 
-    if (file_make_dirs(process->dir) == 0)
-        process->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    process->lock_fd = folder_file(process->options.dir, below, "lock", O_RDWR | O_CREAT, &fault);
     if (process->lock_fd < 0)
-        log_error("can't open %s: %s", path, strerror(errno));
+        log_error("%s", buffer_text(&fault));
     else if (flock(process->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         log_error("another process works in %s already", process->dir);
         close(process->lock_fd);
         process->lock_fd = -1;
     }
-    free(path);
+    buffer_free(&fault);
+    free(below);
     return process->lock_fd < 0 ? -1 : 0;
+}
+
+/* The folders in which LMDB and others open files by name are ours, and nobody has laid a link there. */
+static int
+check_folders(const struct process *process)
+{
+    static const struct {
+        const char *form;
+        bool ours_alone;
+    } folders[] = {{"state/1", true}, {"state/1/store", true}, {"state/1/inbox", true}, {"lake", false}};
+    struct buffer fault = {0};
+
+    for (unsigned i = 0; i < sizeof folders / sizeof folders[0] && fault.len == 0; i++) {
+        char *below = format(folders[i].form, process->stream->name, NULL, NULL);
+        char *path = format("1/2", process->options.dir, below, NULL);
+        int folder = folder_look(process->options.dir, below, &fault);
+        if (folder >= 0 && folders[i].ours_alone)
+            folder_is_clean(folder, path, &fault);
+        if (folder >= 0)
+            close(folder);
+        free(path);
+        free(below);
+    }
+    if (fault.len > 0)
+        log_error("%s", buffer_text(&fault));
+    int rc = fault.len > 0 ? -1 : 0;
+    buffer_free(&fault);
+    return rc;
 }
 
 static int
@@ -125,7 +154,7 @@ open_operator(struct process *process)
     if (parameters == NULL)
         return -1;
     int rc = process->stream->operator->open(parameters, process->store, &process->operator_state);
-    free(parameters);
+    hash_secret_free(parameters);
     return rc;
 }
 
@@ -327,7 +356,7 @@ process_open(const struct process_options *options)
     };
     process->rejected_payload = setting(process, "rejected_payload") != 0;
     open_decoders(process);
-    if (lock_state(process) != 0 || open_state(process) != 0 || open_inbox(process) != 0) {
+    if (lock_state(process) != 0 || check_folders(process) != 0 || open_state(process) != 0 || open_inbox(process) != 0) {
         process_close(process);
         return NULL;
     }

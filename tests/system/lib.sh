@@ -47,6 +47,11 @@ not() {
     ! "$@"
 }
 
+# Whether the programs are built with a sanitizer, which wants some things otherwise.
+is_sanitized() {
+    [ "$(readelf -Ws "$GAIT_BIN/gait" 2>/dev/null | grep -cE '__(asan|tsan)_init')" -gt 0 ]
+}
+
 # equal WANT GOT, for check.
 equal() {
     [ "$1" = "$2" ] && return 0

@@ -277,10 +277,16 @@ mkostemp(char *path, int flags)
 }
 
 int
+mkdirat(int dir_fd, const char *path, mode_t mode)
+{
+    const struct disk_call call = {.deed = DISK_MAKE_DIR, .fd = -1, .dir_fd = dir_fd, .path = path};
+    return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_mkdirat, dir_fd, path, mode));
+}
+
+int
 mkdir(const char *path, mode_t mode)
 {
-    const struct disk_call call = {.deed = DISK_MAKE_DIR, .fd = -1, .dir_fd = AT_FDCWD, .path = path};
-    return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_mkdirat, AT_FDCWD, path, mode));
+    return mkdirat(AT_FDCWD, path, mode);
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -303,6 +304,32 @@ bug_291_no_password_stays_in_the_command_line(void **state)
     }
 }
 
+/* Its own user can read the environment; what we start must not, and nothing that is there later. */
+static void
+the_environment_says_the_password_once(void **state)
+{
+    (void)state;
+    struct config *config = full_config();
+    struct broker broker = {.username = "other"};
+    struct broker second = {.username = "other"};
+    struct broker with = {.username = "other"};
+    setenv(BROKER_PASSWORD, "of the environment", 1);
+    const char *kept = getenv(BROKER_PASSWORD);
+    assert_int_equal(broker_complete(&broker, config), 0);
+    assert_string_equal(broker.password, "of the environment");
+    assert_string_equal(kept, "");
+    assert_null(getenv(BROKER_PASSWORD));
+    assert_int_equal(broker_complete(&second, config), 0);
+    assert_null(second.password);
+
+    setenv(BROKER_PASSWORD, "of the environment", 1);
+    assert_int_equal(broker_option(&with, 'P', "of the option"), 1);
+    assert_int_equal(broker_complete(&with, config), 0);
+    assert_string_equal(with.password, "of the option");
+    assert_null(getenv(BROKER_PASSWORD));
+    config_free(config);
+}
+
 int
 main(void)
 {
@@ -318,6 +345,7 @@ main(void)
         cmocka_unit_test(the_options_of_mosquitto_pub_are_taken_and_no_others),
         cmocka_unit_test(the_default_port_depends_on_tls),
         cmocka_unit_test(bug_291_no_password_stays_in_the_command_line),
+        cmocka_unit_test(the_environment_says_the_password_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/config.h"
@@ -20,7 +21,8 @@ static const char *const processes[] = {"one", "two", NULL};
 static const struct config_key keys[] = {
     {"net", "host", CONFIG_TEXT, "localhost", NULL, NULL, NULL, "Where."},
     {"net", "port", CONFIG_INTEGER, "1883", "1", "65535", NULL, "Which."},
-    {"net", "password", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Secret."},
+    {"net", "password", CONFIG_SECRET, NULL, NULL, NULL, NULL, "Secret."},
+    {"net", "key", CONFIG_SECRET_FILE, NULL, NULL, NULL, NULL, "In it is one."},
     {"net", "offset", CONFIG_INTEGER, "-5", "-10", NULL, NULL, "May be negative."},
     {"net", "root", CONFIG_TOPIC, "top", NULL, NULL, NULL, "Above all."},
     {"*", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long."},
@@ -321,7 +323,7 @@ unknown_keys_and_sections_are_refused_with_the_known_ones(void **state)
 {
     (void)state;
     refuse("[net]\nhots = a\n[one]\ncolour = red\n",
-           "2: [net] hots: unknown key; allowed are host, port, password, offset, root\n"
+           "2: [net] hots: unknown key; allowed are host, port, password, key, offset, root\n"
            "4: [one] colour: unknown key; allowed are hold, since, room, friends\n");
     refuse("[nat]\nhost = a\nport = 1\n[two]\nloud = 1\n",
            "1: [nat]: unknown section; allowed are [net], [one], [two]\n"
@@ -366,7 +368,7 @@ an_indented_line_does_not_continue_a_value(void **state)
     (void)state;
     /* libinih by itself would make host "b" */
     refuse("[net]\nhost = a\n  b\n", "3: " BROKEN);
-    refuse("[net]\nhost = a\n  b = c\n", "3: [net] b: unknown key; allowed are host, port, password, offset, root\n");
+    refuse("[net]\nhost = a\n  b = c\n", "3: [net] b: unknown key; allowed are host, port, password, key, offset, root\n");
     assert_string_equal(config_text(config, "net", "host"), "a");
 }
 
@@ -455,9 +457,46 @@ options_are_checked_like_the_file(void **state)
     assert_int_equal(config_set(config, "nat", "port", "1", "--port", &errors), -1);
     assert_string_equal(buffer_text(&errors),
                         "--port: [net] port: 'x' is not a number; allowed is an integer from 1 to 65535\n"
-                        "--port: [net] prt: unknown key; allowed are host, port, password, offset, root\n"
+                        "--port: [net] prt: unknown key; allowed are host, port, password, key, offset, root\n"
                         "--port: [nat] port: unknown section; allowed are [net], [one], [two]\n");
     assert_int_equal(config_int(config, "net", "port"), 6);
+}
+
+/* What others can read, with the file at path at mode, is want (nothing if NULL). */
+static void
+expect_exposed(const char *text, const char *file, mode_t mode, const char *want)
+{
+    struct buffer faults = {NULL, 0, 0};
+    assert_int_equal(file_replace(path, text), 0);
+    assert_int_equal(chmod(file, mode), 0);
+    assert_int_equal(config_read(config, path, &errors), 0);
+    assert_int_equal(config_find_exposed(config, path, &faults), want == NULL ? 0 : -1);
+    if (want != NULL)
+        assert_non_null(strstr(buffer_text(&faults), want));
+    assert_null(strstr(buffer_text(&faults), "hush"));
+    buffer_free(&faults);
+}
+
+static void
+a_secret_that_everybody_can_read_is_told(void **state)
+{
+    (void)state;
+    char key[] = "/tmp/gait-key-XXXXXX";
+    char text[128];
+    int fd = mkstemp(key);
+    assert_true(fd >= 0);
+    close(fd);
+    expect_exposed("[net]\npassword = hush\n", path, 0644, ":2: [net] password: this file has mode 0644");
+    expect_exposed("[net]\npassword = hush\n", path, 0604, "may read it; allowed are owner and group: chmod o-rwx /tmp/");
+    expect_exposed("[net]\npassword = hush\n", path, 0602, "may change it; allowed are owner and group: chmod o-rwx ");
+    expect_exposed("[net]\npassword = hush\n", path, 0640, NULL);
+    expect_exposed("[net]\npassword =\n", path, 0644, NULL);
+    expect_exposed("[net]\nhost = everybody\n", path, 0644, NULL);
+    snprintf(text, sizeof text, "[net]\nkey = %s\n", key);
+    expect_exposed(text, key, 0644, ":2: [net] key: /tmp/gait-key-");
+    expect_exposed(text, key, 0640, NULL);
+    unlink(key);
+    assert_int_equal(config_find_exposed(config, path, &errors), 0);
 }
 
 /* Read what is printed into a string to be freed. */
@@ -484,7 +523,8 @@ the_table_is_printed_for_people(void **state)
                                  "      Allowed: red, green or blue.\n"));
     free(text);
     text = print_keys(true);
-    assert_non_null(strstr(text, "\n| `[net]` | `password` |  | any text | Secret. |\n"));
+    assert_non_null(strstr(text, "\n| `[net]` | `password` |  | any text, in a file that only owner and group may read | "
+                                 "Secret. |\n"));
     assert_non_null(strstr(text, "\n| `[net]` | `port` | `1883` | an integer from 1 to 65535 | Which. |\n"));
     free(text);
 }
@@ -512,6 +552,7 @@ main(void)
         TEST(a_line_is_taken_whole_or_refused),
         TEST(control_characters_are_refused),
         TEST(a_password_is_never_shown),
+        TEST(a_secret_that_everybody_can_read_is_told),
         TEST(a_file_that_can_not_be_read_is_an_error),
         TEST(options_are_checked_like_the_file),
         TEST(the_table_is_printed_for_people),

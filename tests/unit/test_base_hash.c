@@ -8,8 +8,10 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -215,6 +217,65 @@ a_key_file_in_a_missing_folder_is_refused(void **state)
     assert_int_equal(hash_key_file(missing, &key), -1);
 }
 
+/* Sanitizers do not let mlock through. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MLOCK_WORKS false
+#else
+#define MLOCK_WORKS true
+#endif
+
+static long
+locked_kib(void)
+{
+    char line[128];
+    long kib = -1;
+    FILE *file = fopen("/proc/self/status", "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        sscanf(line, "VmLck: %ld", &kib);
+    fclose(file);
+    return kib;
+}
+
+static void
+memory_for_secrets_is_locked_and_empty(void **state)
+{
+    (void)state;
+    static unsigned char here[20000];
+    struct rlimit limit;
+    const long before = locked_kib();
+    unsigned char *secret = hash_secret_new(9000);
+    assert_int_equal((uintptr_t)secret % 16, 0);
+    for (unsigned i = 0; i < 9000; i++)
+        assert_int_equal(secret[i], 0);
+    assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    hash_secret_keep(here, sizeof here);
+    if (MLOCK_WORKS && limit.rlim_cur >= 1 << 20)
+        assert_true(locked_kib() >= before + 9 + 16);
+    hash_secret_free(secret);
+    hash_secret_free(NULL);
+    memset(here, 'x', sizeof here);
+    hash_wipe(here, sizeof here);
+    for (unsigned i = 0; i < sizeof here; i++)
+        assert_int_equal(here[i], 0);
+}
+
+/* To go without is better than not to go. */
+static void
+memory_that_cant_be_locked_is_used_all_the_same(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    const struct rlimit none = {0, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+    char *secret = hash_secret_new(100);
+    memset(secret, 'x', 100);
+    hash_secret_keep(path, sizeof path);
+    hash_secret_free(secret);
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+}
+
 static int
 start(void **state)
 {
@@ -232,6 +293,8 @@ main(void)
         cmocka_unit_test(no_two_lists_of_parts_collide),
         cmocka_unit_test(another_key_gives_another_id),
         cmocka_unit_test(the_checksum_is_siphash_and_stays_what_it_is),
+        cmocka_unit_test(memory_for_secrets_is_locked_and_empty),
+        cmocka_unit_test(memory_that_cant_be_locked_is_used_all_the_same),
         cmocka_unit_test_setup_teardown(a_missing_key_file_is_made_and_read_again, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(all_who_make_a_key_file_at_once_get_the_same_key, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_key_file_of_another_size_is_refused, make_dir, remove_dir),

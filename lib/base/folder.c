@@ -1,0 +1,210 @@
+#include "base/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+
+/* Append the fault; always -1, with the errno that names it. */
+static int fail(struct buffer *fault, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int
+fail(struct buffer *fault, int error, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    buffer_add_text(fault, text);
+    errno = error;
+    return -1;
+}
+
+static int
+check_owner(const struct stat *info, const char *path, struct buffer *fault)
+{
+    if (info->st_uid == geteuid() || info->st_uid == 0)
+        return 0;
+    const unsigned us = (unsigned)geteuid();
+    return fail(fault, EPERM, "%s belongs to user %u, but allowed is only what belongs to root or to user %u, as whom this "
+                "runs; if nobody else's work is in it: chown -R %u %s", path, (unsigned)info->st_uid, us, us, path);
+}
+
+/* Whether the open folder is ours alone. */
+static int
+check_folder(int fd, const char *path, struct buffer *fault)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) != 0)
+        return fail(fault, errno, "%s: %s", path, strerror(errno));
+    if (check_owner(&info, path, fault) != 0)
+        return -1;
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return fail(fault, EPERM, "%s has mode %04o, but nobody except its owner may be allowed to write in it: chmod go-w "
+                    "%s", path, (unsigned)(info.st_mode & 07777), path);
+    return 0;
+}
+
+/* Make the name path in the open folder above durable; one that was there, too: whoever made it may have been killed before
+ * it could do this. */
+static int
+sync_name(int above, const char *path, struct buffer *fault)
+{
+    if (fsync(above) == 0 || errno == EINVAL) /* this file system has nothing to sync of a folder */
+        return 0;
+    return fail(fault, errno, "the name %s can't be made durable: %s", path, strerror(errno));
+}
+
+/* The level name of the open folder above, made if it is wanted and missing; path is its whole name. Its descriptor, -1. */
+static int
+open_level(int above, const char *name, bool make, const char *path, struct buffer *fault)
+{
+    bool made = make && mkdirat(above, name, 0700) == 0;
+    int error = made ? 0 : errno;
+    int fd = openat(above, name, OPEN_FLAGS | O_NOFOLLOW);
+
+    if (fd < 0 && errno == ENOENT && !make)
+        return -1;
+    if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return fail(fault, ENOTDIR, "%s is a link or a file, where gait keeps a folder of its own; move it away (a folder "
+                    "of another disk comes there by mount --bind)", path);
+    if (fd < 0)
+        return fail(fault, errno == ENOENT ? error : errno, "%s: %s", path, strerror(errno == ENOENT ? error : errno));
+    if (check_folder(fd, path, fault) == 0 && (!make || sync_name(above, path, fault) == 0))
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Down from the open folder fd, which is closed. */
+static int
+descend(int fd, const char *dir, const char *below, bool make, struct buffer *fault)
+{
+    struct buffer path = {NULL, 0, 0};
+    struct buffer name = {NULL, 0, 0};
+
+    buffer_add_text(&path, dir);
+    for (below += strspn(below, "/"); fd >= 0 && *below != '\0'; below += strspn(below, "/")) {
+        size_t len = strcspn(below, "/");
+        buffer_clear(&name);
+        buffer_add_span(&name, span_at(below, len));
+        buffer_printf(&path, "/%s", buffer_text(&name));
+        int next = open_level(fd, buffer_text(&name), make, buffer_text(&path), fault);
+        int error = errno;
+        close(fd);
+        errno = error;
+        fd = next;
+        below += len;
+    }
+    buffer_free(&path);
+    buffer_free(&name);
+    return fd;
+}
+
+static int
+walk(const char *dir, const char *below, bool make, struct buffer *fault)
+{
+    if (make && file_make_dirs(dir) != 0)
+        return fail(fault, errno, "folder %s can't be made: %s", dir, strerror(errno));
+    int fd = open(dir, OPEN_FLAGS);
+
+    if (fd < 0 && errno == ENOENT && !make)
+        return -1;
+    if (fd < 0)
+        return fail(fault, errno, "folder %s can't be opened: %s", dir, strerror(errno));
+    if (check_folder(fd, dir, fault) == 0)
+        return descend(fd, dir, below, make, fault);
+    close(fd);
+    errno = EPERM;
+    return -1;
+}
+
+int
+folder_open(const char *dir, const char *below, struct buffer *fault)
+{
+    return walk(dir, below, true, fault);
+}
+
+int
+folder_look(const char *dir, const char *below, struct buffer *fault)
+{
+    return walk(dir, below, false, fault);
+}
+
+static int
+check_entry(int folder, const char *path, const char *name, struct buffer *fault)
+{
+    struct buffer whole = {NULL, 0, 0};
+    struct stat info;
+    int rc = 0;
+
+    buffer_printf(&whole, "%s/%s", path, name);
+    if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        rc = errno == ENOENT ? 0 : fail(fault, errno, "%s: %s", buffer_text(&whole), strerror(errno));
+    else if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+        rc = fail(fault, ELOOP, "%s is a link or a device, where only files of gait belong; move it away",
+                  buffer_text(&whole));
+    else
+        rc = check_owner(&info, buffer_text(&whole), fault);
+    buffer_free(&whole);
+    return rc;
+}
+
+int
+folder_is_clean(int folder, const char *path, struct buffer *fault)
+{
+    int fd = openat(folder, ".", OPEN_FLAGS); /* closedir closes what fdopendir was given */
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    int rc = 0;
+
+    if (dir == NULL) {
+        rc = fail(fault, errno, "%s can't be read: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    while (rc == 0 && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = check_entry(folder, path, entry->d_name, fault);
+    }
+    closedir(dir);
+    return rc;
+}
+
+int
+folder_file(const char *dir, const char *below, const char *name, int flags, struct buffer *fault)
+{
+    struct stat info;
+    int folder = folder_open(dir, below, fault);
+    if (folder < 0)
+        return -1;
+    /* Not to wait for the other end of a pipe. */
+    int fd = openat(folder, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    const int error = errno;
+    const char *between = *below == '\0' ? "" : "/";
+
+    close(folder);
+    if (fd < 0)
+        return fail(fault, error, "%s%s%s/%s can't be opened: %s", dir, between, below, name,
+                    error == ELOOP ? "it is a link, and gait follows none there" : strerror(error));
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_uid == geteuid() || info.st_uid == 0))
+        return fd;
+    close(fd);
+    return fail(fault, EPERM, "%s%s%s/%s is not a file that belongs to user %u or to root; move it away", dir, between,
+                below, name, (unsigned)geteuid());
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# bug_380: --dir was trusted blindly: in a folder of somebody else, who had laid a link in the place of a log file, root
+# appended to whatever it pointed at. And log files can be rotated while all runs.
+. "$(dirname "$0")/lib.sh"
+
+# refused PATTERN COMMAND…: it ends with 1 and says this on standard error.
+refused() {
+    local pattern=$1 status=0
+    shift
+    timeout 30 "$@" >"$work/said" 2>&1 || status=$?
+    equal 1 "$status" && { grep -qE "$pattern" "$work/said" || ! cat "$work/said"; }
+}
+target=$work/target
+echo "not ours" >"$target"
+untouched() {
+    equal "not ours" "$(cat "$target")"
+}
+port=$(free_port)
+up=("$GAIT_BIN/gait" up --port "$port" --dir)
+lake=("$GAIT_BIN/lake" -p "$port" --dir)
+
+# ---- links, and what others may write in ----
+
+mkdir -m 0700 "$work/links" "$work/links/log" "$work/links/state"
+ln -s "$target" "$work/links/log/broker.log"
+"${up[@]}" "$work/links" >/dev/null 2>"$work/links.log" &
+up_pid=$!
+wait_until 30 "a word of the link" grep -q 'links/log/broker.log .*is a link' "$work/links.log"
+stop
+check "nothing was appended through the link" untouched
+ln -s "$work" "$work/links/state/lake"
+check "a process says where the link is" refused 'links/state/lake is a link' "${lake[@]}" "$work/links"
+mkdir -m 0700 "$work/store" "$work/store/state" "$work/store/state/lake" "$work/store/state/lake/store"
+ln -s "$target" "$work/store/state/lake/store/data.mdb"
+check "nor is a store one" refused 'store/data.mdb is a link' "${lake[@]}" "$work/store"
+check "it was not written" untouched
+mkdir -m 0700 "$work/open"
+mkdir "$work/open/log" && chmod 0777 "$work/open/log"
+check "a folder that others may write in" refused 'open/log has mode 0777.*chmod go-w ' "${up[@]}" "$work/open"
+chmod 0770 "$work/open"
+check "or the group" refused 'open has mode 0770.*chmod go-w ' "${lake[@]}" "$work/open"
+mkdir -m 0700 "$work/locks"
+ln -s "$target" "$work/locks/lock"
+check "a lock is no link" refused 'locks/lock .*is a link' "${up[@]}" "$work/locks"
+
+# ---- somebody else's ----
+
+if [ "$(id -u)" -eq 0 ]; then
+    mkdir -m 0755 "$work/theirs" "$work/theirs/log"
+    ln -s "$target" "$work/theirs/log/lake.log"
+    chown -R 65534 "$work/theirs"
+    check "a folder of somebody else" refused 'theirs belongs to user 65534.*chown' "${up[@]}" "$work/theirs"
+    check "the same for one process" refused 'theirs belongs to user 65534.*chown' "${lake[@]}" "$work/theirs"
+    check "nothing was made there" equal log "$(ls "$work/theirs")"
+    check "it was not written to" untouched
+else
+    echo "skip   folders of somebody else: only root can make one"
+fi
+
+# ---- log files, while it runs ----
+
+rules any time 0
+mkdir -m 0700 "$work/real"
+ln -s "$work/real" "$run_dir" # the user's own link
+start
+log=$run_dir/log/lake.log
+has_line() {
+    grep -qs 'SIGHUP: \[gait\] log is' "$1"
+}
+mv "$log" "$log.1"
+kill -HUP "$up_pid"
+wait_until 10 "a line in the new log file" has_line "$log"
+check "none in the old one" not has_line "$log.1"
+cp "$log" "$log.2" && : >"$log" # what logrotate's copytruncate does
+kill -HUP "$(pid_of lake)"
+wait_until 10 "a line in the log that was cut" has_line "$log"
+check "it begins at its beginning" equal "" "$(head -c 1 "$log" | tr -d 0-9)"
+mv "$log" "$log.3" && ln -s "$target" "$log"
+kill -HUP "$(pid_of lake)"
+wait_until 10 "a word of the link" grep -q 'the log stays where it is: .*lake.log .*is a link' "$log.3"
+check "the log stays" has_line "$log.3"
+check "nothing went through the link" untouched
+check_stop
+finish
