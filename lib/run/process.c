@@ -101,15 +101,15 @@ lock_state(struct process *process)
 
     if (file_make_dirs(process->dir) == 0)
         process->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (process->lock_fd < 0)
+    if (process->lock_fd < 0 || (process->hold_fd = hold_open(process->options.dir)) < 0)
         log_error("can't open %s: %s", path, strerror(errno));
     else if (flock(process->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         log_error("another process works in %s already", process->dir);
         close(process->lock_fd);
-        process->lock_fd = -1;
+        process->lock_fd = process->hold_fd = -1;
     }
     free(path);
-    return process->lock_fd < 0 ? -1 : 0;
+    return process->lock_fd < 0 || process->hold_fd < 0 ? -1 : 0;
 }
 
 static int
@@ -174,6 +174,8 @@ open_inbox(struct process *process)
     process->inbox = inbox_open(dir, process->epoch, process->inbox_position,
                                 (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
     free(dir);
+    process->inbox_released = UINT64_MAX;
+    batch_release(process);
     return process->inbox != NULL ? 0 : -1;
 }
 
@@ -295,7 +297,7 @@ process_open(const struct process_options *options)
         log_fatal("out of memory");
     process->options = *options;
     process->stream = options->stream;
-    process->lock_fd = -1;
+    process->lock_fd = process->hold_fd = -1;
     init_waiting(process);
     name_topics(process);
     process->dir = format("1/state/2", options->dir, process->stream->name, NULL);
@@ -692,6 +694,7 @@ process_step(struct process *process)
         step_landing(process, steady_ms);
     hear(process);
     ask_sync(process, steady_ms);
+    batch_release(process);
     int worked = work(process, steady_ms);
     send_reports(process, steady_ms);
     pump(process, steady_ms);
@@ -799,6 +802,8 @@ process_close(struct process *process)
     inbox_close(process->inbox);
     if (process->lock_fd >= 0)
         close(process->lock_fd);
+    if (process->hold_fd >= 0)
+        close(process->hold_fd);
     free_memory(process);
     pthread_cond_destroy(&process->changed);
     pthread_mutex_destroy(&process->lock);
