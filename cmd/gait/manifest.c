@@ -141,7 +141,8 @@ find_fault(struct buffer *text)
         return "it is not whole";
     char *last = text->data + text->len - end_bytes;
     hash_of(span_at(text->data, text->len - end_bytes), hex);
-    if (strncmp(last, "end ", 4) != 0 || strncmp(last + 4, hex, HASH_ID_HEX_SIZE - 1) != 0)
+    if (text->data[text->len - 1] != '\n' || strncmp(last, "end ", 4) != 0 ||
+        strncmp(last + 4, hex, HASH_ID_HEX_SIZE - 1) != 0)
         return "it is damaged, or not whole";
     *last = '\0';
     return NULL;
