@@ -39,7 +39,7 @@ check "backup at rest" backup "$work/backup.rest"
 check_stop
 check "backup of a pipeline that is stopped" backup "$work/backup.stopped"
 check "only its owner can read it" \
-    equal "" "$(find "$work"/backup.* -type f ! -perm 0600 ! -path '*/keys/*' -o -type d ! -perm 0700)"
+    equal "" "$(find "$work"/backup.*/ -type f ! -perm 0600 ! -path '*/keys/*' -o -type d ! -perm 0700)"
 check "nothing is left behind" equal "" "$(find "$work" -name '*.partial')"
 sum() {
     (cd "$1" && find lake keys -type f | LC_ALL=C sort | xargs cat) | cksum
