@@ -101,8 +101,9 @@ find_set(struct backup *backup)
     if (backup->missing.len == 0)
         return 0;
     say("%s/state has no state of%s%s", backup->dir, buffer_text(&backup->missing),
-        backup->incomplete ? "" : ": run it where all are, or set enabled = off for those that are not part of the pipeline, or "
-                                  "say --incomplete");
+        backup->incomplete ? ""
+                           : ": run it where all are, or set enabled = off for those that are not part of the pipeline, or "
+                             "say --incomplete");
     return backup->incomplete ? 0 : -1;
 }
 
@@ -195,7 +196,8 @@ take_cut(struct backup *backup)
         return -1;
     if (set_is_cut(&backup->set))
         return 0;
-    say("these states do not belong together: one of them went back in time, or is another pipeline's; gait status says more");
+    say("these states do not belong together: one of them went back in time, or is another pipeline's; gait status says "
+        "more");
     return -1;
 }
 
@@ -392,7 +394,8 @@ say_done(const struct backup *backup)
     for (unsigned i = 0; i < backup->manifest.count; i++)
         bytes += backup->manifest.files[i].bytes;
     say("%s: %u processes, %u files, %s MiB, %.2f s", backup->target, backup->set.count, backup->manifest.count,
-        progress_number((bytes + (1u << 20) - 1) >> 20, number), (double)progress_elapsed_ms(&backup->copying.progress) / 1000);
+        progress_number((bytes + (1u << 20) - 1) >> 20, number),
+        (double)progress_elapsed_ms(&backup->copying.progress) / 1000);
 }
 
 static int

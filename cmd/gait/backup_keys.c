@@ -56,7 +56,8 @@ backup_keys_save(const struct config *config, const struct set *set, const char 
         buffer_printf(&to, "%s/%s", partial, file->path);
         const int copied = copying_file(copying, path_of(config, set->dir, name, &from), UINT64_MAX, buffer_text(&to), file);
         if (copied == 0)
-            say("%s: the key of %s is not there; if it lies elsewhere, name the configuration with -c", buffer_text(&from), name);
+            say("%s: the key of %s is not there; if it lies elsewhere, name the configuration with -c", buffer_text(&from),
+                name);
         rc = copied == 1 && chmod(buffer_text(&to), 0400) == 0 ? 0 : -1;
     }
     buffer_free(&from);
@@ -108,7 +109,8 @@ restore(const char *from, const char *path, bool check)
 }
 
 int
-backup_keys_restore(const struct config *config, const char *dir, const char *source, const struct manifest *manifest, bool check)
+backup_keys_restore(const struct config *config, const char *dir, const char *source, const struct manifest *manifest,
+                    bool check)
 {
     struct buffer from = {NULL, 0, 0};
     struct buffer name = {NULL, 0, 0};

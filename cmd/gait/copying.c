@@ -140,7 +140,8 @@ copying_check(struct copying *copying, const char *path, struct manifest_file *f
     close(fd);
     if (rc != 0)
         return failed(copying, path);
-    const bool same = !file->hashed || (there.bytes == file->bytes && memcmp(&there.hash, &file->hash, sizeof there.hash) == 0);
+    const bool same = !file->hashed || (there.bytes == file->bytes &&
+                                        memcmp(&there.hash, &file->hash, sizeof there.hash) == 0);
     if (!same) {
         progress_clear(&copying->progress);
         say("%s is damaged: it has %" PRIu64 " bytes, and should have %" PRIu64 "%s", path, there.bytes, file->bytes,

@@ -1,6 +1,6 @@
 /*
- * manifest: what a backup holds, as text: who is in it, at which positions, and every file with its length and checksum. It is
- * written last, so a folder without one is no backup.
+ * manifest: what a backup holds, as text: who is in it, at which positions, and every file with its length and checksum.
+ * It is written last, so a folder without one is no backup.
  *
  *   gait backup 1
  *   taken 2026-11-24T08:15:02Z

@@ -260,8 +260,8 @@ say_done(const struct restore *restore)
     char number[PROGRESS_NUMBER_BYTES];
     struct span taken = span_of("?");
     manifest_note(&restore->manifest, "taken", &taken);
-    say("%s: the pipeline of %.*s, %u files, %s MiB, %.2f s", restore->dir, (int)taken.len, taken.at, restore->manifest.count,
-        progress_number((restore->copying.total / 3 + (1u << 20) - 1) >> 20, number),
+    say("%s: the pipeline of %.*s, %u files, %s MiB, %.2f s", restore->dir, (int)taken.len, taken.at,
+        restore->manifest.count, progress_number((restore->copying.total / 3 + (1u << 20) - 1) >> 20, number),
         (double)progress_elapsed_ms(&restore->copying.progress) / 1000);
 }
 

@@ -19,15 +19,15 @@ struct set {
     unsigned count;
 };
 
-/* Begin with the states of all processes that config has enabled, and that are there; others than in the set go to missing, each
- * with a blank before it. All strings must outlive set. Free with set_close. 0; −1, said: there is none. */
+/* Begin with the states of all processes that config has enabled, and that are there; others than in the set go to
+ * missing, each with a blank before it. All strings must outlive set. Free with set_close. 0; −1, said: there is none. */
 int set_find(struct set *set, const struct config *config, const char *dir, struct buffer *missing);
 
 /* Open the stores: live where processes may be at work. 0, or −1, said. */
 int set_open(struct set *set, bool live);
 
-/* Take snapshots of all, consumers before their producers, so that nothing is applied in one that is not in the other, and read
- * their positions. 0, or −1, said. */
+/* Take snapshots of all, consumers before their producers, so that nothing is applied in one that is not in the other,
+ * and read their positions. 0, or −1, said. */
 int set_look(struct set *set);
 
 /* Whether the pipeline can go on from there; else said, link by link. */

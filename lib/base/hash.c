@@ -93,7 +93,8 @@ hash_unhex(const char *hex, struct hash_id *id)
 {
     const size_t len = strnlen(hex, HASH_ID_HEX_SIZE - 1);
     size_t bytes;
-    return sodium_hex2bin(id->bytes, sizeof id->bytes, hex, len, NULL, &bytes, NULL) == 0 && bytes == sizeof id->bytes ? 0 : -1;
+    const int rc = sodium_hex2bin(id->bytes, sizeof id->bytes, hex, len, NULL, &bytes, NULL);
+    return rc == 0 && bytes == sizeof id->bytes ? 0 : -1;
 }
 
 uint64_t

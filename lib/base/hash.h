@@ -44,8 +44,8 @@ int hash_unhex(const char *hex, struct hash_id *id);
 /* SipHash-2-4 of bytes under a fixed key: finds torn and rotten bytes, keeps nobody out. */
 uint64_t hash_checksum(struct span bytes);
 
-/* BLAKE2b-128 of bytes that come piece by piece: tells whether a file is what it was. Begin; add; end writes the hash to *id, if
- * id is not NULL, and frees. */
+/* BLAKE2b-128 of bytes that come piece by piece: tells whether a file is what it was. Begin; add; end writes the hash to
+ * *id, if id is not NULL, and frees. */
 struct hash_sum *hash_sum_begin(void);
 void hash_sum_add(struct hash_sum *sum, struct span bytes);
 void hash_sum_end(struct hash_sum *sum, struct hash_id *id);

@@ -27,8 +27,8 @@ struct lake_parameters {
 
 extern const struct operator lake_operator;
 
-/* What a store says of the files of a table: they are whole before the newest part, and in that from 0 to `synced`; from there
- * to `bytes` they may have been written. */
+/* What a store says of the files of a table: they are whole before the newest part, and in that from 0 to `synced`; from
+ * there to `bytes` they may have been written. */
 struct lake_extent {
     char date[11];   /* of the newest part; "": there is none */
     uint32_t number;

@@ -34,8 +34,8 @@ struct cut_member {
 /* Read them from the store of stream's process, in a snapshot of store_open_to_read. 0, or −1 with lines in the log. */
 int cut_read(struct store *store, const struct stream *stream, struct cut_positions *positions);
 
-/* Whether the members, count of them, can go on from there: 0; or −1, with a line in faults for each link that can't. Producers
- * that are not in the set are not asked. */
+/* Whether the members, count of them, can go on from there: 0; or −1, with a line in faults for each link that can't.
+ * Producers that are not in the set are not asked. */
 int cut_check(const struct cut_member *members, unsigned count, struct buffer *faults);
 
 #endif

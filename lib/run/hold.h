@@ -1,10 +1,11 @@
 /*
- * hold: whoever copies a pipeline at work asks its processes to remove nothing for a moment: neither messages from an outbox nor
- * what is worked from an inbox. It is a lock (flock) on the folder DIR/state, so it ends with whoever holds it, however that
- * one ends.
+ * hold: whoever copies a pipeline at work asks its processes to remove nothing for a moment: neither messages from an
+ * outbox nor what is worked from an inbox. It is a lock (flock) on the folder DIR/state, so it ends with whoever holds
+ * it, however that one ends.
  *
- * A process looks before it removes, and after it knows up to where: what it then still removes although somebody has asked
- * meanwhile was committed, or reported by who has committed it, before it was asked. So it is in no snapshot's future.
+ * A process looks before it removes, and after it knows up to where: what it then still removes although somebody has
+ * asked meanwhile was committed, or reported by who has committed it, before it was asked. So it is in no snapshot's
+ * future.
  */
 #ifndef RUN_HOLD_H
 #define RUN_HOLD_H

@@ -488,8 +488,8 @@ copy_files(struct inbox *inbox, const struct copy *copy, uint64_t *position)
     unsigned i = 0;
 
     if (inbox->file_count > 0 && inbox->files[0] > *position) {
-        log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?", inbox->dir,
-                  *position);
+        log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?",
+                  inbox->dir, *position);
         return -1;
     }
     while (i + 1 < inbox->file_count && inbox->files[i + 1] <= *position)
@@ -506,8 +506,8 @@ copy_files(struct inbox *inbox, const struct copy *copy, uint64_t *position)
 }
 
 int
-inbox_copy(const char *dir, uint64_t position, const char *to, bool (*step)(void *context, uint64_t bytes), void *context,
-           uint64_t *end)
+inbox_copy(const char *dir, uint64_t position, const char *to, bool (*step)(void *context, uint64_t bytes),
+           void *context, uint64_t *end)
 {
     struct inbox *inbox = calloc(1, sizeof *inbox);
     struct copy copy = {open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC), to, step, context};

@@ -43,8 +43,8 @@ struct store {
 /* Less than this is as good as nothing: a commit writes some pages at least. */
 #define ROOM_BYTES_MIN (1u << 20)
 
-/* So many transactions apart we look whether who was reading the store has died: its snapshot would keep pages from being used
- * again as long as we live. */
+/* So many transactions apart we look whether who was reading the store has died: its snapshot would keep pages from
+ * being used again as long as we live. */
 #define READERS_CHECK 64
 
 /* A copy commits each time it has put this much: LMDB keeps the pages of a transaction in memory. */
@@ -631,8 +631,8 @@ store_count(struct store *store, int table)
     return rc == 0 ? (int64_t)stat.ms_entries : failed(store, store->tables[table].name, rc);
 }
 
-/* Copies. LMDB's own (mdb_env_copy) takes a snapshot of its own, at the time when it begins; what belongs together in several
- * stores needs those that were taken together. */
+/* Copies. LMDB's own (mdb_env_copy) takes a snapshot of its own, at the time when it begins; what belongs together in
+ * several stores needs those that were taken together. */
 
 struct copy {
     struct store *from;

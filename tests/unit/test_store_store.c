@@ -719,7 +719,8 @@ bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is(void **state)
     store_snapshot_end(store);
 }
 
-/* Copies, and who reads from outside. A process opens a store once, so whoever looks at it while it changes is another one. */
+/* Copies, and who reads from outside. A process opens a store once, so whoever looks at it while it changes is another
+ * one. */
 
 /* Run child in a process of its own, which is told to go on by a byte and says by another that it has come there. */
 struct child {
@@ -814,7 +815,8 @@ expect_many(int table, char letter)
 {
     struct store_item item;
     unsigned count = 0;
-    for (int rc = store_seek(store, table, (struct span){0}, &item); rc == 1; rc = store_next(store, table, &item), count++) {
+    int rc = store_seek(store, table, (struct span){0}, &item);
+    for (; rc == 1; rc = store_next(store, table, &item), count++) {
         assert_int_equal(item.value.len, 20 << 10);
         assert_int_equal(item.value.at[0], letter);
     }
