@@ -90,7 +90,7 @@ static int
 pass(struct copying *copying, int fd, uint64_t most, int to, struct manifest_file *file)
 {
     struct hash_sum *sum = hash_sum_begin();
-    ssize_t got;
+    ssize_t got = 0;
     buffer_reserve(&copying->block, BLOCK_BYTES);
     for (file->bytes = 0; file->bytes < most; file->bytes += (uint64_t)got) {
         const uint64_t want = most - file->bytes < BLOCK_BYTES ? most - file->bytes : BLOCK_BYTES;
