@@ -25,6 +25,8 @@ int command_simulate(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_rejected(int argc, char **argv);
 int command_tail(int argc, char **argv);
+int command_backup(int argc, char **argv);
+int command_restore(int argc, char **argv);
 int command_help(int argc, char **argv);
 
 #endif

@@ -12,6 +12,8 @@ static const struct command commands[] = {
     {"status", command_status, "show what every process has taken in and what became of it"},
     {"rejected", command_rejected, "show what was refused, and the newest of it"},
     {"tail", command_tail, "follow a table or stream"},
+    {"backup", command_backup, "copy states, lake and keys of a pipeline, as one set, while it runs"},
+    {"restore", command_restore, "bring back what gait backup has copied"},
     {"help", command_help, "print this, or what one command does: gait help COMMAND"},
 };
 

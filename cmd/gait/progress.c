@@ -119,7 +119,8 @@ progress_line(const struct progress_state *state, int64_t elapsed_ms, unsigned w
         snprintf(piece, sizeof piece, "%3d%%  ", (int)(part * 100));
         add(&line, piece);
     }
-    snprintf(piece, sizeof piece, "%s records", progress_number(state->records, number));
+    snprintf(piece, sizeof piece, "%s %s", progress_number(state->records, number),
+             state->unit != NULL ? state->unit : "records");
     add(&line, piece);
     snprintf(piece, sizeof piece, "  %s/s", progress_number(progress_rate(state->records, elapsed_ms), number));
     add(&line, piece);

@@ -13,6 +13,7 @@ struct progress_state {
     uint64_t done;    /* in the unit of total (bytes, records) */
     uint64_t total;   /* 0: not known; then there is no bar and no time left */
     uint64_t records; /* shown, and what the rate is of */
+    const char *unit; /* what these are; NULL: "records" */
 };
 
 struct progress {

@@ -69,7 +69,7 @@ on_tick(void *context)
     struct sender_totals totals = sender_totals(transfer->sender);
     /* What was read and has no receipt yet is not done. */
     double receipted = totals.records > 0 ? (double)totals.receipted / (double)totals.records : 0;
-    struct progress_state state = {(uint64_t)((double)transfer->done * receipted), transfer->total, totals.receipted};
+    struct progress_state state = {(uint64_t)((double)transfer->done * receipted), transfer->total, totals.receipted, NULL};
     progress_show(&transfer->progress, &state);
 }
 

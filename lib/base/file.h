@@ -27,6 +27,9 @@ int file_read(const char *path, struct buffer *content);
  * 0, or -1 with errno. */
 int file_replace(const char *path, const char *text);
 
+/* Remove the folder at path with everything in it; links are removed, not followed. 0, or -1 with errno. */
+int file_remove_dir(const char *path);
+
 /* Make a created, renamed or removed name in the folder at path durable. 0, or -1 with errno. */
 int file_sync_dir(const char *path);
 

@@ -92,10 +92,43 @@ hash_64(const struct hash_key *key, struct span bytes)
     return bytes_get_u64(sum);
 }
 
+struct hash_sum *
+hash_sum_begin(void)
+{
+    crypto_generichash_state *state = aligned_alloc(_Alignof(crypto_generichash_state), sizeof *state);
+    if (state == NULL)
+        log_fatal("out of memory");
+    crypto_generichash_init(state, NULL, 0, HASH_ID_BYTES);
+    return (struct hash_sum *)state;
+}
+
+void
+hash_sum_add(struct hash_sum *sum, struct span bytes)
+{
+    crypto_generichash_update((crypto_generichash_state *)sum, (const unsigned char *)bytes.at, bytes.len);
+}
+
+void
+hash_sum_end(struct hash_sum *sum, struct hash_id *id)
+{
+    if (id != NULL)
+        crypto_generichash_final((crypto_generichash_state *)sum, id->bytes, sizeof id->bytes);
+    free(sum);
+}
+
 void
 hash_hex(const struct hash_id *id, char *hex)
 {
     sodium_bin2hex(hex, HASH_ID_HEX_SIZE, id->bytes, sizeof id->bytes);
+}
+
+int
+hash_unhex(const char *hex, struct hash_id *id)
+{
+    const size_t len = strnlen(hex, HASH_ID_HEX_SIZE - 1);
+    size_t bytes;
+    const int rc = sodium_hex2bin(id->bytes, sizeof id->bytes, hex, len, NULL, &bytes, NULL);
+    return rc == 0 && bytes == sizeof id->bytes ? 0 : -1;
 }
 
 uint64_t

@@ -51,8 +51,17 @@ uint64_t hash_64(const struct hash_key *key, struct span bytes);
 /* id in lower case hex with a NUL; hex has HASH_ID_HEX_SIZE bytes. */
 void hash_hex(const struct hash_id *id, char *hex);
 
+/* The id that hash_hex wrote to the beginning of hex: 0, or −1 if that is none. */
+int hash_unhex(const char *hex, struct hash_id *id);
+
 /* SipHash-2-4 of bytes under a fixed key: finds torn and rotten bytes, keeps nobody out. */
 uint64_t hash_checksum(struct span bytes);
+
+/* BLAKE2b-128 of bytes that come piece by piece: tells whether a file is what it was. Begin; add; end writes the hash to
+ * *id, if id is not NULL, and frees. */
+struct hash_sum *hash_sum_begin(void);
+void hash_sum_add(struct hash_sum *sum, struct span bytes);
+void hash_sum_end(struct hash_sum *sum, struct hash_id *id);
 
 /* Read the key in the file at path, or make the file (mode 0400, its folder must exist) with a random one if there is
  * none; of two processes that make it at once both get the same key. It must be a file of ours or of root's, which nobody

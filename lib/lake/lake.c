@@ -761,6 +761,83 @@ lake_take(void *state, const struct arrival *arrival)
     return VERDICT_PASSED;
 }
 
+/* For whoever copies state and files. */
+
+int
+lake_extent(struct store *store, const char *path, struct lake_extent *extent)
+{
+    struct lake lake = {.store = store, .parts = store_table(store, "parts"), .lines = store_table(store, "lines")};
+    struct lake_table table = {.path = path, .fd = -1};
+
+    *extent = (struct lake_extent){.number = 0};
+    if (lake.parts < 0 || lake.lines < 0)
+        return -1;
+    int rc = get_part(&lake, &table);
+    if (rc == 1 && (rc = find_synced(&lake, &table, &extent->synced)) == 0) {
+        memcpy(extent->date, table.part.date, DATE_SIZE);
+        extent->number = table.part.number;
+        extent->bytes = table.part.bytes;
+    }
+    buffer_free(&lake.store_key);
+    return rc < 0 ? -1 : 0;
+}
+
+_Static_assert(sizeof((struct lake_extent *)NULL)->date == DATE_SIZE, "both hold a date");
+
+/* A visit of the parts of one day. */
+static int
+visit_day(const char *dir, const char *day, bool newest, const struct lake_extent *extent,
+          int (*visit)(void *context, const char *part, uint64_t least, uint64_t most), void *context)
+{
+    char path[2 * PATH_SIZE];
+    struct dirent *entry;
+    int rc = 0;
+
+    snprintf(path, sizeof path, "%s/%s", dir, day);
+    DIR *parts = opendir(path);
+    if (parts == NULL) {
+        log_error("lake: can't read %s: %s", path, strerror(errno));
+        return -1;
+    }
+    while (rc == 0 && (entry = readdir(parts)) != NULL) {
+        if (!has_form(entry->d_name, "part-00000000.ndjson"))
+            continue;
+        const uint32_t number = (uint32_t)strtoul(entry->d_name + 5, NULL, 10);
+        const bool last = newest && number == extent->number;
+        snprintf(path, sizeof path, "%s/%s", day, entry->d_name);
+        if (!newest || number <= extent->number)
+            rc = visit(context, path, last ? extent->synced : 0, last ? extent->bytes : UINT64_MAX);
+    }
+    closedir(parts);
+    return rc;
+}
+
+int
+lake_visit(const char *dir, const char *path, const struct lake_extent *extent,
+           int (*visit)(void *context, const char *part, uint64_t least, uint64_t most), void *context)
+{
+    char day[PATH_SIZE];
+    struct dirent *entry;
+    int rc = 0;
+
+    snprintf(day, sizeof day, "%s/%s", dir, path);
+    DIR *days = opendir(day);
+    if (days == NULL && errno == ENOENT)
+        return 0;
+    if (days == NULL) {
+        log_error("lake: can't read %s: %s", day, strerror(errno));
+        return -1;
+    }
+    while (rc == 0 && (entry = readdir(days)) != NULL) {
+        const int later = has_form(entry->d_name, "date=0000-00-00") ? strcmp(entry->d_name + 5, extent->date) : 1;
+        snprintf(day, sizeof day, "%s/%s", path, entry->d_name);
+        if (later <= 0)
+            rc = visit_day(dir, day, later == 0, extent, visit, context);
+    }
+    closedir(days);
+    return rc;
+}
+
 const struct operator lake_operator = {
     .name = "lake",
     .open = lake_open,

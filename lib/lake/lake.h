@@ -27,4 +27,22 @@ struct lake_parameters {
 
 extern const struct operator lake_operator;
 
+/* What a store says of the files of a table: they are whole before the newest part, and in that from 0 to `synced`; from
+ * there to `bytes` they may have been written. */
+struct lake_extent {
+    char date[11];   /* of the newest part; "": there is none */
+    uint32_t number;
+    uint64_t synced;
+    uint64_t bytes;
+};
+
+/* Read it for the table at path, in a snapshot of the lake's store. 0 or −1. */
+int lake_extent(struct store *store, const char *path, struct lake_extent *extent);
+
+/* Call visit for each part of the table at path of the lake in dir that is not newer than extent says, in no order: with its
+ * path below dir, and how many bytes of it are to be there at least and at most. It ends by −1. 0; −1 with a line in the log
+ * if a folder can't be read. */
+int lake_visit(const char *dir, const char *path, const struct lake_extent *extent,
+               int (*visit)(void *context, const char *part, uint64_t least, uint64_t most), void *context);
+
 #endif

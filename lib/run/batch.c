@@ -471,12 +471,18 @@ same_position(struct link_position a, struct link_position b)
 }
 
 static struct span
+link_key_of(const struct stream *stream, unsigned input, struct buffer *text)
+{
+    buffer_clear(text);
+    buffer_add_text(text, "link ");
+    buffer_add_text(text, stream->inputs[input].from->name);
+    return buffer_span(text);
+}
+
+static struct span
 link_key(struct process *process, unsigned input)
 {
-    buffer_clear(&process->scratch);
-    buffer_add_text(&process->scratch, "link ");
-    buffer_add_text(&process->scratch, process->stream->inputs[input].from->name);
-    return buffer_span(&process->scratch);
+    return link_key_of(process->stream, input, &process->scratch);
 }
 
 static int
@@ -693,6 +699,46 @@ load_epoch(struct process *process)
     return put_number(process, epoch_key, process->epoch);
 }
 
+/* The numbers at key, if there are any: 1, 0, −1. */
+static int
+get_numbers(struct store *store, int meta, struct span key, uint64_t *numbers, unsigned count)
+{
+    struct span value;
+    const int rc = store_get(store, meta, key, &value);
+
+    if (rc == 1 && value.len < count * sizeof *numbers)
+        return -1;
+    for (unsigned i = 0; rc == 1 && i < count; i++)
+        numbers[i] = bytes_get_u64(value.at + i * sizeof *numbers);
+    return rc;
+}
+
+int
+batch_read_positions(struct store *store, int meta, const struct stream *stream, struct cut_positions *positions)
+{
+    struct buffer key = {0};
+    uint64_t format = 0;
+
+    *positions = (struct cut_positions){0};
+    int rc = get_numbers(store, meta, format_key, &format, 1);
+    if (rc == 1 && format != FORMAT_VERSION) {
+        log_error("the state of %s has format %" PRIu64 ", and this program reads %d", stream->name, format, FORMAT_VERSION);
+        return -1;
+    }
+    rc = rc == 1 ? get_numbers(store, meta, epoch_key, &positions->epoch, 1) : -1;
+    rc = rc == 1 ? get_numbers(store, meta, inbox_key, &positions->inbox, 1) : -1;
+    for (unsigned i = 0; i < stream->input_count && rc >= 0; i++) {
+        uint64_t link[2] = {0};
+        if (stream->inputs[i].from != NULL)
+            rc = get_numbers(store, meta, link_key_of(stream, i, &key), link, 2);
+        positions->links[i] = (struct link_position){link[0], link[1]};
+    }
+    buffer_free(&key);
+    if (rc < 0)
+        log_error("the state of %s: what it says of its positions is damaged, or not of this program", stream->name);
+    return rc < 0 ? -1 : 0;
+}
+
 static int
 load_link_position(struct process *process, unsigned input)
 {
@@ -887,9 +933,14 @@ work_all(struct process *process, struct progress *progress)
 static int
 trim(struct process *process, struct progress *progress)
 {
-    int output = outbox_trim(&process->output, publisher_confirmed(&process->output_publisher), TRIM_MAX);
-    int rejected = outbox_trim(&process->rejected, publisher_confirmed(&process->rejected_publisher), TRIM_MAX);
+    const uint64_t of_output = publisher_confirmed(&process->output_publisher);
+    const uint64_t of_rejected = publisher_confirmed(&process->rejected_publisher);
 
+    if ((of_output <= process->output.trimmed.sequence && of_rejected <= process->rejected.trimmed.sequence) ||
+        hold_taken(process->hold_fd))
+        return 0;
+    const int output = outbox_trim(&process->output, of_output, TRIM_MAX);
+    const int rejected = outbox_trim(&process->rejected, of_rejected, TRIM_MAX);
     if (output < 0 || rejected < 0)
         return -1;
     progress->other += (unsigned)output + (unsigned)rejected;
@@ -934,12 +985,20 @@ flush(struct process *process, const struct progress *progress)
     return ledger_flush(&process->ledger);
 }
 
+void
+batch_release(struct process *process)
+{
+    if (process->inbox == NULL || process->inbox_released == process->inbox_position || hold_taken(process->hold_fd))
+        return;
+    inbox_release(process->inbox, process->inbox_position);
+    process->inbox_released = process->inbox_position;
+}
+
 static void
 committed(struct process *process, const struct progress *progress)
 {
-    if (process->inbox != NULL && progress->inbox_position != process->inbox_position)
-        inbox_release(process->inbox, progress->inbox_position);
     process->inbox_position = progress->inbox_position;
+    batch_release(process);
     memcpy(process->places, progress->places, sizeof process->places);
     if (timekeeper_knows(&process->timekeeper))
         timekeeper_committed(&process->timekeeper);

@@ -446,12 +446,102 @@ inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_ma
     /* After a power cut the files may have lost what was worked and committed: go on behind it. */
     if ((inbox->file_count == 0 || inbox->end < position) && begin_file(inbox, position) != 0)
         goto fail;
-    inbox_release(inbox, position);
+    inbox->released = position;
     return inbox;
 fail:
     log_error("inbox: %s: %s", dir, strerror(errno));
     inbox_close(inbox);
     return NULL;
+}
+
+/* Copying. */
+
+/* Where the whole entries of the file that begins at begin are written to. */
+struct copy {
+    int dir_fd;
+    const char *dir; /* for the log */
+    bool (*step)(void *context, uint64_t bytes);
+    void *context;
+};
+
+/* Copy the entries from *position on, which is in the file that begins at begin, up to next at most; *position goes behind
+ * them. */
+static int
+copy_entries(struct inbox *inbox, const struct copy *copy, uint64_t begin, uint64_t next, uint64_t *position)
+{
+    char name[NAME_SIZE];
+    struct stat status;
+    struct span entry;
+    int rc = -1;
+
+    name_of(begin, name);
+    const int fd = openat(copy->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || fstatat(inbox->dir_fd, name, &status, 0) != 0)
+        goto failed;
+    const uint64_t end = begin + (uint64_t)status.st_size < next ? begin + (uint64_t)status.st_size : next;
+    while ((rc = entry_at(inbox, begin, *position, end - *position, &entry)) == 0 && entry.len > 0) {
+        if ((rc = file_write_at(fd, entry.at, entry.len, *position - begin)) != 0)
+            goto failed;
+        *position += entry.len;
+        if (!copy->step(copy->context, entry.len)) {
+            rc = -1;
+            break;
+        }
+    }
+    close(fd);
+    return rc;
+failed:
+    log_error("inbox: can't copy %s/%s to %s: %s", inbox->dir, name, copy->dir, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int
+copy_files(struct inbox *inbox, const struct copy *copy, uint64_t *position)
+{
+    unsigned i = 0;
+
+    if (inbox->file_count > 0 && inbox->files[0] > *position) {
+        log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?",
+                  inbox->dir, *position);
+        return -1;
+    }
+    while (i + 1 < inbox->file_count && inbox->files[i + 1] <= *position)
+        i++;
+    for (; i < inbox->file_count; i++) {
+        const uint64_t next = i + 1 < inbox->file_count ? inbox->files[i + 1] : UINT64_MAX;
+        if (copy_entries(inbox, copy, inbox->files[i], next, position) != 0)
+            return -1;
+        /* What a power cut took between two files is missing in the copy, too, and is told by who reads it. */
+        if (next != UINT64_MAX)
+            *position = next;
+    }
+    return 0;
+}
+
+int
+inbox_copy(const char *dir, uint64_t position, const char *to, bool (*step)(void *context, uint64_t bytes),
+           void *context, uint64_t *end)
+{
+    struct inbox *inbox = calloc(1, sizeof *inbox);
+    struct copy copy = {open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC), to, step, context};
+    int rc = -1;
+
+    if (inbox == NULL || (inbox->dir = strdup(dir)) == NULL)
+        log_fatal("out of memory");
+    pthread_mutex_init(&inbox->lock, NULL);
+    inbox->append_fd = inbox->read_fd = inbox->released_fd = -1;
+    inbox->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *end = position;
+    if (copy.dir_fd < 0 || inbox->dir_fd < 0 || list_files(inbox) != 0)
+        log_error("inbox: can't copy %s to %s: %s", dir, to, strerror(errno));
+    else
+        rc = copy_files(inbox, &copy, end);
+    if (copy.dir_fd >= 0)
+        close(copy.dir_fd);
+    inbox_close(inbox);
+    return rc;
 }
 
 static void

@@ -49,10 +49,16 @@ struct inbox_entry {
 #define INBOX_LEVELS_BYTES_MAX 128 /* they are there to be shown to a person, with each refusal */
 
 /* Open the inbox in folder dir (made if need be) at position, the first entry that is not worked yet; the store of this
- * epoch says so. Refuses new messages (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with
- * a line in the log. */
+ * epoch says so. What is before it stays until inbox_release. Refuses new messages (inbox_has_room) beyond bytes_max;
+ * payloads have at most payload_bytes_max. NULL with a line in the log. */
 struct inbox *inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_max,
                          uint64_t payload_bytes_max);
+
+/* Copy the whole entries of the inbox in folder dir, from position on, as an inbox to folder to, which must be there and
+ * empty; somebody may append to dir meanwhile, but must not release. *end is where the copy ends. step is called with
+ * the bytes of each entry, and ends it by false. 0, or −1 with a line in the log unless step ended it. */
+int inbox_copy(const char *dir, uint64_t position, const char *to, bool (*step)(void *context, uint64_t bytes),
+               void *context, uint64_t *end);
 
 /* Append entry. 0, or −1: it is not kept, and must not be acknowledged. */
 int inbox_append(struct inbox *inbox, const struct inbox_entry *entry);

@@ -108,6 +108,8 @@ lock_state(struct process *process)
     process->lock_fd = folder_file(process->options.dir, below, "lock", O_RDWR | O_CREAT, &fault);
     if (process->lock_fd < 0)
         log_error("%s", buffer_text(&fault));
+    else if ((process->hold_fd = hold_open(process->options.dir)) < 0)
+        log_error("can't open the lock of backups in %s: %s", process->options.dir, strerror(errno));
     else if (flock(process->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         log_error("another process works in %s already", process->dir);
         close(process->lock_fd);
@@ -115,7 +117,7 @@ lock_state(struct process *process)
     }
     buffer_free(&fault);
     free(below);
-    return process->lock_fd < 0 ? -1 : 0;
+    return process->lock_fd < 0 || process->hold_fd < 0 ? -1 : 0;
 }
 
 /* The folders in which LMDB and others open files by name are ours, and nobody has laid a link there. */
@@ -209,6 +211,8 @@ open_inbox(struct process *process)
     process->inbox = inbox_open(dir, process->epoch, process->inbox_position,
                                 (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
     free(dir);
+    process->inbox_released = UINT64_MAX;
+    batch_release(process);
     return process->inbox != NULL ? 0 : -1;
 }
 
@@ -339,7 +343,7 @@ process_open(const struct process_options *options)
         log_fatal("out of memory");
     process->options = *options;
     process->stream = options->stream;
-    process->lock_fd = process->attempt.fd = -1;
+    process->lock_fd = process->hold_fd = process->attempt.fd = -1;
     init_waiting(process);
     name_topics(process);
     process->dir = format("1/state/2", options->dir, process->stream->name, NULL);
@@ -784,6 +788,7 @@ process_step(struct process *process)
         step_landing(process, steady_ms);
     hear(process, steady_ms);
     ask_sync(process, steady_ms);
+    batch_release(process);
     int worked = work(process, steady_ms);
     send_reports(process, steady_ms);
     pump(process, steady_ms);
@@ -883,6 +888,8 @@ process_close(struct process *process)
     attempt_close(&process->attempt);
     if (process->lock_fd >= 0)
         close(process->lock_fd);
+    if (process->hold_fd >= 0)
+        close(process->hold_fd);
     free_memory(process);
     pthread_cond_destroy(&process->changed);
     pthread_mutex_destroy(&process->lock);

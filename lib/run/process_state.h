@@ -11,6 +11,8 @@
 #include "base/name.h"
 #include "record/record.h"
 #include "run/attempt.h"
+#include "run/cut.h"
+#include "run/hold.h"
 #include "run/inbox.h"
 #include "run/ledger.h"
 #include "run/link.h"
@@ -241,6 +243,7 @@ struct process {
 
     struct inbox *inbox; /* NULL without a landing input */
     uint64_t inbox_position;
+    uint64_t inbox_released; /* what is worked is gone from it up to here; UINT64_MAX: since we are up, nothing is yet */
     struct link links[OPERATOR_INPUTS_MAX];
     struct payload_place places[PLACES]; /* as in the store */
 
@@ -299,6 +302,7 @@ struct process {
     int64_t metrics_ms; /* when they may be sent again; steady clock */
     int64_t trim_ms;    /* when the outboxes are trimmed even if nothing else is to be committed */
     int lock_fd;
+    int hold_fd;
     char *consumer_names; /* of the configuration; publishers point into it */
 };
 
@@ -309,6 +313,10 @@ int batch_work(struct process *process, int64_t now_ms, bool intake);
 /* After batch_work found no room: trim what may be trimmed, and commit even if that is nothing, so that the store can
  * use again what earlier transactions have freed. As batch_work. */
 int batch_make_room(struct process *process, int64_t now_ms);
+
+/* Remove from the inbox what is worked and committed, unless somebody has asked that nothing be removed: then it is to be
+ * called again. */
+void batch_release(struct process *process);
 
 /* Whether batch_work would find anything. */
 bool batch_waits(struct process *process, int64_t now_ms, bool intake);
@@ -321,6 +329,10 @@ int batch_load(struct process *process);
 
 /* The same, without the operator: for a process whose operator can't go on yet. */
 int batch_load_own(struct process *process);
+
+/* Read the positions in a store that may be somebody else's, in a snapshot; meta is its table. 0, or −1 with a line in the
+ * log: something is not of a format that is read here. */
+int batch_read_positions(struct store *store, int meta, const struct stream *stream, struct cut_positions *positions);
 
 /* Publish the receipts of the batch that was committed. */
 void batch_send_receipts(struct process *process);

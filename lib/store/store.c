@@ -26,6 +26,8 @@ struct store {
     MDB_txn *txn;      /* the write transaction or the snapshot, whichever is open */
     MDB_txn *snapshot; /* reset between uses, so that it costs no allocation */
     bool reading;      /* txn is the snapshot */
+    bool only_read;    /* the environment is open to be looked at */
+    unsigned begun;    /* write transactions */
     bool map_too_small;
     bool cramped; /* it is, and there is no address space for a larger one */
     bool env_is_dead; /* LMDB will do nothing more before the environment is opened anew */
@@ -41,6 +43,16 @@ struct store {
 
 /* Less than this is as good as nothing: a commit writes some pages at least. */
 #define ROOM_BYTES_MIN (1u << 20)
+
+/* So many transactions apart we look whether who was reading the store has died: its snapshot would keep pages from
+ * being used again as long as we live. */
+#define READERS_CHECK 64
+
+/* A copy commits each time it has put this much: LMDB keeps the pages of a transaction in memory. */
+#define COPY_BYTES (32u << 20)
+
+/* And tells of it this often. */
+#define STEP_BYTES (1u << 20)
 
 /* Whether there is no room for us; a quota does not show in the figures of the file system, so it is tried. */
 static bool
@@ -204,12 +216,44 @@ store_open(const char *dir, uint64_t map_bytes)
     return NULL;
 }
 
+struct store *
+store_open_to_read(const char *dir, bool live)
+{
+    struct store *store = calloc(1, sizeof *store);
+    struct buffer path = {0};
+    struct stat status;
+    int rc;
+
+    if (store == NULL || (store->dir = strdup(dir)) == NULL)
+        log_fatal("out of memory");
+    store->only_read = true;
+    buffer_printf(&path, "%s/data.mdb", dir);
+    if (lstat(buffer_text(&path), &status) != 0)
+        rc = errno;
+    else if ((rc = S_ISREG(status.st_mode) ? mdb_env_create(&store->env) : EINVAL) != 0)
+        store->env = NULL;
+    buffer_free(&path);
+    store->map_bytes = rc == 0 ? 2 * (uint64_t)status.st_size + MAP_BYTES_MIN : 0;
+    if (rc == 0 && (rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) == 0 &&
+        (rc = mdb_env_set_mapsize(store->env, store->map_bytes)) == 0)
+        rc = mdb_env_open(store->env, dir, MDB_RDONLY | MDB_NOTLS | (live ? 0 : MDB_NOLOCK), 0600);
+    if (rc == 0)
+        return store;
+    log_error("store: can't read %s: %s", dir, mdb_strerror(rc));
+    store_close(store);
+    return NULL;
+}
+
 static int
 open_table(struct store *store, struct table *table)
 {
     MDB_txn *txn = NULL;
     int rc;
 
+    if (store->only_read) {
+        rc = mdb_dbi_open(store->txn, table->name, 0, &table->dbi);
+        return rc != 0 ? failed(store, table->name, rc) : 0;
+    }
     if ((rc = mdb_txn_begin(store->env, NULL, 0, &txn)) != 0)
         return failed(store, table->name, rc);
     if ((rc = mdb_dbi_open(txn, table->name, MDB_CREATE, &table->dbi)) != 0) {
@@ -345,12 +389,16 @@ grow_map(struct store *store)
 int
 store_begin(struct store *store)
 {
-    if (store->txn != NULL)
-        log_panic("store: begin inside a transaction");
+    int dead_readers;
+
+    if (store->txn != NULL || store->only_read)
+        log_panic("store: begin inside a transaction, or only to read");
     store->fault = STORE_FINE;
     if (revive(store) != 0 || grow_map(store) != 0)
         return -1;
-    int rc = mdb_txn_begin(store->env, NULL, 0, &store->txn);
+    int rc = store->begun++ % READERS_CHECK == 0 ? mdb_reader_check(store->env, &dead_readers) : 0;
+    if (rc == 0)
+        rc = mdb_txn_begin(store->env, NULL, 0, &store->txn);
     if (rc != 0) {
         store->txn = NULL;
         return failed(store, "begin", rc);
@@ -386,6 +434,25 @@ store_abort(struct store *store)
     forget_cursors(store);
 }
 
+/* Who only looks has a map of little more than the file; since it was opened that may have grown. LMDB's code or 0. */
+static int
+snapshot_of_larger(struct store *store)
+{
+    int rc = MDB_MAP_RESIZED;
+
+    if (store->snapshot != NULL)
+        mdb_txn_abort(store->snapshot);
+    store->snapshot = NULL;
+    while (rc == MDB_MAP_RESIZED && store->only_read) {
+        store->map_bytes *= 2;
+        if ((rc = mdb_env_set_mapsize(store->env, store->map_bytes)) == 0)
+            rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->snapshot);
+    }
+    if (rc != 0)
+        store->snapshot = NULL;
+    return rc;
+}
+
 int
 store_snapshot(struct store *store)
 {
@@ -399,6 +466,8 @@ store_snapshot(struct store *store)
         rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->snapshot);
     else
         rc = mdb_txn_renew(store->snapshot);
+    if (rc == MDB_MAP_RESIZED)
+        rc = snapshot_of_larger(store);
     if (rc != 0)
         return failed(store, "snapshot", rc);
     store->txn = store->snapshot;
@@ -585,4 +654,182 @@ store_count(struct store *store, int table)
     int rc = mdb_stat(store->txn, table_of(store, table)->dbi, &stat);
 
     return rc == 0 ? (int64_t)stat.ms_entries : failed(store, store->tables[table].name, rc);
+}
+
+/* Copies. LMDB's own (mdb_env_copy) takes a snapshot of its own, at the time when it begins; what belongs together in
+ * several stores needs those that were taken together. */
+
+struct copy {
+    struct store *from;
+    MDB_env *env;
+    MDB_txn *txn;
+    uint64_t bytes;   /* put since the last commit */
+    uint64_t untold;  /* and since step was called */
+    bool given_up;
+    bool (*step)(void *context, uint64_t bytes);
+    void *context;
+};
+
+/* Open all tables that there are in the snapshot. How many, −1. */
+static int
+open_all_tables(struct store *store, MDB_dbi *tables, char names[][STORE_KEY_BYTES_MAX + 1])
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key, value;
+    MDB_dbi main;
+    unsigned flags;
+    int count = 0;
+    int rc;
+
+    if ((rc = mdb_dbi_open(store->txn, NULL, 0, &main)) != 0 || (rc = mdb_cursor_open(store->txn, main, &cursor)) != 0)
+        return failed(store, "copy", rc);
+    while (count < STORE_TABLES_MAX && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        if (key.mv_size > STORE_KEY_BYTES_MAX) {
+            rc = MDB_INCOMPATIBLE;
+            break;
+        }
+        memcpy(names[count], key.mv_data, key.mv_size);
+        names[count][key.mv_size] = '\0';
+        if ((rc = mdb_dbi_open(store->txn, names[count], 0, &tables[count])) != 0 ||
+            (rc = mdb_dbi_flags(store->txn, tables[count], &flags)) != 0)
+            break;
+        count++;
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? count : failed(store, "copy: what is there is no store of ours", rc);
+}
+
+int64_t
+store_size(struct store *store)
+{
+    char names[STORE_TABLES_MAX][STORE_KEY_BYTES_MAX + 1];
+    MDB_dbi tables[STORE_TABLES_MAX];
+    int count = open_all_tables(store, tables, names);
+    int64_t bytes = count < 0 ? -1 : 0;
+    MDB_stat stat;
+
+    for (int i = 0; i < count; i++) {
+        int rc = mdb_stat(store->txn, tables[i], &stat);
+        if (rc != 0)
+            return failed(store, names[i], rc);
+        bytes += (int64_t)((stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize);
+    }
+    return bytes;
+}
+
+/* LMDB's code, or 0. */
+static int
+commit_copy(struct copy *copy)
+{
+    int rc = copy->txn != NULL ? mdb_txn_commit(copy->txn) : 0;
+
+    copy->txn = NULL;
+    copy->bytes = 0;
+    return rc != 0 ? rc : mdb_txn_begin(copy->env, NULL, 0, &copy->txn);
+}
+
+/* Append the entries on which from stands and that follow, until the transaction has enough. LMDB's code; MDB_NOTFOUND: that
+ * was all. */
+static int
+copy_some(struct copy *copy, MDB_cursor *from, MDB_cursor *to)
+{
+    MDB_val key, value;
+    int rc = 0;
+
+    while (copy->bytes < COPY_BYTES && (rc = mdb_cursor_get(from, &key, &value, MDB_NEXT)) == 0 &&
+           (rc = mdb_cursor_put(to, &key, &value, MDB_APPEND)) == 0) {
+        copy->bytes += key.mv_size + value.mv_size;
+        copy->untold += key.mv_size + value.mv_size;
+        if (copy->untold < STEP_BYTES)
+            continue;
+        if (!copy->step(copy->context, copy->untold)) {
+            copy->given_up = true;
+            return ECANCELED;
+        }
+        copy->untold = 0;
+    }
+    return rc;
+}
+
+static int
+copy_table(struct copy *copy, MDB_dbi table, const char *name)
+{
+    MDB_cursor *from, *to;
+    MDB_stat before, after;
+    MDB_dbi into;
+    int rc;
+
+    if ((rc = mdb_dbi_open(copy->txn, name, MDB_CREATE, &into)) != 0 ||
+        (rc = mdb_cursor_open(copy->from->txn, table, &from)) != 0)
+        return rc;
+    do {
+        if ((rc = mdb_cursor_open(copy->txn, into, &to)) != 0)
+            break;
+        rc = copy_some(copy, from, to);
+        mdb_cursor_close(to);
+        if (rc == 0)
+            rc = commit_copy(copy);
+    } while (rc == 0);
+    mdb_cursor_close(from);
+    if (rc != MDB_NOTFOUND)
+        return rc;
+    if ((rc = mdb_stat(copy->from->txn, table, &before)) != 0 || (rc = mdb_stat(copy->txn, into, &after)) != 0)
+        return rc;
+    return before.ms_entries == after.ms_entries ? 0 : MDB_CORRUPTED;
+}
+
+/* The files in dir, without a lock: nobody else knows of them, and who finds them after a crash finds no whole copy. So they
+ * are synced at the end only. LMDB's code, or 0. */
+static int
+open_copy(struct copy *copy, const char *dir, uint64_t map_bytes)
+{
+    int rc = mdb_env_create(&copy->env);
+
+    if (rc != 0) {
+        copy->env = NULL;
+        return rc;
+    }
+    if ((rc = mdb_env_set_maxdbs(copy->env, STORE_TABLES_MAX)) != 0 ||
+        (rc = mdb_env_set_mapsize(copy->env, map_bytes)) != 0 ||
+        (rc = mdb_env_open(copy->env, dir, MDB_NOTLS | MDB_NOLOCK | MDB_NOSYNC, 0600)) != 0)
+        return rc;
+    return commit_copy(copy);
+}
+
+static int
+copy_all_tables(struct copy *copy)
+{
+    char names[STORE_TABLES_MAX][STORE_KEY_BYTES_MAX + 1];
+    MDB_dbi tables[STORE_TABLES_MAX];
+    const int count = open_all_tables(copy->from, tables, names);
+    int rc = count < 0 ? MDB_INCOMPATIBLE : 0;
+
+    for (int i = 0; i < count && rc == 0; i++)
+        rc = copy_table(copy, tables[i], names[i]);
+    if (rc == 0) {
+        rc = mdb_txn_commit(copy->txn);
+        copy->txn = NULL;
+    }
+    return rc == 0 ? mdb_env_sync(copy->env, 1) : rc;
+}
+
+int
+store_copy(struct store *store, const char *dir, bool (*step)(void *context, uint64_t bytes), void *context)
+{
+    struct copy copy = {.from = store, .step = step, .context = context};
+    const int64_t size = store_size(store);
+
+    if (size < 0)
+        return -1;
+    /* Twice, and some: the pages of the copy are filled, but each commit leaves some behind. */
+    int rc = open_copy(&copy, dir, 2 * (uint64_t)size + 2 * MAP_BYTES_MIN + 2 * COPY_BYTES);
+    if (rc == 0)
+        rc = copy_all_tables(&copy);
+    if (copy.txn != NULL)
+        mdb_txn_abort(copy.txn);
+    if (copy.env != NULL)
+        mdb_env_close(copy.env);
+    if (rc != 0 && !copy.given_up)
+        log_error("store: can't copy %s to %s: %s", store->dir, dir, mdb_strerror(rc));
+    return rc == 0 ? 0 : -1;
 }

@@ -44,6 +44,21 @@ enum store_fault {
  * store_close. */
 struct store *store_open(const char *dir, uint64_t map_bytes);
 
+/* Open the store in folder dir only to look at it, while the process that it belongs to may be at work on it (live), or
+ * where nobody is and nothing may be written, not even the file of locks (a copy). What is written meanwhile can't use
+ * pages that a snapshot needs again, so the live file grows by as much. The calls that there are then: store_snapshot,
+ * store_table inside it (−1 if there is no such table), those that read, store_size, store_copy. NULL with a line in
+ * the log. Free with store_close. */
+struct store *store_open_to_read(const char *dir, bool live);
+
+/* Bytes of the pages that the snapshot at hand uses, of all tables; −1. */
+int64_t store_size(struct store *store);
+
+/* Write what the snapshot at hand holds, all tables, as a store of its own to folder dir, which must be empty: compact,
+ * synced, and without a file of locks. step is called with the bytes done since the last time; if it returns false the
+ * copy is given up. 0, or −1 with a line in the log unless step gave it up; what is in dir then is no store. */
+int store_copy(struct store *store, const char *dir, bool (*step)(void *context, uint64_t bytes), void *context);
+
 /* Open the named table, made if need be; only between transactions. Returns its number for the
  * calls below, or -1 with a line in the log. name must stay valid. Asking again for a name gives the same number. */
 int store_table(struct store *store, const char *name);

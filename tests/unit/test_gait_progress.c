@@ -20,7 +20,7 @@ static char line[PROGRESS_LINE_BYTES];
 static const char *
 draw(uint64_t done, uint64_t total, uint64_t records, unsigned width)
 {
-    struct progress_state state = {done, total, records};
+    struct progress_state state = {done, total, records, NULL};
     return progress_line(&state, 10000, width, line);
 }
 
@@ -71,7 +71,7 @@ static size_t
 show_on(unsigned columns, char *text, size_t size)
 {
     struct progress progress;
-    struct progress_state state = {450, 1000, 81273};
+    struct progress_state state = {450, 1000, 81273, NULL};
     struct winsize window = {.ws_row = 24, .ws_col = (unsigned short)columns};
     int far = columns > 0 ? posix_openpt(O_RDWR | O_NOCTTY) : open("/tmp", O_RDWR | O_TMPFILE, 0600);
     int near = far;

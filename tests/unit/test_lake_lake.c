@@ -909,6 +909,78 @@ bug_102_what_cant_be_written_is_one_line_in_the_log_until_it_can(void **state)
     assert_int_equal(lines, 2);
 }
 
+/* For copies: what the state at hand says is there, and nothing else. */
+struct visited {
+    unsigned count;
+    char newest[128];
+    uint64_t least, most; /* of it */
+    unsigned unbounded;   /* those before it */
+};
+
+static int
+note_visit(void *context, const char *part, uint64_t least, uint64_t most)
+{
+    struct visited *visited = context;
+    visited->count++;
+    visited->unbounded += most == UINT64_MAX;
+    if (most != UINT64_MAX) {
+        snprintf(visited->newest, sizeof visited->newest, "%s", part);
+        visited->least = least;
+        visited->most = most;
+    }
+    return 0;
+}
+
+static struct visited
+visit(const char *table)
+{
+    struct visited visited = {0};
+    struct lake_extent extent;
+    struct store *other = store_open_to_read(store_dir, true);
+    assert_non_null(other);
+    assert_int_equal(store_snapshot(other), 0);
+    assert_int_equal(lake_extent(other, table, &extent), 0);
+    store_close(other);
+    assert_int_equal(lake_visit(lake_dir, table, &extent, note_visit, &visited), 0);
+    return visited;
+}
+
+static void
+a_copy_takes_the_parts_that_the_state_knows(void **state)
+{
+    (void)state;
+    write_line(NOON_MS, "{\"a\":1}");
+    write_line(NOON_MS + DAY_MS, "{\"a\":2}");
+    assert_int_equal(lake_operator.work(lake, NOON_MS + 2 * DAY_MS, 100, NULL), 1); /* it is synced */
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_begin(store), 0);
+    write_line(NOON_MS + DAY_MS, "{\"a\":3}");
+    kill_lake();
+    const struct visited visited = visit("trusted/stream");
+    assert_int_equal(visited.count, 2);
+    assert_int_equal(visited.unbounded, 1);
+    assert_string_equal(visited.newest, "trusted/stream/date=2026-04-01/part-00000001.ndjson");
+    assert_int_equal(visited.least, 8);
+    assert_int_equal(visited.most, 16);
+    assert_int_equal(visit("curated/table").count, 0);
+
+    /* Whoever writes on meanwhile, and whoever else puts files there. */
+    assert_int_equal(file_replace(path_of("trusted/stream", "2026-04-01", 2), "{}\n"), 0);
+    assert_int_equal(file_replace(path_of("trusted/stream", "2026-04-01", 1), "{\"a\":2}\n{\"a\":3}\n{\"a\":4}\n"), 0);
+    char foreign[256];
+    snprintf(foreign, sizeof foreign, "%s/trusted/stream/date=2026-04-01/notes.txt", lake_dir);
+    assert_int_equal(file_replace(foreign, ""), 0);
+    snprintf(foreign, sizeof foreign, "%s/trusted/stream/date=2026-04-02", lake_dir);
+    assert_int_equal(mkdir(foreign, 0700), 0);
+    assert_int_equal(file_replace(path_of("trusted/stream", "2026-04-02", 1), "{}\n"), 0);
+    assert_int_equal(visit("trusted/stream").count, 2);
+    assert_int_equal(visit("trusted/stream").most, 16);
+    assert_int_equal(unlink(path_of("trusted/stream", "2026-04-02", 1)), 0);
+    assert_int_equal(unlink(path_of("trusted/stream", "2026-04-01", 2)), 0);
+    assert_int_equal(file_replace(path_of("trusted/stream", "2026-04-01", 1), "{\"a\":2}\n{\"a\":3}\n"), 0);
+    open_lake();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -945,6 +1017,7 @@ main(void)
         TEST(a_part_that_its_reader_moved_away_is_not_missed),
         TEST(what_cant_be_written_is_an_error_and_done_later),
         TEST(bug_102_what_cant_be_written_is_one_line_in_the_log_until_it_can),
+        TEST(a_copy_takes_the_parts_that_the_state_knows),
     };
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

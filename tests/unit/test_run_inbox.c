@@ -1096,6 +1096,114 @@ one_thread_appends_while_another_reads_and_releases(void **state)
     buffer_free(&payload);
 }
 
+/* Copies, made while somebody appends. */
+
+static bool
+step_by(void *context, uint64_t bytes)
+{
+    *(uint64_t *)context += bytes;
+    return true;
+}
+
+static bool
+stop_at_once(void *context, uint64_t bytes)
+{
+    (void)context;
+    (void)bytes;
+    return false;
+}
+
+/* The folder that copies go to; below the inbox's, where it is removed with it. */
+static const char *
+copy_dir(void)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/copy", dir);
+    mkdir(path, 0700);
+    return path;
+}
+
+/* Three files, of which the first is released. Positions behind each entry. */
+static struct inbox *
+fill_three_files(unsigned count, size_t size, uint64_t *behind)
+{
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, size);
+    for (unsigned i = 0; i < count; i++) {
+        append_numbered(inbox, i, size);
+        behind[i] = inbox_end(inbox);
+    }
+    return inbox;
+}
+
+static void
+a_copy_holds_what_is_not_worked_and_is_an_inbox(void **state)
+{
+    (void)state;
+    enum { COUNT = 24 };
+    const size_t size = 500000;
+    uint64_t behind[COUNT];
+    uint64_t end;
+    uint64_t bytes = 0;
+    struct inbox *inbox = fill_three_files(COUNT, size, behind);
+    const uint64_t from = behind[9]; /* in the middle of the second file */
+    inbox_release(inbox, from);
+    assert_int_equal(inbox_copy(dir, from, copy_dir(), step_by, &bytes, &end), 0);
+    assert_int_equal(end, behind[COUNT - 1]);
+    assert_int_equal(bytes, end - from);
+    append_numbered(inbox, COUNT, size); /* is not in it */
+    inbox_close(inbox);
+
+    inbox = inbox_open(copy_dir(), EPOCH, from, ROOM, size);
+    assert_non_null(inbox);
+    assert_int_equal(inbox_end(inbox), end);
+    uint64_t position = from;
+    for (unsigned i = 10; i < COUNT; i++)
+        expect_numbered(inbox, &position, i, size);
+    expect_end(inbox, position);
+    append_numbered(inbox, 77, size); /* and goes on */
+    expect_numbered(inbox, &position, 77, size);
+    inbox_close(inbox);
+}
+
+/* What is being appended is not acknowledged yet. */
+static void
+a_copy_ends_with_the_last_whole_entry(void **state)
+{
+    (void)state;
+    uint64_t end;
+    uint64_t bytes = 0;
+    struct inbox *inbox = inbox_open(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+    append(inbox, 1, "whole");
+    const uint64_t whole = inbox_end(inbox);
+    append(inbox, 2, "torn");
+    inbox_close(inbox);
+    scribble(0, whole + 14, "x", 1);
+    assert_int_equal(inbox_copy(dir, 0, copy_dir(), step_by, &bytes, &end), 0);
+    assert_int_equal(end, whole);
+    inbox = inbox_open(copy_dir(), EPOCH, 0, ROOM, PAYLOAD_MAX);
+    uint64_t position = 0;
+    expect(inbox, &position, 1, "whole");
+    expect_end(inbox, position);
+    inbox_close(inbox);
+}
+
+static void
+a_copy_that_can_not_be_whole_is_none(void **state)
+{
+    (void)state;
+    enum { COUNT = 24 };
+    const size_t size = 500000;
+    uint64_t behind[COUNT];
+    uint64_t end;
+    uint64_t bytes = 0;
+    struct inbox *inbox = fill_three_files(COUNT, size, behind);
+    inbox_release(inbox, behind[COUNT - 1]);
+    assert_int_equal(inbox_copy(dir, behind[0], copy_dir(), step_by, &bytes, &end), -1); /* that is gone */
+    append_numbered(inbox, 0, size);
+    assert_int_equal(inbox_copy(dir, behind[COUNT - 1], copy_dir(), stop_at_once, NULL, &end), -1);
+    inbox_close(inbox);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 
 int
@@ -1133,6 +1241,9 @@ main(void)
         TEST(on_a_full_disk_there_is_no_room_and_what_was_promised_room_is_kept),
         TEST(bug_104_on_a_full_disk_it_opens_and_goes_on),
         TEST(one_thread_appends_while_another_reads_and_releases),
+        TEST(a_copy_holds_what_is_not_worked_and_is_an_inbox),
+        TEST(a_copy_ends_with_the_last_whole_entry),
+        TEST(a_copy_that_can_not_be_whole_is_none),
     };
     hash_init();
     log_open("test", LOG_WARNING);

@@ -10,8 +10,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -717,6 +719,271 @@ bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is(void **state)
     store_snapshot_end(store);
 }
 
+/* Copies, and who reads from outside. A process opens a store once, so whoever looks at it while it changes is another
+ * one. */
+
+/* Run child in a process of its own, which is told to go on by a byte and says by another that it has come there. */
+struct child {
+    pid_t pid;
+    int to;
+    int from;
+};
+
+static void
+child_wait(int fd)
+{
+    char byte;
+    if (read(fd, &byte, 1) != 1)
+        _exit(9);
+}
+
+static void
+child_tell(int fd)
+{
+    if (write(fd, "", 1) != 1)
+        _exit(9);
+}
+
+static struct child
+child_start(int (*run)(int in, int out))
+{
+    int down[2], up[2];
+    assert_int_equal(pipe(down), 0);
+    assert_int_equal(pipe(up), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(down[1]); /* so that the end of the test is the end of the child */
+        close(up[0]);
+        _exit(run(down[0], up[1]));
+    }
+    close(down[0]);
+    close(up[1]);
+    char byte;
+    assert_int_equal(read(up[0], &byte, 1), 1);
+    return (struct child){pid, down[1], up[0]};
+}
+
+static int
+child_end(const struct child *child)
+{
+    int status;
+    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+    close(child->to);
+    close(child->from);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static bool
+go_on(void *context, uint64_t bytes)
+{
+    *(uint64_t *)context += bytes;
+    return true;
+}
+
+/* Take a snapshot, say so, and copy it when told to. */
+static int
+copy_when_told(int in, int out)
+{
+    uint64_t bytes = 0;
+    struct store *other = store_open_to_read(state_dir, true);
+    if (other == NULL || store_snapshot(other) != 0)
+        return 1;
+    child_tell(out);
+    child_wait(in);
+    if (store_size(other) <= 0 || store_copy(other, below("copy"), go_on, &bytes) != 0 || bytes == 0)
+        return 2;
+    store_close(other);
+    return 0;
+}
+
+/* 2000 keys in order, each with 20 KiB of one letter: more than a transaction of a copy has. */
+static void
+put_many(int table, char letter)
+{
+    static char value[20 << 10];
+    char key[16];
+    memset(value, letter, sizeof value);
+    for (int i = 0; i < 2000; i++) {
+        snprintf(key, sizeof key, "%08d", i);
+        assert_int_equal(store_put(store, table, span_of(key), span_at(value, sizeof value)), 0);
+    }
+}
+
+static void
+expect_many(int table, char letter)
+{
+    struct store_item item;
+    unsigned count = 0;
+    int rc = store_seek(store, table, (struct span){0}, &item);
+    for (; rc == 1; rc = store_next(store, table, &item), count++) {
+        assert_int_equal(item.value.len, 20 << 10);
+        assert_int_equal(item.value.at[0], letter);
+    }
+    assert_int_equal(count, 2000);
+}
+
+/* LMDB's own copy would be of the time when it is made. */
+static void
+a_copy_is_of_the_snapshot_whatever_was_committed_since(void **state)
+{
+    (void)state;
+    const int few = table_called("few");
+    const int many = table_called("many");
+    assert_int_equal(store_begin(store), 0);
+    put(few, "key", "then");
+    put(few, "gone", "");
+    put_many(many, 'a');
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(mkdir(below("copy"), 0700), 0);
+    const struct child child = child_start(copy_when_told);
+    const int later = table_called("later");
+    assert_int_equal(store_begin(store), 0);
+    put(few, "key", "now");
+    put(later, "key", "now");
+    assert_int_equal(store_delete(store, few, span_of("gone")), 1);
+    put_many(many, 'b');
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(write(child.to, "", 1), 1);
+    assert_int_equal(child_end(&child), 0);
+    store_close(store);
+    store = NULL;
+
+    assert_int_equal(access(below("copy/lock.mdb"), F_OK), -1);
+    store = store_open_to_read(below("copy"), false);
+    assert_non_null(store);
+    assert_int_equal(store_snapshot(store), 0);
+    assert_value(table_called("few"), "key", "then");
+    assert_value(table_called("few"), "gone", "");
+    expect_many(table_called("many"), 'a');
+    assert_int_equal(store_table(store, "later"), -1);
+    store_close(store);
+    assert_int_equal(access(below("copy/lock.mdb"), F_OK), -1);
+    store = store_open(below("copy"), MAP_BYTES); /* and a process goes on with it */
+    assert_non_null(store);
+    const int again = table_called("few");
+    assert_int_equal(store_begin(store), 0);
+    assert_value(again, "key", "then");
+    store_abort(store);
+    unlink(below("copy/data.mdb"));
+    unlink(below("copy/lock.mdb"));
+    assert_int_equal(rmdir(below("copy")), 0);
+}
+
+static bool
+stop(void *context, uint64_t bytes)
+{
+    (void)context;
+    (void)bytes;
+    return false;
+}
+
+static int
+give_copy_up(int in, int out)
+{
+    struct store *other = store_open_to_read(state_dir, true);
+    (void)in;
+    child_tell(out);
+    if (other == NULL || store_snapshot(other) != 0 || store_copy(other, below("copy"), stop, NULL) != -1)
+        return 1;
+    store_close(other);
+    return 0;
+}
+
+static void
+a_copy_that_is_given_up_is_a_failure(void **state)
+{
+    (void)state;
+    const int many = table_called("many");
+    assert_int_equal(store_begin(store), 0);
+    put_many(many, 'a');
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(mkdir(below("copy"), 0700), 0);
+    const struct child child = child_start(give_copy_up);
+    assert_int_equal(child_end(&child), 0);
+    unlink(below("copy/data.mdb"));
+    assert_int_equal(rmdir(below("copy")), 0);
+}
+
+/* The map of who only looks is made for the file as it was then. */
+static int
+look_later(int in, int out)
+{
+    struct store *other = store_open_to_read(state_dir, true);
+    struct span value;
+    if (other == NULL)
+        return 1;
+    child_tell(out);
+    child_wait(in);
+    if (store_snapshot(other) != 0 || store_get(other, store_table(other, "few"), span_of("key"), &value) != 1)
+        return 2;
+    store_close(other);
+    return 0;
+}
+
+static void
+a_file_that_grew_since_it_was_opened_can_be_looked_at(void **state)
+{
+    (void)state;
+    const int few = table_called("few");
+    const int many = table_called("many");
+    const struct child child = child_start(look_later);
+    assert_int_equal(store_begin(store), 0);
+    put_many(many, 'a');
+    put(few, "key", "now");
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(write(child.to, "", 1), 1);
+    assert_int_equal(child_end(&child), 0);
+}
+
+static int
+look_for_ever(int in, int out)
+{
+    struct store *other = store_open_to_read(state_dir, true);
+    if (other == NULL || store_snapshot(other) != 0)
+        return 1;
+    child_tell(out);
+    child_wait(in);
+    return 0;
+}
+
+/* A process that lives for weeks would never use a page again. */
+static void
+bug_335_who_was_killed_while_it_read_keeps_no_pages(void **state)
+{
+    (void)state;
+    const int table = table_called("t");
+    static char value[256 << 10];
+    struct stat info;
+    assert_int_equal(store_begin(store), 0);
+    put(table, "key", "value");
+    assert_int_equal(store_commit(store), 0);
+    const struct child child = child_start(look_for_ever);
+    assert_int_equal(kill(child.pid, SIGKILL), 0);
+    assert_int_equal(child_end(&child), -1);
+    for (int i = 0; i < 400; i++) {
+        memset(value, i, sizeof value);
+        assert_int_equal(store_begin(store), 0);
+        assert_int_equal(store_put(store, table, span_of("large"), span_at(value, sizeof value)), 0);
+        assert_int_equal(store_commit(store), 0);
+    }
+    assert_int_equal(stat(below("data.mdb"), &info), 0);
+    assert_true(info.st_size < 32 << 20); /* of 100 MiB that were written */
+}
+
+static void
+what_is_no_store_is_not_looked_at(void **state)
+{
+    (void)state;
+    assert_null(store_open_to_read(dir, true)); /* none there */
+    assert_int_equal(access(dir, F_OK), 0);
+    store_close(store);
+    assert_int_equal(unlink(below("data.mdb")), 0);
+    assert_int_equal(symlink("/etc/passwd", below("data.mdb")), 0);
+    store = store_open_to_read(state_dir, true);
+    assert_null(store);
+}
+
 int
 main(void)
 {
@@ -748,6 +1015,11 @@ main(void)
         EACH(a_full_store_stays_full_whatever_is_asked_of_it_then),
         EACH(pages_of_deleted_entries_are_used_again),
         EACH(bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is),
+        EACH(a_copy_is_of_the_snapshot_whatever_was_committed_since),
+        EACH(a_copy_that_is_given_up_is_a_failure),
+        EACH(a_file_that_grew_since_it_was_opened_can_be_looked_at),
+        EACH(bug_335_who_was_killed_while_it_read_keeps_no_pages),
+        EACH(what_is_no_store_is_not_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,60 @@
+/*
+ * copying: files of a backup from here to there, in a folder that is no backup and no state before all of it is there: with
+ * checksums, a bar, and an end when a signal comes.
+ */
+#ifndef GAIT_COPYING_H
+#define GAIT_COPYING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buffer.h"
+
+#include "manifest.h"
+#include "progress.h"
+
+/* What folders are called that are being filled: NAME.partial becomes NAME. */
+#define COPYING_PARTIAL ".partial"
+
+struct copying {
+    struct progress progress;
+    uint64_t done;
+    uint64_t total; /* bytes that are to be copied, and read */
+    struct buffer block;
+};
+
+/* Begin; signals are only noted from now on. Free with copying_end. */
+void copying_begin(struct copying *copying);
+void copying_end(struct copying *copying);
+
+/* So many bytes more are done. False: a signal came, give it up. context is the struct copying. */
+bool copying_step(void *context, uint64_t bytes);
+
+/* Copy the file at from, most bytes at most, to the new file at to (mode 0600, its folder made if need be), and say in
+ * file how many they were and what their checksum is. 1; 0 there is no file at from; −1, said. */
+int copying_file(struct copying *copying, const char *from, uint64_t most, const char *to, struct manifest_file *file);
+
+/* Read the file at path, from the disk where that can be had, and compare it with what file says; where it says nothing yet,
+ * write it there. 0, or −1, said. */
+int copying_check(struct copying *copying, const char *path, struct manifest_file *file);
+
+/* Add to manifest all files of the folder name in dir, without checksums. 0, or −1, said. */
+int copying_note_all(struct manifest *manifest, const char *dir, const char *name);
+
+/* Whether there is room for bytes more at path, a folder; else said. */
+bool copying_has_room(const char *path, uint64_t bytes);
+
+/* Whether there is nothing at path, or an empty folder. */
+bool copying_is_free(const char *path);
+
+/* Whether path, a folder, belongs to whoever runs this: else said, since what we make there would be of no use to him. */
+bool copying_is_owner(const char *path);
+
+/* Make everything durable that was written to the file system of path. 0, or −1, said. */
+int copying_sync(const char *path);
+
+/* The exit code of what went on with rc, 0 or −1: says it if a signal came. */
+int copying_status(int rc);
+
+#endif

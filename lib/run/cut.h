@@ -1,0 +1,41 @@
+/*
+ * cut: what the stores of several processes say of each other, and whether one can go on from all of them together.
+ *
+ * A link goes on where its consumer has stopped, so it needs of the producer's store what follows, and that store must know
+ * what the consumer has applied:
+ *   trimmed ≤ applied ≤ last,
+ * both in the same epoch. A consumer that knows nothing of the producer's store begins as a newcomer.
+ */
+#ifndef RUN_CUT_H
+#define RUN_CUT_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "run/link.h"
+#include "run/outbox.h"
+#include "run/stream.h"
+
+/* Positions of one store. */
+struct cut_positions {
+    uint64_t epoch;
+    uint64_t inbox;                                  /* the first entry that is not worked */
+    struct link_position links[OPERATOR_INPUTS_MAX]; /* by input; zeros for landing, and where nothing was heard */
+    struct outbox_mark last;                         /* of the output */
+    struct outbox_mark trimmed;
+};
+
+/* One process of a set; stream NULL: it is not in it. */
+struct cut_member {
+    const struct stream *stream;
+    struct cut_positions positions;
+};
+
+/* Read them from the store of stream's process, in a snapshot of store_open_to_read. 0, or −1 with lines in the log. */
+int cut_read(struct store *store, const struct stream *stream, struct cut_positions *positions);
+
+/* Whether the members, count of them, can go on from there: 0; or −1, with a line in faults for each link that can't.
+ * Producers that are not in the set are not asked. */
+int cut_check(const struct cut_member *members, unsigned count, struct buffer *faults);
+
+#endif

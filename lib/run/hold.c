@@ -1,0 +1,35 @@
+#include "run/hold.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include "base/buffer.h"
+
+int
+hold_open(const char *dir)
+{
+    struct buffer path = {0};
+
+    buffer_printf(&path, "%s/state", dir);
+    const int fd = open(buffer_text(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int saved = errno;
+    buffer_free(&path);
+    errno = saved;
+    return fd;
+}
+
+bool
+hold_taken(int fd)
+{
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK; /* where there are no locks nobody can hold one */
+    flock(fd, LOCK_UN);
+    return false;
+}
+
+int
+hold_take(int fd)
+{
+    return flock(fd, LOCK_EX);
+}

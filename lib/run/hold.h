@@ -1,0 +1,25 @@
+/*
+ * hold: whoever copies a pipeline at work asks its processes to remove nothing for a moment: neither messages from an
+ * outbox nor what is worked from an inbox. It is a lock (flock) on the folder DIR/state, so it ends with whoever holds
+ * it, however that one ends.
+ *
+ * A process looks before it removes, and after it knows up to where: what it then still removes although somebody has
+ * asked meanwhile was committed, or reported by who has committed it, before it was asked. So it is in no snapshot's
+ * future.
+ */
+#ifndef RUN_HOLD_H
+#define RUN_HOLD_H
+
+#include <stdbool.h>
+
+/* Open the folder, which must be there: a descriptor for hold_taken and hold_take, or −1 with errno. To close it ends the
+ * hold. */
+int hold_open(const char *dir);
+
+/* Whether somebody has asked. */
+bool hold_taken(int fd);
+
+/* Ask; waits while somebody else does. 0, or −1 with errno (EINTR: a signal came). */
+int hold_take(int fd);
+
+#endif
