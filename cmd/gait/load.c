@@ -222,7 +222,8 @@ command_load(int argc, char **argv)
         return code;
     request.transfer.files = request.paths;
     loading.names = names_new(request.kind);
-    loading.inputs = calloc((size_t)request.path_count, sizeof *loading.inputs); /* NOLINT: pointers, as meant */
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers, as meant */
+    loading.inputs = calloc((size_t)request.path_count, sizeof *loading.inputs);
     if (loading.inputs == NULL)
         log_fatal("out of memory");
     int rc = load(&request, &loading);

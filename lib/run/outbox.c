@@ -114,7 +114,7 @@ outbox_trim(struct outbox *outbox, uint64_t sequence, unsigned budget)
         int rc = outbox_read(outbox, outbox->trimmed.sequence + 1, &message);
         if (rc < 0)
             return -1;
-        if (rc == 0 || message.mark.sequence != outbox->trimmed.sequence + 1)
+        if (rc != 1 || message.mark.sequence != outbox->trimmed.sequence + 1)
             return store_damaged(outbox->store, outbox->table, "a message is missing");
         outbox->trimmed = message.mark;
         outbox->changed = true;

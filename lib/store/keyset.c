@@ -764,6 +764,7 @@ begin_source(struct keyset *set, struct merge *merge, struct source *source)
 
     if (read_block(set, source, lowest) != 0)
         return -1;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers, as meant */
     memmove(merge->order + 1, merge->order, merge->reading++ * sizeof merge->order[0]);
     merge->order[0] = source;
     reorder(set, merge);

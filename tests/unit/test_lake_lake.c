@@ -951,7 +951,7 @@ a_copy_takes_the_parts_that_the_state_knows(void **state)
     (void)state;
     write_line(NOON_MS, "{\"a\":1}");
     write_line(NOON_MS + DAY_MS, "{\"a\":2}");
-    assert_int_equal(lake_operator.work(lake, NOON_MS + 2 * DAY_MS, 100, NULL), 1); /* it is synced */
+    assert_int_equal(lake_operator.work(lake, NOON_MS + 2 * DAY_MS, NOON_MS + 2 * DAY_MS, 100, NULL), 1); /* it is synced */
     assert_int_equal(store_commit(store), 0);
     assert_int_equal(store_begin(store), 0);
     write_line(NOON_MS + DAY_MS, "{\"a\":3}");
