@@ -85,6 +85,7 @@ load_reason(struct recent *recent, enum reason reason)
         value = span_at(value.at + bytes, value.len - bytes);
     }
     for (unsigned i = 0; i < count; i++)
+        /* cppcheck-suppress uninitvar ; as many as count says were decoded */
         recent->reasons[reason].ring[i] = newest_first[count - 1 - i];
     recent->reasons[reason].next = count % RECENT_MAX;
     recent->reasons[reason].count = count;
