@@ -238,7 +238,7 @@ count_closed(struct filter *filter)
     filter->closed_count = 0;
     filter->closed_changed = true;
     for (; rc == 1; rc = store_next(filter->store, filter->rows, &item)) {
-        struct row row;
+        struct row row = {0};
         if (decode_row(filter, item.value, &row) != 0)
             return -1;
         filter->closed_count += !shares(&row);
@@ -662,7 +662,7 @@ work_unmade(struct filter *filter, unsigned budget)
     if (rc == 1 && len > 0 && span_equal(item.key, span_at(after, len)))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1 && done < budget; done++, rc = store_next(filter->store, filter->rows, &item)) {
-        struct row row;
+        struct row row = {0};
         if (decode_row(filter, item.value, &row) != 0)
             return -1;
         if (item.key.len != ROW_NAME_BYTES)
@@ -925,7 +925,7 @@ filter_rows(void *state, struct span after, bool (*visit)(void *context, struct 
     if (rc == 1 && span_equal(item.key, after))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1; rc = store_next(filter->store, filter->rows, &item)) {
-        struct row row;
+        struct row row = {0};
         if (decode_row(filter, item.value, &row) != 0)
             return -1;
         if (item.key.len > NAME_BYTES_MAX)

@@ -480,7 +480,7 @@ copy_entries(struct inbox *inbox, const struct copy *copy, uint64_t begin, uint6
         goto failed;
     const uint64_t end = begin + (uint64_t)status.st_size < next ? begin + (uint64_t)status.st_size : next;
     while ((rc = entry_at(inbox, begin, *position, end - *position, &entry)) == 0 && entry.len > 0) {
-        if ((rc = file_write_at(fd, entry.at, entry.len, *position - begin)) != 0)
+        if (file_write_at(fd, entry.at, entry.len, *position - begin) != 0)
             goto failed;
         *position += entry.len;
         if (!copy->step(copy->context, entry.len)) {

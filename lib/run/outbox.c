@@ -107,7 +107,7 @@ outbox_read(struct outbox *outbox, uint64_t sequence, struct outbox_message *mes
 int
 outbox_trim(struct outbox *outbox, uint64_t sequence, unsigned budget)
 {
-    struct outbox_message message;
+    struct outbox_message message = {0};
     unsigned done = 0;
 
     while (done < budget && outbox->trimmed.sequence < sequence) {
