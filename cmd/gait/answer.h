@@ -60,6 +60,7 @@ struct answer {
     unsigned recent_count[REASON_COUNT];
     int64_t inbox_bytes;
     int64_t due;
+    bool back_in_time; /* its state is an older copy of itself, and no operator has acknowledged that */
 };
 
 /* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog, or longer than any. */

@@ -25,6 +25,16 @@ static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
 static const struct span inbox_key = {"inbox", 5};
 
+/* The first life's epoch, for the inbox; absent as long as there was no other. */
+static const struct span first_key = {"first", 5};
+
+/* Value: struct lives as lives_encode has it. Absent likewise. */
+static const struct span earlier_key = {"earlier", 7};
+
+/* Value: wall_ms i64 BE, knew u64 BE, last u64 BE, witness (struct back). Absent when nothing is to be acknowledged. */
+static const struct span back_key = {"back", 4};
+#define BACK_HEAD_BYTES 24
+
 /* Value: now_ms i64 BE, wall_ms i64 BE (struct timekeeper_mark). Absent in stores of versions that had none. */
 static const struct span clock_key = {"clock", 5};
 
@@ -193,6 +203,13 @@ add_to_tally(struct tally *tally, enum record_kind kind, enum verdict verdict, c
 struct progress {
     uint64_t inbox_position;
     struct link_position links[OPERATOR_INPUTS_MAX];
+    struct lives left[OPERATOR_INPUTS_MAX];      /* before these */
+    bool moved[OPERATOR_INPUTS_MAX];             /* to another life */
+    bool forgotten[OPERATOR_INPUTS_MAX];         /* the link is to begin without state */
+    uint64_t epoch;                              /* of the life that begins with this transaction; 0: none */
+    struct lives earlier;
+    uint64_t last;                               /* the newest message then */
+    bool acknowledged;
     unsigned link_messages[OPERATOR_INPUTS_MAX]; /* that are worked */
     struct payload_place places[PLACES];
     bool worked[PLACES]; /* there is something new to say of the place, or the position before it */
@@ -354,6 +371,10 @@ work_link(struct process *process, unsigned input, struct progress *progress)
             rc = go_on_with(process, input, message->row, message->payload, message->position.epoch, place, progress);
         if (rc != 1)
             return rc;
+        if (message->oldest) {
+            progress->left[input] = link_left(message);
+            progress->moved[input] = true;
+        }
         *place = (struct payload_place){0};
         progress->links[input] = message->position;
         progress->link_messages[input]++;
@@ -372,10 +393,10 @@ same_position(struct link_position a, struct link_position b)
 }
 
 static struct span
-link_key(struct process *process, unsigned input)
+link_key(struct process *process, const char *what, unsigned input)
 {
     buffer_clear(&process->scratch);
-    buffer_add_text(&process->scratch, "link ");
+    buffer_add_text(&process->scratch, what);
     buffer_add_text(&process->scratch, process->stream->inputs[input].from->name);
     return buffer_span(&process->scratch);
 }
@@ -455,7 +476,114 @@ put_link_position(struct process *process, unsigned input, const struct progress
     bytes_put_u64(value, progress->links[input].epoch);
     bytes_put_u64(value + 8, progress->links[input].applied);
     const size_t len = 16 + encode_place(&progress->places[input], value + 16);
-    return store_put(process->store, process->meta, link_key(process, input), span_at(value, len));
+    if (store_put(process->store, process->meta, link_key(process, "link ", input), span_at(value, len)) != 0)
+        return -1;
+    if (!progress->moved[input])
+        return 0;
+    char lives[LIVES_BYTES_MAX];
+    const struct span left = lives_encode(&progress->left[input], lives);
+    return store_put(process->store, process->meta, link_key(process, "left ", input), left);
+}
+
+/* Lives. */
+
+static uint64_t
+new_epoch(void)
+{
+    uint64_t epoch;
+
+    do
+        hash_random(&epoch, sizeof epoch);
+    while (epoch == 0);
+    return epoch;
+}
+
+/* This store is an older copy of itself: its numbers go on in another life. What is in the outbox stays, under the numbers
+ * that it has, and is sent in the new one. */
+static int
+begin_life(struct process *process, struct progress *progress)
+{
+    const struct publisher *publisher = &process->output_publisher;
+    char lives[LIVES_BYTES_MAX], value[BACK_HEAD_BYTES + NAME_SIZE];
+    const size_t name_len = strlen(publisher->older.witness);
+
+    progress->epoch = new_epoch();
+    progress->earlier = publisher_end_life(publisher);
+    progress->last = process->output.last.sequence;
+    bytes_put_u64(value, (uint64_t)process->timekeeper.wall_ms);
+    bytes_put_u64(value + 8, publisher->older.knew);
+    bytes_put_u64(value + 16, process->output.last.sequence);
+    memcpy(value + BACK_HEAD_BYTES, publisher->older.witness, name_len);
+    progress->other++;
+    const struct span earlier = lives_encode(&progress->earlier, lives);
+    if (put_number(process, first_key, process->first_epoch) != 0 || put_number(process, epoch_key, progress->epoch) != 0 ||
+        store_put(process->store, process->meta, earlier_key, earlier) != 0)
+        return -1;
+    return store_put(process->store, process->meta, back_key, span_at(value, BACK_HEAD_BYTES + name_len));
+}
+
+/* An operator has seen what was told. A table whose producer no longer has what this state lacks is sent again as a whole, to
+ * one who knows nothing of it; of a stream nobody can say what is missing. */
+static int
+acknowledge(struct process *process, struct progress *progress)
+{
+    progress->acknowledged = true;
+    progress->other++;
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const struct stream *from = process->stream->inputs[i].from;
+        pthread_mutex_lock(&process->lock);
+        const bool lost = process->links[i].lost > 0;
+        pthread_mutex_unlock(&process->lock);
+        if (from == NULL || from->kind != STREAM_TABLE || !lost)
+            continue;
+        progress->forgotten[i] = progress->moved[i] = progress->worked[i] = true;
+        progress->links[i] = (struct link_position){0};
+        progress->left[i].count = 0;
+        progress->places[i] = (struct payload_place){0};
+    }
+    return process->back.told ? store_delete(process->store, process->meta, back_key) : 0;
+}
+
+static void
+say_back(const struct process *process)
+{
+    struct buffer text = {0};
+
+    back_write(&process->back, &text);
+    log_error("%s: %s. What came in after the copy was made has had its receipts, and this state does not know it: what came out "
+              "of it stays with the consumers, what waited here is gone. Load it again, and what had come out comes out a second "
+              "time. Go on with: gait status --acknowledge %s",
+              process->stream->name, buffer_text(&text), process->stream->name);
+    buffer_free(&text);
+}
+
+static int
+load_back(struct process *process)
+{
+    struct back *back = &process->back;
+    struct span value;
+    const int rc = store_get(process->store, process->meta, back_key, &value);
+
+    *back = (struct back){.told = rc == 1};
+    if (rc != 1 || value.len < BACK_HEAD_BYTES)
+        return rc < 0 ? -1 : 0;
+    back->wall_ms = (int64_t)bytes_get_u64(value.at);
+    back->knew = bytes_get_u64(value.at + 8);
+    back->last = bytes_get_u64(value.at + 16);
+    snprintf(back->witness, sizeof back->witness, "%.*s", (int)(value.len - BACK_HEAD_BYTES), value.at + BACK_HEAD_BYTES);
+    return 0;
+}
+
+/* What publishers know of it is what is committed. */
+static void
+tell_publishers(struct process *process)
+{
+    if (process->output_publisher.outbox == NULL || process->output_publisher.epoch == process->epoch)
+        return;
+    publisher_begin_life(&process->output_publisher, process->epoch, &process->earlier);
+    process->rejected_publisher.epoch = process->epoch;
+    if (process->back.told)
+        say_back(process);
 }
 
 static int
@@ -510,18 +638,33 @@ load_epoch(struct process *process)
         process->epoch = bytes_get_u64(value.at);
         return 0;
     }
-    do
-        hash_random(&process->epoch, sizeof process->epoch);
-    while (process->epoch == 0);
+    process->epoch = new_epoch();
     return put_number(process, epoch_key, process->epoch);
+}
+
+static int
+load_lives(struct process *process)
+{
+    struct span value;
+    int rc = store_get(process->store, process->meta, first_key, &value);
+
+    if (rc < 0)
+        return -1;
+    process->first_epoch = rc == 1 ? bytes_get_u64(value.at) : process->epoch;
+    rc = store_get(process->store, process->meta, earlier_key, &value);
+    if (rc < 0)
+        return -1;
+    lives_decode(rc == 1 ? value : (struct span){0}, &process->earlier);
+    return load_back(process);
 }
 
 static int
 load_link_position(struct process *process, unsigned input)
 {
     struct link_position position = {0};
+    struct lives left;
     struct span value;
-    int rc = store_get(process->store, process->meta, link_key(process, input), &value);
+    int rc = store_get(process->store, process->meta, link_key(process, "link ", input), &value);
 
     if (rc < 0)
         return -1;
@@ -529,11 +672,16 @@ load_link_position(struct process *process, unsigned input)
         position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
         process->places[input] = decode_place(value, 16);
     }
+    rc = store_get(process->store, process->meta, link_key(process, "left ", input), &value);
+    if (rc < 0)
+        return -1;
+    lives_decode(rc == 1 ? value : (struct span){0}, &left);
     if (!same_position(position, process->links[input].committed)) {
         /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
         pthread_mutex_lock(&process->lock);
         link_free(&process->links[input]);
         link_begin(&process->links[input], position);
+        link_remember(&process->links[input], &left);
         pthread_mutex_unlock(&process->lock);
     }
     return 0;
@@ -561,11 +709,12 @@ load_positions(struct process *process)
 int
 batch_load_own(struct process *process)
 {
-    if (load_format(process) != 0 || load_epoch(process) != 0 || load_mark(process) != 0 ||
+    if (load_format(process) != 0 || load_epoch(process) != 0 || load_lives(process) != 0 || load_mark(process) != 0 ||
         load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
         outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     process->own_loaded = true;
+    tell_publishers(process);
     return 0;
 }
 
@@ -666,6 +815,29 @@ flush(struct process *process, const struct progress *progress)
 }
 
 static void
+committed_acknowledgement(struct process *process)
+{
+    if (process->back.told)
+        log_info("%s: that it went back in time is acknowledged", process->stream->name);
+    process->back.told = process->acknowledged = false;
+    if (process->refill.owed)
+        refill_begin(process);
+}
+
+static void
+committed_life(struct process *process, const struct progress *progress)
+{
+    const struct publisher *publisher = &process->output_publisher;
+    struct back *back = &process->back;
+
+    *back = (struct back){true, process->timekeeper.wall_ms, publisher->older.knew, progress->last, ""};
+    snprintf(back->witness, sizeof back->witness, "%s", publisher->older.witness);
+    process->epoch = progress->epoch;
+    process->earlier = progress->earlier;
+    tell_publishers(process);
+}
+
+static void
 committed(struct process *process, const struct progress *progress)
 {
     if (process->inbox != NULL && progress->inbox_position != process->inbox_position)
@@ -676,10 +848,18 @@ committed(struct process *process, const struct progress *progress)
         timekeeper_committed(&process->timekeeper);
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (progress->link_messages[i] > 0)
+        if (progress->forgotten[i]) {
+            link_free(&process->links[i]);
+            link_begin(&process->links[i], (struct link_position){0});
+        } else if (progress->link_messages[i] > 0) {
             link_commit(&process->links[i], progress->link_messages[i]);
+        }
     }
     pthread_mutex_unlock(&process->lock);
+    if (progress->acknowledged)
+        committed_acknowledgement(process);
+    if (progress->epoch != 0)
+        committed_life(process, progress);
 }
 
 static void
@@ -697,6 +877,15 @@ begin(struct process *process, int64_t now_ms, struct progress *progress)
     memcpy(progress->places, process->places, sizeof progress->places);
     for (unsigned i = 0; i < process->stream->input_count; i++)
         progress->links[i] = process->links[i].committed;
+}
+
+/* What comes before anything is decided. */
+static int
+see_to_lives(struct process *process, struct progress *progress)
+{
+    if (process->acknowledged && acknowledge(process, progress) != 0)
+        return -1;
+    return process->output_publisher.older.seen ? begin_life(process, progress) : 0;
 }
 
 /* Whether the clock was set, to what may be right, since the last commit. */
@@ -740,7 +929,9 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     if (!process->loaded && batch_load(process) != 0)
         goto fail;
     begin(process, now_ms, &progress);
-    if (intake && !process->newcomers.active && work_all(process, &progress) != 0)
+    if (!for_room && see_to_lives(process, &progress) != 0)
+        goto fail;
+    if (intake && !progress.acknowledged && !process->newcomers.active && work_all(process, &progress) != 0)
         goto fail;
     int appended = for_room ? 0 : newcomer_work(process);
     if (appended < 0)
@@ -797,7 +988,7 @@ batch_waits(struct process *process, int64_t now_ms, bool intake)
     const struct operator *operator = process->stream->operator;
     bool waits = false;
 
-    if (process->newcomers.active)
+    if (process->newcomers.active || process->acknowledged || process->output_publisher.older.seen)
         return true;
     if (clock_was_set(process))
         return true;

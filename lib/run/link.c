@@ -34,6 +34,12 @@ link_begin(struct link *link, struct link_position committed)
 }
 
 void
+link_remember(struct link *link, const struct lives *left)
+{
+    link->left = link->queued_left = *left;
+}
+
+void
 link_hello(struct link *link)
 {
     link->part = link->parts = 0;
@@ -102,15 +108,14 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
 
     if (message->epoch == 0 || message->sequence == 0 || row.len > NAME_BYTES_MAX)
         return; /* a table row that refills the broker, or a stranger */
-    if (message->epoch != at.epoch)
-        at = (struct link_position){message->epoch, 0}; /* the producer's store begins anew */
-    if (message->sequence <= at.applied) {
+    if (message->epoch == at.epoch && message->sequence <= at.applied) {
         link->report = true; /* it does not know that we have it */
         return;
     }
-    const bool next = message->sequence == at.applied + 1 && link->message_count < LINK_MESSAGES_MAX &&
+    const bool follows = message->epoch == at.epoch || at.epoch == 0; /* in another life only its producer knows what does */
+    const bool next = follows && message->sequence == at.applied + 1 && link->message_count < LINK_MESSAGES_MAX &&
                       link->bytes <= LINK_BYTES_MAX;
-    at.applied = message->sequence;
+    at = (struct link_position){message->epoch, message->sequence};
     const int whole = !next ? -1 : message->parts > 0 ? gather(link, at, message) : 1;
     if (whole < 0 && steady_ms - link->asked_ms >= REWIND_AGAIN_MS)
         link->rewind = link->report = true;
@@ -120,19 +125,53 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
     push(link, at, row, message->parts > 0 ? buffer_span(&link->whole) : message->payload, false);
 }
 
-bool
-link_adopt(struct link *link, struct link_position oldest)
+/* What lies before this message is gone, and we lack some of it. Whether that is news. */
+static bool
+lose(struct link *link, uint64_t oldest)
 {
-    if (oldest.epoch == 0)
+    const bool news = link->lost == 0;
+
+    if (news)
+        link->lost = oldest;
+    return news;
+}
+
+bool
+link_adopt(struct link *link, const struct link_told *told)
+{
+    struct link_position to = told->position;
+    struct lives left = link->queued_left;
+    uint64_t has;
+
+    if (to.epoch == 0 || lives_find(&left, to.epoch) != NULL)
         return false;
-    if (oldest.epoch == link->queued.epoch) {
-        const bool news = link->lost == 0 && oldest.applied > link->queued.applied;
-        if (news)
-            link->lost = oldest.applied;
-        return news;
+    if (to.epoch == link->queued.epoch)
+        return to.applied > link->queued.applied && lose(link, to.applied);
+    lives_settle(&left, link->queued);
+    const struct link_position nothing = {to.epoch, 0};
+    if (lives_meet(link->queued, &left, nothing, &told->earlier, &has)) {
+        if (has < to.applied && told->rewind)
+            return lose(link, to.applied);
+        if (has < to.applied) { /* it speaks of a report that is older than what we are now, or newer: tell it again */
+            link->rewind = link->report = true;
+            return false;
+        }
+        to.applied = has;
     }
-    push(link, oldest, (struct span){0}, (struct span){0}, true);
+    lives_leave(&left, link->queued, &told->earlier);
+    link->lost = 0;
+    push(link, to, (struct span){0}, span_at((const char *)&left, sizeof left), true);
+    link->queued_left = left;
     return true;
+}
+
+struct lives
+link_left(const struct link_message *message)
+{
+    struct lives left;
+
+    memcpy(&left, message->payload.at, sizeof left); /* which stands behind the row, anywhere */
+    return left;
 }
 
 void
@@ -144,6 +183,8 @@ link_commit(struct link *link, unsigned count)
         struct link_message *message = link->first;
         link->committed = message->position;
         link->rewind = link->rewind || message->oldest;
+        if (message->oldest)
+            link->left = link_left(message);
         link->first = message->next;
         link->message_count--;
         link->bytes -= message->row.len + message->payload.len;
@@ -157,7 +198,11 @@ link_commit(struct link *link, unsigned count)
 void
 link_report(struct link *link, int64_t steady_ms, struct buffer *text)
 {
+    struct lives left = link->left;
+
+    lives_settle(&left, link->committed);
     link_write_report(link->committed, link->rewind, text);
+    lives_write(&left, true, text);
     if (link->rewind)
         link->asked_ms = steady_ms;
     link->rewind = link->report = false;

@@ -5,6 +5,12 @@
  * They come at <prefix>/link/<producer>/<consumer>/feed. A report is one retained message at
  * <prefix>/link/<producer>/<consumer>:
  *   {"epoch":"<16 hex digits>","applied":N,"rewind":0|1}
+ * with what it has of earlier lives of the producer's store, if there were any (lives.h).
+ *
+ * Which message follows on the last is never guessed: only who has heard of no life of the producer's store takes its first
+ * message for the next one. From one life to another leads only the producer's word, at …/<consumer>/oldest, a report too:
+ * its present life, up to where the consumer has it, and what lives there were before, out of which each link knows better
+ * than its producer where it stands. Nobody goes back to a life that he has left: the word was an old one.
  */
 #ifndef RUN_LINK_H
 #define RUN_LINK_H
@@ -14,22 +20,18 @@
 
 #include "base/buffer.h"
 #include "base/wire.h"
+#include "run/lives.h"
 
 /* Messages and bytes that may wait; a producer that goes further than its window allows is cut off and rewound later. */
 #define LINK_MESSAGES_MAX 4096
 #define LINK_BYTES_MAX (256u << 20)
-
-/* What is durable of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
-struct link_position {
-    uint64_t epoch;
-    uint64_t applied;
-};
 
 struct link_message;
 
 struct link {
     struct link_position committed; /* as in the store */
     struct link_position queued;    /* up to and with the newest message in the queue */
+    struct lives left, queued_left; /* the lives before these */
     struct link_message *first;
     struct link_message *last;
     unsigned message_count;
@@ -49,12 +51,15 @@ struct link_message {
     struct link_position position; /* what is applied when this one is */
     struct span row;               /* tables: the row's name */
     struct span payload;
-    bool oldest;                   /* no message: the producer says that this is where to begin, and to ask from */
+    bool oldest;                   /* no message: the producer says that this is where to begin, and to ask from; the
+                                    * payload is the struct lives that are left then */
     char bytes[];                  /* row and payload */
 };
 
-/* Begin at what the store says is committed, with an empty queue. Free with link_free. */
+/* Begin at what the store says is committed, with an empty queue, and no lives before it: link_remember tells of them. Free
+ * with link_free. */
 void link_begin(struct link *link, struct link_position committed);
+void link_remember(struct link *link, const struct lives *left);
 
 /* The connection is new: report, and ask for what was missed. Parts that came before are forgotten: this one's may be cut
  * elsewhere. */
@@ -68,12 +73,22 @@ void link_remind(struct link *link, int64_t steady_ms);
  * another thread reads messages that were in the queue before. */
 void link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
 
-/* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. It stands in the
- * queue like a message, without payload, so that what comes behind it waits behind it. False if that is no news.
+/* The producer says where to go on: told->position of its present life, which had told->earlier before it. Who knows
+ * nothing of these begins there, who does goes on behind what it has. It stands in the queue like a message, so that what
+ * comes behind it waits behind it. False if that is no news.
  *
- * To one who knows the store it is no place to begin: our own state went back in time, and what lies between is lost to
- * it. Then the link stands still, with `lost` set, until somebody has decided what is to be done. */
-bool link_adopt(struct link *link, struct link_position oldest);
+ * Who has less than that, of the present life, or, where told->rewind says that the rest is gone, of those before, is not
+ * moved: our own state went back in time, and what lies between is lost to it. Then the link stands still, with `lost` set,
+ * until somebody has decided what is to be done. */
+struct link_told {
+    struct link_position position;
+    bool rewind;
+    struct lives earlier;
+};
+bool link_adopt(struct link *link, const struct link_told *told);
+
+/* The lives that are left when this message, whose `oldest` is set, is worked. */
+struct lives link_left(const struct link_message *message);
 
 /* The first count messages of the queue are applied and committed: free them. */
 void link_commit(struct link *link, unsigned count);

@@ -192,6 +192,59 @@ say_who_holds(const struct process *process, struct buffer *text)
         buffer_add_text(text, "the broker has not acknowledged what is in it");
 }
 
+void
+back_write(const struct back *back, struct buffer *text)
+{
+    buffer_printf(text, "went back in time: this state is an older copy of itself: its newest message is %" PRIu64 ", and %s ",
+                  back->last, back->witness);
+    if (back->knew > 0)
+        buffer_printf(text, "has had message %" PRIu64, back->knew);
+    else
+        buffer_add_text(text, "has followed a later one");
+}
+
+/* Up to where messages are gone that the input lacks; 0: none. */
+static uint64_t
+lost_on(struct process *process, unsigned input)
+{
+    pthread_mutex_lock(&process->lock);
+    const uint64_t lost = process->links[input].lost;
+    pthread_mutex_unlock(&process->lock);
+    return lost;
+}
+
+/* Whether an operator has yet to see that this state is an older copy, by its output or by an input. */
+static bool
+is_back(struct process *process)
+{
+    bool back = process->back.told;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        back = back || lost_on(process, i) > 0;
+    return back;
+}
+
+/* Where this state is an older copy. */
+static void
+say_back_in_time(struct process *process, struct saying *saying)
+{
+    if (process->back.told) {
+        back_write(&process->back, saying->text);
+        buffer_add_text(saying->text, ": see its log, then gait status --acknowledge");
+        saying->between = "; ";
+    }
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const uint64_t lost = lost_on(process, i);
+        if (lost == 0)
+            continue;
+        buffer_printf(saying->text, "%swent back in time: this state is an old one: it has %" PRIu64
+                                    " messages of %s, which keeps only what follows ",
+                      saying->between, process->links[i].committed.applied, process->stream->inputs[i].from->name);
+        buffer_add_int(saying->text, (int64_t)lost);
+        saying->between = "; ";
+    }
+}
+
 /* What is wrong although all that comes is taken: links that can't go on, and consumers that don't answer. */
 static void
 say_who_is_missed(struct process *process, struct buffer *text)
@@ -199,18 +252,7 @@ say_who_is_missed(struct process *process, struct buffer *text)
     const struct publisher *publisher = &process->output_publisher;
     struct saying saying = {text, "", 0};
 
-    for (unsigned i = 0; i < process->stream->input_count; i++) {
-        const struct link *link = &process->links[i];
-        pthread_mutex_lock(&process->lock);
-        const uint64_t lost = link->lost;
-        pthread_mutex_unlock(&process->lock);
-        if (lost == 0)
-            continue;
-        buffer_printf(text, "%sthis state is an old one: it has %" PRIu64 " messages of %s, which keeps only what follows ",
-                      saying.between, link->committed.applied, process->stream->inputs[i].from->name);
-        buffer_add_int(text, (int64_t)lost);
-        saying.between = "; ";
-    }
+    say_back_in_time(process, &saying);
     for (unsigned i = 0; process->synced && i < publisher->consumer_count; i++) {
         if (publisher_consumer_silent(publisher, &publisher->consumers[i]))
             say_no_progress(&saying, &publisher->consumers[i]);
@@ -256,6 +298,7 @@ write_all(struct process *process, bool recent, struct buffer *text)
     add_number(text, "rejected_waiting", process->rejected.last.sequence - process->rejected.trimmed.sequence);
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
+    add_number(text, "back_in_time", is_back(process));
     buffer_add_byte(text, '}');
 }
 

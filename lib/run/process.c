@@ -23,6 +23,9 @@
 /* How long to wait before trying again when the disk is full or broken. */
 #define STALL_MS 200
 
+/* How long to wait, after a start, for consumers whose last report the broker has forgotten. */
+#define HEAR_MS 3000
+
 /* Opening. */
 
 static char *
@@ -62,6 +65,7 @@ name_topics(struct process *process)
     topics->sync = format("1/link/2/.sync", prefix, stream->name, NULL);
     topics->kept = format("1/link/2/.kept", prefix, stream->name, NULL);
     topics->ask = format("1/ask", prefix, NULL, NULL);
+    topics->acknowledge = format("1/acknowledge/2", prefix, stream->name, NULL);
     topics->output = stream->topic != NULL ? format("1/2", prefix, stream->topic, NULL) : NULL;
     topics->rejected = format("1/rejected/2", prefix, stream->name, NULL);
     topics->status = format("1/status/2", prefix, stream->name, NULL);
@@ -76,7 +80,7 @@ free_topics(struct process *process)
     struct topics *topics = &process->topics;
     char *const single[] = {topics->reports,      topics->feeds,         topics->oldest, topics->link,
                             topics->sync,         topics->kept,          topics->ask,    topics->output,
-                            topics->rejected,     topics->status,        topics->metrics,
+                            topics->rejected,     topics->status,        topics->metrics, topics->acknowledge,
                             process->link_client, process->landing_client};
 
     for (unsigned i = 0; i < sizeof single / sizeof single[0]; i++)
@@ -157,7 +161,7 @@ open_state(struct process *process)
     if (load_state(process) != 0 || store_commit(process->store) != 0)
         return -1;
     for (unsigned i = 0; i < process->stream->input_count; i++)
-        link_begin(&process->links[i], process->links[i].committed);
+        link_hello(&process->links[i]);
     return 0;
 }
 
@@ -171,7 +175,7 @@ open_inbox(struct process *process)
     if (!landing)
         return 0;
     char *dir = format("1/inbox", process->dir, NULL, NULL);
-    process->inbox = inbox_open(dir, process->epoch, process->inbox_position,
+    process->inbox = inbox_open(dir, process->first_epoch, process->inbox_position,
                                 (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
     free(dir);
     return process->inbox != NULL ? 0 : -1;
@@ -228,6 +232,7 @@ open_publishers(struct process *process)
         .link = process->topics.link,
         .table = process->stream->kind == STREAM_TABLE,
         .epoch = process->epoch,
+        .earlier = process->earlier,
         .window_bytes = (uint64_t)setting(process, "link_bytes"),
         .token = TOKEN_OUTPUT,
     };
@@ -258,6 +263,7 @@ open_ports(struct process *process)
     links->news_from = links->filter_count; /* nothing of the others is retained, unless by a stranger */
     links->filters[links->filter_count++] = process->topics.oldest;
     links->filters[links->filter_count++] = process->topics.feeds;
+    links->filters[links->filter_count++] = process->topics.acknowledge;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->topics.landing[i] != NULL)
             landing->filters[landing->filter_count++] = process->topics.landing[i];
@@ -357,7 +363,11 @@ send_kept(struct process *process)
 {
     const struct link_position copied = {process->epoch, process->output_publisher.broker.next - 1};
 
+    struct lives has = process->earlier;
+
+    lives_settle(&has, copied);
     link_write_report(copied, false, &process->scratch);
+    lives_write(&has, true, &process->scratch);
     publish(process, process->topics.kept, buffer_span(&process->scratch), true);
 }
 
@@ -385,7 +395,7 @@ pump(struct process *process, int64_t steady_ms)
         publisher_pump(rejected, process->link_port.wire, steady_ms);
         store_snapshot_end(process->store);
         /* Before a refill is done the broker's copy is not whole, whatever was sent. */
-        if (sent > 0 && !process->refill.active)
+        if (sent > 0 && !process->refill.active && !process->refill.owed)
             send_kept(process);
     }
     refill_step(process);
@@ -491,29 +501,30 @@ ask_sync(struct process *process, int64_t steady_ms)
     process->sync_ms = steady_ms + TICK_MS;
 }
 
-/* Up to where the broker has what is kept of the output, by what it says itself. */
-static bool
-knows_output(const struct process *process, struct link_position kept)
-{
-    return kept.epoch == process->epoch && kept.applied >= process->output.trimmed.sequence &&
-           kept.applied <= process->output.last.sequence;
-}
-
-/* Everything retained has come: begin to publish where the consumers and the broker say that they are. */
+/* Everything retained has come: begin to publish where the consumers and the broker say that they are; kept: up to where the
+ * broker has what is kept of the output, by what it says itself, or NULL. */
 static void
-become_synced(struct process *process, bool kept_heard, struct link_position kept)
+become_synced(struct process *process, const struct report *kept)
 {
-    const bool known = kept_heard && knows_output(process, kept);
-    uint64_t copied = process->output_publisher.broker.applied;
+    struct publisher *publisher = &process->output_publisher;
+    uint64_t has = 0;
+    const bool known = kept != NULL && publisher_kept(publisher, &kept->position, &kept->earlier, &has) &&
+                       has >= process->output.trimmed.sequence;
+    uint64_t copied = publisher->broker.applied;
 
     process->synced = true;
+    if (process->synced_ms == 0)
+        process->synced_ms = process->options.steady_ms();
     refill_end(process);
-    if (known && (process->output_publisher.table || kept.applied > copied)) {
-        copied = kept.applied;
-    } else if (process->output_publisher.table) {
+    if (known && (publisher->table || has > copied)) {
+        copied = has;
+    } else if (publisher->table) {
         /* Some of what it lacks is not in the outbox any more. It is given the rows as they are now, and that is all. */
         copied = process->output.last.sequence;
-        refill_begin(process);
+        if (process->back.told || publisher->older.seen)
+            process->refill.owed = true; /* what it has may be newer than these: an operator is to look first */
+        else
+            refill_begin(process);
     }
     publisher_restart(&process->output_publisher, copied);
     publisher_restart(&process->rejected_publisher, process->rejected_publisher.broker.applied);
@@ -527,13 +538,15 @@ hear(struct process *process)
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < arrived->report_count; i++) {
         const struct report *report = &arrived->reports[i];
-        publisher_report(&process->output_publisher, span_of(report->name), report->position.epoch,
-                         report->position.applied, report->rewind);
+        publisher_report(&process->output_publisher, span_of(report->name), report->position, &report->earlier,
+                         report->rewind);
     }
     arrived->report_count = 0;
     const bool synced = arrived->synced && process->link_port.state == PORT_READY;
     const bool kept_heard = arrived->kept_heard;
-    const struct link_position kept = arrived->kept;
+    const struct report kept = arrived->kept;
+    process->acknowledged = process->acknowledged || arrived->acknowledged;
+    arrived->acknowledged = false;
     const uint64_t delivered_output = arrived->delivered_output;
     const uint64_t delivered_rejected = arrived->delivered_rejected;
     if (synced)
@@ -543,15 +556,32 @@ hear(struct process *process)
     publisher_delivered(&process->output_publisher, delivered_output);
     publisher_delivered(&process->rejected_publisher, delivered_rejected);
     if (synced && !process->synced)
-        become_synced(process, kept_heard, kept);
+        become_synced(process, kept_heard ? &kept : NULL);
     newcomer_look(process);
 }
 
 /* The step. */
 
+/* Whether something new may be decided after the start: those who have what earlier runs gave out must have had the time to
+ * say so, or, if this state is an older copy, its next numbers would be those of messages that they have already. The broker
+ * keeps what they said last; where it has forgotten it they come back with it. */
+static bool
+has_heard(struct process *process, int64_t steady_ms)
+{
+    const struct publisher *publisher = &process->output_publisher;
+
+    if (process->heard || process->synced_ms == 0)
+        return process->heard;
+    bool all = true;
+    for (unsigned i = 0; i < publisher->consumer_count; i++)
+        all = all && publisher->consumers[i].heard;
+    process->heard = all || process->output.last.sequence == 0 || steady_ms - process->synced_ms >= HEAR_MS;
+    return process->heard;
+}
+
 /* Whether records may be taken in and worked; else process->why says why not. */
 static bool
-may_take(struct process *process)
+may_take(struct process *process, int64_t steady_ms)
 {
     process->why = WHY_NOT_STOPPED;
     if (process->inbox != NULL) {
@@ -568,7 +598,7 @@ may_take(struct process *process)
         process->why = WHY_RECORD_TOO_LARGE;
     if (process->timekeeper.fault != TIMEKEEPER_RIGHT)
         process->why = WHY_CLOCK_WRONG;
-    if (process->why >= WHY_NO_ACKNOWLEDGEMENT)
+    if (process->why >= WHY_NO_ACKNOWLEDGEMENT || !has_heard(process, steady_ms))
         return false;
     if (outbox_bytes(&process->output) + outbox_bytes(&process->rejected) < process->outbox_bytes_max)
         return true;
@@ -608,7 +638,7 @@ work(struct process *process, int64_t steady_ms)
 {
     const enum why_stopped why = process->why;
     /* Even if nothing can be worked at present: what comes in meanwhile may use up the inbox. */
-    const bool intake = may_take(process);
+    const bool intake = may_take(process, steady_ms);
     if (steady_ms < process->stalled_until_ms) {
         process->why = why;
         return -1;
@@ -645,7 +675,7 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why < WHY_NO_ACKNOWLEDGEMENT)
+    if (operator->due_ms != NULL && process->heard && process->why != WHY_OUTBOX_FULL && process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;

@@ -13,6 +13,7 @@
 #include "run/inbox.h"
 #include "run/ledger.h"
 #include "run/link.h"
+#include "run/lives.h"
 #include "run/outbox.h"
 #include "run/port.h"
 #include "run/process.h"
@@ -56,6 +57,7 @@ struct topics {
     char *sync;                              /* …/link/<self>/.sync: no consumer's name has a dot */
     char *kept;                              /* …/link/<self>/.kept */
     char *ask;                               /* …/ask */
+    char *acknowledge;                       /* …/acknowledge/<self>: an operator has seen what was told */
     char *output;                            /* NULL if there is none */
     char *rejected;
     char *status;
@@ -115,6 +117,7 @@ struct ask {
 struct report {
     char name[NAME_SIZE];
     struct link_position position;
+    struct lives earlier;
     bool rewind;
 };
 
@@ -126,7 +129,8 @@ struct arrived {
     unsigned report_count;
     bool synced;                 /* our own message came back: everything retained has come before it */
     bool kept_heard;             /* the broker's copy of …/.kept came */
-    struct link_position kept;
+    struct report kept;
+    bool acknowledged;           /* an operator says so */
     uint64_t delivered_output;   /* newest token acknowledged */
     uint64_t delivered_rejected;
     bool refill_delivered;
@@ -135,6 +139,7 @@ struct arrived {
 /* Rows of a table being given to a broker that forgot its retained messages. */
 struct refill {
     bool active;
+    bool owed; /* the broker's copy may be newer than this state: it is not touched until an operator has seen that */
     bool done; /* just finished: the broker is to be told up to where its copy goes */
     bool waiting;          /* for the broker to acknowledge the last chunk */
     struct buffer after;   /* row name of the last one sent */
@@ -172,6 +177,15 @@ enum why_stopped {
     WHY_CLOCK_WRONG
 };
 
+/* This state is an older copy of itself, and nobody has acknowledged that yet. */
+struct back {
+    bool told;
+    int64_t wall_ms;  /* when it was noticed */
+    uint64_t knew;    /* up to where the witness had applied; 0: it had followed a later copy */
+    uint64_t last;    /* the newest message of this state */
+    char witness[NAME_SIZE]; /* a consumer, or "the broker" */
+};
+
 struct process {
     struct process_options options;
     const struct stream *stream;
@@ -184,8 +198,12 @@ struct process {
     struct arrived arrived;
 
     struct store *store;
-    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock" */
+    int meta; /* table: "epoch", "earlier", "back", "inbox", "link <producer>", "left <producer>", "ledger", "recent", "clock" */
     uint64_t epoch;
+    uint64_t first_epoch; /* of all lives of this store: what the inbox knows it by */
+    struct lives earlier;
+    struct back back;
+    bool acknowledged; /* and that is to be committed */
     bool loaded; /* what is kept in memory agrees with the store; */
     bool own_loaded; /* all but what the operator keeps, which is what metrics show */
     void *operator_state;
@@ -212,6 +230,8 @@ struct process {
     struct wire_limits limits; /* what the broker takes, on link_port's connection */
     unsigned session_told_s;   /* which session the log says that the broker grants */
     bool synced; /* link_port is ready and everything retained has come */
+    int64_t synced_ms; /* when it was so for the first time; steady clock; 0: it was not yet */
+    bool heard; /* since the start, from everybody who may know more than this state, or there was time for that */
     int64_t sync_ms; /* when to ask for that again; steady clock */
     bool ready;
 
@@ -290,6 +310,9 @@ void newcomer_free(struct process *process);
 
 /* metrics.c: append the metrics as one JSON object; without the newest refusals if the broker does not take it with them. */
 void metrics_write(struct process *process, struct buffer *text);
+
+/* What is to be said of a state that went back in time, without the operator's next step. */
+void back_write(const struct back *back, struct buffer *text);
 
 /* The words for why nothing is taken in, or what else is not well; "" if all is. Valid until the next call. */
 const char *why_stopped(struct process *process);

@@ -83,15 +83,16 @@ publisher_stand(struct publisher *publisher, size_t packet_bytes)
     publisher->unfit_bytes = packet_bytes;
 }
 
-/* What a report makes of the consumer, where `applied` is 0 for one that knows another life of this store, or none: for it
- * everything is new. */
+/* What a report makes of the consumer, where `applied` is 0 for one that knows another store, or none: for it everything is
+ * new. */
 static void
 place(struct publisher *publisher, struct publisher_consumer *consumer, bool stranger, uint64_t applied, bool rewind)
 {
     const uint64_t trimmed = publisher->outbox->trimmed.sequence;
     const bool behind = !stranger && applied < trimmed;
+    const bool begins_at_one = stranger && trimmed == 0 && consumer->said.epoch == 0;
 
-    if (!stranger || trimmed == 0)
+    if (!stranger || begins_at_one)
         consumer->newcomer = consumer->has_rows = false;
     else if (rewind)
         consumer->newcomer = true;
@@ -100,36 +101,139 @@ place(struct publisher *publisher, struct publisher_consumer *consumer, bool str
                   publisher->topic, consumer->name, (unsigned long long)applied, (unsigned long long)trimmed);
     consumer->behind = behind;
     consumer->lost = behind && rewind;
-    consumer->feed.follows = !behind && (!stranger || trimmed == 0);
+    consumer->elsewhere = !stranger && !behind && consumer->said.epoch != publisher->epoch;
+    consumer->tell_ms = 0;
+    consumer->tell_wait_ms = PROBE_MIN_MS;
+    consumer->feed.follows = !behind && !consumer->elsewhere && (!stranger || begins_at_one);
+}
+
+/* Where this store stands: the newest message that it has given out. */
+static struct link_position
+given_out(const struct publisher *publisher)
+{
+    return (struct link_position){publisher->epoch, publisher->outbox->last.sequence};
+}
+
+/* Whether what somebody says proves that this store is an older copy: it has what is not given out yet, or it followed a
+ * life of the store (met: it knows one) that comes later than what this one knows. */
+static bool
+proves(struct publisher *publisher, const char *witness, const struct link_position *said, bool met)
+{
+    const bool ahead = said->epoch == publisher->epoch && said->applied > publisher->outbox->last.sequence;
+    const bool later = met && said->epoch != publisher->epoch && lives_find(&publisher->earlier, said->epoch) == NULL;
+
+    if (!ahead && !later)
+        return false;
+    publisher->older.seen = true;
+    publisher->older.witness = witness;
+    publisher->older.knew = ahead ? said->applied : 0;
+    return true;
+}
+
+/* Work what the consumer has said last. */
+static void
+settle(struct publisher *publisher, struct publisher_consumer *consumer, bool rewind)
+{
+    const uint64_t trimmed = publisher->outbox->trimmed.sequence;
+    struct publisher_feed *feed = &consumer->feed;
+    uint64_t applied;
+    const bool met =
+        lives_meet(consumer->said, &consumer->said_earlier, given_out(publisher), &publisher->earlier, &applied);
+
+    if (!consumer->witness && proves(publisher, consumer->name, &consumer->said, met)) {
+        consumer->witness = true;
+        consumer->feed.follows = false; /* it is placed when the next life begins */
+        return;
+    }
+    const bool ahead = consumer->said.epoch == publisher->epoch && consumer->said.applied > applied;
+    const bool stranger = !met || ahead;
+    place(publisher, consumer, stranger, stranger ? 0 : applied, rewind);
+    if (stranger || applied < trimmed)
+        applied = trimmed;
+    /* Who begins anew may have less than it said before; a report that comes late says nothing. */
+    if (applied > feed->applied || rewind)
+        feed->applied = applied;
+    const bool again = rewind && feed->follows && feed->next > feed->applied + 1 && feed->rewound != feed->applied + 1;
+    if (again)
+        feed->rewound = feed->applied + 1;
+    if (again || feed->next <= feed->applied)
+        feed->next = feed->applied + 1;
+    if (rewind && !again && feed->rewound == feed->applied + 1)
+        return; /* else its questions, one for each message behind the gap, would put off the probe for ever */
+    feed->probe_wait_ms = PROBE_MIN_MS;
+    feed->probe_ms = INT64_MAX;
 }
 
 void
-publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind)
+publisher_report(struct publisher *publisher, struct span name, struct link_position said, const struct lives *earlier,
+                 bool rewind)
 {
-    const uint64_t trimmed = publisher->outbox->trimmed.sequence;
-
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
-        struct publisher_feed *feed = &consumer->feed;
         if (!span_is(name, consumer->name))
             continue;
-        const bool stranger = epoch != publisher->epoch || applied > publisher->outbox->last.sequence;
-        place(publisher, consumer, stranger, stranger ? 0 : applied, rewind);
-        if (stranger || applied < trimmed)
-            applied = trimmed;
-        /* Who begins anew may have less than it said before; a report that comes late says nothing. */
-        if (applied > feed->applied || rewind)
-            feed->applied = applied;
-        const bool again =
-            rewind && feed->follows && feed->next > feed->applied + 1 && feed->rewound != feed->applied + 1;
-        if (again)
-            feed->rewound = feed->applied + 1;
-        if (again || feed->next <= feed->applied)
-            feed->next = feed->applied + 1;
-        if (rewind && !again && feed->rewound == feed->applied + 1)
-            continue; /* else its questions, one for each message behind the gap, would put off the probe for ever */
-        feed->probe_wait_ms = PROBE_MIN_MS;
-        feed->probe_ms = INT64_MAX;
+        consumer->heard = true;
+        consumer->said = said;
+        consumer->said_earlier = earlier != NULL ? *earlier : (struct lives){0};
+        settle(publisher, consumer, rewind);
+    }
+}
+
+bool
+publisher_kept(struct publisher *publisher, const struct link_position *said, const struct lives *earlier, uint64_t *has)
+{
+    const bool met = lives_meet(*said, earlier, given_out(publisher), &publisher->earlier, has);
+
+    if (said->epoch != publisher->kept_epoch && proves(publisher, "the broker", said, met))
+        publisher->kept_epoch = said->epoch;
+    return met;
+}
+
+bool
+publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms)
+{
+    if (!consumer->elsewhere || steady_ms < consumer->tell_ms)
+        return false;
+    consumer->tell_ms = steady_ms + consumer->tell_wait_ms;
+    consumer->tell_wait_ms = consumer->tell_wait_ms * 2 < PROBE_MAX_MS ? consumer->tell_wait_ms * 2 : PROBE_MAX_MS;
+    return true;
+}
+
+/* What somebody has followed that this store does not know: nothing of it is here, but from now on it is known. */
+static void
+push_foreign(const struct publisher *publisher, struct lives *earlier, uint64_t epoch)
+{
+    if (epoch != 0 && epoch != publisher->epoch && lives_find(earlier, epoch) == NULL)
+        lives_push(earlier, (struct life){.epoch = epoch});
+}
+
+struct lives
+publisher_end_life(const struct publisher *publisher)
+{
+    struct lives earlier = publisher->earlier;
+
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        const struct publisher_consumer *consumer = &publisher->consumers[i];
+        if (consumer->witness)
+            push_foreign(publisher, &earlier, consumer->said.epoch);
+    }
+    push_foreign(publisher, &earlier, publisher->kept_epoch);
+    lives_push(&earlier, (struct life){.epoch = publisher->epoch, .last = publisher->outbox->last.sequence});
+    return earlier;
+}
+
+void
+publisher_begin_life(struct publisher *publisher, uint64_t epoch, const struct lives *earlier)
+{
+    publisher->epoch = epoch;
+    publisher->earlier = *earlier;
+    publisher->older.seen = false;
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        struct publisher_consumer *consumer = &publisher->consumers[i];
+        feed_restart(&consumer->feed);
+        consumer->feed.follows = false;
+        if (consumer->heard)
+            settle(publisher, consumer, true);
     }
 }
 
@@ -256,6 +360,13 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
         /* What a consumer misses it asks for. A broker that kept it for one who is away would only keep it twice. */
         .delivery = consumer == NULL ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE,
     };
+    if (consumer != NULL && !consumer->heard && publisher->earlier.count > 0) {
+        /* It may be in an earlier life, and one from outside might take what it has for another store's beginning. A last part
+         * without those before it nobody takes, and everybody asks. */
+        out.part = out.parts = 2;
+        out.payload = (struct span){0};
+        return wire->calls->publish(wire, &out, 0);
+    }
     return send_parts(publisher, &out, consumer == NULL ? publisher->token | message->mark.sequence : 0, wire);
 }
 

@@ -9,6 +9,9 @@
  * The broker says by its acknowledgements what it has, a consumer by its reports. The outbox may be trimmed up to what all
  * of them have.
  *
+ * Who has what this store has not given out yet, or followed a life of it that it does not know (lives.h), is proof that it
+ * is an older copy of itself. publisher.older says so, and the caller begins another life.
+ *
  * A broker may take less than what a message has that was appended before it said so. Then the message goes out in parts,
  * cut between records, and its number holds for all of them.
  */
@@ -21,6 +24,7 @@
 #include "base/buffer.h"
 #include "base/name.h"
 #include "base/wire.h"
+#include "run/lives.h"
 #include "run/outbox.h"
 
 /* Those in the configuration and gait's own. */
@@ -42,6 +46,12 @@ struct publisher_feed {
 struct publisher_consumer {
     const char *name;
     struct publisher_feed feed;
+    bool heard;                 /* it has reported since the start: */
+    struct link_position said;  /* this, last, */
+    struct lives said_earlier;  /* and of these */
+    bool witness;  /* its word has proved something: once in a run is enough, whatever it says */
+    bool elsewhere; /* it is in an earlier life, and to be told that it has everything up to feed.applied of this one, … */
+    int64_t tell_ms, tell_wait_ms; /* … at this time, and this much later, doubled each time: it may be away */
     bool behind;   /* it needs messages that are gone, and the log says so */
     bool newcomer; /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
     bool lost;     /* it is to be told that it is behind */
@@ -54,11 +64,19 @@ struct publisher {
     const char *link;  /* what stands before "/<consumer>/feed"; NULL if there can't be any consumers */
     bool table;
     uint64_t epoch;
+    struct lives earlier; /* before this epoch's */
     uint64_t window_bytes;
     uint64_t token; /* upper bits that tell this publisher's tokens from others' */
     struct publisher_consumer consumers[PUBLISHER_CONSUMERS_MAX];
     unsigned consumer_count;
 
+    struct {
+        bool seen;
+        const char *witness;
+        uint64_t knew; /* up to where it has applied; 0: it followed a life that this store does not know */
+    } older; /* the proof that this store is an older copy of itself */
+
+    uint64_t kept_epoch; /* that the broker said, where that proved something */
     struct publisher_feed broker;
     struct buffer full_topic;
     struct wire_limits limits;    /* of the broker; the caller sets them on connecting */
@@ -82,11 +100,26 @@ void publisher_add(struct publisher *publisher, const char *name);
  * not applied is sent again. */
 void publisher_restart(struct publisher *publisher, uint64_t copied);
 
-/* Consumer name reports that it has applied up to `applied` of epoch; rewind: it wants everything behind that again.
+/* Consumer name reports where it is, and what it has of earlier lives (NULL: none); rewind: it wants everything behind that
+ * again.
  * Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed.
  * Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer if the oldest
  * messages are gone, and holds the rest. */
-void publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind);
+void publisher_report(struct publisher *publisher, struct span name, struct link_position said,
+                      const struct lives *earlier, bool rewind);
+
+/* The same of the broker, on connecting: whether it knows this store, and *has up to where it has its output then. */
+bool publisher_kept(struct publisher *publisher, const struct link_position *said, const struct lives *earlier,
+                    uint64_t *has);
+
+/* The lives before the next one, which begins now. */
+struct lives publisher_end_life(const struct publisher *publisher);
+
+/* The store's life is this one now, and these were before it: everybody is to be told where he stands in it. */
+void publisher_begin_life(struct publisher *publisher, uint64_t epoch, const struct lives *earlier);
+
+/* Whether this consumer, which is elsewhere, is to be told so now. */
+bool publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms);
 
 /* The broker acknowledged the message with this token. */
 void publisher_delivered(struct publisher *publisher, uint64_t token);

@@ -275,7 +275,7 @@ reports_are_kept_if_they_are_ones_and_there_is_room(void **state)
     bring(false, "gait/link/accelerometer-trusted/.kept", report);
     assert_int_equal(arrived->report_count, 1);
     assert_true(arrived->kept_heard);
-    assert_int_equal(arrived->kept.applied, 3);
+    assert_int_equal(arrived->kept.position.applied, 3);
     bring(false, "gait/link/accelerometer-trusted/.sync", "");
     assert_true(arrived->synced);
     for (unsigned i = 0; i < REPORTS_MAX + 10; i++)

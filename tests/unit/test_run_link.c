@@ -68,11 +68,15 @@ apply_all(void)
     for (const struct link_message *message = link.first; message != NULL; message = message->next) {
         if (message->position.epoch == position.epoch)
             assert_int_equal(message->position.applied, position.applied + 1);
+        else if (message->oldest)
+            assert_true(message->position.epoch != position.epoch);
         else
-            assert_int_equal(message->position.applied, 1);
+            assert_true(position.epoch == 0 && message->position.applied == 1);
+        position = message->position;
+        if (message->oldest)
+            continue;
         snprintf(number, sizeof number, "%llu", (unsigned long long)message->position.applied);
         assert_true(span_is(message->payload, number));
-        position = message->position;
     }
     if (link.first != NULL)
         link_commit(&link, link.message_count);
@@ -177,23 +181,39 @@ a_gap_asks_to_rewind_and_not_again_for_each_that_follows(void **state)
     assert_int_equal(apply_all(), 2);
 }
 
+/* The producer's word at …/oldest, which had these lives before, the newest first, if there is one. */
+static bool
+tell(uint64_t epoch, uint64_t applied, bool lost, const struct lives *earlier)
+{
+    struct link_told told = {.position = {epoch, applied}, .rewind = lost};
+    if (earlier != NULL)
+        told.earlier = *earlier;
+    return link_adopt(&link, &told);
+}
+
 static void
-another_epoch_begins_at_one_behind_what_is_queued(void **state)
+another_store_begins_where_its_producer_says_behind_what_is_queued(void **state)
 {
     (void)state;
     struct link_position position;
     send(EPOCH, 1);
     send(EPOCH, 2);
+    report(&position);
+    now_ms += 1000;
+    send(OTHER_EPOCH, 1); /* it may be another life of the same store, and this known under another number */
+    assert_int_equal(link.message_count, 2);
+    assert_true(report(&position));
+    assert_true(tell(OTHER_EPOCH, 0, false, NULL));
     send(OTHER_EPOCH, 1);
     send(OTHER_EPOCH, 2);
-    assert_int_equal(link.message_count, 4);
+    assert_int_equal(link.message_count, 5);
     link_commit(&link, 2);
-    assert_int_equal(link.message_count, 2);
+    assert_int_equal(link.message_count, 3);
     assert_int_equal(apply_all(), 2);
     assert_true(link.committed.epoch == OTHER_EPOCH);
     report(&position);
     now_ms += 1000;
-    send(EPOCH, 7); /* one that is not at its beginning is a gap */
+    send(EPOCH, 7);
     assert_null(link.first);
     assert_true(report(&position));
     assert_true(position.epoch == OTHER_EPOCH);
@@ -331,7 +351,7 @@ a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest(void **state)
     (void)state;
     struct link_position position;
     (void)report(&position);
-    link_adopt(&link, (struct link_position){EPOCH, 3});
+    assert_true(tell(EPOCH, 3, false, NULL));
     assert_true(link.first->oldest);
     link_commit(&link, 1);
     assert_true(report(&position));
@@ -345,8 +365,8 @@ who_knows_the_store_is_not_told_where_to_begin(void **state)
 {
     (void)state;
     send(EPOCH, 1);
-    link_adopt(&link, (struct link_position){EPOCH, 3});
-    link_adopt(&link, (struct link_position){0, 3});
+    tell(EPOCH, 3, false, NULL);
+    tell(0, 3, false, NULL);
     assert_int_equal(link.message_count, 1);
     assert_int_equal(apply_all(), 1);
 }
@@ -357,11 +377,11 @@ bug_226_who_is_told_that_what_it_needs_is_gone_stands_still(void **state)
 {
     (void)state;
     send(EPOCH, 1);
-    assert_false(link_adopt(&link, (struct link_position){EPOCH, 1})); /* it has that */
+    assert_false(tell(EPOCH, 1, false, NULL)); /* it has that */
     assert_int_equal(link.lost, 0);
-    assert_true(link_adopt(&link, (struct link_position){EPOCH, 3}));
+    assert_true(tell(EPOCH, 3, false, NULL));
     assert_int_equal(link.lost, 3);
-    assert_false(link_adopt(&link, (struct link_position){EPOCH, 3})); /* no news */
+    assert_false(tell(EPOCH, 3, false, NULL)); /* no news */
     send(EPOCH, 4);
     assert_int_equal(apply_all(), 1);
     assert_int_equal(link.lost, 3);
@@ -376,7 +396,7 @@ static void
 bug_001_messages_behind_the_oldest_stay_when_it_is_committed(void **state)
 {
     (void)state;
-    link_adopt(&link, (struct link_position){EPOCH, 3});
+    tell(EPOCH, 3, false, NULL);
     const unsigned worked = link.message_count; /* the transaction begins */
     send(EPOCH, 4);
     send(EPOCH, 5);
@@ -392,12 +412,14 @@ bug_121_a_position_that_is_in_the_queue_twice_is_committed_once(void **state)
 {
     (void)state;
     send(EPOCH, 1);
+    tell(OTHER_EPOCH, 0, false, NULL);
     send(OTHER_EPOCH, 1);
-    send(EPOCH, 1); /* two producers under one name, or somebody who plays one */
-    send(EPOCH, 2);
-    link_commit(&link, 3);
+    tell(OTHER_EPOCH + 1, 0, false, NULL); /* two producers under one name, or somebody who plays one */
+    send(OTHER_EPOCH + 1, 1);
+    send(OTHER_EPOCH + 1, 2);
+    link_commit(&link, 5);
     assert_int_equal(link.message_count, 1);
-    assert_true(link.committed.epoch == EPOCH && link.committed.applied == 1);
+    assert_true(link.committed.epoch == OTHER_EPOCH + 1 && link.committed.applied == 1);
     assert_int_equal(apply_all(), 2);
 }
 
@@ -564,7 +586,7 @@ main(void)
         TEST(what_has_no_number_is_not_the_links),
         TEST(a_duplicate_asks_for_a_report),
         TEST(a_gap_asks_to_rewind_and_not_again_for_each_that_follows),
-        TEST(another_epoch_begins_at_one_behind_what_is_queued),
+        TEST(another_store_begins_where_its_producer_says_behind_what_is_queued),
         TEST(it_begins_behind_what_is_committed),
         TEST(too_many_messages_are_cut_off_and_asked_for_again),
         TEST(too_many_bytes_are_cut_off),
