@@ -140,11 +140,11 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
 {
     struct link *link = &process->links[input];
     const char *from = process->stream->inputs[input].from->name;
-    struct link_told told;
+    struct link_told told = {0};
 
     if (link_read_report(message->payload, &told.position, &told.rewind) != 0)
         return;
-    lives_read(message->payload, false, &told.earlier);
+    link_read_told(message->payload, &told);
     pthread_mutex_lock(&process->lock);
     const bool stranger = link->queued.epoch == 0;
     const bool news = link_adopt(link, &told);
@@ -152,8 +152,11 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
     pthread_mutex_unlock(&process->lock);
     if (news && lost > 0)
         log_error("%s: has applied message %llu of %s, which keeps only what follows %llu: this state is an older one. "
-                  "Nothing more is taken from %s; bring back the newest state, or remove it and load again",
-                  process->stream->name, (unsigned long long)applied, from, (unsigned long long)lost, from);
+                  "%s, or bring back the newest state, or remove it and load again",
+                  process->stream->name, (unsigned long long)applied, from, (unsigned long long)lost,
+                  process->stream->inputs[input].from->kind == STREAM_TABLE
+                      ? "Nothing is decided by its older rows. gait status --acknowledge has all rows sent again"
+                      : "Nothing more is taken from there. Acknowledge it with gait status --acknowledge once that is mended");
     else if (news && (stranger || told.earlier.count == 0))
         log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
                     (unsigned long long)applied, from);

@@ -205,6 +205,7 @@ struct progress {
     struct link_position links[OPERATOR_INPUTS_MAX];
     struct lives left[OPERATOR_INPUTS_MAX];      /* before these */
     bool moved[OPERATOR_INPUTS_MAX];             /* to another life */
+    uint64_t awaits[OPERATOR_INPUTS_MAX];        /* as in struct link */
     bool forgotten[OPERATOR_INPUTS_MAX];         /* the link is to begin without state */
     uint64_t epoch;                              /* of the life that begins with this transaction; 0: none */
     struct lives earlier;
@@ -372,12 +373,17 @@ work_link(struct process *process, unsigned input, struct progress *progress)
         if (rc != 1)
             return rc;
         if (message->oldest) {
-            progress->left[input] = link_left(message);
+            const struct link_change change = link_change(message);
+            progress->left[input] = change.left;
             progress->moved[input] = true;
+            if (progress->awaits[input] != 0)
+                progress->awaits[input] = change.until;
         }
         *place = (struct payload_place){0};
         progress->links[input] = message->position;
         progress->link_messages[input]++;
+        if (message->position.epoch != 0 && message->position.applied >= progress->awaits[input])
+            progress->awaits[input] = 0;
         if (--count > 0)
             message = message->next;
     }
@@ -478,6 +484,9 @@ put_link_position(struct process *process, unsigned input, const struct progress
     const size_t len = 16 + encode_place(&progress->places[input], value + 16);
     if (store_put(process->store, process->meta, link_key(process, "link ", input), span_at(value, len)) != 0)
         return -1;
+    if (progress->awaits[input] != process->links[input].awaits &&
+        put_number(process, link_key(process, "awaits ", input), progress->awaits[input]) != 0)
+        return -1;
     if (!progress->moved[input])
         return 0;
     char lives[LIVES_BYTES_MAX];
@@ -539,6 +548,7 @@ acknowledge(struct process *process, struct progress *progress)
         progress->forgotten[i] = progress->moved[i] = progress->worked[i] = true;
         progress->links[i] = (struct link_position){0};
         progress->left[i].count = 0;
+        progress->awaits[i] = UINT64_MAX;
         progress->places[i] = (struct payload_place){0};
     }
     return process->back.told ? store_delete(process->store, process->meta, back_key) : 0;
@@ -676,6 +686,10 @@ load_link_position(struct process *process, unsigned input)
     if (rc < 0)
         return -1;
     lives_decode(rc == 1 ? value : (struct span){0}, &left);
+    rc = store_get(process->store, process->meta, link_key(process, "awaits ", input), &value);
+    if (rc < 0)
+        return -1;
+    const uint64_t awaits = rc == 1 ? bytes_get_u64(value.at) : 0;
     if (!same_position(position, process->links[input].committed)) {
         /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
         pthread_mutex_lock(&process->lock);
@@ -684,6 +698,7 @@ load_link_position(struct process *process, unsigned input)
         link_remember(&process->links[input], &left);
         pthread_mutex_unlock(&process->lock);
     }
+    process->links[input].awaits = awaits;
     return 0;
 }
 
@@ -761,13 +776,28 @@ work_due(struct process *process, unsigned budget, struct progress *progress)
     return 0;
 }
 
+/* Whether rows that are known to be old are to be replaced first. */
+static bool
+awaits_rows(const struct process *process, const struct progress *progress)
+{
+    bool awaits = false;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        awaits = awaits || progress->awaits[i] != 0;
+    return awaits;
+}
+
 /* Rows come first: a withdrawal must not stand behind what it is to stop. Then what is due, before more is taken in that
  * would add to it. At last, since a record is to be removed from two places at most, the waiting room and the join's
  * readings, as much again as came: under full load as much must go. */
 static int
 work_all(struct process *process, struct progress *progress)
 {
-    if (work_links(process, STREAM_TABLE, progress) != 0 || work_due(process, BATCH_WORK_MAX, progress) != 0 ||
+    if (work_links(process, STREAM_TABLE, progress) != 0)
+        return -1;
+    if (awaits_rows(process, progress))
+        return 0;
+    if (work_due(process, BATCH_WORK_MAX, progress) != 0 ||
         work_links(process, STREAM_LOG, progress) != 0)
         return -1;
     if (process->inbox != NULL && work_inbox(process, progress) != 0)
@@ -854,6 +884,7 @@ committed(struct process *process, const struct progress *progress)
         } else if (progress->link_messages[i] > 0) {
             link_commit(&process->links[i], progress->link_messages[i]);
         }
+        process->links[i].awaits = progress->awaits[i];
     }
     pthread_mutex_unlock(&process->lock);
     if (progress->acknowledged)
@@ -875,8 +906,10 @@ begin(struct process *process, int64_t now_ms, struct progress *progress)
     buffer_clear(&process->rejected_message);
     progress->inbox_position = process->inbox_position;
     memcpy(progress->places, process->places, sizeof progress->places);
-    for (unsigned i = 0; i < process->stream->input_count; i++)
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
         progress->links[i] = process->links[i].committed;
+        progress->awaits[i] = process->links[i].awaits;
+    }
 }
 
 /* What comes before anything is decided. */

@@ -159,19 +159,31 @@ link_adopt(struct link *link, const struct link_told *told)
         to.applied = has;
     }
     lives_leave(&left, link->queued, &told->earlier);
+    const struct link_change change = {left, told->until};
     link->lost = 0;
-    push(link, to, (struct span){0}, span_at((const char *)&left, sizeof left), true);
+    push(link, to, (struct span){0}, span_at((const char *)&change, sizeof change), true);
     link->queued_left = left;
     return true;
 }
 
-struct lives
-link_left(const struct link_message *message)
+struct link_change
+link_change(const struct link_message *message)
 {
-    struct lives left;
+    struct link_change change;
 
-    memcpy(&left, message->payload.at, sizeof left); /* which stands behind the row, anywhere */
-    return left;
+    memcpy(&change, message->payload.at, sizeof change); /* it need not be aligned there */
+    return change;
+}
+
+void
+link_read_told(struct span text, struct link_told *told)
+{
+    const struct json_limits limits = {.depth_max = 2, .string_bytes_max = 64};
+    struct json *json = json_parse(text, &limits);
+
+    lives_read(text, false, &told->earlier);
+    told->until = json != NULL ? (uint64_t)json_int_at(json, "until", 0) : 0;
+    json_free(json);
 }
 
 void
@@ -184,7 +196,7 @@ link_commit(struct link *link, unsigned count)
         link->committed = message->position;
         link->rewind = link->rewind || message->oldest;
         if (message->oldest)
-            link->left = link_left(message);
+            link->left = link_change(message).left;
         link->first = message->next;
         link->message_count--;
         link->bytes -= message->row.len + message->payload.len;

@@ -42,6 +42,8 @@ struct link {
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */
+    uint64_t awaits;  /* a table is sent again to a state that has older rows: until this one is worked nothing is to be decided
+                       * by them; UINT64_MAX: which one is not known yet; 0: it is not so. The owner's to keep */
     uint64_t lost;    /* the producer says that everything up to here is gone, and we lack some of it; 0: we don't */
 };
 
@@ -52,7 +54,7 @@ struct link_message {
     struct span row;               /* tables: the row's name */
     struct span payload;
     bool oldest;                   /* no message: the producer says that this is where to begin, and to ask from; the
-                                    * payload is the struct lives that are left then */
+                                    * payload is what that changes, see link_change */
     char bytes[];                  /* row and payload */
 };
 
@@ -84,11 +86,16 @@ struct link_told {
     struct link_position position;
     bool rewind;
     struct lives earlier;
+    uint64_t until; /* the rows of a table, for one who begins without state, end here */
 };
 bool link_adopt(struct link *link, const struct link_told *told);
 
-/* The lives that are left when this message, whose `oldest` is set, is worked. */
-struct lives link_left(const struct link_message *message);
+/* What is so when this message, whose `oldest` is set, is worked. */
+struct link_change {
+    struct lives left;
+    uint64_t until;
+};
+struct link_change link_change(const struct link_message *message);
 
 /* The first count messages of the queue are applied and committed: free them. */
 void link_commit(struct link *link, unsigned count);
@@ -98,6 +105,9 @@ void link_report(struct link *link, int64_t steady_ms, struct buffer *text);
 
 /* Make text a report. */
 void link_write_report(struct link_position position, bool rewind, struct buffer *text);
+
+/* What a producer says besides its position, of the report in text. */
+void link_read_told(struct span text, struct link_told *told);
 
 /* Read a report: 0, or −1 if it is none. */
 int link_read_report(struct span text, struct link_position *position, bool *rewind);

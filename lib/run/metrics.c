@@ -136,12 +136,15 @@ why_stopped(struct process *process)
                                    "mosquitto)",
         [WHY_NO_RETAIN] = "the broker retains no messages, and tables and links need that: allow it (retain_available of "
                           "mosquitto)",
+        [WHY_ROWS_OLD] = "",
     };
     if (process->why == WHY_NOT_STOPPED)
         return why_unsteady(process);
     if (process->why == WHY_RECORD_TOO_LARGE)
         return why_too_large(process);
-    return process->why == WHY_CLOCK_WRONG ? process->timekeeper.why : words[process->why];
+    if (process->why == WHY_CLOCK_WRONG)
+        return process->timekeeper.why;
+    return words[process->why];
 }
 
 /* Consumers that are named: a text for people, of bounded length. */
@@ -213,6 +216,18 @@ lost_on(struct process *process, unsigned input)
     return lost;
 }
 
+bool
+lacks_rows(struct process *process)
+{
+    bool lacks = false;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const struct stream *from = process->stream->inputs[i].from;
+        lacks = lacks || (from != NULL && from->kind == STREAM_TABLE && lost_on(process, i) > 0);
+    }
+    return lacks;
+}
+
 /* Whether an operator has yet to see that this state is an older copy, by its output or by an input. */
 static bool
 is_back(struct process *process)
@@ -245,19 +260,17 @@ say_back_in_time(struct process *process, struct saying *saying)
     }
 }
 
-/* What is wrong although all that comes is taken: links that can't go on, and consumers that don't answer. */
+/* What is wrong although all that comes is taken: consumers that don't answer. */
 static void
-say_who_is_missed(struct process *process, struct buffer *text)
+say_who_is_missed(struct process *process, struct saying *saying)
 {
     const struct publisher *publisher = &process->output_publisher;
-    struct saying saying = {text, "", 0};
 
-    say_back_in_time(process, &saying);
     for (unsigned i = 0; process->synced && i < publisher->consumer_count; i++) {
         if (publisher_consumer_silent(publisher, &publisher->consumers[i]))
-            say_no_progress(&saying, &publisher->consumers[i]);
+            say_no_progress(saying, &publisher->consumers[i]);
     }
-    end_saying(&saying);
+    end_saying(saying);
 }
 
 static void
@@ -269,9 +282,11 @@ add_why(struct process *process, struct buffer *text)
     if (process->why == WHY_OUTBOX_FULL) {
         buffer_add_text(&why, ": ");
         say_who_holds(process, &why);
-    } else if (process->why == WHY_NOT_STOPPED) {
-        say_who_is_missed(process, &why);
     }
+    struct saying saying = {&why, why.len > 0 ? "; " : "", 0};
+    say_back_in_time(process, &saying);
+    if (process->why == WHY_NOT_STOPPED)
+        say_who_is_missed(process, &saying);
     add_text(text, "why", buffer_text(&why));
     buffer_free(&why);
 }

@@ -9,6 +9,7 @@
  *
  * If this process dies on the way the consumer reports again, and all begins anew.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -30,6 +31,10 @@ greet(struct process *process, const struct publisher_consumer *consumer, uint64
                   process->stream->name, consumer->name);
     link_write_report(oldest, lost, &text);
     lives_write(&process->earlier, false, &text);
+    if (consumer->has_rows) {
+        text.len--; /* the brace */
+        buffer_printf(&text, ",\"until\":%" PRIu64 "}", process->output.last.sequence);
+    }
     const struct wire_message message = {
         .topic = span_at(buffer_text(&topic), topic.len), .payload = buffer_span(&text), .delivery = WIRE_AT_LEAST_ONCE};
     wire->calls->publish(wire, &message, 0);

@@ -598,6 +598,8 @@ may_take(struct process *process, int64_t steady_ms)
         process->why = WHY_RECORD_TOO_LARGE;
     if (process->timekeeper.fault != TIMEKEEPER_RIGHT)
         process->why = WHY_CLOCK_WRONG;
+    else if (process->why == WHY_NOT_STOPPED && lacks_rows(process))
+        process->why = WHY_ROWS_OLD;
     if (process->why >= WHY_NO_ACKNOWLEDGEMENT || !has_heard(process, steady_ms))
         return false;
     if (outbox_bytes(&process->output) + outbox_bytes(&process->rejected) < process->outbox_bytes_max)

@@ -174,7 +174,8 @@ enum why_stopped {
     WHY_NO_ACKNOWLEDGEMENT, /* from here on nothing is taken in, not even what is in the inbox */
     WHY_NO_RETAIN,
     WHY_RECORD_TOO_LARGE,
-    WHY_CLOCK_WRONG
+    WHY_CLOCK_WRONG,
+    WHY_ROWS_OLD
 };
 
 /* This state is an older copy of itself, and nobody has acknowledged that yet. */
@@ -198,7 +199,8 @@ struct process {
     struct arrived arrived;
 
     struct store *store;
-    int meta; /* table: "epoch", "earlier", "back", "inbox", "link <producer>", "left <producer>", "ledger", "recent", "clock" */
+    int meta; /* table: "epoch", "earlier", "back", "inbox", "link <producer>", "left <producer>", "awaits <producer>",
+               * "first", "ledger", "recent", "clock" */
     uint64_t epoch;
     uint64_t first_epoch; /* of all lives of this store: what the inbox knows it by */
     struct lives earlier;
@@ -313,6 +315,9 @@ void metrics_write(struct process *process, struct buffer *text);
 
 /* What is to be said of a state that went back in time, without the operator's next step. */
 void back_write(const struct back *back, struct buffer *text);
+
+/* Whether a table lacks rows that its producer has no longer: what this state has of it may be withdrawn. */
+bool lacks_rows(struct process *process);
 
 /* The words for why nothing is taken in, or what else is not well; "" if all is. Valid until the next call. */
 const char *why_stopped(struct process *process);
