@@ -551,7 +551,7 @@ acknowledge(struct process *process, struct progress *progress)
         progress->awaits[i] = UINT64_MAX;
         progress->places[i] = (struct payload_place){0};
     }
-    return process->back.told ? store_delete(process->store, process->meta, back_key) : 0;
+    return store_delete(process->store, process->meta, back_key) < 0 ? -1 : 0;
 }
 
 static void
