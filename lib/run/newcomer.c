@@ -52,12 +52,8 @@ newcomer_look(struct process *process)
         return; /* nobody is told of a life that is about to end */
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
-        if (consumer->lost) {
-            greet(process, consumer, process->output.trimmed.sequence, true);
-            consumer->lost = false; /* until it asks again */
-        }
         if (publisher_tells(consumer, process->options.steady_ms()))
-            greet(process, consumer, consumer->feed.applied, false);
+            greet(process, consumer, consumer->feed.applied, consumer->behind);
         if (!consumer->newcomer)
             continue;
         if (!table || consumer->has_rows || process->output.trimmed.sequence == 0) {

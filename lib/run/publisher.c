@@ -96,14 +96,17 @@ place(struct publisher *publisher, struct publisher_consumer *consumer, bool str
         consumer->newcomer = consumer->has_rows = false;
     else if (rewind)
         consumer->newcomer = true;
-    if (rewind && behind && !consumer->behind)
+    if (rewind && behind && !consumer->complained)
         log_error("%s: %s went back in time: it needs what follows %llu, and only what follows %llu is left",
                   publisher->topic, consumer->name, (unsigned long long)applied, (unsigned long long)trimmed);
+    consumer->complained = behind && (rewind || consumer->complained);
+    const bool told = consumer->behind || consumer->elsewhere;
     consumer->behind = behind;
-    consumer->lost = behind && rewind;
     consumer->elsewhere = !stranger && !behind && consumer->said.epoch != publisher->epoch;
-    consumer->tell_ms = 0;
-    consumer->tell_wait_ms = PROBE_MIN_MS;
+    if (rewind || !told) {
+        consumer->tell_ms = 0;
+        consumer->tell_wait_ms = PROBE_MIN_MS;
+    }
     consumer->feed.follows = !behind && !consumer->elsewhere && (!stranger || begins_at_one);
 }
 
@@ -192,7 +195,7 @@ publisher_kept(struct publisher *publisher, const struct link_position *said, co
 bool
 publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms)
 {
-    if (!consumer->elsewhere || steady_ms < consumer->tell_ms)
+    if (!(consumer->elsewhere || consumer->behind) || steady_ms < consumer->tell_ms)
         return false;
     consumer->tell_ms = steady_ms + consumer->tell_wait_ms;
     consumer->tell_wait_ms = consumer->tell_wait_ms * 2 < PROBE_MAX_MS ? consumer->tell_wait_ms * 2 : PROBE_MAX_MS;

@@ -52,9 +52,9 @@ struct publisher_consumer {
     bool witness;  /* its word has proved something: once in a run is enough, whatever it says */
     bool elsewhere; /* it is in an earlier life, and to be told that it has everything up to feed.applied of this one, … */
     int64_t tell_ms, tell_wait_ms; /* … at this time, and this much later, doubled each time: it may be away */
-    bool behind;   /* it needs messages that are gone, and the log says so */
+    bool behind;   /* it needs messages that are gone, and is to be told so likewise; */
+    bool complained; /* and the log says so */
     bool newcomer; /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
-    bool lost;     /* it is to be told that it is behind */
     bool has_rows; /* all rows of the table were appended for it, and it has not reported yet that it begins there */
 };
 
@@ -118,7 +118,7 @@ struct lives publisher_end_life(const struct publisher *publisher);
 /* The store's life is this one now, and these were before it: everybody is to be told where he stands in it. */
 void publisher_begin_life(struct publisher *publisher, uint64_t epoch, const struct lives *earlier);
 
-/* Whether this consumer, which is elsewhere, is to be told so now. */
+/* Whether this consumer, which is elsewhere or behind, is to be told so now. */
 bool publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms);
 
 /* The broker acknowledged the message with this token. */

@@ -1879,7 +1879,7 @@ static void
 name_state(unsigned number, char dir[192], char copy[192])
 {
     snprintf(dir, 192, "%s/state/%s", simulation.dir, catalog_streams[number]->name);
-    snprintf(copy, 192, "%s/copy", simulation.dir);
+    snprintf(copy, 192, "%s/copy-%u", simulation.dir, number);
 }
 
 static void
@@ -2046,8 +2046,11 @@ run_restored_seed(uint64_t seed)
     calm_down(40000);
     if (is_taken_for_old(number))
         complain_and_fail("is not acknowledged", number);
-    if (!hears_rest())
+    if (!hears_rest()) {
+        complaining = true;
+        links_are_whole();
         complain_and_fail("does not come to rest when it is acknowledged", number);
+    }
     load_again(choices[choice].landing, 2);
     load_phase(2);
     break_things();
@@ -2057,7 +2060,72 @@ run_restored_seed(uint64_t seed)
     simulation_close();
 }
 
+/* Where the committed states say so: whether the consumer has what its producer has not given out, or lacks what that keeps no
+ * more. */
+static bool
+contradicts(const struct process *consumer, unsigned input, const struct process *producer)
+{
+    const struct link_position position = consumer->links[input].committed;
+
+    return position.epoch == producer->epoch &&
+           (position.applied > producer->output.last.sequence || position.applied < producer->output.trimmed.sequence);
+}
+
+/* All states are replaced by copies of different times, as somebody makes them with cp. Whatever they contradict each other in
+ * is told, until it is acknowledged; and a stream that lacks something stays so. */
+static void
+run_naive_seed(uint64_t seed)
+{
+    bool contradiction[PROCESSES] = {false};
+    bool any = false;
+
+    dice_seed(seed);
+    simulation_open(seed, 2, false);
+    load_phase(0);
+    start_all();
+    come_right();
+    load_phase(1);
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        for (unsigned things = dice_roll(2000); things > 0; things--)
+            something_happens();
+        copy_state(i);
+    }
+    come_right();
+    for (unsigned i = 0; i < PROCESSES; i++)
+        kill_process(i);
+    for (unsigned i = 0; i < PROCESSES; i++)
+        put_copy_back(i);
+    if (dice_chance(50))
+        memory_broker_forget(&simulation.broker, true, true);
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        const struct process *process = simulation.processes[i];
+        for (unsigned j = 0; j < process->stream->input_count; j++) {
+            const int from = number_of_stream(process->stream->inputs[j].from);
+            if (from == NOBODY || !contradicts(process, j, simulation.processes[from]))
+                continue;
+            contradiction[process->links[j].committed.applied > simulation.processes[from]->output.last.sequence ? (unsigned)from
+                                                                                                                 : i] = any = true;
+        }
+    }
+    calm_down(40000);
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        if (contradiction[i] && !is_taken_for_old(i))
+            complain_and_fail("does not say that its state is an older copy", i);
+    }
+    if (any && hears_rest())
+        complain_and_fail("is said to be at rest, with older copies", 0);
+    simulation_close();
+}
+
 static uint64_t number_from_environment(const char *name, uint64_t preset);
+
+static void
+copies_of_different_times_are_noticed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= number_from_environment("GAIT_SEEDS", 200) / 4; seed++)
+        run_naive_seed(seed);
+}
 
 static void
 a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has(void **state)
@@ -2179,6 +2247,7 @@ main(void)
         cmocka_unit_test(bug_244_nothing_expires_because_of_a_leap_that_is_taken_back),
         cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
         cmocka_unit_test(a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has),
+        cmocka_unit_test(copies_of_different_times_are_noticed),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();
