@@ -2060,6 +2060,44 @@ run_restored_seed(uint64_t seed)
     simulation_close();
 }
 
+/* The broker's rows are newer than those of a copy, which has none of the withdrawals of the second phase: they stay as they are,
+ * and if it forgets them it is given none before somebody has seen that. */
+static void
+an_older_table_does_not_replace_the_rows_that_the_broker_has(void **state)
+{
+    (void)state;
+    for (unsigned forgets = 0; forgets < 2; forgets++) {
+        struct lines before = {0}, after = {0}, acknowledged = {0};
+        dice_seed(3);
+        simulation_open(3, 2, false);
+        load_phase(0);
+        start_all();
+        come_right();
+        copy_state(NUMBER_FILTER);
+        settle();
+        load_phase(1);
+        come_right();
+        put_copy_back(NUMBER_FILTER);
+        if (forgets != 0)
+            memory_broker_forget(&simulation.broker, true, true);
+        else
+            read_retained(TRUSTED_CUSTOMER, &before);
+        calm_down(20000);
+        assert_true(simulation.processes[NUMBER_FILTER]->back.told);
+        read_retained(TRUSTED_CUSTOMER, &after);
+        assert_int_equal(after.count, before.count);
+        assert_null(lines_missing(&after, &before));
+        acknowledge(NUMBER_FILTER);
+        calm_down(20000);
+        read_retained(TRUSTED_CUSTOMER, &acknowledged);
+        assert_true(forgets != 0 ? acknowledged.count > 0 : acknowledged.count == before.count);
+        lines_free(&before);
+        lines_free(&after);
+        lines_free(&acknowledged);
+        simulation_close();
+    }
+}
+
 /* Where the committed states say so: whether the consumer has what its producer has not given out, or lacks what that keeps no
  * more. */
 static bool
@@ -2247,6 +2285,7 @@ main(void)
         cmocka_unit_test(bug_244_nothing_expires_because_of_a_leap_that_is_taken_back),
         cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
         cmocka_unit_test(a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has),
+        cmocka_unit_test(an_older_table_does_not_replace_the_rows_that_the_broker_has),
         cmocka_unit_test(copies_of_different_times_are_noticed),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
