@@ -390,6 +390,40 @@ bug_226_who_is_told_that_what_it_needs_is_gone_stands_still(void **state)
     assert_int_equal(apply_all(), 2);
 }
 
+static void
+bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has(void **state)
+{
+    (void)state;
+    const struct lives earlier = {1, {{EPOCH, 0, 8}}};
+    const struct lives none = {0};
+    for (uint64_t i = 1; i <= 3; i++)
+        send(EPOCH, i);
+    assert_false(tell(OTHER_EPOCH, 5, false, &earlier)); /* that was said of somebody who had more, an earlier state of ours */
+    assert_int_equal(link.lost, 0);
+    assert_true(link.rewind);
+    assert_true(tell(OTHER_EPOCH, 2, false, &earlier)); /* it knows better than its producer, which heard an earlier report */
+    assert_int_equal(link.last->position.applied, 3);
+    send(OTHER_EPOCH, 4);
+    assert_int_equal(link.message_count, 5);
+    assert_int_equal(apply_all(), 4);
+    assert_false(tell(EPOCH, 9, false, &none)); /* an old word: nobody goes back */
+    assert_int_equal(link.lost, 0);
+    assert_int_equal(lives_find(&link.left, EPOCH)->applied, 3);
+    assert_int_equal(lives_find(&link.left, EPOCH)->last, 8);
+}
+
+static void
+bug_331_who_lacks_what_is_gone_in_another_life_stands_still(void **state)
+{
+    (void)state;
+    const struct lives earlier = {1, {{EPOCH, 0, 8}}};
+    for (uint64_t i = 1; i <= 3; i++)
+        send(EPOCH, i);
+    assert_true(tell(OTHER_EPOCH, 5, true, &earlier));
+    assert_int_equal(link.lost, 5);
+    assert_int_equal(link.message_count, 3);
+}
+
 /* What arrived while the transaction that begins behind the oldest message was under way was dropped with it, and the
  * consumer then believed that it had it: stuck if nothing more came, and lost if something did. */
 static void
@@ -594,6 +628,8 @@ main(void)
         TEST(a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest),
         TEST(who_knows_the_store_is_not_told_where_to_begin),
         TEST(bug_226_who_is_told_that_what_it_needs_is_gone_stands_still),
+        TEST(bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has),
+        TEST(bug_331_who_lacks_what_is_gone_in_another_life_stands_still),
         TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
         TEST(bug_121_a_position_that_is_in_the_queue_twice_is_committed_once),
         TEST(bug_005_it_asks_again_as_long_as_nothing_was_heard),

@@ -472,6 +472,59 @@ one_that_knows_another_store_is_a_newcomer(void **state)
     expect_on(A, 5, 10);
 }
 
+/* Issue 10: what came after a restored state's last number was taken for repeats, in silence. */
+static void
+bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_copy(void **state)
+{
+    (void)state;
+    append(8);
+    begin(2);
+    report("b", 3, true);
+    report("a", 30, false);
+    assert_true(publisher.older.seen);
+    assert_string_equal(publisher.older.witness, "a");
+    assert_int_equal(publisher.older.knew, 30);
+    const struct lives earlier = publisher_end_life(&publisher);
+    assert_int_equal(earlier.count, 1);
+    assert_true(earlier.list[0].epoch == EPOCH && earlier.list[0].last == 8);
+    publisher_begin_life(&publisher, EPOCH + 1, &earlier);
+    assert_false(publisher.older.seen);
+    assert_int_equal(publisher.consumers[0].feed.applied, 8); /* what it had it has; */
+    assert_int_equal(publisher.consumers[1].feed.applied, 3); /* and nothing of the outbox is lost */
+    assert_true(publisher_tells(&publisher.consumers[0], now_ms) && publisher_tells(&publisher.consumers[1], now_ms));
+    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 99}, NULL, false);
+    assert_false(publisher.older.seen); /* a run believes a witness once */
+    publisher_report(&publisher, span_of("b"), (struct link_position){EPOCH, 6}, NULL, true);
+    assert_int_equal(publisher.consumers[1].feed.applied, 6); /* one that comes later */
+}
+
+static void
+bug_330_one_that_followed_a_later_life_proves_it_too(void **state)
+{
+    (void)state;
+    const struct lives left = {1, {{EPOCH, 5, 0}}};
+    append(8);
+    begin(1);
+    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 7, 2}, &left, false);
+    assert_true(publisher.older.seen);
+    const struct lives earlier = publisher_end_life(&publisher);
+    assert_non_null(lives_find(&earlier, EPOCH + 7)); /* so it proves nothing in the next run */
+    publisher_begin_life(&publisher, EPOCH + 8, &earlier);
+    assert_int_equal(publisher.consumers[0].feed.applied, 5);
+}
+
+static void
+bug_330_one_that_may_be_in_an_earlier_life_is_sent_what_nobody_takes(void **state)
+{
+    (void)state;
+    append(8);
+    publisher.earlier = (struct lives){1, {{EPOCH + 1, 0, 4}}};
+    begin(1);
+    turn();
+    assert_string_equal(sent[0].topic, A);
+    assert_true(sent[0].part == 2 && sent[0].parts == 2);
+}
+
 static void
 a_new_connection_sends_again_what_is_not_applied(void **state)
 {
@@ -791,6 +844,9 @@ main(void)
         TEST(bug_221_one_that_went_back_in_time_holds_what_it_lacks),
         TEST(one_that_needs_what_is_gone_is_told_when_it_asks),
         TEST(one_that_knows_another_store_is_a_newcomer),
+        TEST(bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_copy),
+        TEST(bug_330_one_that_followed_a_later_life_proves_it_too),
+        TEST(bug_330_one_that_may_be_in_an_earlier_life_is_sent_what_nobody_takes),
         TEST(a_new_connection_sends_again_what_is_not_applied),
         TEST(a_new_process_goes_on_behind_what_was_trimmed),
         TEST(a_connection_that_breaks_loses_nothing),
