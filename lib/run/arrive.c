@@ -152,11 +152,11 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
     pthread_mutex_unlock(&process->lock);
     if (news && lost > 0)
         log_error("%s: has applied message %llu of %s, which keeps only what follows %llu: this state is an older one. "
-                  "%s, or bring back the newest state, or remove it and load again",
+                  "%s",
                   process->stream->name, (unsigned long long)applied, from, (unsigned long long)lost,
                   process->stream->inputs[input].from->kind == STREAM_TABLE
-                      ? "Nothing is decided by its older rows. gait status --acknowledge has all rows sent again"
-                      : "Nothing more is taken from there. Acknowledge it with gait status --acknowledge once that is mended");
+                      ? "Nothing is decided by its older rows until gait status --acknowledge has them all sent again"
+                      : "Nothing more is taken from there: bring back the newest state, or remove it and load again");
     else if (news && (stranger || told.earlier.count == 0))
         log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
                     (unsigned long long)applied, from);

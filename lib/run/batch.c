@@ -531,8 +531,8 @@ begin_life(struct process *process, struct progress *progress)
     return store_put(process->store, process->meta, back_key, span_at(value, BACK_HEAD_BYTES + name_len));
 }
 
-/* An operator has seen what was told. A table whose producer no longer has what this state lacks is sent again as a whole, to
- * one who knows nothing of it; of a stream nobody can say what is missing. */
+/* An operator has seen what was told. A table whose producer no longer has what this state lacks is sent again as a whole,
+ * to one who knows nothing of it; of a stream nobody can say what is missing. */
 static int
 acknowledge(struct process *process, struct progress *progress)
 {
@@ -560,9 +560,9 @@ say_back(const struct process *process)
     struct buffer text = {0};
 
     back_write(&process->back, &text);
-    log_error("%s: %s. What came in after the copy was made has had its receipts, and this state does not know it: what came out "
-              "of it stays with the consumers, what waited here is gone. Load it again, and what had come out comes out a second "
-              "time. Go on with: gait status --acknowledge %s",
+    log_error("%s: %s. What came in after the copy was made has had its receipts, and this state does not know it: what "
+              "came out of it stays with the consumers, what waited here is gone. Load it again, and what had come out comes "
+              "out a second time. Go on with: gait status --acknowledge %s",
               process->stream->name, buffer_text(&text), process->stream->name);
     buffer_free(&text);
 }
@@ -850,8 +850,6 @@ committed_acknowledgement(struct process *process)
     if (process->back.told)
         log_info("%s: that it went back in time is acknowledged", process->stream->name);
     process->back.told = process->acknowledged = false;
-    if (process->refill.owed)
-        refill_begin(process);
 }
 
 static void

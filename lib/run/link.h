@@ -42,8 +42,8 @@ struct link {
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */
-    uint64_t awaits;  /* a table is sent again to a state that has older rows: until this one is worked nothing is to be decided
-                       * by them; UINT64_MAX: which one is not known yet; 0: it is not so. The owner's to keep */
+    uint64_t awaits;  /* a table is sent again to a state that has older rows: until this one is worked nothing is to be
+                       * decided by them; UINT64_MAX: which one is not known yet; 0: it is not so. The owner's to keep */
     uint64_t lost;    /* the producer says that everything up to here is gone, and we lack some of it; 0: we don't */
 };
 

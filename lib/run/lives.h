@@ -20,7 +20,7 @@
 /* How many are remembered: as often may a state come back from a copy while a consumer is away. */
 #define LIVES_MAX 8
 
-/* In an outbox: (epoch, number); of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
+/* In an outbox: (epoch, number); of a link: up to where the producer's outbox is applied. epoch 0: nothing was heard yet. */
 struct link_position {
     uint64_t epoch;
     uint64_t applied;
@@ -47,7 +47,7 @@ void lives_push(struct lives *lives, struct life life);
 /* A consumer leaves the life it is in, at `from`, for one in front of which its producer has had `told`. */
 void lives_leave(struct lives *lives, struct link_position from, const struct lives *told);
 
-/* Make `applied` of each life what a consumer has of it that stands at `at`: what it took in the life that followed counts. */
+/* Make `applied` of each life what a consumer has of it that stands at `at`: what it took in the life behind it counts. */
 void lives_settle(struct lives *lives, struct link_position at);
 
 /* Whether consumer, which stands at `at` and is settled, knows a life of the producer's, which has given out messages up to

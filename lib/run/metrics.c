@@ -198,8 +198,8 @@ say_who_holds(const struct process *process, struct buffer *text)
 void
 back_write(const struct back *back, struct buffer *text)
 {
-    buffer_printf(text, "went back in time: this state is an older copy of itself: its newest message is %" PRIu64 ", and %s ",
-                  back->last, back->witness);
+    buffer_printf(text, "went back in time: this state is an older copy of itself: its newest message is %" PRIu64
+                        ", and %s ", back->last, back->witness);
     if (back->knew > 0)
         buffer_printf(text, "has had message %" PRIu64, back->knew);
     else

@@ -380,6 +380,15 @@ what_broker_lacks(const struct process *process)
     return process->limits.retains ? WHY_NOT_STOPPED : WHY_NO_RETAIN;
 }
 
+/* Give a broker that lacks rows all of them, once it is clear that this state is no older copy, whose rows may be older than
+ * what it has, or an operator has seen that. */
+static void
+pay_refill(struct process *process)
+{
+    if (process->refill.owed && process->heard && !process->back.told && !process->output_publisher.older.seen)
+        refill_begin(process);
+}
+
 static void
 pump(struct process *process, int64_t steady_ms)
 {
@@ -398,6 +407,7 @@ pump(struct process *process, int64_t steady_ms)
         if (sent > 0 && !process->refill.active && !process->refill.owed)
             send_kept(process);
     }
+    pay_refill(process);
     refill_step(process);
     if (process->refill.done)
         send_kept(process);
@@ -521,10 +531,7 @@ become_synced(struct process *process, const struct report *kept)
     } else if (publisher->table) {
         /* Some of what it lacks is not in the outbox any more. It is given the rows as they are now, and that is all. */
         copied = process->output.last.sequence;
-        if (process->back.told || publisher->older.seen)
-            process->refill.owed = true; /* what it has may be newer than these: an operator is to look first */
-        else
-            refill_begin(process);
+        process->refill.owed = true;
     }
     publisher_restart(&process->output_publisher, copied);
     publisher_restart(&process->rejected_publisher, process->rejected_publisher.broker.applied);
@@ -677,7 +684,8 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->heard && process->why != WHY_OUTBOX_FULL && process->why < WHY_NO_ACKNOWLEDGEMENT)
+    if (operator->due_ms != NULL && process->heard && process->why != WHY_OUTBOX_FULL &&
+        process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;

@@ -139,7 +139,7 @@ struct arrived {
 /* Rows of a table being given to a broker that forgot its retained messages. */
 struct refill {
     bool active;
-    bool owed; /* the broker's copy may be newer than this state: it is not touched until an operator has seen that */
+    bool owed; /* the broker lacks rows, but what it has may be newer than this state: see pay_refill */
     bool done; /* just finished: the broker is to be told up to where its copy goes */
     bool waiting;          /* for the broker to acknowledge the last chunk */
     struct buffer after;   /* row name of the last one sent */

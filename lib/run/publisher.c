@@ -364,8 +364,8 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
         .delivery = consumer == NULL ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE,
     };
     if (consumer != NULL && !consumer->heard && publisher->earlier.count > 0) {
-        /* It may be in an earlier life, and one from outside might take what it has for another store's beginning. A last part
-         * without those before it nobody takes, and everybody asks. */
+        /* It may be in an earlier life, and one from outside might take what it has for another store's beginning. A last
+         * part without those before it nobody takes, and everybody asks. */
         out.part = out.parts = 2;
         out.payload = (struct span){0};
         return wire->calls->publish(wire, &out, 0);

@@ -5,7 +5,7 @@
  *
  * The input is a text of steps:
  *   A12   a message with sequence number 12 of epoch A; epochs are @ (none) and A to Z
- *   a12   the producer says that 12 of epoch A is where to go on; behind it, each behind a colon, the lives before: a12:b7:c5;
+ *   a12   the producer says that 12 of epoch A is where to go on; behind it, behind colons, the lives before: a12:b7:c5;
  *         and + at the end: what is before is gone
  *   !3    work and commit three messages (or what there is); without a number: all
  *   ?     send the report

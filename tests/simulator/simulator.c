@@ -1994,8 +1994,8 @@ load_again(enum landing landing, unsigned phases)
 }
 
 /* The state of a process that has a landing set is replaced by an older copy of itself, while everything breaks that may. It
- * notices, and nobody is told that all is at rest. Acknowledged, and its landing set loaded again, all comes right, and what was
- * decided before the copy was made comes out once. */
+ * notices, and nobody is told that all is at rest. Acknowledged, and its landing set loaded again, all comes right, and what
+ * was decided before the copy was made comes out once. */
 static void
 run_restored_seed(uint64_t seed)
 {
@@ -2060,8 +2060,8 @@ run_restored_seed(uint64_t seed)
     simulation_close();
 }
 
-/* The broker's rows are newer than those of a copy, which has none of the withdrawals of the second phase: they stay as they are,
- * and if it forgets them it is given none before somebody has seen that. */
+/* The broker's rows are newer than those of a copy, which has none of the withdrawals of the second phase: they stay as they
+ * are, and if it forgets them it is given none before somebody has seen that. */
 static void
 an_older_table_does_not_replace_the_rows_that_the_broker_has(void **state)
 {
@@ -2098,8 +2098,7 @@ an_older_table_does_not_replace_the_rows_that_the_broker_has(void **state)
     }
 }
 
-/* Where the committed states say so: whether the consumer has what its producer has not given out, or lacks what that keeps no
- * more. */
+/* By the committed states: whether the consumer has what its producer has not given out, or lacks what that keeps no more. */
 static bool
 contradicts(const struct process *consumer, unsigned input, const struct process *producer)
 {
@@ -2109,8 +2108,8 @@ contradicts(const struct process *consumer, unsigned input, const struct process
            (position.applied > producer->output.last.sequence || position.applied < producer->output.trimmed.sequence);
 }
 
-/* All states are replaced by copies of different times, as somebody makes them with cp. Whatever they contradict each other in
- * is told, until it is acknowledged; and a stream that lacks something stays so. */
+/* All states are replaced by copies of different times, as somebody makes them with cp. Whatever they contradict each other
+ * in is told, until it is acknowledged; and a stream that lacks something stays so. */
 static void
 run_naive_seed(uint64_t seed)
 {
@@ -2141,8 +2140,8 @@ run_naive_seed(uint64_t seed)
             const int from = number_of_stream(process->stream->inputs[j].from);
             if (from == NOBODY || !contradicts(process, j, simulation.processes[from]))
                 continue;
-            contradiction[process->links[j].committed.applied > simulation.processes[from]->output.last.sequence ? (unsigned)from
-                                                                                                                 : i] = any = true;
+            const uint64_t last = simulation.processes[from]->output.last.sequence;
+            contradiction[process->links[j].committed.applied > last ? (unsigned)from : i] = any = true;
         }
     }
     calm_down(40000);

@@ -47,7 +47,7 @@ what_a_later_life_shares_with_an_earlier_one_is_had(void **state)
     assert_int_equal(meet((struct link_position){0, 0}, none, last, &earlier), -1);
 }
 
-/* The same copy is put back twice: the consumer was far behind the first time, and had caught up in the life that followed. */
+/* The same copy is put back twice: the consumer was behind the first time, and had caught up in the life that followed. */
 static void
 what_was_taken_in_a_life_that_is_gone_counts_for_the_one_before(void **state)
 {
