@@ -398,6 +398,8 @@ bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has(void **state)
     const struct lives none = {0};
     for (uint64_t i = 1; i <= 3; i++)
         send(EPOCH, i);
+    send(OTHER_EPOCH, 4); /* not before it is told */
+    assert_int_equal(link.message_count, 3);
     assert_false(tell(OTHER_EPOCH, 5, false, &earlier)); /* that was said of somebody who had more, an earlier state of ours */
     assert_int_equal(link.lost, 0);
     assert_true(link.rewind);
@@ -407,6 +409,7 @@ bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has(void **state)
     assert_int_equal(link.message_count, 5);
     assert_int_equal(apply_all(), 4);
     assert_false(tell(EPOCH, 9, false, &none)); /* an old word: nobody goes back */
+    assert_false(tell(EPOCH, 0, false, &none));
     assert_int_equal(link.lost, 0);
     assert_int_equal(lives_find(&link.left, EPOCH)->applied, 3);
     assert_int_equal(lives_find(&link.left, EPOCH)->last, 8);
