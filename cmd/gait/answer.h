@@ -18,7 +18,7 @@
 
 #define ANSWER_CONSUMERS_MAX PUBLISHER_CONSUMERS_MAX /* as many as a process can have of its output */
 #define ANSWER_NAME_SIZE NAME_SIZE
-#define ANSWER_WHY_SIZE 256
+#define ANSWER_WHY_SIZE 512
 
 /* The names of an input's counters, taken first; and how many there are. */
 enum { ANSWER_TAKEN, ANSWER_COUNTERS = 7 };

@@ -271,8 +271,8 @@ peer_at_rest(const struct peers *peers, const struct peer *peer, struct buffer *
         return false;
     }
     if (answer->back_in_time) {
-        buffer_printf(why, "%s%s", peer->stream->name, answer_is_stopped(answer) ? " went back in time" : " runs, but");
-        buffer_printf(why, ": %s", answer->why);
+        buffer_printf(why, "%s %s: %s", peer->stream->name, answer_is_stopped(answer) ? "is stopped" : "runs, but",
+                      answer->why);
         return false;
     }
     for (unsigned i = 0; i < peer->stream->input_count; i++) {

@@ -252,7 +252,7 @@ say_back_in_time(struct process *process, struct saying *saying)
         const uint64_t lost = lost_on(process, i);
         if (lost == 0)
             continue;
-        buffer_printf(saying->text, "%swent back in time: this state is an old one: it has %" PRIu64
+        buffer_printf(saying->text, "%swent back in time: this state has %" PRIu64
                                     " messages of %s, which keeps only what follows ",
                       saying->between, process->links[i].committed.applied, process->stream->inputs[i].from->name);
         buffer_add_int(saying->text, (int64_t)lost);
