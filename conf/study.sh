@@ -16,9 +16,9 @@ report() {
         SELECT printf('{\"epoch\":\"%s\",\"applied\":%d,\"rewind\":$1}', epoch, applied) FROM position")"
 }
 
-# take EPOCH SEQUENCE PAYLOAD_IN_HEX. Numbers go up by one; another epoch is another store of the producer's, from 1 on.
+# take EPOCH SEQUENCE PAYLOAD_IN_HEX. Numbers go up by one; where one stands in another epoch only the producer knows.
 take() {
-    case $(sql "SELECT CASE WHEN '$1' <> epoch THEN iif($2 = 1, 'next', 'gap')
+    case $(sql "SELECT CASE WHEN '$1' <> epoch THEN iif($2 = 1 AND epoch = '0000000000000000', 'next', 'gap')
                             WHEN $2 <= applied THEN 'repeat'
                             WHEN $2 = applied + 1 THEN 'next' ELSE 'gap' END FROM position") in
     next)
@@ -55,12 +55,14 @@ take_part() {
     [ "$part" != "$parts" ] || take "$1" "$number" "$whole"
 }
 
-# The producer's answer to one who knows nothing of its store: its oldest message is the one behind this position. To one
-# who does it says that what lies between is gone: this study.db is an older copy, and to go on would leave a hole in it.
+# The producer's answer to one who knows nothing of its store: its oldest message is the one behind this position; or to one
+# who knows another life of it: this is where you are in the present one. With "rewind":1 it says that what lies between is gone:
+# this study.db is an older copy, and to go on would leave a hole in it.
 begin_at() {
     if [ "$(sql "WITH said (report) AS (VALUES (CAST(x'$1' AS TEXT)))
                  SELECT count(*) FROM said, position
-                  WHERE epoch = report ->> '\$.epoch' AND applied < report ->> '\$.applied'")" = 1 ]; then
+                  WHERE epoch <> '0000000000000000' AND applied < report ->> '\$.applied'
+                    AND report ->> '\$.rewind' = 1")" = 1 ]; then
         echo "study: messages behind $(sql 'SELECT applied FROM position') are gone: bring back a newer study.db" >&2
         kill $$ # the whole of it
         exit 1

@@ -21,6 +21,7 @@ enum { FILTER_ANSWER, FILTER_METRICS, FILTER_STATUS, FILTER_COUNT };
 struct peers {
     struct client *client;
     char *ask_topic;
+    char *acknowledge_topic; /* but for the name of the process */
     char *filters[FILTER_COUNT];
     size_t metrics_prefix_len; /* of the topics, up to the name of the process */
     size_t status_prefix_len;
@@ -116,6 +117,7 @@ peers_new(const struct broker *broker, const char *prefix)
         return NULL;
     }
     peers->ask_topic = make_topic(prefix, "ask", "");
+    peers->acknowledge_topic = make_topic(prefix, "acknowledge", "");
     peers->filters[FILTER_ANSWER] = make_topic(prefix, "answer", client_name(peers->client));
     peers->filters[FILTER_METRICS] = make_topic(prefix, "metrics", "+");
     peers->filters[FILTER_STATUS] = make_topic(prefix, "status", "+");
@@ -273,11 +275,39 @@ peer_at_rest(const struct peers *peers, const struct peer *peer, struct buffer *
         add_why(answer, why);
         return false;
     }
+    if (answer->back_in_time) {
+        buffer_printf(why, "%s %s: %s", peer->stream->name, answer_is_stopped(answer) ? "is stopped" : "runs, but",
+                      answer->why);
+        return false;
+    }
     for (unsigned i = 0; i < peer->stream->input_count; i++) {
         if (!input_at_rest(peers, peer, i, why))
             return false;
     }
     return true;
+}
+
+bool
+peers_onward(const struct peers *peers, struct buffer *why)
+{
+    for (unsigned i = 0; i < peers->count; i++) {
+        const struct peer *peer = &peers->list[i];
+        if (peer->known && peer->answer.back_in_time) {
+            buffer_printf(why, "%s: %s", peer->stream->name, peer->answer.why);
+            return false;
+        }
+    }
+    return true;
+}
+
+void
+peers_acknowledge(struct peers *peers, const struct peer *peer)
+{
+    struct buffer topic = {NULL, 0, 0};
+    buffer_printf(&topic, "%s/%s", peers->acknowledge_topic, peer->stream->name);
+    const struct wire_message message = {.topic = span_at(buffer_text(&topic), topic.len), .delivery = WIRE_AT_LEAST_ONCE};
+    client_publish(peers->client, &message); /* if it can't, the connection is gone, and nothing is cleared */
+    buffer_free(&topic);
 }
 
 /*
@@ -322,5 +352,6 @@ peers_free(struct peers *peers)
     for (unsigned i = 0; i < FILTER_COUNT; i++)
         free(peers->filters[i]);
     free(peers->ask_topic);
+    free(peers->acknowledge_topic);
     free(peers);
 }

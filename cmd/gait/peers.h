@@ -50,7 +50,15 @@ unsigned peers_answered(const struct peers *peers, unsigned *expected);
 /* The peer with this stream. */
 const struct peer *peers_find(const struct peers *peers, const struct stream *stream);
 
-/* Whether everything that has come in is worked everywhere; if not, why says in one line who is not done. */
+/* Whether no known process went back in time without an operator's having acknowledged it; if not, why says in one line
+ * which did. */
+bool peers_onward(const struct peers *peers, struct buffer *why);
+
+/* Tell the process that an operator has seen that it went back in time. What comes of it the next answers say. */
+void peers_acknowledge(struct peers *peers, const struct peer *peer);
+
+/* Whether everything that has come in is worked everywhere, and peers_onward; if not, why says in one line who is not
+ * done. */
 bool peers_at_rest(const struct peers *peers, struct buffer *why);
 
 /* Whether every input of every known process balances; if not, why says in one line which does not. Nothing is known of

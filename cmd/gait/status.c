@@ -23,15 +23,18 @@
 #define ANSWER_WAIT_MS 1000   /* a process that is this slow is worth a look */
 #define ROUND_WAIT_MS 300     /* --wait-idle: a question that got lost is asked again */
 #define ROUND_PAUSE_NS 10000000L /* --wait-idle: between two questions; also how late it may return */
+#define ACKNOWLEDGE_WAIT_MS 10000 /* a commit, on a slow disk */
 #define WAIT_SECONDS_MAX (7 * 24 * 3600)
 
 static const char help[] =
-    "usage: gait status [OPTION]...\n\n"
+    "usage: gait status [OPTION]... [--acknowledge [PROCESS]...]\n\n"
     "Show every process: state, what it has taken in, what became of it, and how far it is behind.\n"
-    "Exit status 0 if all processes answered and every input balances, 1 if not.\n\n"
+    "Exit status 0 if all processes answered, every input balances and none went back in time, 1 if not.\n\n"
     "  --json               one JSON document instead of a table\n"
     "  --wait-idle SECONDS  print nothing and return as soon as everything that has come in is worked\n"
     "                       everywhere; exit status 1 if it is not after SECONDS\n"
+    "  --acknowledge        tell these processes, or all, that you have seen that their state is an older copy\n"
+    "                       of itself: they go on; exit status 1 if one of them can't\n"
     "  --prefix PREFIX      first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
     "  --help               print this\n"
     "  --version            print the version\n";
@@ -41,6 +44,9 @@ struct request {
     const char *prefix;
     bool json;
     int wait_s; /* −1: don't wait */
+    bool acknowledge;
+    char **names; /* of processes, */
+    int name_count; /* 0: all */
 };
 
 /*
@@ -284,9 +290,73 @@ show(struct peers *peers, const struct request *request)
     else
         print_table(peers);
     look_for_nobody(peers, request);
-    bool balanced = peers_balanced(peers, &why);
+    bool right = peers_balanced(peers, &why) && peers_onward(peers, &why);
     buffer_free(&why);
-    return asked == 1 && balanced ? COMMAND_DONE : COMMAND_FAILED;
+    return asked == 1 && right ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+static bool
+is_named(const struct request *request, const struct peer *peer)
+{
+    bool named = request->name_count == 0;
+    for (int i = 0; i < request->name_count; i++)
+        named |= strcmp(request->names[i], peer->stream->name) == 0;
+    return named;
+}
+
+/* What is left to acknowledge of those that are named, told to them if tell is set: how many. */
+static unsigned
+count_back(struct peers *peers, const struct request *request, bool tell)
+{
+    unsigned count, left = 0;
+    const struct peer *list = peers_list(peers, &count);
+    for (unsigned i = 0; i < count; i++) {
+        if (!is_named(request, &list[i]) || !list[i].answered || !list[i].answer.back_in_time)
+            continue;
+        left++;
+        if (tell)
+            peers_acknowledge(peers, &list[i]);
+    }
+    return left;
+}
+
+/* Of those that are named: who is still not as it should be. */
+static int
+say_left(const struct peers *peers, const struct request *request)
+{
+    int result = COMMAND_DONE;
+    unsigned count;
+    const struct peer *list = peers_list(peers, &count);
+    for (unsigned i = 0; i < count; i++) {
+        if (!is_named(request, &list[i]) || !is_shown(peers, &list[i]))
+            continue;
+        if (list[i].answered && !list[i].answer.back_in_time)
+            continue;
+        say("%s: %s", list[i].stream->name, list[i].answered ? list[i].answer.why : "does not answer");
+        result = COMMAND_FAILED;
+    }
+    return result;
+}
+
+static int
+acknowledge(struct peers *peers, const struct request *request)
+{
+    const struct timespec pause = {0, ROUND_PAUSE_NS};
+    int64_t deadline_ms = clock_steady_ms() + ANSWER_WAIT_MS;
+    if (peers_ask(peers, deadline_ms, ANSWER_WAIT_MS) < 0)
+        return COMMAND_FAILED;
+    const unsigned back = count_back(peers, request, true);
+    deadline_ms = clock_steady_ms() + (back > 0 ? ACKNOWLEDGE_WAIT_MS : 0);
+    unsigned left = back;
+    while (left > 0 && clock_steady_ms() < deadline_ms) {
+        nanosleep(&pause, NULL);
+        if (peers_ask(peers, deadline_ms, ROUND_WAIT_MS) < 0)
+            return COMMAND_FAILED;
+        left = count_back(peers, request, false);
+    }
+    printf("%u acknowledged\n", back - left);
+    look_for_nobody(peers, request);
+    return say_left(peers, request);
 }
 
 static int
@@ -330,15 +400,35 @@ read_seconds(const char *text)
     return (int)value;
 }
 
+/* The processes behind --acknowledge; −1: one of them is none, said. */
+static int
+read_names(int argc, char **argv, struct request *request)
+{
+    if (request->json || request->wait_s >= 0) {
+        options_refuse("--acknowledge goes with neither --json nor --wait-idle");
+        return -1;
+    }
+    request->names = argv + optind;
+    request->name_count = argc - optind;
+    for (int i = 0; i < request->name_count; i++) {
+        if (catalog_find(request->names[i]) == NULL) {
+            options_refuse("--acknowledge: there is no process '%s'", request->names[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* 0 and *request; −1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
-    enum { OPTION_JSON = BROKER_OPTION_END, OPTION_WAIT_IDLE, OPTION_PREFIX };
+    enum { OPTION_JSON = BROKER_OPTION_END, OPTION_WAIT_IDLE, OPTION_ACKNOWLEDGE, OPTION_PREFIX };
     static const struct option longs[] = {
         BROKER_LONG_OPTIONS,
         {"json", no_argument, NULL, OPTION_JSON},
         {"wait-idle", required_argument, NULL, OPTION_WAIT_IDLE},
+        {"acknowledge", no_argument, NULL, OPTION_ACKNOWLEDGE},
         {"prefix", required_argument, NULL, OPTION_PREFIX},
         {NULL, 0, NULL, 0},
     };
@@ -354,6 +444,9 @@ read_options(int argc, char **argv, struct request *request)
             if (request->wait_s < 0)
                 return -1;
             break;
+        case OPTION_ACKNOWLEDGE:
+            request->acknowledge = true;
+            break;
         case OPTION_PREFIX:
             request->prefix = optarg;
             break;
@@ -364,6 +457,8 @@ read_options(int argc, char **argv, struct request *request)
                 return -1;
         }
     }
+    if (request->acknowledge)
+        return read_names(argc, argv, request);
     if (optind < argc)
         options_refuse("it takes no arguments, but got '%s'", argv[optind]);
     return optind == argc ? 0 : -1;
@@ -381,7 +476,9 @@ command_status(int argc, char **argv)
     struct peers *peers = peers_new(&request.broker, request.prefix);
     if (peers == NULL)
         return COMMAND_FAILED;
-    int result = request.wait_s >= 0 ? wait_idle(peers, &request) : show(peers, &request);
+    int result = request.acknowledge   ? acknowledge(peers, &request)
+                 : request.wait_s >= 0 ? wait_idle(peers, &request)
+                                       : show(peers, &request);
     peers_free(peers);
     return result;
 }

@@ -148,10 +148,11 @@ keep_report(struct process *process, struct span name, const struct wire_message
     const int from = publisher_find(&process->output_publisher, name); /* the names don't change */
     if ((!kept && from < 0) || link_read_report(message->payload, &report.position, &report.rewind) != 0)
         return;
+    lives_read(message->payload, true, &report.earlier);
     pthread_mutex_lock(&process->lock);
     if (kept) {
         arrived->kept_heard = true;
-        arrived->kept = report.position;
+        arrived->kept = report;
     } else {
         /* However many come, the newest holds; but a question is not overwritten by one who says the same without it. */
         const struct report *before = &arrived->reports[from];
@@ -169,22 +170,29 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
 {
     struct link *link = &process->links[input];
     const char *from = process->stream->inputs[input].from->name;
-    struct link_position position;
-    bool rewind;
+    struct link_told told = {0};
 
-    if (link_read_report(message->payload, &position, &rewind) != 0)
+    if (link_read_report(message->payload, &told.position, &told.rewind) != 0)
         return;
+    link_read_told(message->payload, &told);
     pthread_mutex_lock(&process->lock);
-    const bool news = link_adopt(link, position);
+    const bool stranger = link->queued.epoch == 0;
+    const bool news = link_adopt(link, &told);
     const uint64_t lost = link->lost, applied = link->queued.applied;
     pthread_mutex_unlock(&process->lock);
     if (news && lost > 0)
         log_error("%s: has applied message %llu of %s, which keeps only what follows %llu: this state is an older one. "
-                  "Nothing more is taken from %s; bring back the newest state, or remove it and load again",
-                  process->stream->name, (unsigned long long)applied, from, (unsigned long long)lost, from);
-    else if (news)
+                  "%s",
+                  process->stream->name, (unsigned long long)applied, from, (unsigned long long)lost,
+                  process->stream->inputs[input].from->kind == STREAM_TABLE
+                      ? "Nothing is decided by its older rows until gait status --acknowledge has them all sent again"
+                      : "Nothing more is taken from there: bring back the newest state, or remove it and load again");
+    else if (news && (stranger || told.earlier.count == 0))
         log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
-                    (unsigned long long)position.applied, from);
+                    (unsigned long long)applied, from);
+    else if (news)
+        log_warning("%s: goes on behind message %llu of %s, whose state is an older copy of itself", process->stream->name,
+                    (unsigned long long)applied, from);
 }
 
 /* Whether rest, behind the topic of a feed, is what gait puts there: of a table the level of a row's name, else nothing.
@@ -240,6 +248,10 @@ message_on_links(void *context, const struct wire_message *message)
 
     if (span_is(message->topic, process->topics.ask)) {
         keep_ask(process, message);
+    } else if (span_is(message->topic, process->topics.acknowledge)) {
+        pthread_mutex_lock(&process->lock);
+        process->arrived.acknowledged = process->arrived.acknowledged || !message->retained;
+        pthread_mutex_unlock(&process->lock);
     } else if (matches(message->topic, process->topics.reports, &level)) {
         keep_report(process, level, message);
     } else {

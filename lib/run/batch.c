@@ -18,8 +18,18 @@
  * steps of at most BATCH_WORK_MAX entries a transaction (a note in "meta" says how far it is), and keep that code until no
  * store of the old version can be left; or, where the state can be made again by loading once more, refuse it and say so
  * in the release notes.
+ *
+ * What 3 has more than 2 is told apart where it stands (flags of a customer's row, the length of a place, keys that are
+ * absent), so a store of 2 becomes one of 3 with its first transaction.
  */
-#define FORMAT_VERSION 2
+#define FORMAT_VERSION 3
+#define FORMAT_OLDEST 2
+
+static bool
+is_read(uint64_t format)
+{
+    return format >= FORMAT_OLDEST && format <= FORMAT_VERSION;
+}
 
 static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
@@ -27,6 +37,16 @@ static const struct span inbox_key = {"inbox", 5};
 
 /* Value: u8 1: persons are told apart without the capitals of their e-mail addresses. Absent: with them. */
 static const struct span email_case_key = {"email_case", 10};
+
+/* The first life's epoch, for the inbox; absent as long as there was no other. */
+static const struct span first_key = {"first", 5};
+
+/* Value: struct lives as lives_encode has it. Absent likewise. */
+static const struct span earlier_key = {"earlier", 7};
+
+/* Value: wall_ms i64 BE, knew u64 BE, last u64 BE, witness (struct back). Absent when nothing is to be acknowledged. */
+static const struct span back_key = {"back", 4};
+#define BACK_HEAD_BYTES 24
 
 /* Value: now_ms i64 BE, wall_ms i64 BE (struct timekeeper_mark). Absent in stores of versions that had none. */
 static const struct span clock_key = {"clock", 5};
@@ -173,6 +193,14 @@ add_fault_to_tally(struct tally *tally, enum record_kind kind, const struct faul
 struct progress {
     uint64_t inbox_position;
     struct link_position links[OPERATOR_INPUTS_MAX];
+    struct lives left[OPERATOR_INPUTS_MAX];      /* before these */
+    bool moved[OPERATOR_INPUTS_MAX];             /* to another life */
+    uint64_t awaits[OPERATOR_INPUTS_MAX];        /* as in struct link */
+    bool forgotten[OPERATOR_INPUTS_MAX];         /* the link is to begin without state */
+    uint64_t epoch;                              /* of the life that begins with this transaction; 0: none */
+    struct lives earlier;
+    uint64_t last;                               /* the newest message then */
+    bool acknowledged;
     unsigned link_messages[OPERATOR_INPUTS_MAX]; /* that are worked */
     struct payload_place places[PLACES];
     bool worked[PLACES]; /* there is something new to say of the place, or the position before it */
@@ -453,9 +481,18 @@ work_link(struct process *process, unsigned input, struct progress *progress)
             rc = go_on_with(process, input, message->row, message->payload, message->position.epoch, place, progress);
         if (rc != 1)
             return rc;
+        if (message->oldest) {
+            const struct link_change change = link_change(message);
+            progress->left[input] = change.left;
+            progress->moved[input] = true;
+            if (progress->awaits[input] != 0)
+                progress->awaits[input] = change.until;
+        }
         leave_payload(process, place, progress);
         progress->links[input] = message->position;
         progress->link_messages[input]++;
+        if (message->position.epoch != 0 && message->position.applied >= progress->awaits[input])
+            progress->awaits[input] = 0;
         if (--count > 0)
             message = message->next;
     }
@@ -471,18 +508,18 @@ same_position(struct link_position a, struct link_position b)
 }
 
 static struct span
-link_key_of(const struct stream *stream, unsigned input, struct buffer *text)
+link_key_of(const struct stream *stream, const char *what, unsigned input, struct buffer *text)
 {
     buffer_clear(text);
-    buffer_add_text(text, "link ");
+    buffer_add_text(text, what);
     buffer_add_text(text, stream->inputs[input].from->name);
     return buffer_span(text);
 }
 
 static struct span
-link_key(struct process *process, unsigned input)
+link_key(struct process *process, const char *what, unsigned input)
 {
-    return link_key_of(process->stream, input, &process->scratch);
+    return link_key_of(process->stream, what, input, &process->scratch);
 }
 
 static int
@@ -605,7 +642,134 @@ put_link_position(struct process *process, unsigned input, const struct progress
     bytes_put_u64(value, progress->links[input].epoch);
     bytes_put_u64(value + 8, progress->links[input].applied);
     const size_t len = 16 + encode_place(&progress->places[input], value + 16);
-    return store_put(process->store, process->meta, link_key(process, input), span_at(value, len));
+    if (store_put(process->store, process->meta, link_key(process, "link ", input), span_at(value, len)) != 0)
+        return -1;
+    if (progress->awaits[input] != process->links[input].awaits &&
+        put_number(process, link_key(process, "awaits ", input), progress->awaits[input]) != 0)
+        return -1;
+    if (!progress->moved[input])
+        return 0;
+    char lives[LIVES_BYTES_MAX];
+    const struct span left = lives_encode(&progress->left[input], lives);
+    return store_put(process->store, process->meta, link_key(process, "left ", input), left);
+}
+
+/* Lives. */
+
+static uint64_t
+new_epoch(void)
+{
+    uint64_t epoch;
+
+    do
+        hash_random(&epoch, sizeof epoch);
+    while (epoch == 0);
+    return epoch;
+}
+
+/* This store is an older copy of itself: its numbers go on in another life. What is in the outbox stays, under the numbers
+ * that it has, and is sent in the new one. */
+static int
+begin_life(struct process *process, struct progress *progress)
+{
+    const struct publisher *publisher = &process->output_publisher;
+    char lives[LIVES_BYTES_MAX], value[BACK_HEAD_BYTES + NAME_SIZE];
+    const size_t name_len = strlen(publisher->older.witness);
+
+    progress->epoch = new_epoch();
+    progress->earlier = publisher_end_life(publisher);
+    progress->last = process->output.last.sequence;
+    bytes_put_u64(value, (uint64_t)process->timekeeper.wall_ms);
+    bytes_put_u64(value + 8, publisher->older.knew);
+    bytes_put_u64(value + 16, process->output.last.sequence);
+    memcpy(value + BACK_HEAD_BYTES, publisher->older.witness, name_len);
+    progress->other++;
+    const struct span earlier = lives_encode(&progress->earlier, lives);
+    if (put_number(process, first_key, process->first_epoch) != 0 || put_number(process, epoch_key, progress->epoch) != 0 ||
+        store_put(process->store, process->meta, earlier_key, earlier) != 0)
+        return -1;
+    return store_put(process->store, process->meta, back_key, span_at(value, BACK_HEAD_BYTES + name_len));
+}
+
+/* An operator has seen what was told. A table whose producer no longer has what this state lacks is sent again as a whole,
+ * to one who knows nothing of it; of a stream nobody can say what is missing. */
+static int
+acknowledge(struct process *process, struct progress *progress)
+{
+    progress->acknowledged = true;
+    progress->other++;
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const struct stream *from = process->stream->inputs[i].from;
+        pthread_mutex_lock(&process->lock);
+        const bool lost = process->links[i].lost > 0;
+        pthread_mutex_unlock(&process->lock);
+        if (from == NULL || from->kind != STREAM_TABLE || !lost)
+            continue;
+        progress->forgotten[i] = progress->moved[i] = progress->worked[i] = true;
+        progress->links[i] = (struct link_position){0};
+        progress->left[i].count = 0;
+        progress->awaits[i] = UINT64_MAX;
+        leave_payload(process, &progress->places[i], progress);
+    }
+    return store_delete(process->store, process->meta, back_key) < 0 ? -1 : 0;
+}
+
+static void
+say_back(const struct process *process)
+{
+    struct buffer text = {0};
+
+    back_write(&process->back, &text);
+    log_error("%s: %s. What came in after the copy was made has had its receipts, and this state does not know it: what "
+              "came out of it stays with the consumers, what waited here is gone. Load it again, and what had come out comes "
+              "out a second time. Go on with: gait status --acknowledge %s",
+              process->stream->name, buffer_text(&text), process->stream->name);
+    buffer_free(&text);
+}
+
+/* Whether it can be shown to people. */
+static bool
+is_name(struct span text)
+{
+    bool right = text.len > 0 && text.len < NAME_SIZE;
+
+    for (size_t i = 0; right && i < text.len; i++)
+        right = text.at[i] >= ' ' && text.at[i] <= '~';
+    return right;
+}
+
+static int
+load_back(struct process *process)
+{
+    struct back *back = &process->back;
+    struct span value;
+    const int rc = store_get(process->store, process->meta, back_key, &value);
+
+    *back = (struct back){0};
+    if (rc != 1)
+        return rc;
+    const bool whole = value.len >= BACK_HEAD_BYTES;
+    const struct span witness = whole ? span_at(value.at + BACK_HEAD_BYTES, value.len - BACK_HEAD_BYTES) : (struct span){0};
+    if (!is_name(witness))
+        return store_damaged(process->store, process->meta, "a note of having gone back in time that is none");
+    back->told = true;
+    back->wall_ms = (int64_t)bytes_get_u64(value.at);
+    back->knew = bytes_get_u64(value.at + 8);
+    back->last = bytes_get_u64(value.at + 16);
+    memcpy(back->witness, witness.at, witness.len);
+    return 0;
+}
+
+/* What publishers know of it is what is committed. */
+static void
+tell_publishers(struct process *process)
+{
+    if (process->output_publisher.outbox == NULL || process->output_publisher.epoch == process->epoch)
+        return;
+    publisher_begin_life(&process->output_publisher, process->epoch, &process->earlier);
+    process->rejected_publisher.epoch = process->epoch;
+    if (process->back.told)
+        say_back(process);
 }
 
 static int
@@ -674,10 +838,12 @@ load_format(struct process *process)
         return -1;
     if (rc == 0)
         return put_number(process, format_key, FORMAT_VERSION) != 0 ? -1 : note_email_case(process);
-    if (bytes_get_u64(value.at) != FORMAT_VERSION)
-        log_fatal("the state in %s has format %llu, and this program reads %d: go on with the version that made it, or "
-                  "remove the folder and load again", process->dir, (unsigned long long)bytes_get_u64(value.at),
-                  FORMAT_VERSION);
+    const uint64_t format = bytes_get_u64(value.at);
+    if (!is_read(format))
+        log_fatal("the state in %s has format %" PRIu64 ", and this program reads %d to %d: go on with the version that made "
+                  "it, or remove the folder and load again", process->dir, format, FORMAT_OLDEST, FORMAT_VERSION);
+    if (format != FORMAT_VERSION && put_number(process, format_key, FORMAT_VERSION) != 0)
+        return -1;
     return check_email_case(process);
 }
 
@@ -693,9 +859,7 @@ load_epoch(struct process *process)
         process->epoch = bytes_get_u64(value.at);
         return process->epoch != 0 ? 0 : store_damaged(process->store, process->meta, "an epoch that is none");
     }
-    do
-        hash_random(&process->epoch, sizeof process->epoch);
-    while (process->epoch == 0);
+    process->epoch = new_epoch();
     return put_number(process, epoch_key, process->epoch);
 }
 
@@ -721,8 +885,9 @@ batch_read_positions(struct store *store, int meta, const struct stream *stream,
 
     *positions = (struct cut_positions){0};
     int rc = get_numbers(store, meta, format_key, &format, 1);
-    if (rc == 1 && format != FORMAT_VERSION) {
-        log_error("the state of %s has format %" PRIu64 ", and this program reads %d", stream->name, format, FORMAT_VERSION);
+    if (rc == 1 && !is_read(format)) {
+        log_error("the state of %s has format %" PRIu64 ", and this program reads %d to %d", stream->name, format,
+                  FORMAT_OLDEST, FORMAT_VERSION);
         return -1;
     }
     rc = rc == 1 ? get_numbers(store, meta, epoch_key, &positions->epoch, 1) : -1;
@@ -730,7 +895,7 @@ batch_read_positions(struct store *store, int meta, const struct stream *stream,
     for (unsigned i = 0; i < stream->input_count && rc >= 0; i++) {
         uint64_t link[2] = {0};
         if (stream->inputs[i].from != NULL)
-            rc = get_numbers(store, meta, link_key_of(stream, i, &key), link, 2);
+            rc = get_numbers(store, meta, link_key_of(stream, "link ", i, &key), link, 2);
         positions->links[i] = (struct link_position){link[0], link[1]};
     }
     buffer_free(&key);
@@ -739,24 +904,66 @@ batch_read_positions(struct store *store, int meta, const struct stream *stream,
     return rc < 0 ? -1 : 0;
 }
 
+/* The number at key in "meta", 0 if there is none. 0 or −1. */
+static int
+get_number(struct process *process, struct span key, uint64_t *number)
+{
+    struct span value;
+    const int rc = store_get_exact(process->store, process->meta, key, 8, &value);
+
+    *number = rc == 1 ? bytes_get_u64(value.at) : 0;
+    return rc < 0 ? -1 : 0;
+}
+
+/* The lives at key in "meta", none if there are none. 0 or −1. */
+static int
+get_lives(struct process *process, struct span key, struct lives *lives)
+{
+    struct span value;
+    const int rc = store_get(process->store, process->meta, key, &value);
+
+    lives->count = 0;
+    if (rc == 1 && lives_decode(value, lives) != 0)
+        return store_damaged(process->store, process->meta, "lives that are none");
+    return rc < 0 ? -1 : 0;
+}
+
+static int
+load_lives(struct process *process)
+{
+    if (get_number(process, first_key, &process->first_epoch) != 0 ||
+        get_lives(process, earlier_key, &process->earlier) != 0)
+        return -1;
+    if (process->first_epoch == 0)
+        process->first_epoch = process->epoch;
+    return load_back(process);
+}
+
 static int
 load_link_position(struct process *process, unsigned input)
 {
     struct link_position position = {0};
+    struct lives left;
     struct span value;
-    int rc = get_position(process, link_key(process, input), 16, &value, &process->places[input]);
+    uint64_t awaits;
+    int rc = get_position(process, link_key(process, "link ", input), 16, &value, &process->places[input]);
 
     if (rc < 0)
         return -1;
     if (rc == 1)
         position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
+    if (get_lives(process, link_key(process, "left ", input), &left) != 0 ||
+        get_number(process, link_key(process, "awaits ", input), &awaits) != 0)
+        return -1;
     if (!same_position(position, process->links[input].committed)) {
         /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
         pthread_mutex_lock(&process->lock);
         link_free(&process->links[input]);
         link_begin(&process->links[input], position);
+        link_remember(&process->links[input], &left);
         pthread_mutex_unlock(&process->lock);
     }
+    process->links[input].awaits = awaits;
     return 0;
 }
 
@@ -780,11 +987,12 @@ load_positions(struct process *process)
 int
 batch_load_own(struct process *process)
 {
-    if (load_format(process) != 0 || load_epoch(process) != 0 || load_mark(process) != 0 ||
+    if (load_format(process) != 0 || load_epoch(process) != 0 || load_lives(process) != 0 || load_mark(process) != 0 ||
         load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
         refusal_load(process) != 0 || outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     process->own_loaded = true;
+    tell_publishers(process);
     return 0;
 }
 
@@ -897,12 +1105,25 @@ work_due_one(struct process *process, struct progress *progress)
     return 0;
 }
 
+/* Whether rows that are known to be old are to be replaced first. */
+static bool
+awaits_rows(const struct process *process, const struct progress *progress)
+{
+    bool awaits = false;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        awaits = awaits || progress->awaits[i] != 0;
+    return awaits;
+}
+
 /* One record, or one step of what is due: the first that there is, in the order of work_all. */
 static int
 work_one(struct process *process, struct progress *progress)
 {
     if (work_links(process, STREAM_TABLE, progress) != 0)
         return -1;
+    if (awaits_rows(process, progress))
+        return 0;
     if (progress->records == 0 && work_due_one(process, progress) != 0)
         return -1;
     if (progress->records + progress->other == 0 && work_links(process, STREAM_LOG, progress) != 0)
@@ -922,7 +1143,11 @@ work_all(struct process *process, struct progress *progress)
     if (progress->careful)
         return work_one(process, progress);
     note_attempt(process, progress);
-    if (work_links(process, STREAM_TABLE, progress) != 0 || work_due(process, BATCH_WORK_MAX, progress) != 0 ||
+    if (work_links(process, STREAM_TABLE, progress) != 0)
+        return -1;
+    if (awaits_rows(process, progress))
+        return 0;
+    if (work_due(process, BATCH_WORK_MAX, progress) != 0 ||
         work_links(process, STREAM_LOG, progress) != 0)
         return -1;
     if (process->inbox != NULL && work_inbox(process, progress) != 0)
@@ -995,6 +1220,27 @@ batch_release(struct process *process)
 }
 
 static void
+committed_acknowledgement(struct process *process)
+{
+    if (process->back.told)
+        log_info("%s: that it went back in time is acknowledged", process->stream->name);
+    process->back.told = process->acknowledged = false;
+}
+
+static void
+committed_life(struct process *process, const struct progress *progress)
+{
+    const struct publisher *publisher = &process->output_publisher;
+    struct back *back = &process->back;
+
+    *back = (struct back){true, process->timekeeper.wall_ms, publisher->older.knew, progress->last, ""};
+    snprintf(back->witness, sizeof back->witness, "%s", publisher->older.witness);
+    process->epoch = progress->epoch;
+    process->earlier = progress->earlier;
+    tell_publishers(process);
+}
+
+static void
 committed(struct process *process, const struct progress *progress)
 {
     process->inbox_position = progress->inbox_position;
@@ -1004,10 +1250,19 @@ committed(struct process *process, const struct progress *progress)
         timekeeper_committed(&process->timekeeper);
     pthread_mutex_lock(&process->lock);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (progress->link_messages[i] > 0)
+        if (progress->forgotten[i]) {
+            link_free(&process->links[i]);
+            link_begin(&process->links[i], (struct link_position){0});
+        } else if (progress->link_messages[i] > 0) {
             link_commit(&process->links[i], progress->link_messages[i]);
+        }
+        process->links[i].awaits = progress->awaits[i];
     }
     pthread_mutex_unlock(&process->lock);
+    if (progress->acknowledged)
+        committed_acknowledgement(process);
+    if (progress->epoch != 0)
+        committed_life(process, progress);
 }
 
 static void
@@ -1023,8 +1278,19 @@ begin(struct process *process, int64_t now_ms, struct progress *progress)
     buffer_clear(&process->rejected_message);
     progress->inbox_position = process->inbox_position;
     memcpy(progress->places, process->places, sizeof progress->places);
-    for (unsigned i = 0; i < process->stream->input_count; i++)
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
         progress->links[i] = process->links[i].committed;
+        progress->awaits[i] = process->links[i].awaits;
+    }
+}
+
+/* What comes before anything is decided. */
+static int
+see_to_lives(struct process *process, struct progress *progress)
+{
+    if (process->acknowledged && acknowledge(process, progress) != 0)
+        return -1;
+    return process->output_publisher.older.seen ? begin_life(process, progress) : 0;
 }
 
 /* Whether the clock was set, to what may be right, since the last commit. */
@@ -1068,7 +1334,9 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     if (!process->loaded && batch_load(process) != 0)
         goto fail;
     begin(process, now_ms, &progress);
-    if (intake && !process->newcomers.active && work_all(process, &progress) != 0)
+    if (!for_room && see_to_lives(process, &progress) != 0)
+        goto fail;
+    if (intake && !progress.acknowledged && !process->newcomers.active && work_all(process, &progress) != 0)
         goto fail;
     int appended = for_room ? 0 : newcomer_work(process);
     if (appended < 0)
@@ -1128,7 +1396,7 @@ batch_waits(struct process *process, int64_t now_ms, bool intake)
     const struct operator *operator = process->stream->operator;
     bool waits = false;
 
-    if (process->newcomers.active)
+    if (process->newcomers.active || process->acknowledged || process->output_publisher.older.seen)
         return true;
     if (clock_was_set(process))
         return true;

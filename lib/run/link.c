@@ -36,6 +36,12 @@ link_begin(struct link *link, struct link_position committed)
 }
 
 void
+link_remember(struct link *link, const struct lives *left)
+{
+    link->left = link->queued_left = *left;
+}
+
+void
 link_hello(struct link *link)
 {
     link->next.part = link->repeated.part = 0;
@@ -135,7 +141,7 @@ receive_again(struct link *link, struct link_position at, const struct wire_mess
     return true;
 }
 
-/* What is remembered is of another epoch. */
+/* What is remembered is of another life. */
 static void
 forget(struct link *link)
 {
@@ -147,42 +153,86 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
 {
     struct link_position at = {message->epoch, message->sequence};
     struct span payload;
-    uint64_t before = link->queued.applied;
 
     if (message->epoch == 0 || message->sequence == 0 || row.len > NAME_BYTES_MAX || link->twofold != 0)
         return false; /* a table row that refills the broker, or a stranger */
-    if (message->epoch != link->queued.epoch)
-        before = 0; /* the producer's store begins anew */
-    if (at.applied <= before)
+    if (message->epoch == link->queued.epoch && at.applied <= link->queued.applied)
         return receive_again(link, at, message, row);
-    const bool next = at.applied == before + 1 && link->message_count < LINK_MESSAGES_MAX && link->bytes <= LINK_BYTES_MAX;
+    /* In another life only its producer knows what follows. */
+    const bool follows = message->epoch == link->queued.epoch || link->queued.epoch == 0;
+    const bool next = follows && at.applied == link->queued.applied + 1 && link->message_count < LINK_MESSAGES_MAX &&
+                      link->bytes <= LINK_BYTES_MAX;
     const int whole = next ? gather(&link->next, at, message, &payload) : -1;
     if (whole < 0 && steady_ms - link->asked_ms >= REWIND_AGAIN_MS)
         link->rewind = link->report = true;
     if (whole != 1)
         return false;
-    if (message->epoch != link->queued.epoch)
-        forget(link);
     link->lost = 0;
     *remembered(link, at.applied) = checksum(row, payload);
     push(link, at, row, payload, false);
     return false;
 }
 
-bool
-link_adopt(struct link *link, struct link_position oldest)
+/* What lies before this message is gone, and we lack some of it. Whether that is news. */
+static bool
+lose(struct link *link, uint64_t oldest)
 {
-    if (oldest.epoch == 0 || link->twofold != 0)
+    const bool news = link->lost == 0;
+
+    if (news)
+        link->lost = oldest;
+    return news;
+}
+
+bool
+link_adopt(struct link *link, const struct link_told *told)
+{
+    struct link_position to = told->position;
+    struct lives left = link->queued_left;
+    uint64_t has;
+
+    if (to.epoch == 0 || link->twofold != 0 || lives_find(&left, to.epoch) != NULL)
         return false;
-    if (oldest.epoch == link->queued.epoch) {
-        const bool news = link->lost == 0 && oldest.applied > link->queued.applied;
-        if (news)
-            link->lost = oldest.applied;
-        return news;
+    if (to.epoch == link->queued.epoch)
+        return to.applied > link->queued.applied && told->rewind && lose(link, to.applied); /* else we have begun already */
+    lives_settle(&left, link->queued);
+    const struct link_position nothing = {to.epoch, 0};
+    if (lives_meet(link->queued, &left, nothing, &told->earlier, &has)) {
+        if (has < to.applied && told->rewind)
+            return lose(link, to.applied);
+        if (has < to.applied) { /* it speaks of a report that is older than what we are now, or newer: tell it again */
+            link->rewind = link->report = true;
+            return false;
+        }
+        to.applied = has;
     }
+    lives_leave(&left, link->queued, &told->earlier);
+    const struct link_change change = {left, told->until};
+    link->lost = 0;
     forget(link);
-    push(link, oldest, (struct span){0}, (struct span){0}, true);
+    push(link, to, (struct span){0}, span_at((const char *)&change, sizeof change), true);
+    link->queued_left = left;
     return true;
+}
+
+struct link_change
+link_change(const struct link_message *message)
+{
+    struct link_change change;
+
+    memcpy(&change, message->payload.at, sizeof change); /* it need not be aligned there */
+    return change;
+}
+
+void
+link_read_told(struct span text, struct link_told *told)
+{
+    const struct json_limits limits = {.depth_max = 2, .string_bytes_max = 64};
+    struct json *json = json_parse(text, &limits);
+
+    lives_read(text, false, &told->earlier);
+    told->until = json != NULL ? (uint64_t)json_int_at(json, "until", 0) : 0;
+    json_free(json);
 }
 
 void
@@ -194,6 +244,8 @@ link_commit(struct link *link, unsigned count)
         struct link_message *message = link->first;
         link->committed = message->position;
         link->rewind = link->rewind || message->oldest;
+        if (message->oldest)
+            link->left = link_change(message).left;
         link->first = message->next;
         link->message_count--;
         link->bytes -= message->row.len + message->payload.len;
@@ -207,7 +259,11 @@ link_commit(struct link *link, unsigned count)
 void
 link_report(struct link *link, int64_t steady_ms, struct buffer *text)
 {
+    struct lives left = link->left;
+
+    lives_settle(&left, link->committed);
     link_write_report(link->committed, link->rewind, text);
+    lives_write(&left, true, text);
     if (link->rewind)
         link->asked_ms = steady_ms;
     link->rewind = link->report = false;

@@ -5,6 +5,12 @@
  * They come at <prefix>/link/<producer>/<consumer>/feed. A report is one retained message at
  * <prefix>/link/<producer>/<consumer>:
  *   {"epoch":"<16 hex digits>","applied":N,"rewind":0|1}
+ * with what it has of earlier lives of the producer's store, if there were any (lives.h).
+ *
+ * Which message follows on the last is never guessed: only who has heard of no life of the producer's store takes its first
+ * message for the next one. From one life to another leads only the producer's word, at …/<consumer>/oldest, a report too:
+ * its present life, up to where the consumer has it, and what lives there were before, out of which each link knows better
+ * than its producer where it stands. Nobody goes back to a life that he has left: the word was an old one.
  */
 #ifndef RUN_LINK_H
 #define RUN_LINK_H
@@ -14,6 +20,7 @@
 
 #include "base/buffer.h"
 #include "base/wire.h"
+#include "run/lives.h"
 
 /* Messages and bytes that may wait; a producer that goes further than its window allows is cut off and rewound later. */
 #define LINK_MESSAGES_MAX 4096
@@ -27,12 +34,6 @@
  * two. */
 #define LINK_REMEMBERED 1024
 
-/* What is durable of a link: up to where the producer's outbox is applied. epoch 0: nothing was ever heard. */
-struct link_position {
-    uint64_t epoch;
-    uint64_t applied;
-};
-
 struct link_message;
 
 /* A message that comes in parts. */
@@ -45,6 +46,7 @@ struct link_parts {
 struct link {
     struct link_position committed; /* as in the store */
     struct link_position queued;    /* up to and with the newest message in the queue */
+    struct lives left, queued_left; /* the lives before these */
     struct link_message *first;
     struct link_message *last;
     unsigned message_count;
@@ -54,6 +56,8 @@ struct link {
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
     int64_t asked_ms; /* when a rewind was last asked for; steady clock */
+    uint64_t awaits;  /* a table is sent again to a state that has older rows: until this one is worked nothing is to be
+                       * decided by them; UINT64_MAX: which one is not known yet; 0: it is not so. The owner's to keep */
     uint64_t lost;    /* the producer says that everything up to here is gone, and we lack some of it; 0: we don't */
     uint64_t twofold; /* two different messages came under this number; 0: none did */
     uint64_t checksums[LINK_REMEMBERED]; /* of the newest messages of queued.epoch, by number; 0: not known */
@@ -65,12 +69,15 @@ struct link_message {
     struct link_position position; /* what is applied when this one is */
     struct span row;               /* tables: the row's name */
     struct span payload;
-    bool oldest;                   /* no message: the producer says that this is where to begin, and to ask from */
+    bool oldest;                   /* no message: the producer says that this is where to begin, and to ask from; the
+                                    * payload is what that changes, see link_change */
     char bytes[];                  /* row and payload */
 };
 
-/* Begin at what the store says is committed, with an empty queue. Free with link_free. */
+/* Begin at what the store says is committed, with an empty queue, and no lives before it: link_remember tells of them. Free
+ * with link_free. */
 void link_begin(struct link *link, struct link_position committed);
+void link_remember(struct link *link, const struct lives *left);
 
 /* The connection is new: report, and ask for what was missed. Parts that came before are forgotten: this one's may be cut
  * elsewhere. */
@@ -89,12 +96,27 @@ void link_remind(struct link *link, int64_t steady_ms);
  * remembered. */
 bool link_receive(struct link *link, const struct wire_message *message, struct span row, int64_t steady_ms);
 
-/* The producer says where its oldest message stands, for one who knows nothing of its store: begin there. It stands in the
- * queue like a message, without payload, so that what comes behind it waits behind it. False if that is no news.
+/* The producer says where to go on: told->position of its present life, which had told->earlier before it. Who knows
+ * nothing of these begins there, who does goes on behind what it has. It stands in the queue like a message, so that what
+ * comes behind it waits behind it. False if that is no news.
  *
- * To one who knows the store it is no place to begin: our own state went back in time, and what lies between is lost to
- * it. Then the link stands still, with `lost` set, until somebody has decided what is to be done. */
-bool link_adopt(struct link *link, struct link_position oldest);
+ * Who has less than that, where told->rewind says that the rest is gone, is not moved: our own state went back in time, and
+ * what lies between is lost to it. Then the link stands still, with `lost` set, until somebody has decided what is to be done.
+ * Without told->rewind it is an answer to what we said before we began. */
+struct link_told {
+    struct link_position position;
+    bool rewind;
+    struct lives earlier;
+    uint64_t until; /* the rows of a table, for one who begins without state, end here */
+};
+bool link_adopt(struct link *link, const struct link_told *told);
+
+/* What is so when this message, whose `oldest` is set, is worked. */
+struct link_change {
+    struct lives left;
+    uint64_t until;
+};
+struct link_change link_change(const struct link_message *message);
 
 /* The first count messages of the queue are applied and committed: free them. */
 void link_commit(struct link *link, unsigned count);
@@ -104,6 +126,9 @@ void link_report(struct link *link, int64_t steady_ms, struct buffer *text);
 
 /* Make text a report. */
 void link_write_report(struct link_position position, bool rewind, struct buffer *text);
+
+/* What a producer says besides its position, of the report in text. */
+void link_read_told(struct span text, struct link_told *told);
 
 /* Read a report: 0, or −1 if it is none. */
 int link_read_report(struct span text, struct link_position *position, bool *rewind);

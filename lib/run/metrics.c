@@ -177,6 +177,7 @@ why_stopped(struct process *process)
                                    "mosquitto)",
         [WHY_NO_RETAIN] = "the broker retains no messages, and tables and links need that: allow it (retain_available of "
                           "mosquitto)",
+        [WHY_ROWS_OLD] = "",
     };
     if (process->why == WHY_NOT_STOPPED)
         return why_unsteady(process);
@@ -186,7 +187,9 @@ why_stopped(struct process *process)
         const char *why = process->stream->operator->why_full(process->operator_state);
         return why != NULL ? why : "";
     }
-    return process->why == WHY_CLOCK_WRONG ? process->timekeeper.why : words[process->why];
+    if (process->why == WHY_CLOCK_WRONG)
+        return process->timekeeper.why;
+    return words[process->why];
 }
 
 /* Consumers that are named: a text for people, of bounded length. */
@@ -237,36 +240,99 @@ say_who_holds(const struct process *process, struct buffer *text)
         buffer_add_text(text, "the broker has not acknowledged what is in it");
 }
 
-/* What is wrong although all that comes is taken: links that can't go on, and consumers that don't answer. */
-static void
-say_who_is_missed(struct process *process, struct buffer *text)
+void
+back_write(const struct back *back, struct buffer *text)
 {
-    const struct publisher *publisher = &process->output_publisher;
-    struct saying saying = {text, text->len > 0 ? "; " : "", 0};
+    buffer_printf(text, "went back in time: this state is an older copy of itself: its newest message is %" PRIu64
+                        ", and %s ", back->last, back->witness);
+    if (back->knew > 0)
+        buffer_printf(text, "has had message %" PRIu64, back->knew);
+    else
+        buffer_add_text(text, "has followed a later one");
+}
+
+/* Up to where messages are gone that the input lacks; 0: none. */
+static uint64_t
+lost_on(struct process *process, unsigned input)
+{
+    pthread_mutex_lock(&process->lock);
+    const uint64_t lost = process->links[input].lost;
+    pthread_mutex_unlock(&process->lock);
+    return lost;
+}
+
+bool
+lacks_rows(struct process *process)
+{
+    bool lacks = false;
 
     for (unsigned i = 0; i < process->stream->input_count; i++) {
-        const struct link *link = &process->links[i];
-        pthread_mutex_lock(&process->lock);
-        const uint64_t lost = link->lost, twofold = link->twofold;
-        pthread_mutex_unlock(&process->lock);
-        if (twofold != 0) {
-            buffer_printf(text, "%stwo different messages came under number %" PRIu64 " of %s: nothing more is taken from "
-                          "%s/feed; its log says what to do", saying.between, twofold, process->stream->inputs[i].from->name,
-                          process->topics.report_to[i]);
-            saying.between = "; ";
-        }
+        const struct stream *from = process->stream->inputs[i].from;
+        lacks = lacks || (from != NULL && from->kind == STREAM_TABLE && lost_on(process, i) > 0);
+    }
+    return lacks;
+}
+
+/* Whether an operator has yet to see that this state is an older copy, by its output or by an input. */
+static bool
+is_back(struct process *process)
+{
+    bool back = process->back.told;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        back = back || lost_on(process, i) > 0;
+    return back;
+}
+
+/* Where this state is an older copy. */
+static void
+say_back_in_time(struct process *process, struct saying *saying)
+{
+    if (process->back.told) {
+        back_write(&process->back, saying->text);
+        buffer_add_text(saying->text, ": see its log, then gait status --acknowledge");
+        saying->between = "; ";
+    }
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        const uint64_t lost = lost_on(process, i);
         if (lost == 0)
             continue;
-        buffer_printf(text, "%sthis state is an old one: it has %" PRIu64 " messages of %s, which keeps only what follows ",
-                      saying.between, link->committed.applied, process->stream->inputs[i].from->name);
-        buffer_add_int(text, (int64_t)lost);
-        saying.between = "; ";
+        buffer_printf(saying->text, "%swent back in time: this state has %" PRIu64
+                                    " messages of %s, which keeps only what follows ",
+                      saying->between, process->links[i].committed.applied, process->stream->inputs[i].from->name);
+        buffer_add_int(saying->text, (int64_t)lost);
+        saying->between = "; ";
     }
+}
+
+/* Where nothing more is taken, since somebody else publishes in the producer's name. */
+static void
+say_twofold(struct process *process, struct saying *saying)
+{
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        pthread_mutex_lock(&process->lock);
+        const uint64_t twofold = process->links[i].twofold;
+        pthread_mutex_unlock(&process->lock);
+        if (twofold == 0)
+            continue;
+        buffer_printf(saying->text, "%stwo different messages came under number %" PRIu64
+                                    " of %s: nothing more is taken from %s/feed; its log says what to do",
+                      saying->between, twofold, process->stream->inputs[i].from->name, process->topics.report_to[i]);
+        saying->between = "; ";
+    }
+}
+
+/* What is wrong although all that comes is taken: consumers that don't answer. */
+static void
+say_who_is_missed(struct process *process, struct saying *saying)
+{
+    const struct publisher *publisher = &process->output_publisher;
+
     for (unsigned i = 0; process->synced && i < publisher->consumer_count; i++) {
         if (publisher_consumer_silent(publisher, &publisher->consumers[i]))
-            say_no_progress(&saying, &publisher->consumers[i]);
+            say_no_progress(saying, &publisher->consumers[i]);
     }
-    end_saying(&saying);
+    end_saying(saying);
 }
 
 static void
@@ -278,9 +344,12 @@ add_why(struct process *process, struct buffer *text)
     if (process->why == WHY_OUTBOX_FULL) {
         buffer_add_text(&why, ": ");
         say_who_holds(process, &why);
-    } else if (process->why == WHY_NOT_STOPPED) {
-        say_who_is_missed(process, &why);
     }
+    struct saying saying = {&why, why.len > 0 ? "; " : "", 0};
+    say_back_in_time(process, &saying);
+    say_twofold(process, &saying);
+    if (process->why == WHY_NOT_STOPPED)
+        say_who_is_missed(process, &saying);
     add_text(text, "why", buffer_text(&why));
     buffer_free(&why);
 }
@@ -308,6 +377,7 @@ write_all(struct process *process, bool recent, struct buffer *text)
     add_number(text, "untold", refusal_untold(process));
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
+    add_number(text, "back_in_time", is_back(process));
     pthread_mutex_lock(&process->lock);
     const uint64_t unanswered = process->unanswered;
     pthread_mutex_unlock(&process->lock);

@@ -9,6 +9,7 @@
  *
  * If this process dies on the way the consumer reports again, and all begins anew.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -16,9 +17,10 @@
 
 #define CHUNK_ROWS 200
 
-/* Tell it to begin behind this message; or, if it knows this store, that nothing before that is left. */
+/* Tell it to begin behind this message; or, if it knows this store, that it has what is before; or, with lost, that this is
+ * not so, and nothing of that is left. */
 static void
-greet(struct process *process, const struct publisher_consumer *consumer, uint64_t behind)
+greet(struct process *process, const struct publisher_consumer *consumer, uint64_t behind, bool lost)
 {
     struct buffer topic = {0};
     struct buffer text = {0};
@@ -27,7 +29,12 @@ greet(struct process *process, const struct publisher_consumer *consumer, uint64
 
     buffer_printf(&topic, "%s/link/%s/%s/oldest", config_text(process->options.config, "mqtt", "prefix"),
                   process->stream->name, consumer->name);
-    link_write_report(oldest, false, &text);
+    link_write_report(oldest, lost, &text);
+    lives_write(&process->earlier, false, &text);
+    if (consumer->has_rows) {
+        text.len--; /* the brace */
+        buffer_printf(&text, ",\"until\":%" PRIu64 "}", process->output.last.sequence);
+    }
     const struct wire_message message = {
         .topic = span_at(buffer_text(&topic), topic.len), .payload = buffer_span(&text), .delivery = WIRE_AT_LEAST_ONCE};
     wire->calls->publish(wire, &message, 0);
@@ -41,16 +48,17 @@ newcomer_look(struct process *process)
     struct publisher *publisher = &process->output_publisher;
     const bool table = process->stream->operator->rows != NULL;
 
+    if (publisher->older.seen)
+        return; /* nobody is told of a life that is about to end */
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
-        if (consumer->lost) {
-            greet(process, consumer, process->output.trimmed.sequence);
-            consumer->lost = false; /* until it asks again */
-        }
+        if (publisher_tells(consumer, process->options.steady_ms()))
+            greet(process, consumer, consumer->feed.applied, consumer->behind);
         if (!consumer->newcomer)
             continue;
-        if (!table || consumer->has_rows) {
-            greet(process, consumer, table ? process->newcomers.behind : process->output.trimmed.sequence);
+        if (!table || consumer->has_rows || process->output.trimmed.sequence == 0) {
+            const uint64_t behind = consumer->has_rows ? process->newcomers.behind : process->output.trimmed.sequence;
+            greet(process, consumer, behind, false);
             consumer->newcomer = false; /* likewise, which it does until it has heard */
         } else if (!process->newcomers.active) {
             log_info("%s begins without state: appending all rows for it", consumer->name);

@@ -28,6 +28,9 @@
 /* Failures in a row that are counted: more change nothing. */
 #define STALLS_MAX 8
 
+/* How long to wait, after a start, for consumers whose last report the broker has forgotten. */
+#define HEAR_MS 3000
+
 /* Opening. */
 
 static char *
@@ -67,6 +70,7 @@ name_topics(struct process *process)
     topics->sync = format("1/link/2/.sync", prefix, stream->name, NULL);
     topics->kept = format("1/link/2/.kept", prefix, stream->name, NULL);
     topics->ask = format("1/ask", prefix, NULL, NULL);
+    topics->acknowledge = format("1/acknowledge/2", prefix, stream->name, NULL);
     topics->output = stream->topic != NULL ? format("1/2", prefix, stream->topic, NULL) : NULL;
     topics->rejected = format("1/rejected/2", prefix, stream->name, NULL);
     topics->status = format("1/status/2", prefix, stream->name, NULL);
@@ -81,7 +85,7 @@ free_topics(struct process *process)
     struct topics *topics = &process->topics;
     char *const single[] = {topics->reports,      topics->feeds,         topics->oldest, topics->link,
                             topics->sync,         topics->kept,          topics->ask,    topics->output,
-                            topics->rejected,     topics->status,        topics->metrics,
+                            topics->rejected,     topics->status,        topics->metrics, topics->acknowledge,
                             process->link_client, process->landing_client};
 
     for (unsigned i = 0; i < sizeof single / sizeof single[0]; i++)
@@ -194,7 +198,7 @@ open_state(struct process *process)
     if (load_state(process) != 0 || store_commit(process->store) != 0)
         return -1;
     for (unsigned i = 0; i < process->stream->input_count; i++)
-        link_begin(&process->links[i], process->links[i].committed);
+        link_hello(&process->links[i]);
     return 0;
 }
 
@@ -208,7 +212,7 @@ open_inbox(struct process *process)
     if (!landing)
         return 0;
     char *dir = format("1/inbox", process->dir, NULL, NULL);
-    process->inbox = inbox_open(dir, process->epoch, process->inbox_position,
+    process->inbox = inbox_open(dir, process->first_epoch, process->inbox_position,
                                 (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
     free(dir);
     process->inbox_released = UINT64_MAX;
@@ -270,6 +274,7 @@ open_publishers(struct process *process)
         .link = process->topics.link,
         .table = process->stream->kind == STREAM_TABLE,
         .epoch = process->epoch,
+        .earlier = process->earlier,
         .window_bytes = (uint64_t)setting(process, "link_bytes"),
         .token = TOKEN_OUTPUT,
     };
@@ -301,6 +306,7 @@ open_ports(struct process *process)
     links->news_from = links->filter_count; /* nothing of the others is retained, unless by a stranger */
     links->filters[links->filter_count++] = process->topics.oldest;
     links->filters[links->filter_count++] = process->topics.feeds;
+    links->filters[links->filter_count++] = process->topics.acknowledge;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->topics.landing[i] != NULL)
             landing->filters[landing->filter_count++] = process->topics.landing[i];
@@ -408,7 +414,11 @@ send_kept(struct process *process)
 {
     const struct link_position copied = {process->epoch, process->output_publisher.broker.next - 1};
 
+    struct lives has = process->earlier;
+
+    lives_settle(&has, copied);
     link_write_report(copied, false, &process->scratch);
+    lives_write(&has, true, &process->scratch);
     publish(process, process->topics.kept, buffer_span(&process->scratch), true);
 }
 
@@ -419,6 +429,22 @@ what_broker_lacks(const struct process *process)
     if (!process->limits.acknowledges)
         return WHY_NO_ACKNOWLEDGEMENT;
     return process->limits.retains ? WHY_NOT_STOPPED : WHY_NO_RETAIN;
+}
+
+/* Give a broker that lacks rows all of them, once it is clear that this state is no older copy, whose rows may be older than
+ * what it has, or an operator has seen that. */
+static void
+pay_refill(struct process *process)
+{
+    if (process->refill.owed && process->heard && !process->back.told && !process->output_publisher.older.seen)
+        refill_begin(process);
+}
+
+/* Before a refill is done the broker's copy is not whole, whatever was sent. */
+static bool
+broker_is_whole(const struct process *process)
+{
+    return !process->refill.active && !process->refill.owed;
 }
 
 static void
@@ -435,10 +461,10 @@ pump(struct process *process, int64_t steady_ms)
         int sent = publisher_pump(output, process->link_port.wire, steady_ms);
         publisher_pump(rejected, process->link_port.wire, steady_ms);
         store_snapshot_end(process->store);
-        /* Before a refill is done the broker's copy is not whole, whatever was sent. */
-        if (sent > 0 && !process->refill.active)
+        if (sent > 0 && broker_is_whole(process))
             send_kept(process);
     }
+    pay_refill(process);
     refill_step(process, steady_ms);
     if (process->refill.done)
         send_kept(process);
@@ -559,29 +585,27 @@ ask_sync(struct process *process, int64_t steady_ms)
     process->sync_ms = steady_ms + TICK_MS;
 }
 
-/* Up to where the broker has what is kept of the output, by what it says itself. */
-static bool
-knows_output(const struct process *process, struct link_position kept)
-{
-    return kept.epoch == process->epoch && kept.applied >= process->output.trimmed.sequence &&
-           kept.applied <= process->output.last.sequence;
-}
-
-/* Everything retained has come: begin to publish where the consumers and the broker say that they are. */
+/* Everything retained has come: begin to publish where the consumers and the broker say that they are; kept: up to where the
+ * broker has what is kept of the output, by what it says itself, or NULL. */
 static void
-become_synced(struct process *process, bool kept_heard, struct link_position kept)
+become_synced(struct process *process, const struct report *kept)
 {
-    const bool known = kept_heard && knows_output(process, kept);
-    uint64_t copied = process->output_publisher.broker.applied;
+    struct publisher *publisher = &process->output_publisher;
+    uint64_t has = 0;
+    const bool known = kept != NULL && publisher_kept(publisher, &kept->position, &kept->earlier, &has) &&
+                       has >= process->output.trimmed.sequence;
+    uint64_t copied = publisher->broker.applied;
 
     process->synced = true;
+    if (process->synced_ms == 0)
+        process->synced_ms = process->options.steady_ms();
     refill_end(process);
-    if (known && (process->output_publisher.table || kept.applied > copied)) {
-        copied = kept.applied;
-    } else if (process->output_publisher.table) {
+    if (known && (publisher->table || has > copied)) {
+        copied = has;
+    } else if (publisher->table) {
         /* Some of what it lacks is not in the outbox any more. It is given the rows as they are now, and that is all. */
         copied = process->output.last.sequence;
-        refill_begin(process);
+        process->refill.owed = true;
     }
     publisher_restart(&process->output_publisher, copied);
     publisher_restart(&process->rejected_publisher, process->rejected_publisher.broker.applied);
@@ -597,12 +621,14 @@ hear(struct process *process, int64_t steady_ms)
         struct report *report = &arrived->reports[i];
         if (report->heard)
             publisher_report(&process->output_publisher, span_of(process->output_publisher.consumers[i].name),
-                             report->position.epoch, report->position.applied, report->rewind, steady_ms);
+                             report->position, &report->earlier, report->rewind, steady_ms);
         report->heard = false;
     }
     const bool synced = arrived->synced && process->link_port.state == PORT_READY;
     const bool kept_heard = arrived->kept_heard;
-    const struct link_position kept = arrived->kept;
+    const struct report kept = arrived->kept;
+    process->acknowledged = process->acknowledged || arrived->acknowledged;
+    arrived->acknowledged = false;
     const uint64_t delivered_output = arrived->delivered_output;
     const uint64_t delivered_rejected = arrived->delivered_rejected;
     const uint64_t refused_output = arrived->refused_output;
@@ -615,21 +641,40 @@ hear(struct process *process, int64_t steady_ms)
     /* What was acknowledged behind a refused one does not count. */
     publisher_refused(&process->output_publisher, refused_output, steady_ms);
     publisher_refused(&process->rejected_publisher, refused_rejected, steady_ms);
-    if (refused_output != 0 && process->synced)
+    if (refused_output != 0 && process->synced && broker_is_whole(process))
         send_kept(process); /* it has less than that said */
     publisher_delivered(&process->output_publisher, delivered_output);
     publisher_delivered(&process->rejected_publisher, delivered_rejected);
     if (synced && !process->synced)
-        become_synced(process, kept_heard, kept);
+        become_synced(process, kept_heard ? &kept : NULL);
     newcomer_look(process);
 }
 
 /* The step. */
 
+/* Whether something new may be decided after the start: those who have what earlier runs gave out must have had the time to
+ * say so, or, if this state is an older copy, its next numbers would be those of messages that they have already. The broker
+ * keeps what they said last; where it has forgotten it they come back with it. */
+static bool
+has_heard(struct process *process, int64_t steady_ms)
+{
+    const struct publisher *publisher = &process->output_publisher;
+
+    if (process->heard || process->synced_ms == 0)
+        return process->heard;
+    bool all = true;
+    for (unsigned i = 0; i < publisher->consumer_count; i++)
+        all = all && publisher->consumers[i].heard;
+    process->heard = all || process->output.last.sequence == 0 || steady_ms - process->synced_ms >= HEAR_MS;
+    return process->heard;
+}
+
 /* Whether records may be taken in and worked; else process->why says why not. */
 static bool
-may_take(struct process *process)
+may_take(struct process *process, int64_t steady_ms)
 {
+    const bool heard = has_heard(process, steady_ms);
+
     process->why = WHY_NOT_STOPPED;
     if (process->inbox != NULL) {
         const bool room = inbox_has_room(process->inbox);
@@ -645,9 +690,11 @@ may_take(struct process *process)
         process->why = WHY_RECORD_TOO_LARGE;
     if (process->timekeeper.fault != TIMEKEEPER_RIGHT)
         process->why = WHY_CLOCK_WRONG;
+    else if (process->why == WHY_NOT_STOPPED && lacks_rows(process))
+        process->why = WHY_ROWS_OLD;
     if (store_is_damaged(process->store))
         process->why = WHY_STORE_BROKEN;
-    if (process->why >= WHY_NO_ACKNOWLEDGEMENT || process->why == WHY_STORE_BROKEN)
+    if (process->why >= WHY_NO_ACKNOWLEDGEMENT || process->why == WHY_STORE_BROKEN || !heard)
         return false;
     if (process->stream->operator->why_full != NULL && process->loaded &&
         process->stream->operator->why_full(process->operator_state) != NULL) {
@@ -702,7 +749,7 @@ static int
 work(struct process *process, int64_t steady_ms)
 {
     /* Even if nothing can be worked at present: what comes in meanwhile may use up the inbox. */
-    const bool intake = may_take(process);
+    const bool intake = may_take(process, steady_ms);
     if (steady_ms < process->stalled_until_ms) {
         process->why = process->why_stalled;
         return -1;
@@ -740,7 +787,7 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN &&
+    if (operator->due_ms != NULL && process->heard && process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN &&
         process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)

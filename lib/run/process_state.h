@@ -16,6 +16,7 @@
 #include "run/inbox.h"
 #include "run/ledger.h"
 #include "run/link.h"
+#include "run/lives.h"
 #include "run/outbox.h"
 #include "run/port.h"
 #include "run/process.h"
@@ -69,6 +70,7 @@ struct topics {
     char *sync;                              /* …/link/<self>/.sync: no consumer's name has a dot */
     char *kept;                              /* …/link/<self>/.kept */
     char *ask;                               /* …/ask */
+    char *acknowledge;                       /* …/acknowledge/<self>: an operator has seen what was told */
     char *output;                            /* NULL if there is none */
     char *rejected;
     char *status;
@@ -147,6 +149,7 @@ struct ask {
 struct report {
     bool heard;
     struct link_position position;
+    struct lives earlier;
     bool rewind;
 };
 
@@ -163,7 +166,8 @@ struct arrived {
     struct report reports[PUBLISHER_CONSUMERS_MAX]; /* in the order of the publisher's consumers */
     bool synced;                 /* our own message came back: everything retained has come before it */
     bool kept_heard;             /* the broker's copy of …/.kept came */
-    struct link_position kept;
+    struct report kept;
+    bool acknowledged;           /* an operator says so */
     uint64_t delivered_output;   /* newest token acknowledged, */
     uint64_t delivered_rejected;
     uint64_t refused_output;     /* and the first one refused, since the last look */
@@ -175,6 +179,7 @@ struct arrived {
 /* Rows of a table being given to a broker that forgot its retained messages. */
 struct refill {
     bool active;
+    bool owed; /* the broker lacks rows, but what it has may be newer than this state: see pay_refill */
     bool done; /* just finished: the broker is to be told up to where its copy goes */
     bool waiting;          /* for the broker to acknowledge the last chunk */
     struct buffer after;   /* row name of the last one sent */
@@ -212,7 +217,17 @@ enum why_stopped {
     WHY_NO_RETAIN,
     WHY_RECORD_TOO_LARGE,
     WHY_CLOCK_WRONG,
+    WHY_ROWS_OLD,
     WHY_OPERATOR_FULL /* the operator says why */
+};
+
+/* This state is an older copy of itself, and nobody has acknowledged that yet. */
+struct back {
+    bool told;
+    int64_t wall_ms;  /* when it was noticed */
+    uint64_t knew;    /* up to where the witness had applied; 0: it had followed a later copy */
+    uint64_t last;    /* the newest message of this state */
+    char witness[NAME_SIZE]; /* a consumer, or "the broker" */
 };
 
 struct process {
@@ -228,8 +243,13 @@ struct process {
     uint64_t unanswered; /* receipts and answers that were asked for where we give none, since the start; under lock */
 
     struct store *store;
-    int meta; /* table: "epoch", "inbox", "link <producer>", "ledger", "recent", "clock", "email_case", "untold" */
+    int meta; /* table: "epoch", "earlier", "back", "inbox", "link <producer>", "left <producer>", "awaits <producer>",
+               * "first", "ledger", "recent", "clock", "email_case", "untold" */
     uint64_t epoch;
+    uint64_t first_epoch; /* of all lives of this store: what the inbox knows it by */
+    struct lives earlier;
+    struct back back;
+    bool acknowledged; /* and that is to be committed */
     bool loaded; /* what is kept in memory agrees with the store; */
     bool own_loaded; /* all but what the operator keeps, which is what metrics show */
     void *operator_state;
@@ -261,6 +281,8 @@ struct process {
     struct wire_limits limits; /* what the broker takes, on link_port's connection */
     unsigned session_told_s;   /* which session the log says that the broker grants */
     bool synced; /* link_port is ready and everything retained has come */
+    int64_t synced_ms; /* when it was so for the first time; steady clock; 0: it was not yet */
+    bool heard; /* since the start, from everybody who may know more than this state, or there was time for that */
     int64_t sync_ms; /* when to ask for that again; steady clock */
     int64_t sync_late_ms; /* when the answer is late */
     bool sync_told;       /* the log says so */
@@ -380,6 +402,12 @@ void newcomer_free(struct process *process);
 
 /* metrics.c: append the metrics as one JSON object; without the newest refusals if the broker does not take it with them. */
 void metrics_write(struct process *process, struct buffer *text);
+
+/* What is to be said of a state that went back in time, without the operator's next step. */
+void back_write(const struct back *back, struct buffer *text);
+
+/* Whether a table lacks rows that its producer has no longer: what this state has of it may be withdrawn. */
+bool lacks_rows(struct process *process);
 
 /* The words for why nothing is taken in, or what else is not well; "" if all is. Valid until the next call. */
 const char *why_stopped(struct process *process);

@@ -15,6 +15,9 @@
 /* So many probes in a row without an answer, one second, two and four apart, are no slow commit any more. */
 #define PROBE_SILENT_MS (PROBE_MIN_MS * 8)
 
+/* When one was told who never was. */
+#define NEVER_MS (INT64_MIN / 2)
+
 /* A rewind is paid for by time: so much can be owed, so the first few come at once. */
 #define REWIND_CREDIT_MS 3000
 #define REWIND_MIN_MS 1000
@@ -45,6 +48,8 @@ publisher_init(struct publisher *publisher)
         struct publisher_feed *feed = &publisher->consumers[i].feed;
         *feed = (struct publisher_feed){.applied = trimmed.sequence, .window = trimmed};
         publisher->consumers[i].rewinds = (struct publisher_rewinds){0};
+        publisher->consumers[i].told_ms = NEVER_MS;
+        publisher->consumers[i].tell_wait_ms = PROBE_MIN_MS;
     }
     publisher->broker = (struct publisher_feed){.follows = true, .window = trimmed};
     publisher_restart(publisher, trimmed.sequence);
@@ -95,24 +100,53 @@ publisher_stand(struct publisher *publisher, size_t packet_bytes)
     publisher->unfit_bytes = packet_bytes;
 }
 
-/* What a report makes of the consumer, where `applied` is 0 for one that knows another life of this store, or none: for it
- * everything is new. */
+/* What a report makes of the consumer, where `applied` is 0 for one that knows another store, or none: for it everything is
+ * new. */
 static void
-place(struct publisher *publisher, struct publisher_consumer *consumer, bool stranger, uint64_t applied, bool rewind)
+place(struct publisher *publisher, struct publisher_consumer *consumer, bool stranger, uint64_t applied, bool wanted,
+      bool rewind)
 {
     const uint64_t trimmed = publisher->outbox->trimmed.sequence;
     const bool behind = !stranger && applied < trimmed;
+    const bool begins_at_one = stranger && trimmed == 0 && consumer->said.position.epoch == 0;
 
-    if (!stranger || trimmed == 0)
+    if (!stranger || begins_at_one)
         consumer->newcomer = consumer->has_rows = false;
     else if (rewind)
         consumer->newcomer = true;
-    if (rewind && behind && !consumer->behind)
+    if (rewind && behind && !consumer->complained)
         log_error("%s: %s went back in time: it needs what follows %llu, and only what follows %llu is left",
                   publisher->topic, consumer->name, (unsigned long long)applied, (unsigned long long)trimmed);
+    consumer->complained = behind && (rewind || consumer->complained);
+    const bool told = consumer->behind || consumer->elsewhere;
     consumer->behind = behind;
-    consumer->lost = behind && rewind;
-    consumer->feed.follows = !behind && (!stranger || trimmed == 0);
+    consumer->elsewhere = !stranger && !behind && consumer->said.position.epoch != publisher->epoch;
+    if (wanted || !told)
+        consumer->tell_wait_ms = PROBE_MIN_MS;
+    consumer->feed.follows = !behind && !consumer->elsewhere && (!stranger || begins_at_one);
+}
+
+/* Where this store stands: the newest message that it has given out. */
+static struct link_position
+given_out(const struct publisher *publisher)
+{
+    return (struct link_position){publisher->epoch, publisher->outbox->last.sequence};
+}
+
+/* Whether what somebody says proves that this store is an older copy: it has what is not given out yet, or it followed a
+ * life of the store (met: it knows one) that comes later than what this one knows. */
+static bool
+proves(struct publisher *publisher, const char *witness, const struct link_position *said, bool met)
+{
+    const bool ahead = said->epoch == publisher->epoch && said->applied > publisher->outbox->last.sequence;
+    const bool later = met && said->epoch != publisher->epoch && lives_find(&publisher->earlier, said->epoch) == NULL;
+
+    if (!ahead && !later)
+        return false;
+    publisher->older.seen = true;
+    publisher->older.witness = witness;
+    publisher->older.knew = ahead ? said->applied : 0;
+    return true;
 }
 
 static bool
@@ -155,26 +189,43 @@ move_feed(struct publisher_feed *feed, uint64_t applied, bool wanted, bool rewin
     return again;
 }
 
-static void
-take_report(struct publisher *publisher, struct publisher_consumer *consumer, uint64_t epoch, uint64_t applied, bool wanted,
-            int64_t steady_ms)
+/* Work what the consumer has said last; rewind: and it is to have what it wants. Whether that costs something. */
+static bool
+settle(struct publisher *publisher, struct publisher_consumer *consumer, bool wanted, bool rewind)
 {
-    struct publisher_rewinds *rewinds = &consumer->rewinds;
+    const struct publisher_word *said = &consumer->said;
     const uint64_t trimmed = publisher->outbox->trimmed.sequence;
-    const bool stranger = epoch != publisher->epoch || applied > publisher->outbox->last.sequence;
-    const bool rewind = wanted && may_rewind(rewinds, steady_ms);
+    struct publisher_rewinds *rewinds = &consumer->rewinds;
     const bool was_newcomer = consumer->newcomer;
+    uint64_t applied;
+    const bool met =
+        lives_meet(said->position, &said->earlier, given_out(publisher), &publisher->earlier, &applied);
 
-    if (wanted && !rewind) {
-        rewinds->wanted_epoch = epoch;
-        rewinds->wanted_applied = applied;
+    if (!consumer->witness && proves(publisher, consumer->name, &said->position, met)) {
+        consumer->witness = true;
+        consumer->feed.follows = rewinds->waits = false; /* it is placed when the next life begins */
+        return false;
     }
-    place(publisher, consumer, stranger, stranger ? 0 : applied, rewind);
+    const bool ahead = said->position.epoch == publisher->epoch && said->position.applied > applied;
+    const bool stranger = !met || ahead;
+    place(publisher, consumer, stranger, stranger ? 0 : applied, wanted, rewind);
     if (stranger || applied < trimmed)
         applied = trimmed;
     rewinds->waits = wanted ? !rewind : rewinds->waits && applied <= consumer->feed.applied;
     const bool again = move_feed(&consumer->feed, applied, wanted, rewind);
-    if (rewind && (again || consumer->lost || (consumer->newcomer && !was_newcomer)))
+    return rewind && (again || (consumer->newcomer && !was_newcomer));
+}
+
+static void
+take_report(struct publisher *publisher, struct publisher_consumer *consumer, bool wanted, int64_t steady_ms)
+{
+    struct publisher_rewinds *rewinds = &consumer->rewinds;
+    const bool rewind = wanted && may_rewind(rewinds, steady_ms);
+
+    consumer->heard = true;
+    if (wanted && !rewind)
+        rewinds->wanted = consumer->said;
+    if (settle(publisher, consumer, wanted, rewind))
         pay_rewind(rewinds, consumer->feed.applied, steady_ms);
 }
 
@@ -189,13 +240,74 @@ publisher_find(const struct publisher *publisher, struct span name)
 }
 
 void
-publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind,
-                 int64_t steady_ms)
+publisher_report(struct publisher *publisher, struct span name, struct link_position said, const struct lives *earlier,
+                 bool rewind, int64_t steady_ms)
 {
     const int i = publisher_find(publisher, name);
 
-    if (i >= 0)
-        take_report(publisher, &publisher->consumers[i], epoch, applied, rewind, steady_ms);
+    if (i < 0)
+        return;
+    publisher->consumers[i].said = (struct publisher_word){said, earlier != NULL ? *earlier : (struct lives){0}};
+    take_report(publisher, &publisher->consumers[i], rewind, steady_ms);
+}
+
+bool
+publisher_kept(struct publisher *publisher, const struct link_position *said, const struct lives *earlier, uint64_t *has)
+{
+    const bool met = lives_meet(*said, earlier, given_out(publisher), &publisher->earlier, has);
+
+    if (said->epoch != publisher->kept_epoch && proves(publisher, "the broker", said, met))
+        publisher->kept_epoch = said->epoch;
+    return met;
+}
+
+bool
+publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms)
+{
+    if (!(consumer->elsewhere || consumer->behind) || steady_ms < consumer->told_ms + consumer->tell_wait_ms)
+        return false;
+    consumer->told_ms = steady_ms;
+    consumer->tell_wait_ms = consumer->tell_wait_ms * 2 < PROBE_MAX_MS ? consumer->tell_wait_ms * 2 : PROBE_MAX_MS;
+    return true;
+}
+
+/* What somebody has followed that this store does not know: nothing of it is here, but from now on it is known. */
+static void
+push_foreign(const struct publisher *publisher, struct lives *earlier, uint64_t epoch)
+{
+    if (epoch != 0 && epoch != publisher->epoch && lives_find(earlier, epoch) == NULL)
+        lives_push(earlier, (struct life){.epoch = epoch});
+}
+
+struct lives
+publisher_end_life(const struct publisher *publisher)
+{
+    struct lives earlier = publisher->earlier;
+
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        const struct publisher_consumer *consumer = &publisher->consumers[i];
+        if (consumer->witness)
+            push_foreign(publisher, &earlier, consumer->said.position.epoch);
+    }
+    push_foreign(publisher, &earlier, publisher->kept_epoch);
+    lives_push(&earlier, (struct life){.epoch = publisher->epoch, .last = publisher->outbox->last.sequence});
+    return earlier;
+}
+
+void
+publisher_begin_life(struct publisher *publisher, uint64_t epoch, const struct lives *earlier)
+{
+    publisher->epoch = epoch;
+    publisher->earlier = *earlier;
+    publisher->older.seen = false;
+    for (unsigned i = 0; i < publisher->consumer_count; i++) {
+        struct publisher_consumer *consumer = &publisher->consumers[i];
+        feed_restart(&consumer->feed);
+        consumer->feed.follows = false;
+        consumer->told_ms = NEVER_MS; /* of this life */
+        if (consumer->heard)
+            settle(publisher, consumer, true, true);
+    }
 }
 
 void
@@ -363,6 +475,13 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
         /* What a consumer misses it asks for. A broker that kept it for one who is away would only keep it twice. */
         .delivery = consumer == NULL ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE,
     };
+    if (consumer != NULL && !consumer->heard && publisher->earlier.count > 0) {
+        /* It may be in an earlier life, and one from outside might take what it has for another store's beginning. A last
+         * part without those before it nobody takes, and everybody asks. */
+        out.part = out.parts = 2;
+        out.payload = (struct span){0};
+        return wire->calls->publish(wire, &out, 0);
+    }
     return send_parts(publisher, &out, consumer == NULL ? publisher->token | message->mark.sequence : 0, wire);
 }
 
@@ -391,7 +510,7 @@ probe_waits(const struct publisher_feed *feed, int64_t steady_ms)
 bool
 publisher_ready(const struct publisher *publisher, int64_t steady_ms)
 {
-    if (publisher->unfit_bytes > 0)
+    if (publisher->unfit_bytes > 0 || publisher->older.seen)
         return false;
     if (publisher->refused != 0 ? steady_ms >= publisher->refused_ms : feed_ready(publisher, &publisher->broker))
         return true;
@@ -462,8 +581,10 @@ pump_consumer(struct publisher *publisher, struct publisher_consumer *consumer, 
     struct publisher_feed *feed = &consumer->feed;
     const struct publisher_rewinds *rewinds = &consumer->rewinds;
 
-    if (rewinds->waits && may_rewind(rewinds, steady_ms))
-        take_report(publisher, consumer, rewinds->wanted_epoch, rewinds->wanted_applied, true, steady_ms);
+    if (rewinds->waits && may_rewind(rewinds, steady_ms)) {
+        consumer->said = rewinds->wanted;
+        take_report(publisher, consumer, true, steady_ms);
+    }
     if (pump_feed(publisher, feed, consumer, wire) < 0)
         return -1;
     if (feed->sent.sequence <= feed->applied)
@@ -494,6 +615,8 @@ retry_refused(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
 int
 publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
 {
+    if (publisher->older.seen)
+        return 0; /* nothing is sent of a life that is about to end: somebody has other messages under its numbers */
     /* First those who decide something with it: what goes to the broker is acknowledged, and the rest waits for that. */
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];

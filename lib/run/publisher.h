@@ -9,6 +9,9 @@
  * The broker says by its acknowledgements what it has, a consumer by its reports. The outbox may be trimmed up to what all
  * of them have.
  *
+ * Who has what this store has not given out yet, or followed a life of it that it does not know (lives.h), is proof that it
+ * is an older copy of itself. publisher.older says so, and the caller begins another life.
+ *
  * A broker may take less than what a message has that was appended before it said so. Then the message goes out in parts,
  * cut between records, and its number holds for all of them.
  */
@@ -21,6 +24,7 @@
 #include "base/buffer.h"
 #include "base/name.h"
 #include "base/wire.h"
+#include "run/lives.h"
 #include "run/outbox.h"
 
 /* Those in the configuration and gait's own. */
@@ -40,23 +44,35 @@ struct publisher_feed {
     int64_t probe_wait_ms;     /* grows until it has applied something */
 };
 
+/* What a consumer has said: where it is, and what it has of earlier lives. */
+struct publisher_word {
+    struct link_position position;
+    struct lives earlier;
+};
+
 /* How often a consumer is sent everything again: anybody who may report in its name can ask a thousand times a second. The
  * first few times at once, then once a second, and ever more rarely while it applies nothing in between. */
 struct publisher_rewinds {
     int64_t paid_ms;  /* up to when those that it had are paid for */
     int64_t price_ms; /* of the last one */
     uint64_t applied; /* what it had applied then */
-    bool waits;       /* one is wanted, and it is too early: what its report said, */
-    uint64_t wanted_epoch, wanted_applied;
+    bool waits;       /* one is wanted, and it is too early: */
+    struct publisher_word wanted; /* what its report said */
 };
 
 struct publisher_consumer {
     const char *name;
     struct publisher_feed feed;
+    bool heard;               /* it has reported since the start: */
+    struct publisher_word said; /* this, last */
     struct publisher_rewinds rewinds;
-    bool behind;   /* it needs messages that are gone, and the log says so */
+    bool witness;  /* its word has proved something: once in a run is enough, whatever it says */
+    bool elsewhere; /* it is in an earlier life, and to be told that it has everything up to feed.applied of this one */
+    bool behind;    /* it needs messages that are gone, and is to be told so; */
+    bool complained; /* and the log says so */
+    int64_t told_ms, tell_wait_ms; /* that it is elsewhere or behind it was told then, and is again this much later, doubled
+                                    * each time, since it may be away; one that asks, a second later */
     bool newcomer; /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
-    bool lost;     /* it is to be told that it is behind */
     bool has_rows; /* all rows of the table were appended for it, and it has not reported yet that it begins there */
 };
 
@@ -66,6 +82,7 @@ struct publisher {
     const char *link;  /* what stands before "/<consumer>/feed"; NULL if there can't be any consumers */
     bool table;
     uint64_t epoch;
+    struct lives earlier; /* before this epoch's */
     uint64_t window_bytes;
     uint64_t token; /* upper bits that tell this publisher's tokens from others' */
     /* What goes in place of a record that is larger than the broker takes, and a '}' behind it; NULL: it goes whole, or
@@ -74,6 +91,13 @@ struct publisher {
     struct publisher_consumer consumers[PUBLISHER_CONSUMERS_MAX];
     unsigned consumer_count;
 
+    struct {
+        bool seen;
+        const char *witness;
+        uint64_t knew; /* up to where it has applied; 0: it followed a life that this store does not know */
+    } older; /* the proof that this store is an older copy of itself */
+
+    uint64_t kept_epoch; /* that the broker said, where that proved something */
     struct publisher_feed broker;
     uint64_t refused; /* the broker does not take this one: it alone is tried again until it does; 0: it takes all */
     int64_t refused_ms; /* when to try */
@@ -101,15 +125,28 @@ void publisher_add(struct publisher *publisher, const char *name);
  * not applied is sent again. */
 void publisher_restart(struct publisher *publisher, uint64_t copied);
 
-/* Consumer name reports that it has applied up to `applied` of epoch; rewind: it wants everything behind that again.
- * Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed; who asks
- * too often waits. Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer if
- * the oldest messages are gone, and holds the rest. */
-void publisher_report(struct publisher *publisher, struct span name, uint64_t epoch, uint64_t applied, bool rewind,
-                      int64_t steady_ms);
+/* Consumer name reports where it is, and what it has of earlier lives (NULL: none); rewind: it wants everything behind that
+ * again. Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed; who
+ * asks too often waits. Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer
+ * if the oldest messages are gone, and holds the rest. */
+void publisher_report(struct publisher *publisher, struct span name, struct link_position said, const struct lives *earlier,
+                      bool rewind, int64_t steady_ms);
 
 /* The index of the registered consumer of this name, or -1. */
 int publisher_find(const struct publisher *publisher, struct span name);
+
+/* The same of the broker, on connecting: whether it knows this store, and *has up to where it has its output then. */
+bool publisher_kept(struct publisher *publisher, const struct link_position *said, const struct lives *earlier,
+                    uint64_t *has);
+
+/* The lives before the next one, which begins now. */
+struct lives publisher_end_life(const struct publisher *publisher);
+
+/* The store's life is this one now, and these were before it: everybody is to be told where he stands in it. */
+void publisher_begin_life(struct publisher *publisher, uint64_t epoch, const struct lives *earlier);
+
+/* Whether this consumer, which is elsewhere or behind, is to be told so now. */
+bool publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms);
 
 /* The broker acknowledged the message with this token. */
 void publisher_delivered(struct publisher *publisher, uint64_t token);

@@ -20,13 +20,13 @@ refill_begin(struct process *process)
 
     buffer_clear(&refill->after);
     refill->active = process->stream->operator->rows != NULL;
-    refill->waiting = refill->done = false;
+    refill->waiting = refill->done = refill->owed = false;
 }
 
 void
 refill_end(struct process *process)
 {
-    process->refill.active = process->refill.waiting = process->refill.done = false;
+    process->refill.active = process->refill.waiting = process->refill.done = process->refill.owed = false;
     process->refill.again_ms = process->refill.again_wait_ms = 0;
 }
 

@@ -5,7 +5,8 @@
  *
  * The input is a text of steps:
  *   A12   a message with sequence number 12 of epoch A; epochs are @ (none) and A to Z
- *   a12   the producer says that 12 of epoch A is its oldest message
+ *   a12   the producer says that 12 of epoch A is where to go on; behind it, behind colons, the lives before: a12:b7:c5;
+ *         and + at the end: what is before is gone
  *   !3    work and commit three messages (or what there is); without a number: all
  *   ?     send the report
  *   ~     the connection is new
@@ -33,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct consumer {
     struct link link;
     struct link_position worked;
+    uint64_t left; /* the epoch that it was in before */
     int64_t steady_ms;
     struct buffer text;
 };
@@ -87,11 +89,14 @@ check_next(struct consumer *consumer, const struct link_message *message)
     const struct link_position before = consumer->worked;
     const struct link_position position = message->position;
     if (message->oldest) {
-        if (position.epoch == before.epoch || message->payload.len > 0)
+        if (position.epoch == before.epoch)
             log_panic("told to begin where we are already");
+        if (before.epoch != 0 && position.epoch == consumer->left)
+            log_panic("back in a life that was left");
+        consumer->left = before.epoch;
     } else {
-        uint64_t expected = position.epoch == before.epoch ? before.applied + 1 : 1;
-        if (position.epoch == 0 || position.applied != expected)
+        if (position.epoch == 0 || position.applied != before.applied + 1 ||
+            (position.epoch != before.epoch && before.epoch != 0))
             log_panic("a hole before message %" PRIu64, position.applied);
         if (!span_equal(message->payload, write_content(consumer, "payload", position)) ||
             !span_equal(message->row, write_content(consumer, "row", position)))
@@ -150,6 +155,25 @@ read_report(struct consumer *consumer, struct span text)
         log_panic("a report is read as another one");
 }
 
+/* The word of a producer; the rest of it stands in steps. */
+static void
+tell(struct consumer *consumer, struct link_position position, struct steps *steps)
+{
+    struct link_told told = {.position = position};
+    while (steps->end - steps->at >= 2 && steps->at[0] == ':' && steps->at[1] >= 'a' && steps->at[1] <= 'z') {
+        const uint64_t epoch = (uint64_t)(steps->at[1] - 'a' + 1);
+        steps->at += 2;
+        const uint64_t last = take_number(steps, 0);
+        if (told.earlier.count < LIVES_MAX / 2) /* or it forgets what it has just left */
+            told.earlier.list[told.earlier.count++] = (struct life){.epoch = epoch, .last = last};
+    }
+    if (steps->at < steps->end && *steps->at == '+') {
+        told.rewind = true;
+        steps->at++;
+    }
+    link_adopt(&consumer->link, &told);
+}
+
 static void
 step(struct consumer *consumer, struct steps *steps)
 {
@@ -160,7 +184,7 @@ step(struct consumer *consumer, struct steps *steps)
     } else if (what >= 'a' && what <= 'z') {
         uint64_t oldest = take_number(steps, 0);
         if (oldest <= APPLIED_MAX)
-            link_adopt(&consumer->link, (struct link_position){(uint64_t)(what - 'a' + 1), oldest});
+            tell(consumer, (struct link_position){(uint64_t)(what - 'a' + 1), oldest}, steps);
     } else if (what == '!') {
         commit(consumer, take_number(steps, UINT64_MAX));
     } else if (what == '?') {

@@ -54,3 +54,19 @@ lines_missing(struct lines *part, struct lines *whole)
     }
     return NULL;
 }
+
+void
+lines_once(struct lines *lines)
+{
+    unsigned kept = 0;
+
+    if (lines->count > 0)
+        qsort(lines->list, lines->count, sizeof lines->list[0], compare);
+    for (unsigned i = 0; i < lines->count; i++) {
+        if (kept > 0 && strcmp(lines->list[kept - 1], lines->list[i]) == 0)
+            free(lines->list[i]);
+        else
+            lines->list[kept++] = lines->list[i];
+    }
+    lines->count = kept;
+}

@@ -73,6 +73,7 @@ struct simulation {
     bool lake_off;                        /* for the first phase */
     unsigned since;                       /* the phase from which on what is decided must come out */
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
+    int restored;                         /* this process came back from an older copy: likewise, of everything; or NOBODY */
     uint64_t outbox_bytes_max;            /* of every process; 0: as configured, which is never reached */
     uint64_t rejected_bytes_max;          /* 0 likewise: what is refused is then told in sum, when there is room */
     uint64_t payload_faults_max;          /* 0 likewise; else in sum, when a payload ends */
@@ -628,7 +629,7 @@ static void
 simulation_open(uint64_t seed, unsigned phases, bool crowd)
 {
     now_ms = 0;
-    simulation = (struct simulation){.seed = seed, .acting = NOBODY};
+    simulation = (struct simulation){.seed = seed, .acting = NOBODY, .restored = NOBODY};
     scratch_dir_make(simulation.dir);
     world_make(&simulation.world, phases, crowd);
     simulation.broker.fate = fate;
@@ -958,8 +959,13 @@ set_is_right(enum set set)
 
     world_expect(&simulation.world, set, simulation.since, simulation.phase, &must, &may);
     read_lake(set, &lines);
+    if (simulation.restored != NOBODY && !is_table(set)) {
+        lines_once(&lines);
+        lines_once(&simulation.study.records);
+        lines_once(&must);
+    }
     if (is_table(set)) {
-        right = last_of_rows(&lines);
+        right = last_of_rows(&lines) || simulation.restored != NOBODY;
         read_retained(set, &retained);
         right = right && is_between("the retained rows", &retained, &must, &may);
     }
@@ -1076,6 +1082,20 @@ reasons_are_given(unsigned number)
     return false;
 }
 
+/* Whether a process says that its state is an older copy. */
+static bool
+is_taken_for_old(unsigned number)
+{
+    struct process *process = simulation.processes[number];
+    bool old = process->back.told;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        old = old || process->links[i].lost > 0;
+    if (old)
+        complain("  %s is said to be an older copy\n", process->stream->name);
+    return old;
+}
+
 static bool
 sets_are_right(void)
 {
@@ -1126,7 +1146,10 @@ all_is_right(void)
     if (simulation.loader.wrong)
         complain("  a receipt spoke of more or fewer records than were sent\n");
     for (unsigned i = 0; i < PROCESSES; i++)
-        right = right && (is_off(i) || (reasons_are_given(i) && newest_refusals_are_known(i)));
+        right = right && (is_off(i) || (int)i == simulation.restored || reasons_are_given(i)) &&
+                (is_off(i) || newest_refusals_are_known(i));
+    for (unsigned i = 0; i < PROCESSES; i++)
+        right = right && (is_off(i) || !is_taken_for_old(i));
     if (right || complaining)
         right = sets_are_right() && right;
     return right;
@@ -1916,6 +1939,311 @@ run_seed(uint64_t seed)
     seen.seeds++;
 }
 
+/* Copies of states. */
+
+/* The folder of the process's state, and that of its copy. */
+static void
+name_state(unsigned number, char dir[192], char copy[192])
+{
+    snprintf(dir, 192, "%s/state/%s", simulation.dir, catalog_streams[number]->name);
+    snprintf(copy, 192, "%s/copy-%u", simulation.dir, number);
+}
+
+static void
+copy_folder(const char *from, const char *to)
+{
+    char command[512];
+
+    snprintf(command, sizeof command, "cp -a '%s' '%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* A copy of it while it is down. */
+static void
+copy_state(unsigned number)
+{
+    char dir[192], copy[192];
+
+    name_state(number, dir, copy);
+    stop_process(number);
+    copy_folder(dir, copy);
+    start_process(number);
+}
+
+/* Its state is replaced by the copy. */
+static void
+put_copy_back(unsigned number)
+{
+    char dir[192], copy[192];
+
+    name_state(number, dir, copy);
+    if (simulation.processes[number] != NULL)
+        kill_process(number);
+    scratch_dir_remove(dir);
+    copy_folder(copy, dir);
+    start_process(number);
+}
+
+/* Nothing breaks any more, for so long. */
+static void
+calm_down(int64_t time_ms)
+{
+    simulation.loss_percent = simulation.twice_percent = 0;
+    simulation.broker.refuses = simulation.disk_full = false;
+    simulation.broker.cut_in = 0;
+    simulation.study.away = false;
+    for (unsigned i = 0; i < PROCESSES; i++)
+        simulation.dies_in[i] = simulation.fails_in[i] = simulation.apart_ms[i] = 0;
+    start_the_dead(100);
+    settle_for(time_ms);
+}
+
+/* Whether whoever asks now is told that all is at rest. */
+static bool
+hears_rest(void)
+{
+    static const char *const filter = ASKER_ANSWERS;
+    struct asker asker = {.options = {.client_name = "asker"}};
+    const struct wire_events events = asker_events(&asker);
+
+    asker.wire = memory_wire(&simulation.broker, &asker.options, &events);
+    asker.wire->calls->connect(asker.wire);
+    messages_move();
+    asker.wire->calls->subscribe(asker.wire, &filter, 1, 0, WIRE_AT_LEAST_ONCE);
+    messages_move();
+    asker_ask(&asker);
+    settle();
+    const bool rest = asker_has_all(&asker) && asker_hears_rest(&asker);
+    asker.wire->calls->free(asker.wire);
+    return rest;
+}
+
+static void
+acknowledge(unsigned number)
+{
+    char topic[128];
+
+    snprintf(topic, sizeof topic, "gait/acknowledge/%s", catalog_streams[number]->name);
+    const struct wire_message message = {.topic = span_of(topic), .delivery = WIRE_AT_LEAST_ONCE};
+    memory_route(&simulation.broker, &message);
+}
+
+/* What was decided before the copy was made is in it, and so comes out once, whatever is loaded again. */
+static void
+check_once(enum set set, struct lines *before)
+{
+    struct lines now = {0}, distinct = {0};
+
+    read_lake(set, &now);
+    for (unsigned i = 0; i < now.count; i++) {
+        for (unsigned j = 0; j < before->count; j++) {
+            if (strcmp(now.list[i], before->list[j]) != 0)
+                continue;
+            lines_add(&distinct, "%s", now.list[i]);
+            break;
+        }
+    }
+    const char *extra = lines_missing(&distinct, before);
+    if (extra != NULL) {
+        say_how_to_repeat();
+        fail_msg("again in the lake: %s", extra);
+    }
+    lines_free(&now);
+    lines_free(&distinct);
+}
+
+/* All of a landing set once more, as an operator does who was told to. */
+static void
+load_again(enum landing landing, unsigned phases)
+{
+    for (unsigned phase = 0; phase < phases; phase++)
+        loader_add(&simulation.loader, landing, &simulation.world.landing[phase][landing]);
+}
+
+/* The state of a process that has a landing set is replaced by an older copy of itself, while everything breaks that may. It
+ * notices, and nobody is told that all is at rest. Acknowledged, and its landing set loaded again, all comes right, and what
+ * was decided before the copy was made comes out once. */
+static void
+run_restored_seed(uint64_t seed)
+{
+    static const struct {
+        unsigned number;
+        enum landing landing;
+        enum set set;
+    } choices[] = {{NUMBER_FILTER, CUSTOMER, TRUSTED_CUSTOMER},
+                   {1, ACCELEROMETER, TRUSTED_ACCELEROMETER},
+                   {3, STEP_TRAINER, TRUSTED_STEP_TRAINER}};
+    struct lines before = {0};
+
+    dice_seed(seed);
+    const unsigned choice = dice_roll(3);
+    const unsigned number = choices[choice].number;
+    simulation_open(seed, PHASES, false);
+    if (dice_chance(40))
+        register_study();
+    choose_faults();
+    if (dice_chance(30))
+        simulation.window_bytes = 1 + dice_roll(2000);
+    load_phase(0);
+    start_all();
+    break_things();
+    come_right();
+    copy_state(number);
+    settle();
+    if (!is_table(choices[choice].set))
+        read_lake(choices[choice].set, &before);
+    const uint64_t known = simulation.processes[number]->output.last.sequence;
+    load_phase(1);
+    break_things();
+    come_right();
+    const bool older = simulation.processes[number]->output.last.sequence > known;
+    for (unsigned times = 1 + dice_roll(2); times > 0; times--) {
+        put_copy_back(number);
+        break_things();
+        calm_down(40000);
+        if (!older)
+            continue;
+        if (!simulation.processes[number]->back.told)
+            complain_and_fail("does not notice that it went back in time", number);
+        if (hears_rest())
+            complain_and_fail("is said to be at rest, an older copy", number);
+    }
+    simulation.restored = (int)number;
+    acknowledge(number);
+    calm_down(40000);
+    if (is_taken_for_old(number))
+        complain_and_fail("is not acknowledged", number);
+    if (!hears_rest()) {
+        complaining = true;
+        links_are_whole();
+        complain_and_fail("does not come to rest when it is acknowledged", number);
+    }
+    load_again(choices[choice].landing, 2);
+    load_phase(2);
+    break_things();
+    come_right();
+    check_once(choices[choice].set, &before);
+    lines_free(&before);
+    simulation_close();
+}
+
+/* The broker's rows are newer than those of a copy, which has none of the withdrawals of the second phase: they stay as they
+ * are, and if it forgets them it is given none before somebody has seen that. */
+static void
+an_older_table_does_not_replace_the_rows_that_the_broker_has(void **state)
+{
+    (void)state;
+    for (unsigned forgets = 0; forgets < 2; forgets++) {
+        struct lines before = {0}, after = {0}, acknowledged = {0};
+        dice_seed(3);
+        simulation_open(3, 2, false);
+        load_phase(0);
+        start_all();
+        come_right();
+        copy_state(NUMBER_FILTER);
+        settle();
+        load_phase(1);
+        come_right();
+        put_copy_back(NUMBER_FILTER);
+        if (forgets != 0)
+            memory_broker_forget(&simulation.broker, true, true);
+        else
+            read_retained(TRUSTED_CUSTOMER, &before);
+        calm_down(20000);
+        assert_true(simulation.processes[NUMBER_FILTER]->back.told);
+        read_retained(TRUSTED_CUSTOMER, &after);
+        assert_int_equal(after.count, before.count);
+        assert_null(lines_missing(&after, &before));
+        acknowledge(NUMBER_FILTER);
+        calm_down(20000);
+        read_retained(TRUSTED_CUSTOMER, &acknowledged);
+        assert_true(forgets != 0 ? acknowledged.count > 0 : acknowledged.count == before.count);
+        lines_free(&before);
+        lines_free(&after);
+        lines_free(&acknowledged);
+        simulation_close();
+    }
+}
+
+/* By the committed states: whether the consumer has what its producer has not given out, or lacks what that keeps no more. */
+static bool
+contradicts(const struct process *consumer, unsigned input, const struct process *producer)
+{
+    const struct link_position position = consumer->links[input].committed;
+
+    return position.epoch == producer->epoch &&
+           (position.applied > producer->output.last.sequence || position.applied < producer->output.trimmed.sequence);
+}
+
+/* All states are replaced by copies of different times, as somebody makes them with cp. Whatever they contradict each other
+ * in is told, until it is acknowledged; and a stream that lacks something stays so. */
+static void
+run_naive_seed(uint64_t seed)
+{
+    bool contradiction[PROCESSES] = {false};
+    bool any = false;
+
+    dice_seed(seed);
+    simulation_open(seed, 2, false);
+    load_phase(0);
+    start_all();
+    come_right();
+    load_phase(1);
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        for (unsigned things = dice_roll(2000); things > 0; things--)
+            something_happens();
+        copy_state(i);
+    }
+    come_right();
+    for (unsigned i = 0; i < PROCESSES; i++)
+        kill_process(i);
+    for (unsigned i = 0; i < PROCESSES; i++)
+        put_copy_back(i);
+    if (dice_chance(50))
+        memory_broker_forget(&simulation.broker, true, true);
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        const struct process *process = simulation.processes[i];
+        for (unsigned j = 0; j < process->stream->input_count; j++) {
+            const int from = number_of_stream(process->stream->inputs[j].from);
+            if (from == NOBODY || !contradicts(process, j, simulation.processes[from]))
+                continue;
+            const uint64_t last = simulation.processes[from]->output.last.sequence;
+            contradiction[process->links[j].committed.applied > last ? (unsigned)from : i] = any = true;
+        }
+    }
+    calm_down(40000);
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        if (contradiction[i] && !is_taken_for_old(i))
+            complain_and_fail("does not say that its state is an older copy", i);
+    }
+    if (any && hears_rest())
+        complain_and_fail("is said to be at rest, with older copies", 0);
+    simulation_close();
+}
+
+static uint64_t number_from_environment(const char *name, uint64_t preset);
+
+static void
+copies_of_different_times_are_noticed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= number_from_environment("GAIT_SEEDS", 200) / 4; seed++)
+        run_naive_seed(seed);
+}
+
+static void
+a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has(void **state)
+{
+    const uint64_t only = number_from_environment("GAIT_SEED", 0);
+    const uint64_t first = only != 0 ? only : number_from_environment("GAIT_FIRST", 1);
+    const uint64_t count = only != 0 ? 1 : number_from_environment("GAIT_SEEDS", 200) / 4;
+    (void)state;
+    if (only != 0)
+        log_open("simulator", LOG_INFO);
+    for (uint64_t seed = first; seed < first + count; seed++)
+        run_restored_seed(seed);
+}
+
 static uint64_t
 number_from_environment(const char *name, uint64_t preset)
 {
@@ -2023,6 +2351,9 @@ main(void)
         cmocka_unit_test(bug_243_what_arrives_while_the_clock_is_wrong_is_kept),
         cmocka_unit_test(bug_244_nothing_expires_because_of_a_leap_that_is_taken_back),
         cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
+        cmocka_unit_test(a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has),
+        cmocka_unit_test(an_older_table_does_not_replace_the_rows_that_the_broker_has),
+        cmocka_unit_test(copies_of_different_times_are_noticed),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
     };
     hash_init();

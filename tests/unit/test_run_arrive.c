@@ -340,7 +340,7 @@ reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
     bring(false, "gait/link/accelerometer-trusted/.kept", report);
     assert_false(one->heard);
     assert_true(bench.process->arrived.kept_heard);
-    assert_int_equal(bench.process->arrived.kept.applied, 3);
+    assert_int_equal(bench.process->arrived.kept.position.applied, 3);
     bring(false, "gait/link/accelerometer-trusted/.sync", "");
     assert_true(bench.process->arrived.synced);
     bench_settle();

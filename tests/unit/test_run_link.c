@@ -68,11 +68,15 @@ apply_all(void)
     for (const struct link_message *message = link.first; message != NULL; message = message->next) {
         if (message->position.epoch == position.epoch)
             assert_int_equal(message->position.applied, position.applied + 1);
+        else if (message->oldest)
+            assert_true(message->position.epoch != position.epoch);
         else
-            assert_int_equal(message->position.applied, 1);
+            assert_true(position.epoch == 0 && message->position.applied == 1);
+        position = message->position;
+        if (message->oldest)
+            continue;
         snprintf(number, sizeof number, "%llu", (unsigned long long)message->position.applied);
         assert_true(span_is(message->payload, number));
-        position = message->position;
     }
     if (link.first != NULL)
         link_commit(&link, link.message_count);
@@ -134,7 +138,7 @@ bug_345_another_message_under_a_known_number_stops_the_link(void **state)
             /* Whoever it is: nothing more. */
             assert_false(send_text(2, "", "{\"a\":3}", 0, 0));
             send(OTHER_EPOCH, 1);
-            assert_false(link_adopt(&link, (struct link_position){OTHER_EPOCH, 7}));
+            assert_false(link_adopt(&link, &(struct link_told){.position = {OTHER_EPOCH, 7}}));
             assert_int_equal(link.message_count, 1 - worked);
         }
     }
@@ -191,11 +195,6 @@ as_many_are_remembered_as_can_come_again(void **state)
     link_free(&link);
     link_begin(&link, (struct link_position){EPOCH, 50});
     assert_false(send_text(50, "", "other", 0, 0));
-    /* Another store has messages of its own. */
-    send(OTHER_EPOCH, 1);
-    assert_int_equal(link.message_count, 1);
-    send(OTHER_EPOCH, 1);
-    assert_int_equal(link.twofold, 0);
 }
 
 static void
@@ -270,26 +269,66 @@ a_gap_asks_to_rewind_and_not_again_for_each_that_follows(void **state)
     assert_int_equal(apply_all(), 2);
 }
 
+/* The producer's word at …/oldest, which had these lives before, the newest first, if there is one. */
+static bool
+tell(uint64_t epoch, uint64_t applied, bool lost, const struct lives *earlier)
+{
+    struct link_told told = {.position = {epoch, applied}, .rewind = lost};
+    if (earlier != NULL)
+        told.earlier = *earlier;
+    return link_adopt(&link, &told);
+}
+
 static void
-another_epoch_begins_at_one_behind_what_is_queued(void **state)
+another_store_begins_where_its_producer_says_behind_what_is_queued(void **state)
 {
     (void)state;
     struct link_position position;
     send(EPOCH, 1);
     send(EPOCH, 2);
+    report(&position);
+    now_ms += 1000;
+    send(OTHER_EPOCH, 1); /* it may be another life of the same store, and this known under another number */
+    assert_int_equal(link.message_count, 2);
+    assert_true(report(&position));
+    assert_true(tell(OTHER_EPOCH, 0, false, NULL));
     send(OTHER_EPOCH, 1);
     send(OTHER_EPOCH, 2);
-    assert_int_equal(link.message_count, 4);
+    assert_int_equal(link.message_count, 5);
     link_commit(&link, 2);
-    assert_int_equal(link.message_count, 2);
+    assert_int_equal(link.message_count, 3);
     assert_int_equal(apply_all(), 2);
     assert_true(link.committed.epoch == OTHER_EPOCH);
     report(&position);
     now_ms += 1000;
-    send(EPOCH, 7); /* one that is not at its beginning is a gap */
+    send(EPOCH, 7);
     assert_null(link.first);
     assert_true(report(&position));
     assert_true(position.epoch == OTHER_EPOCH);
+}
+
+/* Its producer's state is an older copy, and its next messages have numbers that others had before. */
+static void
+what_another_life_has_under_a_known_number_is_not_twofold(void **state)
+{
+    (void)state;
+    const struct lives earlier = {1, {{.epoch = EPOCH, .last = 2}}};
+    struct wire_message message = {.epoch = OTHER_EPOCH};
+    for (uint64_t i = 1; i <= 4; i++)
+        send(EPOCH, i);
+    assert_true(tell(OTHER_EPOCH, 2, false, &earlier));
+    for (message.sequence = 1; message.sequence <= 4; message.sequence++) {
+        message.payload = span_of("other");
+        assert_false(link_receive(&link, &message, (struct span){0}, now_ms));
+    }
+    send(EPOCH, 4); /* under way for long: what is of the life that was left says nothing */
+    assert_int_equal(link.twofold, 0);
+    assert_int_equal(link.message_count, 4 + 1 + 2);
+    /* In the life that it is in, it is as ever. */
+    message.sequence = 4;
+    message.payload = span_of("another");
+    assert_true(link_receive(&link, &message, (struct span){0}, now_ms));
+    assert_int_equal(link.twofold, 4);
 }
 
 static void
@@ -424,7 +463,7 @@ a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest(void **state)
     (void)state;
     struct link_position position;
     (void)report(&position);
-    link_adopt(&link, (struct link_position){EPOCH, 3});
+    assert_true(tell(EPOCH, 3, false, NULL));
     assert_true(link.first->oldest);
     link_commit(&link, 1);
     assert_true(report(&position));
@@ -438,10 +477,27 @@ who_knows_the_store_is_not_told_where_to_begin(void **state)
 {
     (void)state;
     send(EPOCH, 1);
-    link_adopt(&link, (struct link_position){EPOCH, 3});
-    link_adopt(&link, (struct link_position){0, 3});
+    tell(EPOCH, 3, false, NULL);
+    tell(0, 3, false, NULL);
     assert_int_equal(link.message_count, 1);
     assert_int_equal(apply_all(), 1);
+}
+
+/* A table's rows were appended for it twice, since it could not commit, and said once more that it knows nothing: it was taken
+ * for an older copy, and worked nothing any more. */
+static void
+bug_332_who_has_begun_and_is_told_once_more_goes_on(void **state)
+{
+    (void)state;
+    struct link_position position;
+    assert_true(tell(EPOCH, 23, false, NULL));
+    send(EPOCH, 24);
+    link_hello(&link);
+    (void)report(&position); /* nothing is committed yet */
+    assert_int_equal(position.epoch, 0);
+    assert_false(tell(EPOCH, 42, false, NULL));
+    assert_int_equal(link.lost, 0);
+    assert_int_equal(apply_all(), 24);
 }
 
 /* Its own state went back in time, and what it needs is gone: it says so, and takes nothing, until that proves wrong. */
@@ -450,11 +506,11 @@ bug_226_who_is_told_that_what_it_needs_is_gone_stands_still(void **state)
 {
     (void)state;
     send(EPOCH, 1);
-    assert_false(link_adopt(&link, (struct link_position){EPOCH, 1})); /* it has that */
+    assert_false(tell(EPOCH, 1, true, NULL)); /* it has that */
     assert_int_equal(link.lost, 0);
-    assert_true(link_adopt(&link, (struct link_position){EPOCH, 3}));
+    assert_true(tell(EPOCH, 3, true, NULL));
     assert_int_equal(link.lost, 3);
-    assert_false(link_adopt(&link, (struct link_position){EPOCH, 3})); /* no news */
+    assert_false(tell(EPOCH, 3, true, NULL)); /* no news */
     send(EPOCH, 4);
     assert_int_equal(apply_all(), 1);
     assert_int_equal(link.lost, 3);
@@ -463,13 +519,50 @@ bug_226_who_is_told_that_what_it_needs_is_gone_stands_still(void **state)
     assert_int_equal(apply_all(), 2);
 }
 
+static void
+bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has(void **state)
+{
+    (void)state;
+    const struct lives earlier = {1, {{EPOCH, 0, 8}}};
+    const struct lives none = {0};
+    for (uint64_t i = 1; i <= 3; i++)
+        send(EPOCH, i);
+    send(OTHER_EPOCH, 4); /* not before it is told */
+    assert_int_equal(link.message_count, 3);
+    assert_false(tell(OTHER_EPOCH, 5, false, &earlier)); /* that was said of somebody who had more, an earlier state of ours */
+    assert_int_equal(link.lost, 0);
+    assert_true(link.rewind);
+    assert_true(tell(OTHER_EPOCH, 2, false, &earlier)); /* it knows better than its producer, which heard an earlier report */
+    assert_int_equal(link.last->position.applied, 3);
+    send(OTHER_EPOCH, 4);
+    assert_int_equal(link.message_count, 5);
+    assert_int_equal(apply_all(), 4);
+    assert_false(tell(EPOCH, 9, false, &none)); /* an old word: nobody goes back */
+    assert_false(tell(EPOCH, 0, false, &none));
+    assert_int_equal(link.lost, 0);
+    assert_int_equal(lives_find(&link.left, EPOCH)->applied, 3);
+    assert_int_equal(lives_find(&link.left, EPOCH)->last, 8);
+}
+
+static void
+bug_331_who_lacks_what_is_gone_in_another_life_stands_still(void **state)
+{
+    (void)state;
+    const struct lives earlier = {1, {{EPOCH, 0, 8}}};
+    for (uint64_t i = 1; i <= 3; i++)
+        send(EPOCH, i);
+    assert_true(tell(OTHER_EPOCH, 5, true, &earlier));
+    assert_int_equal(link.lost, 5);
+    assert_int_equal(link.message_count, 3);
+}
+
 /* What arrived while the transaction that begins behind the oldest message was under way was dropped with it, and the
  * consumer then believed that it had it: stuck if nothing more came, and lost if something did. */
 static void
 bug_001_messages_behind_the_oldest_stay_when_it_is_committed(void **state)
 {
     (void)state;
-    link_adopt(&link, (struct link_position){EPOCH, 3});
+    tell(EPOCH, 3, false, NULL);
     const unsigned worked = link.message_count; /* the transaction begins */
     send(EPOCH, 4);
     send(EPOCH, 5);
@@ -485,12 +578,14 @@ bug_121_a_position_that_is_in_the_queue_twice_is_committed_once(void **state)
 {
     (void)state;
     send(EPOCH, 1);
+    tell(OTHER_EPOCH, 0, false, NULL);
     send(OTHER_EPOCH, 1);
-    send(EPOCH, 1); /* two producers under one name, or somebody who plays one */
-    send(EPOCH, 2);
-    link_commit(&link, 3);
+    tell(OTHER_EPOCH + 1, 0, false, NULL); /* two producers under one name, or somebody who plays one */
+    send(OTHER_EPOCH + 1, 1);
+    send(OTHER_EPOCH + 1, 2);
+    link_commit(&link, 5);
     assert_int_equal(link.message_count, 1);
-    assert_true(link.committed.epoch == EPOCH && link.committed.applied == 1);
+    assert_true(link.committed.epoch == OTHER_EPOCH + 1 && link.committed.applied == 1);
     assert_int_equal(apply_all(), 2);
 }
 
@@ -660,7 +755,8 @@ main(void)
         TEST(what_has_no_number_is_not_the_links),
         TEST(a_duplicate_asks_for_a_report),
         TEST(a_gap_asks_to_rewind_and_not_again_for_each_that_follows),
-        TEST(another_epoch_begins_at_one_behind_what_is_queued),
+        TEST(another_store_begins_where_its_producer_says_behind_what_is_queued),
+        TEST(what_another_life_has_under_a_known_number_is_not_twofold),
         TEST(it_begins_behind_what_is_committed),
         TEST(too_many_messages_are_cut_off_and_asked_for_again),
         TEST(too_many_bytes_are_cut_off),
@@ -668,6 +764,9 @@ main(void)
         TEST(a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest),
         TEST(who_knows_the_store_is_not_told_where_to_begin),
         TEST(bug_226_who_is_told_that_what_it_needs_is_gone_stands_still),
+        TEST(bug_332_who_has_begun_and_is_told_once_more_goes_on),
+        TEST(bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has),
+        TEST(bug_331_who_lacks_what_is_gone_in_another_life_stands_still),
         TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
         TEST(bug_121_a_position_that_is_in_the_queue_twice_is_committed_once),
         TEST(bug_005_it_asks_again_as_long_as_nothing_was_heard),

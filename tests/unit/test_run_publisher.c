@@ -180,7 +180,7 @@ expect_on(const char *topic, uint64_t first, uint64_t last)
 static void
 report(const char *name, uint64_t applied, bool rewind)
 {
-    publisher_report(&publisher, span_of(name), EPOCH, applied, rewind, now_ms);
+    publisher_report(&publisher, span_of(name), (struct link_position){EPOCH, applied}, NULL, rewind, now_ms);
 }
 
 static void
@@ -395,9 +395,7 @@ older_and_impossible_reports_change_nothing(void **state)
     report("a", 8, false);
     report("a", 5, false);
     assert_int_equal(publisher_confirmed(&publisher), 8);
-    report("a", 11, false); /* beyond the newest: of a store that is gone */
-    assert_int_equal(publisher_confirmed(&publisher), 8);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 10, false, now_ms);
+    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 10}, NULL, false, now_ms);
     assert_int_equal(publisher_confirmed(&publisher), 8);
     report("stranger", 10, true);
     report("", 10, true);
@@ -422,7 +420,7 @@ bug_221_one_that_went_back_in_time_holds_what_it_lacks(void **state)
     assert_int_equal(publisher_confirmed(&publisher), 4);
     turn();
     expect_on(A, 5, 10);
-    publisher_report(&publisher, span_of("a"), 0, 0, true, now_ms); /* all of it gone */
+    publisher_report(&publisher, span_of("a"), (struct link_position){0}, NULL, true, now_ms); /* all of it gone */
     assert_int_equal(publisher_confirmed(&publisher), 0);
     turn();
     expect_on(A, 1, 10);
@@ -435,10 +433,18 @@ one_that_needs_what_is_gone_is_told_when_it_asks(void **state)
     append(10);
     trim(4);
     begin(2);
-    report("a", 2, false); /* an old report, kept by the broker */
-    assert_false(publisher.consumers[0].lost);
-    report("a", 2, true);
-    assert_true(publisher.consumers[0].lost && publisher.consumers[0].behind);
+    assert_false(publisher_tells(&publisher.consumers[0], now_ms));
+    report("a", 2, false); /* which may be an old report, kept by the broker: then it knows better when it is told */
+    assert_true(publisher.consumers[0].behind);
+    assert_true(publisher_tells(&publisher.consumers[0], now_ms));
+    assert_false(publisher_tells(&publisher.consumers[0], now_ms)); /* but now and then, since it may not have heard it */
+    assert_false(publisher_tells(&publisher.consumers[0], now_ms + 1999));
+    assert_true(publisher_tells(&publisher.consumers[0], now_ms + 2000));
+    assert_false(publisher_tells(&publisher.consumers[0], now_ms + 4000));
+    for (unsigned i = 0; i < 1000; i++) /* once a second to one who asks, however often */
+        report("a", 2, i % 2 == 0);
+    assert_false(publisher_tells(&publisher.consumers[0], now_ms + 2999));
+    assert_true(publisher_tells(&publisher.consumers[0], now_ms + 4000));
     assert_true(publisher_consumer_silent(&publisher, &publisher.consumers[0]));
     assert_int_equal(publisher_confirmed(&publisher), 4); /* and holds the rest */
     turn();
@@ -447,24 +453,32 @@ one_that_needs_what_is_gone_is_told_when_it_asks(void **state)
     turn();
     expect_on(A, 0, 0);
     report("a", 6, true);
-    assert_false(publisher.consumers[0].lost || publisher.consumers[0].behind);
+    assert_false(publisher.consumers[0].behind);
+    assert_false(publisher_tells(&publisher.consumers[0], now_ms + 100000));
     turn();
     expect_on(A, 7, 10);
+    for (unsigned i = 0; i < 1000; i++) { /* whatever it, or somebody in its name, says in between */
+        report("a", i % 2 == 0 ? 2 : 10, i % 3 == 0);
+        assert_false(publisher_tells(&publisher.consumers[0], now_ms + 4999));
+    }
 }
 
 static void
-one_that_knows_another_life_of_the_store_is_a_newcomer(void **state)
+one_that_knows_another_store_is_a_newcomer(void **state)
 {
     (void)state;
     begin(1);
     append(10);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 4, true, now_ms);
-    assert_false(publisher.consumers[0].newcomer);
+    publisher_report(&publisher, span_of("a"), (struct link_position){0}, NULL, true, now_ms);
+    assert_false(publisher.consumers[0].newcomer); /* it knows nothing, and everything is there */
     turn();
-    expect_on(A, 1, 10); /* everything is there */
+    expect_on(A, 1, 10);
+    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 4}, NULL, true, now_ms);
+    assert_true(publisher.consumers[0].newcomer); /* it knows better than to take the first number for the next */
     report("a", 4, false);
+    assert_false(publisher.consumers[0].newcomer);
     trim(4);
-    publisher_report(&publisher, span_of("a"), EPOCH + 1, 8, true, now_ms);
+    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 8}, NULL, true, now_ms);
     assert_true(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 0, 0);
@@ -472,6 +486,62 @@ one_that_knows_another_life_of_the_store_is_a_newcomer(void **state)
     assert_false(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 5, 10);
+}
+
+/* Issue 10: what came after a restored state's last number was taken for repeats, in silence. */
+static void
+bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_copy(void **state)
+{
+    (void)state;
+    append(8);
+    begin(2);
+    report("b", 3, true);
+    report("a", 30, false);
+    assert_true(publisher.older.seen);
+    assert_string_equal(publisher.older.witness, "a");
+    assert_int_equal(publisher.older.knew, 30);
+    turn(); /* nothing is sent of a life that ends: "a" may have other messages under its numbers */
+    assert_int_equal(sent_count, 0);
+    assert_false(publisher_ready(&publisher, now_ms));
+    const struct lives earlier = publisher_end_life(&publisher);
+    assert_int_equal(earlier.count, 1);
+    assert_true(earlier.list[0].epoch == EPOCH && earlier.list[0].last == 8);
+    publisher_begin_life(&publisher, EPOCH + 1, &earlier);
+    assert_false(publisher.older.seen);
+    assert_int_equal(publisher.consumers[0].feed.applied, 8); /* what it had it has; */
+    assert_int_equal(publisher.consumers[1].feed.applied, 3); /* and nothing of the outbox is lost */
+    assert_true(publisher_tells(&publisher.consumers[0], now_ms) && publisher_tells(&publisher.consumers[1], now_ms));
+    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 99}, NULL, false, now_ms);
+    assert_false(publisher.older.seen); /* a run believes a witness once */
+    publisher_report(&publisher, span_of("b"), (struct link_position){EPOCH, 6}, NULL, true, now_ms);
+    assert_int_equal(publisher.consumers[1].feed.applied, 6); /* one that comes later */
+}
+
+static void
+bug_330_one_that_followed_a_later_life_proves_it_too(void **state)
+{
+    (void)state;
+    const struct lives left = {1, {{EPOCH, 5, 0}}};
+    append(8);
+    begin(1);
+    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 7, 2}, &left, false, now_ms);
+    assert_true(publisher.older.seen);
+    const struct lives earlier = publisher_end_life(&publisher);
+    assert_non_null(lives_find(&earlier, EPOCH + 7)); /* so it proves nothing in the next run */
+    publisher_begin_life(&publisher, EPOCH + 8, &earlier);
+    assert_int_equal(publisher.consumers[0].feed.applied, 5);
+}
+
+static void
+bug_330_one_that_may_be_in_an_earlier_life_is_sent_what_nobody_takes(void **state)
+{
+    (void)state;
+    append(8);
+    publisher.earlier = (struct lives){1, {{EPOCH + 1, 0, 4}}};
+    begin(1);
+    turn();
+    assert_string_equal(sent[0].topic, A);
+    assert_true(sent[0].part == 2 && sent[0].parts == 2);
 }
 
 static void
@@ -995,7 +1065,10 @@ main(void)
         TEST(older_and_impossible_reports_change_nothing),
         TEST(bug_221_one_that_went_back_in_time_holds_what_it_lacks),
         TEST(one_that_needs_what_is_gone_is_told_when_it_asks),
-        TEST(one_that_knows_another_life_of_the_store_is_a_newcomer),
+        TEST(one_that_knows_another_store_is_a_newcomer),
+        TEST(bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_copy),
+        TEST(bug_330_one_that_followed_a_later_life_proves_it_too),
+        TEST(bug_330_one_that_may_be_in_an_earlier_life_is_sent_what_nobody_takes),
         TEST(a_new_connection_sends_again_what_is_not_applied),
         TEST(a_new_process_goes_on_behind_what_was_trimmed),
         TEST(a_connection_that_breaks_loses_nothing),

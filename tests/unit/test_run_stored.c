@@ -80,7 +80,7 @@ bug_362_a_row_that_has_no_name_is_a_strangers(void **state)
 
 #define LANDING "gait/landing/accelerometer"
 #define READING(user, time) "{\"user\":\"" user "\",\"timestamp\":" time ",\"x\":1.0,\"y\":-0.5,\"z\":0}\n"
-#define LIVES_MAX 40
+#define STARTS_MAX 40
 
 static struct stream deadly;
 static struct operator deadly_operator;
@@ -129,7 +129,7 @@ live_on(void)
 {
     unsigned deaths = 0;
     while (!live(NULL))
-        assert_true(++deaths < LIVES_MAX);
+        assert_true(++deaths < STARTS_MAX);
     return deaths;
 }
 
@@ -448,6 +448,46 @@ bug_364_no_process_dies_of_a_damaged_store(void **state)
     }
 }
 
+/* Give the copy's "meta" this entry. */
+static void
+damage_meta(const struct damage_case *test, const char *key, size_t len)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    char value[512];
+    copy_state();
+    snprintf(path, sizeof path, "%s/state/%s/store", damaged_dir, test->stream->name);
+    struct store *store = store_open(path, 16u << 20);
+    const int number = store_table(store, "meta");
+    memset(value, '\xff', sizeof value);
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(store_put(store, number, span_of(key), span_at(value, len)), 0);
+    assert_int_equal(store_commit(store), 0);
+    store_close(store);
+}
+
+/* What only a state has that came back from an older copy, or whose producer's did. */
+static void
+bug_364_nor_of_damaged_lives(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"first", "earlier", "back", "left customer-trusted", "awaits customer-trusted"};
+    static const size_t lens[] = {0, 1, 7, 9, 23, 24, 25, 23 + NAME_SIZE, 24 + NAME_SIZE, 9 * 24, 500};
+    const struct damage_case *test = &damage_cases[1];
+    log_open("test", LOG_ERROR);
+    scratch_dir_make(damaged_dir);
+    bench_open_process(test->stream, NULL);
+    test->fill();
+    process_close(bench.process);
+    bench.process = NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        for (size_t j = 0; j < sizeof lens / sizeof lens[0]; j++) {
+            damage_meta(test, keys[i], lens[j]);
+            assert_survived(test, keys[i], 0, lens[j], 0);
+        }
+    }
+    scratch_dir_remove(damaged_dir);
+}
+
 int
 main(void)
 {
@@ -457,6 +497,7 @@ main(void)
         cmocka_unit_test_setup_teardown(bug_363_a_record_that_kills_is_set_aside, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(kills_at_random_set_nothing_aside, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_no_process_dies_of_a_damaged_store, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_364_nor_of_damaged_lives, bench_begin, bench_end),
     };
     hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
