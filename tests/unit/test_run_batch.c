@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "memory_process.h"
 
 #define LANDING "gait/landing/accelerometer"
@@ -881,6 +882,40 @@ bug_356_intake_stops_when_there_are_as_many_rows_as_may_be(void **state)
     assert_int_equal(verdicts(VERDICT_REFUSED), 3);
 }
 
+/* The format in the store of the process, which is closed; `put`, unless 0, takes its place. */
+static uint64_t
+stored_format(uint64_t put)
+{
+    char path[256], value[8];
+    struct span found;
+
+    snprintf(path, sizeof path, "%s/state/accelerometer-trusted/store", bench.dir);
+    struct store *store = store_open(path, UINT64_C(1) << 24);
+    assert_non_null(store);
+    const int meta = store_table(store, "meta");
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(store_get(store, meta, span_of("format"), &found), 1);
+    const uint64_t format = bytes_get_u64(found.at);
+    bytes_put_u64(value, put);
+    if (put > 0)
+        assert_int_equal(store_put(store, meta, span_of("format"), span_at(value, 8)), 0);
+    assert_int_equal(store_commit(store), 0);
+    store_close(store);
+    return format;
+}
+
+static void
+a_store_of_the_format_before_becomes_one_of_ours(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench_close_process();
+    assert_int_equal(stored_format(2), 3);
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench_close_process();
+    assert_int_equal(stored_format(0), 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -917,6 +952,7 @@ main(void)
         TEST(bug_355_a_sender_is_the_first_level_behind_the_landing_topic),
         TEST(bug_356_intake_stops_when_there_are_as_many_rows_as_may_be),
         TEST(bug_303_of_a_refused_payload_goes_out_what_the_broker_takes),
+        TEST(a_store_of_the_format_before_becomes_one_of_ours),
     };
     hash_init();
     log_open("test", LOG_ERROR);
