@@ -720,9 +720,9 @@ say_back(const struct process *process)
     struct buffer text = {0};
 
     back_write(&process->back, &text);
-    log_error("%s: %s. What came in after the copy was made has had its receipts, and this state does not know it: what "
-              "came out of it stays with the consumers, what waited here is gone. Load it again, and what had come out comes "
-              "out a second time. Go on with: gait status --acknowledge %s",
+    log_error("%s: %s (or somebody else has sent it that one). What came in after the copy was made has had its receipts, "
+              "and this state does not know it: what came out of it stays with the consumers, what waited here is gone. Load it "
+              "again, and what had come out comes out a second time. Go on with: gait status --acknowledge %s",
               process->stream->name, buffer_text(&text), process->stream->name);
     buffer_free(&text);
 }
@@ -840,8 +840,8 @@ load_format(struct process *process)
         return put_number(process, format_key, FORMAT_VERSION) != 0 ? -1 : note_email_case(process);
     const uint64_t format = bytes_get_u64(value.at);
     if (!is_read(format))
-        log_fatal("the state in %s has format %" PRIu64 ", and this program reads %d to %d: go on with the version that made "
-                  "it, or remove the folder and load again", process->dir, format, FORMAT_OLDEST, FORMAT_VERSION);
+        log_fatal("the state in %s has format %" PRIu64 ", and this program reads %d to %d: go on with the version that "
+                  "made it, or remove the folder and load again", process->dir, format, FORMAT_OLDEST, FORMAT_VERSION);
     if (format != FORMAT_VERSION && put_number(process, format_key, FORMAT_VERSION) != 0)
         return -1;
     return check_email_case(process);
