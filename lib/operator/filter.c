@@ -238,7 +238,7 @@ count_closed(struct filter *filter)
     filter->closed_count = 0;
     filter->closed_changed = true;
     for (; rc == 1; rc = store_next(filter->store, filter->rows, &item)) {
-        struct row row;
+        struct row row = {0};
         if (decode_row(filter, item.value, &row) != 0)
             return -1;
         filter->closed_count += !shares(&row);
@@ -662,7 +662,7 @@ work_unmade(struct filter *filter, unsigned budget)
     if (rc == 1 && len > 0 && span_equal(item.key, span_at(after, len)))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1 && done < budget; done++, rc = store_next(filter->store, filter->rows, &item)) {
-        struct row row;
+        struct row row = {0};
         if (decode_row(filter, item.value, &row) != 0)
             return -1;
         if (item.key.len != ROW_NAME_BYTES)
@@ -699,7 +699,8 @@ filter_load(void *state)
     struct filter *filter = state;
 
     filter->closing_count = store_count(filter->store, filter->closings);
-    if (load_counts(filter) != 0 || filter->closing_count < 0 || look_for_unmade(filter) != 0 || look_at_openings(filter) != 0)
+    if (load_counts(filter) != 0 || filter->closing_count < 0 || look_for_unmade(filter) != 0 ||
+        look_at_openings(filter) != 0)
         return -1;
     return seen_load(&filter->seen);
 }
@@ -924,7 +925,7 @@ filter_rows(void *state, struct span after, bool (*visit)(void *context, struct 
     if (rc == 1 && span_equal(item.key, after))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1; rc = store_next(filter->store, filter->rows, &item)) {
-        struct row row;
+        struct row row = {0};
         if (decode_row(filter, item.value, &row) != 0)
             return -1;
         if (item.key.len > NAME_BYTES_MAX)

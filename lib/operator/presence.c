@@ -337,7 +337,7 @@ presence_rows(void *state, struct span after, bool (*visit)(void *context, struc
     if (rc == 1 && span_equal(item.key, after))
         rc = store_next(presence->store, presence->rows, &item);
     for (; rc == 1; rc = store_next(presence->store, presence->rows, &item)) {
-        struct known known;
+        struct known known = {0};
         if (decode_row(presence, item.value, &known) < 0)
             return -1;
         if (item.key.len > NAME_BYTES_MAX)

@@ -101,8 +101,8 @@ bool link_receive(struct link *link, const struct wire_message *message, struct 
  * comes behind it waits behind it. False if that is no news.
  *
  * Who has less than that, where told->rewind says that the rest is gone, is not moved: our own state went back in time, and
- * what lies between is lost to it. Then the link stands still, with `lost` set, until somebody has decided what is to be done.
- * Without told->rewind it is an answer to what we said before we began. */
+ * what lies between is lost to it. Then the link stands still, with `lost` set, until somebody has decided what is to be
+ * done. Without told->rewind it is an answer to what we said before we began. */
 struct link_told {
     struct link_position position;
     bool rewind;

@@ -107,7 +107,7 @@ check "at rest" wait_idle
 # 2.0.11 cuts who is denied, if max_queued_messages is 0.
 broker 0 "${all_but_output[@]}"
 accelerometer ada@example.com $((t0 + 6)) | publish accelerometer
-wait_until 60 "bug 343: a line about the connection" grep -q 'or does the broker cut' "$run_dir/log/accelerometer-trusted.log"
+wait_until 120 "bug 343: a line about the connection" grep -q 'or does the broker cut' "$run_dir/log/accelerometer-trusted.log"
 wait_until 60 "a why with topic and account" why_says accelerometer-trusted "gait/trusted/accelerometer" "user gait"
 check "bug 343: and no new line for each time" [ "$(lines accelerometer-trusted 'refuses gait/trusted/acc')" -le 2 ]
 

@@ -17,6 +17,7 @@ host=localhost
 getent hosts localhost >/dev/null || host=127.0.0.1 # a bare machine may know no names
 inner=$(free_port)
 outer=$(free_port)
+receipt='{"taken":1,"passed":1,"waiting":0,"refused":0,"duplicate":0,"stale":0,"invalid":0}'
 browsers=$(free_port)
 port=$inner
 
@@ -392,12 +393,12 @@ records() {
     check "loader loads" "$GAIT_BIN/gait" load -c "$work/loader.conf" customer "$work/customers" 2>>"$work/load.log"
     "$GAIT_BIN/gait" tail -c "$work/researcher.conf" machine_learning >"$work/tail" 2>&1 &
     hearers+=($!)
-    check "phone-7 has a receipt" equal '{"taken":1,"duplicate":0,"invalid":0}' \
+    check "phone-7 has a receipt" equal "$receipt" \
         "$(as phone-7 mosquitto_rr -V 5 -q 1 -W 30 -t gait/landing/accelerometer/phone-7 -e gait/receipt/phone-7 \
             -m "$(accelerometer ada@example.com 1655564376999)")"
     # Somebody else in the name of another: the broker calls him what his account is called.
     hear "$work/thief" phone-7 -i phone-9 -t 'gait/receipt/#'
-    check "phone-9, of the plugin, too" equal '{"taken":1,"duplicate":0,"invalid":0}' \
+    check "phone-9, of the plugin, too" equal "$receipt" \
         "$(as phone-9 mosquitto_rr -V 5 -q 1 -W 30 -i phone-7 -t gait/landing/step_trainer/phone-9 -e gait/receipt/phone-9 \
             -m "$(step_trainer 50f7b4f3 1655564376999)")"
     as_gait -t gait/receipt/phone-7 -m end
@@ -485,7 +486,7 @@ type_in "The broker"
 type_in "gait"
 strangers
 type_in "The website"
-check "the website has its receipt" grep -qx '{"taken":1,"duplicate":0,"invalid":0}' "$work/typed.log"
+check "the website has its receipt" grep -qx "$receipt" "$work/typed.log"
 type_in "A device" < <(printf 'password of phone-7\npassword of phone-7\n')
 type_in "Devices, without a restart" < <(printf 'password of phone-9\npassword of phone-9\n')
 modes
