@@ -720,9 +720,10 @@ say_back(const struct process *process)
     struct buffer text = {0};
 
     back_write(&process->back, &text);
-    log_error("%s: %s (or somebody else has sent it that one). What came in after the copy was made has had its receipts, "
-              "and this state does not know it: what came out of it stays with the consumers, what waited here is gone. Load "
-              "it again, and what had come out comes out a second time. Go on with: gait status --acknowledge %s",
+    log_error("%s: %s. What came in after the copy was made has had its receipts, and this state does not know it: what "
+              "came out of it stays with the consumers, what waited here is gone. Load it again, and what had come out "
+              "comes out a second time. If no copy was put in its place, somebody else publishes in the name of one of the "
+              "two: look at who may write to link/. Go on with: gait status --acknowledge %s",
               process->stream->name, buffer_text(&text), process->stream->name);
     buffer_free(&text);
 }

@@ -2165,7 +2165,7 @@ an_older_table_does_not_replace_the_rows_that_the_broker_has(void **state)
     }
 }
 
-/* By the committed states: whether the consumer has what its producer has not given out, or lacks what that keeps no
+/* By the committed states: whether the consumer has what its producer has not given out, or lacks what that one keeps no
  * more. */
 static bool
 contradicts(const struct process *consumer, unsigned input, const struct process *producer)

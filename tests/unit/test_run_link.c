@@ -483,8 +483,8 @@ who_knows_the_store_is_not_told_where_to_begin(void **state)
     assert_int_equal(apply_all(), 1);
 }
 
-/* A table's rows were appended for it twice, since it could not commit, and said once more that it knows nothing: it was
- * taken for an older copy, and worked nothing any more. */
+/* A table's rows were appended for it twice, since it could not commit, and said once more that it knows nothing: it took
+ * itself for an older copy, and worked nothing any more. */
 static void
 bug_332_who_has_begun_and_is_told_once_more_goes_on(void **state)
 {
@@ -529,10 +529,12 @@ bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has(void **state)
         send(EPOCH, i);
     send(OTHER_EPOCH, 4); /* not before it is told */
     assert_int_equal(link.message_count, 3);
-    assert_false(tell(OTHER_EPOCH, 5, false, &earlier)); /* said of somebody who had more, an earlier state of ours */
+    /* That was said of somebody who had more, an earlier state of ours. */
+    assert_false(tell(OTHER_EPOCH, 5, false, &earlier));
     assert_int_equal(link.lost, 0);
     assert_true(link.rewind);
-    assert_true(tell(OTHER_EPOCH, 2, false, &earlier)); /* it knows better: its producer heard an earlier report */
+    /* It knows better than its producer, which heard an earlier report. */
+    assert_true(tell(OTHER_EPOCH, 2, false, &earlier));
     assert_int_equal(link.last->position.applied, 3);
     send(OTHER_EPOCH, 4);
     assert_int_equal(link.message_count, 5);
