@@ -749,8 +749,9 @@ load_back(struct process *process)
     *back = (struct back){0};
     if (rc != 1)
         return rc;
-    const bool whole = value.len >= BACK_HEAD_BYTES;
-    const struct span witness = whole ? span_at(value.at + BACK_HEAD_BYTES, value.len - BACK_HEAD_BYTES) : (struct span){0};
+    if (value.len < BACK_HEAD_BYTES)
+        return store_damaged(process->store, process->meta, "a note of having gone back in time that is too short");
+    const struct span witness = span_at(value.at + BACK_HEAD_BYTES, value.len - BACK_HEAD_BYTES);
     if (!is_name(witness))
         return store_damaged(process->store, process->meta, "a note of having gone back in time that is none");
     back->told = true;
