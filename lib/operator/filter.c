@@ -193,18 +193,15 @@ shares(const struct row *row)
     return row->as_of_ms != 0;
 }
 
-/* A row is to be put: count it, if it is new, and whether it shares. 0 or −1. */
-static int
-count_row(struct filter *filter, struct span name, const struct row *row)
+/* Count a row that takes old's place; NULL: it is new. */
+static void
+count_row(struct filter *filter, const struct row *old, const struct row *row)
 {
-    struct row old;
-    const int rc = get_row(filter, name, &old);
-    const int more_closed = !shares(row) - (rc == 1 && !shares(&old));
+    const int more_closed = !shares(row) - (old != NULL && !shares(old));
 
-    filter->row_count += rc == 0;
+    filter->row_count += old == NULL;
     filter->closed_count += more_closed;
     filter->closed_changed = filter->closed_changed || more_closed != 0;
-    return rc < 0 ? -1 : 0;
 }
 
 static int
@@ -225,7 +222,7 @@ put_row(struct filter *filter, struct span name, const struct row *row)
     buffer_clear(value);
     buffer_add(value, head, ROW_HEAD_BYTES + (ahead ? ROW_AHEAD_BYTES : 0));
     buffer_add_span(value, row->body);
-    return count_row(filter, name, row) == 0 ? store_put(filter->store, filter->rows, name, buffer_span(value)) : -1;
+    return store_put(filter->store, filter->rows, name, buffer_span(value));
 }
 
 /* Count the rows that do not share, of a store whose version did not. 0 or −1. */
@@ -501,6 +498,7 @@ withdraw_row(const struct act *act, const struct hash_id *person, struct span na
     if (rc == 1 && !date_withdrawal(act, &old, &row))
         return VERDICT_STALE;
     const bool shared = shares(&old), was_open = is_open(&old);
+    count_row(filter, rc == 1 ? &old : NULL, &row);
     if (stop_waiting(act, name, &old, VERDICT_REFUSED) != 0 || put_row(filter, name, &row) != 0)
         return VERDICT_ERROR;
     if (!shared)
@@ -787,6 +785,7 @@ take_consent(const struct act *act, const struct hash_id *person, struct span na
     const bool later = row->as_of_ms > act->earliest_ms, was_open = is_open(&old);
     row->flags = (old.flags & ROW_PUBLISHED) | (later ? ROW_WAITS : ROW_PUBLISHED);
     note_ahead(act, row, &old);
+    count_row(filter, rc == 1 ? &old : NULL, row);
     if (stop_waiting(act, name, &old, VERDICT_STALE) != 0 || put_row(filter, name, row) != 0 ||
         put_person_row(filter, person, name, all.round) != 0 || (later && add_opening(filter, name, row->as_of_ms) != 0))
         return VERDICT_ERROR;

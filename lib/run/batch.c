@@ -162,9 +162,10 @@ field_number(enum record_kind kind, const char *name)
 static bool
 is_ahead(const struct process *process, const struct record *record)
 {
+    if (record->kind != RECORD_CUSTOMER)
+        return false;
     const int64_t earliest_ms = timekeeper_earliest_ms(&process->timekeeper);
-
-    return record->kind == RECORD_CUSTOMER && (record->time_ms > earliest_ms || record->research_as_of_ms > earliest_ms);
+    return record->time_ms > earliest_ms || record->research_as_of_ms > earliest_ms;
 }
 
 static uint64_t
@@ -273,11 +274,11 @@ take_fault(struct process *process, unsigned input, struct fault fault, struct s
     progress->records++;
 }
 
-/* Whether *place is in a payload that goes on to have faults which are told in sum, when it ends. */
+/* Whether the payload at *place has had faults which are told in sum, when it ends. */
 static bool
 has_untold(const struct process *process, const struct payload_place *place)
 {
-    return place->identity != 0 && place->tally.verdicts[VERDICT_INVALID] > process->payload_faults_max;
+    return place->tally.verdicts[VERDICT_INVALID] > process->payload_faults_max;
 }
 
 /* The payload at *place is worked, or is none of those that come any more. One without records costs its transaction a
@@ -286,7 +287,7 @@ static void
 leave_payload(struct process *process, struct payload_place *place, struct progress *progress)
 {
     progress->records += taken_in(&place->tally) == 0;
-    if (place->tally.verdicts[VERDICT_INVALID] > process->payload_faults_max)
+    if (has_untold(process, place))
         refusal_tell_counted(process);
     *place = (struct payload_place){0};
 }

@@ -204,9 +204,11 @@ refusal_load(struct process *process)
     memset(untold->counts, 0, sizeof untold->counts);
     buffer_clear(&untold->topic);
     untold->changed = false;
-    const size_t kept = rc == 1 && value.len > 0 ? (unsigned char)value.at[0] : 0;
-    if (kept == 0 || kept > REASON_COUNT || value.len < 1 + 8 * kept)
+    if (rc == 0)
         return 0;
+    const size_t kept = value.len > 0 ? (unsigned char)value.at[0] : 0;
+    if (kept == 0 || kept > REASON_COUNT || value.len < 1 + 8 * kept)
+        return store_damaged(process->store, process->meta, "counts of refusals that are none");
     for (size_t r = 0; r < kept; r++)
         untold->counts[r] = bytes_get_u64(value.at + 1 + 8 * r);
     buffer_add_span(&untold->topic, span_at(value.at + 1 + 8 * kept, value.len - 1 - 8 * kept));
