@@ -22,7 +22,6 @@ phase() { # phase N: ten more customers and a reading of each, at rest; then cop
     for i in "$@"; do cp -a "$run_dir/state/$i" "$work/copies/$i"; done
 }
 
-
 is_back() {
     ask "SELECT json ->> 'back_in_time' FROM process WHERE json ->> 'process' = '$1'" | grep -qx 1
 }
@@ -42,7 +41,9 @@ check_not "gait status fails" gait status
 gait status >"$work/status" 2>/dev/null
 tr -s ' \n' ' ' <"$work/status" >"$work/line"
 check "and says why of one" grep -qE '(curated|lake) has had message 3' "$work/line"
-check "and of the other" grep -qE 'has 10 messages of customer-trusted, which keeps only what follows (20|30)' "$work/line"
+# What was reported last may not have been trimmed yet.
+check "and of the other" grep -qE 'has 10 messages of customer-trusted, which keeps only what follows (1[1-9]|2[0-9]|30)' \
+    "$work/line"
 check_not "what the lake lacks of streams nobody can send it" gait status --acknowledge
 check "accelerometer-trusted is acknowledged" not is_back accelerometer-trusted
 check "the lake is not" is_back lake
