@@ -82,15 +82,6 @@ read_options(struct backup *backup, int argc, char **argv)
     return 0;
 }
 
-/* The path name below the folder that is being filled; valid until path changes. */
-static const char *
-to_path(const struct backup *backup, const char *name, struct buffer *path)
-{
-    buffer_clear(path);
-    buffer_printf(path, "%s/%s", backup->partial, name);
-    return buffer_text(path);
-}
-
 /* ---- what there is ---- */
 
 static int
@@ -132,15 +123,6 @@ make_target(struct backup *backup)
 
 /* ---- the cut ---- */
 
-static bool
-takes_landing(const struct stream *stream)
-{
-    bool landing = false;
-    for (unsigned i = 0; i < stream->input_count; i++)
-        landing = landing || stream->inputs[i].landing != NULL;
-    return landing;
-}
-
 /* The entries behind the snapshot's position: they are acknowledged, and nowhere else. */
 static int
 copy_inbox(struct backup *backup, unsigned i)
@@ -149,7 +131,7 @@ copy_inbox(struct backup *backup, unsigned i)
     struct buffer to = {NULL, 0, 0};
     const struct cut_member *member = &backup->set.members[i];
     int rc = 0;
-    if (takes_landing(member->stream)) {
+    if (stream_has_landing(member->stream)) {
         buffer_printf(&to, "%s/state/%s/inbox", backup->partial, member->stream->name);
         rc = file_make_dirs(buffer_text(&to));
         if (rc != 0)
@@ -210,7 +192,7 @@ note_positions(struct backup *backup)
         const struct stream *stream = backup->set.members[i].stream;
         const struct cut_positions *at = &backup->set.members[i].positions;
         buffer_printf(notes, "process %s epoch %016" PRIx64, stream->name, at->epoch);
-        if (takes_landing(stream))
+        if (stream_has_landing(stream))
             buffer_printf(notes, " inbox %" PRIu64 " %" PRIu64, at->inbox, backup->inbox_end[i]);
         buffer_printf(notes, " output %" PRIu64 " %" PRIu64 "\n", at->trimmed.sequence, at->last.sequence);
         for (unsigned j = 0; j < stream->input_count; j++) {
@@ -253,7 +235,7 @@ copy_part(void *context, const char *part, uint64_t least, uint64_t most)
     buffer_printf(&from, "%s/lake/%s", backup->dir, part);
     buffer_printf(&name, "lake/%s", part);
     struct manifest_file *file = manifest_add(&backup->manifest, buffer_text(&name));
-    int rc = copying_file(&backup->copying, buffer_text(&from), most, to_path(backup, file->path, &to), file);
+    int rc = copying_file(&backup->copying, buffer_text(&from), most, copying_path(backup->partial, file->path, &to), file);
     if (rc == 0)
         manifest_drop(&backup->manifest);
     if (rc == 1 && file->bytes < least) {
@@ -358,7 +340,7 @@ check_files(struct backup *backup)
     int rc = copying_note_all(&backup->manifest, backup->partial, "state");
     for (unsigned i = 0; i < backup->manifest.count && rc == 0; i++) {
         struct manifest_file *file = &backup->manifest.files[i];
-        rc = copying_check(&backup->copying, to_path(backup, file->path, &path), file);
+        rc = copying_check(&backup->copying, copying_path(backup->partial, file->path, &path), file);
     }
     buffer_free(&path);
     return rc;

@@ -74,6 +74,14 @@ open_file(const char *path, uint64_t *bytes)
     return -1;
 }
 
+const char *
+copying_path(const char *dir, const char *name, struct buffer *path)
+{
+    buffer_clear(path);
+    buffer_printf(path, "%s/%s", dir, name);
+    return buffer_text(path);
+}
+
 /* Make the folder that the file at path is to be in. */
 static int
 make_dir_of(const char *path)

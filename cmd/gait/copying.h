@@ -31,6 +31,9 @@ void copying_end(struct copying *copying);
 /* So many bytes more are done. False: a signal came, give it up. context is the struct copying. */
 bool copying_step(void *context, uint64_t bytes);
 
+/* The path of name in folder dir, in path; valid until that changes. */
+const char *copying_path(const char *dir, const char *name, struct buffer *path);
+
 /* Copy the file at from, most bytes at most, to the new file at to (mode 0600, its folder made if need be), and say in
  * file how many they were and what their checksum is. 1; 0 there is no file at from; −1, said. */
 int copying_file(struct copying *copying, const char *from, uint64_t most, const char *to, struct manifest_file *file);

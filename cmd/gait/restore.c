@@ -73,15 +73,6 @@ read_options(struct restore *restore, int argc, char **argv)
     return 0;
 }
 
-/* The path name in folder dir; valid until path changes. */
-static const char *
-in(const char *dir, const char *name, struct buffer *path)
-{
-    buffer_clear(path);
-    buffer_printf(path, "%s/%s", dir, name);
-    return buffer_text(path);
-}
-
 /* ---- what comes ---- */
 
 /* How much there is to do: all is read, then copied, then read again. */
@@ -103,7 +94,7 @@ check_files(struct restore *restore, const char *dir)
     for (unsigned i = 0; i < restore->manifest.count && rc == 0; i++) {
         struct manifest_file *file = &restore->manifest.files[i];
         if (dir == restore->source || strncmp(file->path, "keys/", 5) != 0)
-            rc = copying_check(&restore->copying, in(dir, file->path, &path), file);
+            rc = copying_check(&restore->copying, copying_path(dir, file->path, &path), file);
     }
     buffer_free(&path);
     return rc;
@@ -137,7 +128,7 @@ static int
 lock_dir(struct restore *restore)
 {
     struct buffer path = {NULL, 0, 0};
-    restore->lock = open(in(restore->dir, "lock", &path), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    restore->lock = open(copying_path(restore->dir, "lock", &path), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     int rc = restore->lock < 0 ? -1 : flock(restore->lock, LOCK_EX | LOCK_NB);
     if (rc != 0 && errno == EWOULDBLOCK)
         say("a pipeline works in %s: stop it first", restore->dir);
@@ -152,7 +143,7 @@ static int
 check_free(const struct restore *restore, const char *name)
 {
     struct buffer path = {NULL, 0, 0};
-    const bool is_free = copying_is_free(in(restore->dir, name, &path));
+    const bool is_free = copying_is_free(copying_path(restore->dir, name, &path));
     if (!is_free)
         say("%s is there already: nothing is written over it. Stop the pipeline, and move it away", buffer_text(&path));
     buffer_free(&path);
@@ -186,8 +177,8 @@ copy_files(struct restore *restore)
         const struct manifest_file *file = &restore->manifest.files[i];
         if (strncmp(file->path, "keys/", 5) == 0)
             continue;
-        in(restore->source, file->path, &from);
-        in(buffer_text(&restore->partial), file->path, &to);
+        copying_path(restore->source, file->path, &from);
+        copying_path(buffer_text(&restore->partial), file->path, &to);
         rc = copying_file(&restore->copying, buffer_text(&from), UINT64_MAX, buffer_text(&to), &copied) == 1 ? 0 : -1;
     }
     buffer_free(&from);
@@ -202,8 +193,8 @@ place(struct restore *restore, const char *name)
     struct buffer from = {NULL, 0, 0};
     struct buffer to = {NULL, 0, 0};
     int rc = 0;
-    in(buffer_text(&restore->partial), name, &from);
-    in(restore->dir, name, &to);
+    copying_path(buffer_text(&restore->partial), name, &from);
+    copying_path(restore->dir, name, &to);
     if (rename(buffer_text(&from), buffer_text(&to)) != 0 && errno != ENOENT) {
         say("%s: %s", buffer_text(&to), strerror(errno));
         rc = -1;

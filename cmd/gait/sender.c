@@ -446,7 +446,7 @@ check_silence(struct sender *sender)
     bool silent = waiting && now_ms - sender->asked_ms >= sender->silence_ms;
     if (silent) {
         sender->asked_ms = now_ms;
-        sender->silence_ms = sender->silence_ms * 2 < SILENCE_MS_MAX ? sender->silence_ms * 2 : SILENCE_MS_MAX;
+        sender->silence_ms = backoff_doubled(sender->silence_ms, SILENCE_MS_MAX);
     }
     pthread_mutex_unlock(&sender->lock);
     if (silent)

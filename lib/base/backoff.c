@@ -31,7 +31,7 @@ backoff_down(struct backoff *backoff, int64_t steady_ms)
     if (backoff->wait_ms == 0 || (lost && steady_ms - backoff->up_ms >= LASTED_MS))
         backoff->wait_ms = WAIT_MIN_MS;
     else
-        backoff->wait_ms = backoff->wait_ms * 2 < max_ms ? backoff->wait_ms * 2 : max_ms;
+        backoff->wait_ms = backoff_doubled(backoff->wait_ms, max_ms);
     backoff->up_ms = 0;
     return steady_ms + backoff->wait_ms;
 }

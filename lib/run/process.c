@@ -205,11 +205,7 @@ open_state(struct process *process)
 static int
 open_inbox(struct process *process)
 {
-    bool landing = false;
-
-    for (unsigned i = 0; i < process->stream->input_count; i++)
-        landing = landing || process->stream->inputs[i].landing != NULL;
-    if (!landing)
+    if (!stream_has_landing(process->stream))
         return 0;
     char *dir = format("1/inbox", process->dir, NULL, NULL);
     process->inbox = inbox_open(dir, process->first_epoch, process->inbox_position,

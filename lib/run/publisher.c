@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
 
 /* Messages in flight to one receiver, besides the window of bytes: below the 1000 messages at which a broker with default
@@ -158,10 +159,9 @@ may_rewind(const struct publisher_rewinds *rewinds, int64_t steady_ms)
 static void
 pay_rewind(struct publisher_rewinds *rewinds, uint64_t applied, int64_t steady_ms)
 {
-    const int64_t doubled_ms = rewinds->price_ms * 2 < REWIND_MAX_MS ? rewinds->price_ms * 2 : REWIND_MAX_MS;
     const bool progress = rewinds->price_ms == 0 || applied > rewinds->applied;
 
-    rewinds->price_ms = progress ? REWIND_MIN_MS : doubled_ms;
+    rewinds->price_ms = progress ? REWIND_MIN_MS : backoff_doubled(rewinds->price_ms, REWIND_MAX_MS);
     rewinds->paid_ms = (rewinds->paid_ms > steady_ms ? rewinds->paid_ms : steady_ms) + rewinds->price_ms;
     rewinds->applied = applied;
 }
@@ -267,7 +267,7 @@ publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms)
     if (!(consumer->elsewhere || consumer->behind) || steady_ms < consumer->told_ms + consumer->tell_wait_ms)
         return false;
     consumer->told_ms = steady_ms;
-    consumer->tell_wait_ms = consumer->tell_wait_ms * 2 < PROBE_MAX_MS ? consumer->tell_wait_ms * 2 : PROBE_MAX_MS;
+    consumer->tell_wait_ms = backoff_doubled(consumer->tell_wait_ms, PROBE_MAX_MS);
     return true;
 }
 
@@ -328,13 +328,12 @@ void
 publisher_refused(struct publisher *publisher, uint64_t token, int64_t steady_ms)
 {
     const uint64_t sequence = token & PUBLISHER_TOKEN_MASK;
-    const int64_t doubled_ms = publisher->refused_wait_ms * 2;
 
     if (token >> 56 != publisher->token >> 56 || sequence <= publisher->broker.applied ||
         sequence > publisher->outbox->last.sequence || (publisher->refused != 0 && publisher->refused != sequence))
         return;
     publisher->refused_wait_ms =
-        publisher->refused == 0 ? REFUSED_MIN_MS : doubled_ms < REFUSED_MAX_MS ? doubled_ms : REFUSED_MAX_MS;
+        publisher->refused == 0 ? REFUSED_MIN_MS : backoff_doubled(publisher->refused_wait_ms, REFUSED_MAX_MS);
     publisher->refused = sequence;
     publisher->refused_ms = steady_ms + publisher->refused_wait_ms;
     publisher->broker.applied = sequence - 1;
@@ -567,7 +566,7 @@ probe(struct publisher *publisher, struct publisher_consumer *consumer, struct w
     struct publisher_feed *feed = &consumer->feed;
     struct outbox_message message;
 
-    feed->probe_wait_ms = feed->probe_wait_ms * 2 < PROBE_MAX_MS ? feed->probe_wait_ms * 2 : PROBE_MAX_MS;
+    feed->probe_wait_ms = backoff_doubled(feed->probe_wait_ms, PROBE_MAX_MS);
     feed->probe_ms = steady_ms + feed->probe_wait_ms;
     feed->rewound = 0;
     if (outbox_read(publisher->outbox, feed->sent.sequence, &message) != 1)

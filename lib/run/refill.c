@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "run/process_state.h"
 
@@ -71,9 +72,9 @@ refill_again(struct process *process, int64_t steady_ms)
     struct wire *wire = process->link_port.wire;
     const struct wire_message nothing = {
         .topic = span_of(process->topics.kept), .retained = true, .delivery = WIRE_AT_LEAST_ONCE};
-    const int64_t doubled_ms = refill->again_wait_ms * 2 < AGAIN_MAX_MS ? refill->again_wait_ms * 2 : AGAIN_MAX_MS;
 
-    refill->again_wait_ms = refill->again_wait_ms == 0 ? AGAIN_MIN_MS : doubled_ms;
+    refill->again_wait_ms =
+        refill->again_wait_ms == 0 ? AGAIN_MIN_MS : backoff_doubled(refill->again_wait_ms, AGAIN_MAX_MS);
     refill->again_ms = steady_ms + refill->again_wait_ms;
     wire->calls->publish(wire, &nothing, 0);
     refill_begin(process);

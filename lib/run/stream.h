@@ -4,6 +4,8 @@
 #ifndef RUN_STREAM_H
 #define RUN_STREAM_H
 
+#include <stdbool.h>
+
 #include "base/config.h"
 #include "operator/operator.h"
 
@@ -28,9 +30,21 @@ struct stream {
     unsigned input_count;
     const struct operator *operator;
 
-    /* Parameters of the operator from the configuration, in memory to be freed with free; the operator copies them.
+    /* Parameters of the operator from the configuration, in memory to be freed with hash_secret_free; the operator copies
+     * them.
      * dir is the folder for everything (--dir). NULL with a line in the log. */
     void *(*parameters)(const struct config *config, const char *dir);
 };
+
+/* Whether anything comes in from outside: then there is an inbox. */
+static inline bool
+stream_has_landing(const struct stream *stream)
+{
+    for (unsigned i = 0; i < stream->input_count; i++) {
+        if (stream->inputs[i].landing != NULL)
+            return true;
+    }
+    return false;
+}
 
 #endif
