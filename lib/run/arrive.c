@@ -69,8 +69,7 @@ is_topic(struct span topic)
 static bool
 is_at_or_below(struct span rest, struct span level)
 {
-    return rest.len >= level.len && memcmp(rest.at, level.at, level.len) == 0 &&
-           (rest.len == level.len || rest.at[level.len] == '/');
+    return span_begins(rest, level) && (rest.len == level.len || rest.at[level.len] == '/');
 }
 
 /*
@@ -226,8 +225,6 @@ keep_link_message(struct process *process, const struct wire_message *message)
             keep_oldest(process, i, message);
         } else if (begins_with(rest, "/feed", &row) && is_of_kind(process->stream->inputs[i].from->kind, row)) {
             row = row.len == 0 ? row : span_at(row.at + 1, row.len - 1);
-            if ((process->stream->inputs[i].from->kind == STREAM_TABLE) != (row.len > 0))
-                continue; /* a stranger's: a row has a name, and what is no row has none */
             pthread_mutex_lock(&process->lock);
             const bool twofold = link_receive(&process->links[i], message, row, process->options.steady_ms());
             pthread_mutex_unlock(&process->lock);
