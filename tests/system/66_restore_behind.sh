@@ -67,6 +67,9 @@ stop_study() {
 study() {
     sql -cmd '.timeout 5000' "$work/study/study.db" "$1" 2>/dev/null
 }
+in_lake() { # in_lake SET FROM COUNT WANT
+    [ "$(lake "$1" | times "$2" "$3")" = "$4" ]
+}
 study_has() { # study_has FROM COUNT WANT
     [ "$(study 'SELECT records FROM message' | times "$1" "$2")" = "$3" ]
 }
@@ -99,7 +102,7 @@ wait_until 30 "machine-learning-curated hears of it" is_back machine-learning-cu
 told machine-learning-curated study
 readings 300 40
 wait_until 30 "study has what came after the restore" study_has 300 40 "200 1"
-check "the lake, too" equal "200 1" "$(lake curated/machine_learning | times 300 40)"
+wait_until 30 "so has the lake" in_lake curated/machine_learning 300 40 "200 1"
 check "what study had it has" equal "" "$(study 'SELECT * FROM message ORDER BY 1, 2' | comm -23 <(sort "$work/had") <(sort))"
 check "the lake knows what was in the set" equal "200 1" "$(lake curated/machine_learning | times 0 40)"
 check "and nothing of what came after that" equal "0 0" "$(lake curated/machine_learning | times 100 120)"
@@ -109,8 +112,8 @@ check "acknowledged" equal "1 acknowledged" "$(gait status --acknowledge)"
 check "then it is at rest" wait_idle
 for i in 100 140 180; do readings $i 40; done
 wait_until 30 "what is loaded again reaches study once more, as the log says" study_has 100 120 "600 2"
-check "and the lake for the first time" equal "600 1" "$(lake curated/machine_learning | times 100 120)"
 check "at rest in the end" wait_idle
+check "the lake has it for the first time" equal "600 1" "$(lake curated/machine_learning | times 100 120)"
 check "study has nothing to complain of" equal "" "$(cat "$work/study/log")"
 check_not "without a person" grep -q @example "$run_dir"/log/*.log
 check_balance
@@ -134,6 +137,7 @@ machine() {
 machine here >"$work/here.conf"
 machine there >"$work/there.conf"
 start_there() {
+    : >"$work/there.out"
     "$GAIT_BIN/gait" up -c "$work/there.conf" --dir "$work/there" --broker "127.0.0.1:$port" >"$work/there.out" \
         2>>"$work/there.log" &
     there_pid=$!
@@ -147,8 +151,8 @@ start_here() {
     cp "$work/here.conf" "$work/gait.conf"
     start
 }
-in_lake() { # in_lake FROM COUNT WANT, of the lake there
-    [ "$(run_dir=$work/there && lake trusted/accelerometer | times "$1" "$2")" = "$3" ]
+in_lake_there() {
+    (run_dir=$work/there && in_lake trusted/accelerometer "$@")
 }
 
 run_dir=$work/here port=
@@ -177,9 +181,9 @@ told customer-trusted "customer-curated|lake"
 told accelerometer-trusted "customer-curated|machine-learning-curated|lake"
 customer c99@example.com serial-99 "$t0" "$t0" | publish customer
 readings 300 40
-wait_until 30 "what comes after the restore reaches the other machine" in_lake 300 40 "200 1"
-check "what came before it stays" in_lake 0 40 "200 1"
-check "so does what only they know" in_lake 100 120 "600 1"
+wait_until 30 "what comes after the restore reaches the other machine" in_lake_there 300 40 "200 1"
+check "what came before it stays" in_lake_there 0 40 "200 1"
+check "so does what only they know" in_lake_there 100 120 "600 1"
 has_customer() {
     grep -qF '"c99@example.com"' "$work/there/lake/trusted/customer" -r
 }
@@ -201,7 +205,7 @@ check_not "gait status fails" gait status >"$work/status" 2>&1
 check "and says what is missing" \
     grep -qE 'has [0-9]+ messages of accelerometer-trusted, which keeps only what follows [0-9]+' \
     <(ask "SELECT json ->> 'why' FROM process WHERE json ->> 'process' = 'lake'")
-check "nobody takes new readings for what is missing" in_lake 300 40 "0 0"
+check "nobody takes new readings for what is missing" in_lake_there 300 40 "0 0"
 check "the other machine's processes stop" stop_there
 check_stop
 finish
