@@ -127,6 +127,32 @@ a_path_that_leads_out_of_it_is_refused(void **state)
     assert_int_equal(read_back(), 0);
 }
 
+/* Who reads it may do so on a terminal. */
+static void
+what_is_not_to_be_shown_is_refused(void **state)
+{
+    static const char *const bad[] = {"lake/\x1b[2J", "lake/\r", "lake/\x7f", "lake/\xc2\x9b"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        write_with(bad[i]);
+        assert_int_equal(read_back(), -1);
+    }
+}
+
+static void
+a_file_is_found_by_its_whole_path_or_its_folder(void **state)
+{
+    struct manifest manifest = {.count = 0};
+    (void)state;
+    assert_false(manifest_has(&manifest, "lake/"));
+    manifest_add(&manifest, "lake/x/part-1");
+    assert_true(manifest_has(&manifest, "lake/x/part-1"));
+    assert_false(manifest_has(&manifest, "lake/x/part"));
+    assert_true(manifest_has(&manifest, "lake/"));
+    assert_false(manifest_has(&manifest, "state/"));
+    manifest_free(&manifest);
+}
+
 int
 main(void)
 {
@@ -135,6 +161,8 @@ main(void)
         TEST(what_was_written_is_read),
         TEST(a_damaged_one_is_refused),
         TEST(a_path_that_leads_out_of_it_is_refused),
+        TEST(what_is_not_to_be_shown_is_refused),
+        TEST(a_file_is_found_by_its_whole_path_or_its_folder),
     };
     hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
