@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -145,6 +146,27 @@ where_there_is_no_pipeline_nothing_can_be_asked(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
+/* It would begin without state, and with a new key; and its folder would be in the way of the one that is to come. */
+static void
+nobody_begins_beside_a_restore(void **state)
+{
+    struct buffer partial = {0};
+    struct buffer own = {0};
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench_close_process();
+    buffer_printf(&own, "%s/state", bench.dir);
+    assert_int_equal(file_remove_dir(buffer_text(&own)), 0);
+    buffer_printf(&partial, "%s/" HOLD_RESTORE, bench.dir);
+    assert_int_equal(mkdir(buffer_text(&partial), 0700), 0);
+    assert_null(process_open(&bench.options));
+    assert_int_equal(access(buffer_text(&own), F_OK), -1);
+    assert_int_equal(rmdir(buffer_text(&partial)), 0);
+    bench_open_process(&accelerometer_trusted, NULL);
+    buffer_free(&partial);
+    buffer_free(&own);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -157,6 +179,7 @@ main(void)
         TEST(a_process_that_begins_meanwhile_removes_nothing_either),
         TEST(a_hold_ends_with_whoever_was_killed_in_it),
         TEST(where_there_is_no_pipeline_nothing_can_be_asked),
+        TEST(nobody_begins_beside_a_restore),
     };
     hash_init();
     log_open("test", LOG_ERROR);
