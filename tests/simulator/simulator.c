@@ -43,6 +43,7 @@
 #include "dice.h"
 #include "loader.h"
 #include "numbers.h"
+#include "operator/gate.h"
 #include "run/process.h"
 #include "run/process_state.h"
 #include "store/keyset.h"
@@ -2127,6 +2128,35 @@ run_restored_seed(uint64_t seed)
     simulation_close();
 }
 
+/* A consumer's state is replaced by an older copy, and what it then says to its producer gets lost. That one has heard before
+ * that everything was applied, and has nothing to send that would show the gap; it still has it all, for the sake of another
+ * one that is away. */
+static void
+bug_487_a_consumer_that_went_back_says_so_until_it_is_heard(void **state)
+{
+    (void)state;
+    dice_seed(487);
+    simulation_open(487, 2, false);
+    load_phase(0);
+    start_all();
+    come_right();
+    copy_state(1);
+    stop_process(NUMBER_LAKE);
+    loader_add(&simulation.loader, CUSTOMER, &simulation.world.landing[1][CUSTOMER]);
+    settle_for(10000);
+    const struct process *process = simulation.processes[1];
+    const uint64_t applied = process->links[GATE_TABLE].committed.applied;
+    simulation.lose_once = "/link/customer-trusted/accelerometer-trusted";
+    simulation.lose_skip = 0;
+    put_copy_back(1);
+    process = simulation.processes[1];
+    assert_true(process->links[GATE_TABLE].committed.applied < applied);
+    settle_for(40000);
+    assert_null(simulation.lose_once);
+    assert_int_equal(process->links[GATE_TABLE].committed.applied, applied);
+    simulation_close();
+}
+
 /* The broker's rows are newer than those of a copy, which has none of the withdrawals of the second phase: they stay as they
  * are, and if it forgets them it is given none before somebody has seen that. */
 static void
@@ -2353,6 +2383,7 @@ main(void)
         cmocka_unit_test(bug_244_nothing_expires_because_of_a_leap_that_is_taken_back),
         cmocka_unit_test(bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again),
         cmocka_unit_test(a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has),
+        cmocka_unit_test(bug_487_a_consumer_that_went_back_says_so_until_it_is_heard),
         cmocka_unit_test(an_older_table_does_not_replace_the_rows_that_the_broker_has),
         cmocka_unit_test(copies_of_different_times_are_noticed),
         cmocka_unit_test(whatever_breaks_the_answer_is_the_same),
