@@ -2252,29 +2252,6 @@ run_naive_seed(uint64_t seed)
     simulation_close();
 }
 
-static uint64_t number_from_environment(const char *name, uint64_t preset);
-
-static void
-copies_of_different_times_are_noticed(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 1; seed <= number_from_environment("GAIT_SEEDS", 200) / 4; seed++)
-        run_naive_seed(seed);
-}
-
-static void
-a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has(void **state)
-{
-    const uint64_t only = number_from_environment("GAIT_SEED", 0);
-    const uint64_t first = only != 0 ? only : number_from_environment("GAIT_FIRST", 1);
-    const uint64_t count = only != 0 ? 1 : number_from_environment("GAIT_SEEDS", 200) / 4;
-    (void)state;
-    if (only != 0)
-        log_open("simulator", LOG_INFO);
-    for (uint64_t seed = first; seed < first + count; seed++)
-        run_restored_seed(seed);
-}
-
 static uint64_t
 number_from_environment(const char *name, uint64_t preset)
 {
@@ -2282,22 +2259,51 @@ number_from_environment(const char *name, uint64_t preset)
     return text != NULL ? strtoull(text, NULL, 10) : preset;
 }
 
+/* The seeds that the environment names, or `share` of them; after each, `after`. */
 static void
-whatever_breaks_the_answer_is_the_same(void **state)
+run_seeds(void (*run)(uint64_t seed), unsigned share, void (*after)(uint64_t count))
 {
     const uint64_t only = number_from_environment("GAIT_SEED", 0);
     const uint64_t first = only != 0 ? only : number_from_environment("GAIT_FIRST", 1);
-    const uint64_t count = only != 0 ? 1 : number_from_environment("GAIT_SEEDS", 200);
-    (void)state;
+    const uint64_t count = only != 0 ? 1 : number_from_environment("GAIT_SEEDS", 200) / share;
+
     if (only != 0)
         log_open("simulator", LOG_INFO);
     for (uint64_t seed = first; seed < first + count; seed++) {
-        run_seed(seed);
-        if (seen.seeds % 100 == 0) {
-            print_message("seed %" PRIu64 " of %" PRIu64 "\n", seen.seeds, count);
-            fflush(stdout);
-        }
+        run(seed);
+        if (after != NULL)
+            after(count);
     }
+}
+
+static void
+copies_of_different_times_are_noticed(void **state)
+{
+    (void)state;
+    run_seeds(run_naive_seed, 4, NULL);
+}
+
+static void
+a_state_that_comes_back_from_an_older_copy_is_noticed_and_loses_what_nobody_has(void **state)
+{
+    (void)state;
+    run_seeds(run_restored_seed, 4, NULL);
+}
+
+static void
+say_progress(uint64_t count)
+{
+    if (seen.seeds % 100 != 0)
+        return;
+    print_message("seed %" PRIu64 " of %" PRIu64 "\n", seen.seeds, count);
+    fflush(stdout);
+}
+
+static void
+whatever_breaks_the_answer_is_the_same(void **state)
+{
+    (void)state;
+    run_seeds(run_seed, 1, say_progress);
     print_message("seeds %" PRIu64 ", phases %" PRIu64 ", steps %" PRIu64 ", events %" PRIu64 ", syncs %" PRIu64
                   ", events during a sync %" PRIu64 ", killed %" PRIu64 ", of these at a deed %" PRIu64 ", stopped %" PRIu64
                   ", failed writes %" PRIu64 ", full disks %" PRIu64 ", broker losses %" PRIu64 ", clocks set %" PRIu64
