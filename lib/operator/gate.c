@@ -141,18 +141,15 @@ static enum verdict
 take_row(struct gate *gate, const struct arrival *arrival)
 {
     const struct record *record = arrival->record;
-    struct hash_id person;
-    int rc;
+    const bool open = record->withdrawn_ms == 0;
+    struct hash_id owner, person;
 
-    if (record->withdrawn_ms != 0) {
-        rc = consent_apply(&gate->consent, arrival->row, NULL, 0, &person);
-    } else {
-        const struct hash_id owner = person_of(gate, record);
-        rc = consent_apply(&gate->consent, arrival->row, &owner, record->research_as_of_ms, &person);
-    }
-    if (rc < 0 || (rc == 1 && waiting_wake(&gate->waiting, &person) != 0))
-        return VERDICT_ERROR;
-    return VERDICT_PASSED;
+    if (open)
+        owner = person_of(gate, record);
+    int rc = consent_apply(&gate->consent, arrival->row, open ? &owner : NULL, record, &person);
+    if (rc == 0)
+        return open ? VERDICT_STALE : VERDICT_PASSED;
+    return rc < 0 || waiting_wake(&gate->waiting, &person) != 0 ? VERDICT_ERROR : VERDICT_PASSED;
 }
 
 static enum verdict

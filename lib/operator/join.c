@@ -595,14 +595,13 @@ take_row(struct join *join, const struct arrival *arrival)
         struct hash_id owner;
         if (open)
             owner = person_of(join, side, record);
-        int rc = consent_apply(&join->sides[side].consent, arrival->row, open ? &owner : NULL,
-                               open ? record->research_as_of_ms : 0, &persons[side]);
+        int rc = consent_apply(&join->sides[side].consent, arrival->row, open ? &owner : NULL, record, &persons[side]);
         if (rc < 0)
             return VERDICT_ERROR;
         known = known && rc == 1;
     }
     if (!known)
-        return VERDICT_PASSED;
+        return open ? VERDICT_STALE : VERDICT_PASSED;
     if (open && note_pairing(join, persons) != 0)
         return VERDICT_ERROR;
     if (set_partners(join, persons, open) != 0)

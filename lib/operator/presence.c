@@ -147,8 +147,15 @@ static bool
 is_repeat(const struct known *known, const struct record *record)
 {
     if (record->withdrawn_ms != 0)
-        return known->state == ROW_WITHDRAWN;
+        return known->state == ROW_WITHDRAWN && record->withdrawn_ms <= record_withdrawn_ms(known->body);
     return known->state != ROW_WITHDRAWN && span_equal(known->body, record->body);
+}
+
+/* Whether it is of before the row's withdrawal, as in consent.h. */
+static bool
+is_overruled(const struct known *known, const struct record *record)
+{
+    return record->withdrawn_ms == 0 && known->state == ROW_WITHDRAWN && record->time_ms < record_withdrawn_ms(known->body);
 }
 
 /* A withdrawal goes on even for a row that was never published: whoever is downstream may have heard of the person. */
@@ -194,6 +201,8 @@ take_row(struct presence *presence, const struct arrival *arrival)
         return VERDICT_ERROR;
     if (rc == 1 && is_repeat(&known, arrival->record))
         return VERDICT_DUPLICATE;
+    if (rc == 1 && is_overruled(&known, arrival->record))
+        return VERDICT_STALE;
     if (rc == 1 && known.state == ROW_WAITING) {
         enum verdict verdict = withdrawn ? VERDICT_REFUSED : VERDICT_STALE;
         if (withdrawn)

@@ -19,8 +19,8 @@
  * store of the old version can be left; or, where the state can be made again by loading once more, refuse it and say so
  * in the release notes.
  *
- * What 3 has more than 2 is told apart where it stands (flags of a customer's row, the length of a place, keys that are
- * absent), so a store of 2 becomes one of 3 with its first transaction.
+ * What 3 has more than 2 is told apart where it stands (flags of a customer's row, the sign of a consent's date, the length
+ * of a place, keys that are absent), so a store of 2 becomes one of 3 with its first transaction.
  */
 #define FORMAT_VERSION 3
 #define FORMAT_OLDEST 2
