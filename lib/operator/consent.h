@@ -5,8 +5,8 @@
  * Where every row is withdrawn the gate is closed; where there is no row nothing is known yet, and one waits.
  *
  * Rows come in the order in which their producer decided, and the last one counts, but for one case: a record of before the
- * row's withdrawal. The producer gives out none as long as it knows of the withdrawal, and does not if its state went back in
- * time; who has left stays out then.
+ * row's withdrawal. The producer gives out none unless its state went back in time and it has forgotten the withdrawal; who
+ * has left stays out then.
  *
  * Table layouts:
  *   NAME_rows     key = row name; value = person (HASH_ID_BYTES)

@@ -2128,9 +2128,9 @@ run_restored_seed(uint64_t seed)
     simulation_close();
 }
 
-/* A consumer's state is replaced by an older copy, and what it then says to its producer gets lost. That one has heard before
- * that everything was applied, and has nothing to send that would show the gap; it still has it all, for the sake of another
- * one that is away. */
+/* A consumer's state is replaced by an older copy, and what it then says to its producer gets lost. That one has heard
+ * before that everything was applied, and has nothing to send that would show the gap; it still has it all, for the sake of
+ * another one that is away. */
 static void
 bug_487_a_consumer_that_went_back_says_so_until_it_is_heard(void **state)
 {
