@@ -2110,6 +2110,8 @@ run_restored_seed(uint64_t seed)
             complain_and_fail("is said to be at rest, an older copy", number);
     }
     simulation.restored = (int)number;
+    if (number == NUMBER_FILTER)
+        world_forget(&simulation.world);
     acknowledge(number);
     calm_down(40000);
     if (is_taken_for_old(number))
