@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/wait.h>
 
@@ -533,6 +534,60 @@ who_dies_of_a_store_says_which(void **state)
     assert_string_equal(said, "");
 }
 
+/* A damaged inbox. */
+
+static unsigned lines_said;
+
+static void
+count_said(const char *text)
+{
+    lines_said++;
+    snprintf(said, sizeof said, "%s", text);
+}
+
+/* An entry in the inbox that nobody has worked. */
+static void
+take_in_only(void)
+{
+    bench_send(LANDING, READING("ann", "1600000000001"), NULL, NULL);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    assert_true(inbox_end(bench.process->inbox) > bench.process->inbox_position);
+}
+
+static void
+spoil_byte(uint64_t at)
+{
+    char path[3 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s/state/accelerometer-trusted/inbox/%016d", bench.dir, 0);
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "\xff", 1, (off_t)at), 1);
+    close(fd);
+}
+
+/* Five lines a second, for ever: a process with a damaged inbox stands, and says why once. */
+static void
+a_damaged_entry_of_the_inbox_is_one_line(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    take_in_only();
+    spoil_byte(bench.process->inbox_position + 20);
+    lines_said = 0;
+    log_follow(count_said);
+    for (unsigned i = 0; i < 6000; i++, bench.steady_ms += 10)
+        process_step(bench.process);
+    log_follow(NULL);
+    assert_int_equal(lines_said, 1);
+    assert_non_null(strstr(said, "inbox: "));
+    assert_non_null(strstr(said, " is damaged"));
+    assert_non_null(strstr(why_stopped(bench.process), "damaged"));
+    assert_int_equal(bench.process->ledger.inputs[0].taken, 0);
+}
+
 /* Damaged stores: of each value of each table of each process something is missing, or too much; none dies of it. */
 
 #define TABLES_MAX 34
@@ -823,6 +878,7 @@ main(void)
         cmocka_unit_test_setup_teardown(kills_at_random_set_nothing_aside, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(something_stored_that_kills_when_it_is_due_is_set_aside, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(who_dies_of_a_store_says_which, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(a_damaged_entry_of_the_inbox_is_one_line, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_no_process_dies_of_a_damaged_store, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_nor_of_damaged_lives, bench_begin, bench_end),
     };
