@@ -216,6 +216,15 @@ take_row(struct presence *presence, const struct arrival *arrival)
     return take_open(presence, arrival, &person);
 }
 
+/* The process died of publishing the row, which waits for person: nothing is known of it any more. 0 or −1. */
+static int
+give_up(struct presence *presence, struct span row, const struct hash_id *person, struct output *output)
+{
+    if (stop_waiting(presence, row, person, VERDICT_INVALID, output) != 0)
+        return -1;
+    return store_delete(presence->store, presence->rows, row) < 0 ? -1 : 0;
+}
+
 /* Publish a row that waited for person. */
 static int
 publish(struct presence *presence, struct span row, const struct hash_id *person, struct output *output)
@@ -229,8 +238,9 @@ publish(struct presence *presence, struct span row, const struct hash_id *person
     if (rc == 0)
         return store_damaged(presence->store, presence->waiting, "a row waits that is not there");
     buffer_add_span(&body, known.body);
-    rc = put_row(presence, row, ROW_PUBLISHED, person, buffer_span(&body));
-    if (rc == 0) {
+    if (output->deadly(output, PRESENCE_TABLE, row, buffer_span(&body))) {
+        rc = give_up(presence, row, person, output);
+    } else if ((rc = put_row(presence, row, ROW_PUBLISHED, person, buffer_span(&body))) == 0) {
         output->emit_row(output, row, buffer_span(&body));
         rc = stop_waiting(presence, row, person, VERDICT_PASSED, output);
     }
