@@ -189,17 +189,9 @@ note_positions(struct backup *backup)
 {
     struct buffer *notes = &backup->manifest.notes;
     for (unsigned i = 0; i < backup->set.count; i++) {
-        const struct stream *stream = backup->set.members[i].stream;
-        const struct cut_positions *at = &backup->set.members[i].positions;
-        buffer_printf(notes, "process %s epoch %016" PRIx64, stream->name, at->epoch);
-        if (stream_has_landing(stream))
-            buffer_printf(notes, " inbox %" PRIu64 " %" PRIu64, at->inbox, backup->inbox_end[i]);
-        buffer_printf(notes, " output %" PRIu64 " %" PRIu64 "\n", at->trimmed.sequence, at->last.sequence);
-        for (unsigned j = 0; j < stream->input_count; j++) {
-            if (stream->inputs[j].from != NULL)
-                buffer_printf(notes, "link %s %s epoch %016" PRIx64 " applied %" PRIu64 "\n", stream->inputs[j].from->name,
-                              stream->name, at->links[j].epoch, at->links[j].applied);
-        }
+        cut_write(&backup->set.members[i], notes);
+        if (stream_has_landing(backup->set.members[i].stream))
+            buffer_printf(notes, "inbox %s up to %" PRIu64 "\n", backup->set.members[i].stream->name, backup->inbox_end[i]);
     }
     for (const char *name = buffer_text(&backup->missing); *name != '\0'; name += strcspn(name, " ")) {
         name += strspn(name, " ");
@@ -319,16 +311,24 @@ static int
 check_states(struct backup *backup)
 {
     struct set copies = {.dir = backup->partial, .count = backup->set.count};
+    struct buffer copied = {NULL, 0, 0};
+    struct buffer wanted = {NULL, 0, 0};
     for (unsigned i = 0; i < copies.count; i++)
         copies.members[i].stream = backup->set.members[i].stream;
     int rc = set_open(&copies, false) == 0 && set_look(&copies) == 0 && set_is_cut(&copies) ? 0 : -1;
     for (unsigned i = 0; i < copies.count && rc == 0; i++) {
-        if (memcmp(&copies.members[i].positions, &backup->set.members[i].positions, sizeof(struct cut_positions)) != 0) {
+        buffer_clear(&copied);
+        buffer_clear(&wanted);
+        cut_write(&copies.members[i], &copied);
+        cut_write(&backup->set.members[i], &wanted);
+        if (!span_equal(buffer_span(&copied), buffer_span(&wanted))) {
             say("the copy of %s's state is not what was copied", copies.members[i].stream->name);
             rc = -1;
         }
     }
     set_close(&copies);
+    buffer_free(&copied);
+    buffer_free(&wanted);
     return rc;
 }
 

@@ -5,7 +5,8 @@
  *   gait backup 1
  *   taken 2026-11-24T08:15:02Z
  *   version 0.1.0
- *   process customer-trusted epoch 00d1… inbox 1234 5678 output 17 42       (removed up to 17, last is 42)
+ *   process customer-trusted epoch 00d1… inbox 1234 output 17 42            (removed up to 17, last is 42)
+ *   inbox customer-trusted up to 5678
  *   link customer-trusted accelerometer-trusted epoch 00d1… applied 40      (of the producer, by the consumer)
  *   missing lake
  *   file 5d41402abc4b2a76b9719d911017c592 8192 state/customer-trusted/store/data.mdb

@@ -909,6 +909,19 @@ get_numbers(struct store *store, int meta, struct span key, uint64_t *numbers, u
     return rc;
 }
 
+/* The lives at key in "meta", none if there are none. 0 or −1. */
+static int
+get_lives(struct store *store, int meta, struct span key, struct lives *lives)
+{
+    struct span value;
+    const int rc = store_get(store, meta, key, &value);
+
+    lives->count = 0;
+    if (rc == 1 && lives_decode(value, lives) != 0)
+        return store_damaged(store, meta, "lives that are none");
+    return rc < 0 ? -1 : 0;
+}
+
 int
 batch_read_positions(struct store *store, int meta, const struct stream *stream, struct cut_positions *positions)
 {
@@ -924,10 +937,13 @@ batch_read_positions(struct store *store, int meta, const struct stream *stream,
     }
     rc = rc == 1 ? get_numbers(store, meta, epoch_key, &positions->epoch, 1) : -1;
     rc = rc == 1 ? get_numbers(store, meta, inbox_key, &positions->inbox, 1) : -1;
+    rc = rc >= 0 ? get_lives(store, meta, earlier_key, &positions->earlier) : -1;
     for (unsigned i = 0; i < stream->input_count && rc >= 0; i++) {
         uint64_t link[2] = {0};
         if (stream->inputs[i].from != NULL)
             rc = get_numbers(store, meta, link_key_of(stream, "link ", i, &key), link, 2);
+        if (stream->inputs[i].from != NULL && rc >= 0)
+            rc = get_lives(store, meta, link_key_of(stream, "left ", i, &key), &positions->left[i]);
         positions->links[i] = (struct link_position){link[0], link[1]};
     }
     buffer_free(&key);
@@ -947,24 +963,11 @@ get_number(struct process *process, struct span key, uint64_t *number)
     return rc < 0 ? -1 : 0;
 }
 
-/* The lives at key in "meta", none if there are none. 0 or −1. */
-static int
-get_lives(struct process *process, struct span key, struct lives *lives)
-{
-    struct span value;
-    const int rc = store_get(process->store, process->meta, key, &value);
-
-    lives->count = 0;
-    if (rc == 1 && lives_decode(value, lives) != 0)
-        return store_damaged(process->store, process->meta, "lives that are none");
-    return rc < 0 ? -1 : 0;
-}
-
 static int
 load_lives(struct process *process)
 {
     if (get_number(process, first_key, &process->first_epoch) != 0 ||
-        get_lives(process, earlier_key, &process->earlier) != 0)
+        get_lives(process->store, process->meta, earlier_key, &process->earlier) != 0)
         return -1;
     if (process->first_epoch == 0)
         process->first_epoch = process->epoch;
@@ -984,7 +987,7 @@ load_link_position(struct process *process, unsigned input)
         return -1;
     if (rc == 1)
         position = (struct link_position){bytes_get_u64(value.at), bytes_get_u64(value.at + 8)};
-    if (get_lives(process, link_key(process, "left ", input), &left) != 0 ||
+    if (get_lives(process->store, process->meta, link_key(process, "left ", input), &left) != 0 ||
         get_number(process, link_key(process, "awaits ", input), &awaits) != 0)
         return -1;
     if (!same_position(position, process->links[input].committed)) {

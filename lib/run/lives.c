@@ -89,6 +89,15 @@ lives_meet(struct link_position at, const struct lives *consumer, struct link_po
     return met;
 }
 
+bool
+lives_prove(struct link_position at, bool met, struct link_position last, const struct lives *earlier)
+{
+    const bool ahead = at.epoch == last.epoch && at.applied > last.applied;
+    const bool later = met && at.epoch != last.epoch && lives_find(earlier, at.epoch) == NULL;
+
+    return ahead || later;
+}
+
 void
 lives_write(const struct lives *lives, bool applied, struct buffer *report)
 {

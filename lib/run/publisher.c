@@ -134,19 +134,15 @@ given_out(const struct publisher *publisher)
     return (struct link_position){publisher->epoch, publisher->outbox->last.sequence};
 }
 
-/* Whether what somebody says proves that this store is an older copy: it has what is not given out yet, or it followed a
- * life of the store (met: it knows one) that comes later than what this one knows. */
+/* Whether what somebody says proves that this store is an older copy: see lives_prove. */
 static bool
 proves(struct publisher *publisher, const char *witness, const struct link_position *said, bool met)
 {
-    const bool ahead = said->epoch == publisher->epoch && said->applied > publisher->outbox->last.sequence;
-    const bool later = met && said->epoch != publisher->epoch && lives_find(&publisher->earlier, said->epoch) == NULL;
-
-    if (!ahead && !later)
+    if (!lives_prove(*said, met, given_out(publisher), &publisher->earlier))
         return false;
     publisher->older.seen = true;
     publisher->older.witness = witness;
-    publisher->older.knew = ahead ? said->applied : 0;
+    publisher->older.knew = said->epoch == publisher->epoch ? said->applied : 0;
     return true;
 }
 

@@ -169,8 +169,7 @@ is_proved(const struct producer *producer, const struct taker *takers)
     for (unsigned i = 0; i < CONSUMERS; i++) {
         const struct link_position at = takers[i].at;
         const bool met = meet(at, takers[i].left, producer->last, &producer->earlier) >= 0;
-        if (at.epoch == producer->last.epoch ? at.applied > producer->last.applied
-                                             : met && lives_find(&producer->earlier, at.epoch) == NULL)
+        if (lives_prove(at, met, producer->last, &producer->earlier))
             return true;
     }
     return false;
