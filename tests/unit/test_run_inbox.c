@@ -922,7 +922,7 @@ a_torn_statement_says_nothing_and_the_other_one_does(void **state)
 
     inbox_close(work_two_of_four(&older, &position));
     read_whole(file_at(0), &content);
-    for (unsigned byte = 0; byte < STATEMENT_BYTES; byte++) {
+    for (unsigned byte = 0; byte < STATEMENT_BYTES; byte += 5) { /* of each of the three numbers */
         char *const first = content.data + FILE_BYTES - TRAILER_BYTES + byte;
         char *const second = first + STATEMENT_BYTES;
         *first ^= 1;
