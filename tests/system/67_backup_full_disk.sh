@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A backup onto a disk that is too small, by little or by much: it says so, and nothing that is left passes for a backup. Each
-# size lets it come further, up to the one that has room for all.
+# A backup onto a disk that is too small, by little or by much, says so, and nothing that is left passes for one. Each size
+# lets it come further, up to the one that has room for all.
 #
 # The disk is a small one in memory, mounted where only this test sees it, so that it goes away with it.
 if [ -z "${GAIT_OWN_MOUNTS:-}" ]; then
