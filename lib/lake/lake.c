@@ -384,8 +384,8 @@ open_file(struct lake *lake, struct lake_table *table, int flags)
     table->fd = folder < 0 ? -1 : folder_file_at(folder, path, name, flags, &fault);
     int rc = table->fd >= 0 ? 1 : errno == ENOENT ? 0 : -1;
     if (rc < 0)
-        complain(lake, fault_of(errno), "can't open a part: %s. Nothing is written to the lake until this is mended; then it "
-                 "goes on by itself", buffer_text(&fault));
+        complain(lake, fault_of(errno), "can't open a part: %s. Nothing is written to the lake until this is mended; then "
+                 "it goes on by itself", buffer_text(&fault));
     if (folder >= 0)
         close(folder);
     buffer_free(&fault);

@@ -191,7 +191,8 @@ check_file(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint
 
 /* Do with both files of the plan, or with the one that there is. */
 static void
-each_file(const struct plan *plan, void (*act)(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint64_t told))
+each_file(const struct plan *plan,
+          void (*act)(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint64_t told))
 {
     act(BEGIN, plan->content.data, plan->first_end, (plan->told_by & 1) != 0, plan->told);
     if (plan->split < plan->content.len)
