@@ -415,7 +415,7 @@ zero_remains(struct inbox *inbox, int fd, uint64_t begin, uint64_t end)
 
 /* Find the end of the last file, the open fd: behind its last whole entry, looking from position on (what is before it may
  * be wiped). What stands behind is zeroed; the trailer stays. Whether it can be gone on in: that can't a file that is not as
- * long as ours, nor one of the program before that has entries where the trailer would be, nor one that lost what is before
+ * long as ours, nor one of the program before that has entries where the trailer would be, nor one that ends before
  * position. −1 with errno. */
 static int
 find_end(struct inbox *inbox, int fd, uint64_t position)
@@ -440,7 +440,7 @@ find_end(struct inbox *inbox, int fd, uint64_t position)
     buffer_clear(&inbox->ahead); /* not what stands there from now on */
     if (zero_remains(inbox, fd, begin, trailer) != 0)
         return -1;
-    return ours && inbox->end <= trailer && inbox->end >= position;
+    return ours && inbox->end <= trailer;
 }
 
 /* Whether the store of position goes with what was said, else a line in the log. */
