@@ -305,6 +305,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         seal(plan.content.data, plan.content.data + plan.split);
         seal(plan.content.data + plan.split, plan.content.data + plan.content.len);
     }
+    if ((plan.told_by & 1) != 0 && plan.first_end < plan.split) { /* zeros lead to the trailer */
+        memset(plan.content.data + plan.first_end, 0, plan.split - plan.first_end);
+        plan.first_end = plan.split;
+    }
     each_file(&plan, write_file);
     check_inbox(&plan);
     buffer_free(&plan.content);
