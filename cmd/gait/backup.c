@@ -87,7 +87,7 @@ read_options(struct backup *backup, int argc, char **argv)
 static int
 find_set(struct backup *backup)
 {
-    if (!copying_is_owner(backup->dir) || set_find(&backup->set, backup->config, backup->dir, &backup->missing) != 0)
+    if (!copying_is_ours(backup->dir) || set_find(&backup->set, backup->config, backup->dir, &backup->missing) != 0)
         return -1;
     if (backup->missing.len == 0)
         return 0;
@@ -114,6 +114,8 @@ make_target(struct backup *backup)
         say("%s is there already, and no empty folder: name a new one", backup->target);
         return -1;
     }
+    if (!copying_is_safe(backup->partial))
+        return -1;
     if (mkdir(backup->partial, 0700) == 0)
         return 0;
     say("%s: %s%s", backup->partial, strerror(errno),
@@ -150,7 +152,8 @@ static int
 look(struct backup *backup, int hold)
 {
     if (hold < 0 || hold_take(hold) != 0) {
-        say("%s/state: %s", backup->dir, strerror(errno));
+        if (errno != EINTR)
+            say("%s/state: %s", backup->dir, strerror(errno));
         return -1;
     }
     if (set_look(&backup->set) != 0)
@@ -391,7 +394,7 @@ run(struct backup *backup)
     copying_end(&backup->copying);
     if (rc == 0)
         say_done(backup);
-    else if (file_remove_dir(backup->partial) != 0)
+    else if (file_remove_dir(backup->partial) != 0 && errno != ENOENT)
         say("%s can't be removed, and is no backup: %s", backup->partial, strerror(errno));
     return copying_status(rc);
 }

@@ -65,7 +65,7 @@ backup_keys_save(const struct config *config, const struct set *set, const char 
     return rc;
 }
 
-/* Make the file at path hold key, mode 0400, unless one is there. 0, or −1 with errno. */
+/* Make the file at path hold key, mode 0400, unless one is there. 0, or −1, said. */
 static int
 put_key(const char *path, struct span key)
 {
@@ -76,13 +76,16 @@ put_key(const char *path, struct span key)
     int rc = -1;
     if (fd >= 0 && file_write_at(fd, key.at, key.len, 0) == 0 && fsync(fd) == 0 && link(temporary.data, path) == 0)
         rc = file_sync_name(path);
-    const int saved = errno;
+    const int error = errno;
+    if (fd < 0)
+        say("%s: %s%s", temporary.data, strerror(error), error == EEXIST ? ": a restore was killed; remove it" : "");
+    else if (rc != 0)
+        say("%s: %s", path, strerror(error));
     if (fd >= 0) {
         close(fd);
         unlink(temporary.data);
     }
     buffer_free(&temporary);
-    errno = saved;
     return rc;
 }
 
@@ -97,10 +100,10 @@ restore(const char *from, const char *path, bool check)
         say("%s: %s", from, strerror(errno));
     else if (file_read(path, &there) == 0)
         rc = span_equal(buffer_span(&key), buffer_span(&there)) ? 0 : 1;
-    else if (errno != ENOENT || (!check && put_key(path, buffer_span(&key)) != 0))
+    else if (errno != ENOENT)
         say("%s: %s", path, strerror(errno));
     else
-        rc = 0;
+        rc = check ? 0 : put_key(path, buffer_span(&key));
     if (rc == 1)
         say("%s is another key than that of the backup: move it away, or every person gets another pseudonym", path);
     buffer_free(&key);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 
 #include "commands.h"
 #include "interrupt.h"
@@ -199,11 +200,16 @@ copying_has_room(const char *path, uint64_t bytes)
 bool
 copying_is_free(const char *path)
 {
-    DIR *dir = opendir(path);
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
     bool empty = true;
-    if (dir == NULL)
-        return errno == ENOENT;
+    if (dir == NULL) {
+        const bool absent = fd < 0 && errno == ENOENT;
+        if (fd >= 0)
+            close(fd);
+        return absent;
+    }
     /* cppcheck-suppress readdirCalled ; there is one thread */
     while (empty && (entry = readdir(dir)) != NULL)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
@@ -212,18 +218,48 @@ copying_is_free(const char *path)
 }
 
 bool
-copying_is_owner(const char *path)
+copying_is_ours(const char *path)
 {
+    struct buffer fault = {NULL, 0, 0};
     struct stat status;
     if (stat(path, &status) != 0) {
         say("%s: %s", path, strerror(errno));
         return false;
     }
-    if (status.st_uid == geteuid())
-        return true;
-    say("%s belongs to user %lu: run this as that user, or the processes can't read what it makes there", path,
-        (unsigned long)status.st_uid);
-    return false;
+    if (status.st_uid != geteuid()) {
+        say("%s belongs to user %lu: run this as that user, or the processes can't read what it makes there", path,
+            (unsigned long)status.st_uid);
+        return false;
+    }
+    const int fd = folder_look(path, "", &fault);
+    if (fd < 0)
+        say("%s", fault.len > 0 ? buffer_text(&fault) : strerror(errno));
+    else
+        close(fd);
+    buffer_free(&fault);
+    return fd >= 0;
+}
+
+bool
+copying_is_safe(const char *path)
+{
+    struct buffer above = {NULL, 0, 0};
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        buffer_add_text(&above, ".");
+    else
+        buffer_add(&above, path, slash == path ? 1 : (size_t)(slash - path));
+    const bool there = stat(buffer_text(&above), &status) == 0;
+    const bool others = there && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0;
+    const bool theirs = there && status.st_uid != geteuid() && status.st_uid != 0;
+    if (!there)
+        say("%s: %s", buffer_text(&above), strerror(errno));
+    else if (others || theirs)
+        say("%s %s, who could put something else in place of what is made there: name another place, or change that",
+            buffer_text(&above), theirs ? "belongs to somebody else" : "can be written in by others");
+    buffer_free(&above);
+    return there && !others && !theirs;
 }
 
 int

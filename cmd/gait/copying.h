@@ -48,11 +48,16 @@ int copying_note_all(struct manifest *manifest, const char *dir, const char *nam
 /* Whether there is room for bytes more at path, a folder; else said. */
 bool copying_has_room(const char *path, uint64_t bytes);
 
-/* Whether there is nothing at path, or an empty folder. */
+/* Whether there is nothing at path, or an empty folder, and no link to one. */
 bool copying_is_free(const char *path);
 
-/* Whether path, a folder, belongs to whoever runs this: else said, since what we make there would be of no use to him. */
-bool copying_is_owner(const char *path);
+/* Whether path, a pipeline's folder, belongs to whoever runs this (or what we make there would be of no use to him), and
+ * nobody else may write in it; else said. */
+bool copying_is_ours(const char *path);
+
+/* Whether nobody else can move away what we make at path, and put something of his own there: the folder above belongs to us
+ * or root, and who else may write in it may touch only his own (the sticky bit); else said. */
+bool copying_is_safe(const char *path);
 
 /* Make everything durable that was written to the file system of path. 0, or −1, said. */
 int copying_sync(const char *path);

@@ -126,6 +126,16 @@ read_lines(struct manifest *manifest, char *text)
     return 0;
 }
 
+/* Whether text is lines of what can be shown: who reads it may do so on a terminal. */
+static bool
+is_shown(struct span text)
+{
+    bool shown = true;
+    for (size_t i = 0; i < text.len && shown; i++)
+        shown = text.at[i] == '\n' || (text.at[i] >= ' ' && text.at[i] <= '~');
+    return shown;
+}
+
 /* What is wrong with the text, or NULL; then its last line is cut off. */
 static const char *
 find_fault(struct buffer *text)
@@ -144,6 +154,8 @@ find_fault(struct buffer *text)
     if (text->data[text->len - 1] != '\n' || strncmp(last, "end ", 4) != 0 ||
         strncmp(last + 4, hex, HASH_ID_HEX_SIZE - 1) != 0)
         return "it is damaged, or not whole";
+    if (!is_shown(buffer_span(text)))
+        return "it has what no manifest has: somebody has made it";
     *last = '\0';
     return NULL;
 }
@@ -207,6 +219,18 @@ manifest_names(const struct manifest *manifest, const char *word, const char *na
     struct span rest;
     for (size_t at = 0; next_line(manifest, &at, &line) == 1;) {
         if (take_word(line, word, &rest) && take_word(rest, name, &rest))
+            return true;
+    }
+    return false;
+}
+
+bool
+manifest_has(const struct manifest *manifest, const char *path)
+{
+    const size_t len = strlen(path);
+    const size_t compared = len > 0 && path[len - 1] == '/' ? len : len + 1;
+    for (unsigned i = 0; i < manifest->count; i++) {
+        if (strncmp(manifest->files[i].path, path, compared) == 0)
             return true;
     }
     return false;

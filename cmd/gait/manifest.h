@@ -56,6 +56,9 @@ int manifest_note(const struct manifest *manifest, const char *word, struct span
 /* Whether a line of the notes begins with word, a blank, name, and ends or goes on behind a blank. */
 bool manifest_names(const struct manifest *manifest, const char *word, const char *name);
 
+/* Whether it has the file path; or, with a slash at its end, any file below that folder. */
+bool manifest_has(const struct manifest *manifest, const char *path);
+
 void manifest_free(struct manifest *manifest);
 
 #endif

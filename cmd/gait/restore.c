@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "run/hold.h"
 #include "streams/catalog.h"
 
 #include "backup_keys.h"
@@ -100,6 +101,37 @@ check_files(struct restore *restore, const char *dir)
     return rc;
 }
 
+static bool
+set_has(const struct set *set, const struct stream *stream)
+{
+    bool has = false;
+    for (unsigned i = 0; i < set->count; i++)
+        has = has || set->members[i].stream == stream;
+    return has;
+}
+
+/* Whether the states that are there are those that the manifest knows: others would be looked at, and not brought. */
+static int
+check_members(const struct restore *restore, const struct set *set)
+{
+    struct buffer path = {NULL, 0, 0};
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && catalog_streams[i] != NULL; i++) {
+        const char *name = catalog_streams[i]->name;
+        buffer_clear(&path);
+        buffer_printf(&path, "state/%s/store/data.mdb", name);
+        const bool there = set_has(set, catalog_streams[i]);
+        const bool named = manifest_names(&restore->manifest, "process", name);
+        if (there == named && there == manifest_has(&restore->manifest, buffer_text(&path)))
+            continue;
+        say("%s/%s and the manifest do not go together: somebody has changed this backup", restore->source,
+            buffer_text(&path));
+        rc = -1;
+    }
+    buffer_free(&path);
+    return rc;
+}
+
 /* What the checksums say is what was written is also what can be gone on from, by this program. */
 static int
 check_states(const struct restore *restore)
@@ -108,6 +140,8 @@ check_states(const struct restore *restore)
     struct buffer missing = {NULL, 0, 0};
     struct set set;
     int rc = set_find(&set, all, restore->source, &missing);
+    if (rc == 0)
+        rc = check_members(restore, &set);
     if (rc == 0)
         rc = set_open(&set, false) == 0 && set_look(&set) == 0 && set_is_cut(&set) ? 0 : -1;
     set_close(&set);
@@ -157,8 +191,8 @@ check_place(struct restore *restore)
         say("%s: %s", restore->dir, strerror(errno));
         return -1;
     }
-    if (!copying_is_owner(restore->dir) || lock_dir(restore) != 0 || check_free(restore, "state") != 0 ||
-        check_free(restore, "lake") != 0 ||
+    if (!copying_is_ours(restore->dir) || lock_dir(restore) != 0 || hold_restores(restore->dir) ||
+        check_free(restore, "state") != 0 || check_free(restore, "lake") != 0 ||
         backup_keys_restore(restore->config, restore->dir, restore->source, &restore->manifest, true) != 0)
         return -1;
     return copying_has_room(restore->dir, restore->copying.total / 3) ? 0 : -1;
@@ -186,31 +220,42 @@ copy_files(struct restore *restore)
     return rc;
 }
 
-/* Give the folder name its place. */
+/* Move the folder name from dir from to dir to. */
 static int
-place(struct restore *restore, const char *name)
+move(const char *from, const char *to, const char *name)
 {
-    struct buffer from = {NULL, 0, 0};
-    struct buffer to = {NULL, 0, 0};
-    int rc = 0;
-    copying_path(buffer_text(&restore->partial), name, &from);
-    copying_path(restore->dir, name, &to);
-    if (rename(buffer_text(&from), buffer_text(&to)) != 0 && errno != ENOENT) {
-        say("%s: %s", buffer_text(&to), strerror(errno));
-        rc = -1;
-    }
-    buffer_free(&from);
-    buffer_free(&to);
+    struct buffer old = {NULL, 0, 0};
+    struct buffer new = {NULL, 0, 0};
+    const int rc = rename(copying_path(from, name, &old), copying_path(to, name, &new));
+    const int error = errno;
+    if (rc != 0)
+        say("%s: %s", buffer_text(&new), strerror(error));
+    buffer_free(&old);
+    buffer_free(&new);
     return rc;
 }
 
-/* The states come last: before that nothing here is a pipeline's. */
+/* The states come last: before that nothing here is a pipeline's. Without them the lake goes back. */
+static int
+place_folders(struct restore *restore)
+{
+    const char *partial = buffer_text(&restore->partial);
+    const bool lake = manifest_has(&restore->manifest, "lake/");
+    if (lake && move(partial, restore->dir, "lake") != 0)
+        return -1;
+    if (move(partial, restore->dir, "state") == 0)
+        return 0;
+    if (lake)
+        move(restore->dir, partial, "lake");
+    return -1;
+}
+
 static int
 place_all(struct restore *restore)
 {
     if (!copying_step(&restore->copying, 0) ||
         backup_keys_restore(restore->config, restore->dir, restore->source, &restore->manifest, false) != 0 ||
-        place(restore, "lake") != 0 || place(restore, "state") != 0)
+        place_folders(restore) != 0)
         return -1;
     if (file_sync_dir(restore->dir) == 0)
         return 0;
@@ -231,10 +276,10 @@ fill(struct restore *restore)
 static int
 bring(struct restore *restore)
 {
-    buffer_printf(&restore->partial, "%s/restore" COPYING_PARTIAL, restore->dir);
+    buffer_printf(&restore->partial, "%s/" HOLD_RESTORE, restore->dir);
     const char *partial = buffer_text(&restore->partial);
     if (mkdir(partial, 0700) != 0) {
-        say("%s: %s%s", partial, strerror(errno), errno == EEXIST ? ": a restore was killed; remove it" : "");
+        say("%s: %s", partial, strerror(errno));
         return -1;
     }
     int rc = fill(restore);

@@ -20,6 +20,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "run/hold.h"
 #include "streams/catalog.h"
 
 #include "commands.h"
@@ -358,7 +359,7 @@ add_programs(struct up *up)
 static int
 run(struct up *up)
 {
-    if (make_dirs(up) != 0 || lock_dir(up) != 0 || add_programs(up) != 0)
+    if (make_dirs(up) != 0 || lock_dir(up) != 0 || hold_restores(up->dir) || add_programs(up) != 0)
         return COMMAND_FAILED;
     if (up->own_broker)
         log_info("folder %s, own broker on port %d of 127.0.0.1", up->dir, up->broker.port);

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "base/buffer.h"
+#include "base/log.h"
 
 int
 hold_open(const char *dir)
@@ -32,4 +34,19 @@ int
 hold_take(int fd)
 {
     return flock(fd, LOCK_EX);
+}
+
+bool
+hold_restores(const char *dir)
+{
+    struct buffer path = {0};
+    struct stat status;
+
+    buffer_printf(&path, "%s/" HOLD_RESTORE, dir);
+    const bool there = lstat(buffer_text(&path), &status) == 0;
+    if (there)
+        log_error("gait restore is at work in %s, or was killed: wait for it, or remove %s, and state and lake beside it if "
+                  "they are there, and restore again", dir, buffer_text(&path));
+    buffer_free(&path);
+    return there;
 }

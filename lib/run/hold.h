@@ -22,4 +22,11 @@ bool hold_taken(int fd);
 /* Ask; waits while somebody else does. 0, or −1 with errno (EINTR: a signal came). */
 int hold_take(int fd);
 
+/* The folder that gait restore fills below DIR. It goes when the states have their place; one that was killed leaves it. */
+#define HOLD_RESTORE "restore.partial"
+
+/* Whether it is there; then says so in the log, and nobody may begin: whoever did would begin without state, and with a new
+ * key. */
+bool hold_restores(const char *dir);
+
 #endif

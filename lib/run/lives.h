@@ -55,8 +55,8 @@ void lives_settle(struct lives *lives, struct link_position at);
 bool lives_meet(struct link_position at, const struct lives *consumer, struct link_position last,
                 const struct lives *earlier, uint64_t *has);
 
-/* Whether somebody at `at`, who knows a life of the producer's (met: lives_meet says so), proves that the producer, as
- * above, is an older copy of itself: it has what was not given out yet, or has followed a life that is not known there. */
+/* Whether somebody at `at`, who knows a life of the producer's (met: lives_meet says so), proves that the producer is an
+ * older copy of itself: it has what was not given out yet, or has followed a life that is not known there. */
 bool lives_prove(struct link_position at, bool met, struct link_position last, const struct lives *earlier);
 
 /* Add lives to a report (link.h), if there are any: "earlier":["<16 hex digits>",N,…], where N is `applied` for a

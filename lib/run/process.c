@@ -365,7 +365,8 @@ process_open(const struct process_options *options)
     };
     process->rejected_payload = setting(process, "rejected_payload") != 0;
     open_decoders(process);
-    if (lock_state(process) != 0 || check_folders(process) != 0 || open_state(process) != 0 || open_inbox(process) != 0) {
+    if (hold_restores(options->dir) || lock_state(process) != 0 || check_folders(process) != 0 ||
+        open_state(process) != 0 || open_inbox(process) != 0) {
         process_close(process);
         return NULL;
     }

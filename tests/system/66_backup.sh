@@ -70,4 +70,38 @@ for i in 1 3 4; do
     check_balance
     check_stop
 done
+
+# What is acknowledged and not worked waits in the inbox, and is in the set: nothing of it is loaded again. It waits because
+# the outbox is full, for a consumer that never comes.
+t0=1700000000000
+messages=6 records=4000
+run_dir=$work/run.inbox port=
+printf '[accelerometer-trusted]\nconsumers = nobody\noutbox_bytes = 1MiB\n' | configure
+start
+customer a@example.com s1 "$t0" "$t0" | publish customer
+check "the customer is everywhere" wait_idle
+for ((i = 0; i < messages; i++)); do
+    seq -f "$(accelerometer a@example.com %.0f)" $((t0 + i * records)) $((t0 + i * records + records - 1)) |
+        publish accelerometer
+done
+kept() { # the process has acknowledged the last message
+    grep -rqaF "\"timestamp\":$((t0 + messages * records - 1))," "$run_dir/state/accelerometer-trusted/inbox"
+}
+wait_until 30 "all messages in the inbox" kept
+is_full() {
+    ask "SELECT json ->> 'why' FROM process WHERE json ->> 'process' = 'accelerometer-trusted'" | grep -q '^outbox full'
+}
+wait_until 30 "a full outbox" is_full
+check "backup with an inbox" backup "$work/backup.inbox"
+check "not all is worked" [ "$(lake trusted/accelerometer | wc -l)" -lt $((messages * records)) ]
+check_stop
+run_dir=$work/run.worked port=
+configure </dev/null
+check "restore" restore --dir "$run_dir" "$work/backup.inbox"
+start
+check "it comes to rest" wait_idle
+check "all of it is worked" equal $((messages * records)) "$(lake trusted/accelerometer | wc -l)"
+check "once" equal $((messages * records)) "$(lake trusted/accelerometer | sort -u | wc -l)"
+check_balance
+check_stop
 finish

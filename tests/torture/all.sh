@@ -4,7 +4,7 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-parts=(seeds power_cuts kills stall disk_full hostile fuzz payloads mutants threads soak)
+parts=(seeds power_cuts kills backups stall disk_full hostile fuzz payloads mutants threads soak)
 full=()
 if [ "${1:-}" = --full ]; then
     full=(--full)
