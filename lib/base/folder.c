@@ -187,24 +187,35 @@ folder_is_clean(int folder, const char *path, struct buffer *fault)
 }
 
 int
-folder_file(const char *dir, const char *below, const char *name, int flags, struct buffer *fault)
+folder_file_at(int folder, const char *path, const char *name, int flags, struct buffer *fault)
 {
     struct stat info;
-    int folder = folder_open(dir, below, fault);
-    if (folder < 0)
-        return -1;
     /* Not to wait for the other end of a pipe. */
     int fd = openat(folder, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     const int error = errno;
-    const char *between = *below == '\0' ? "" : "/";
 
-    close(folder);
     if (fd < 0)
-        return fail(fault, error, "%s%s%s/%s can't be opened: %s", dir, between, below, name,
+        return fail(fault, error, "%s/%s can't be opened: %s", path, name,
                     error == ELOOP ? "it is a link, and gait follows none there" : strerror(error));
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_uid == geteuid() || info.st_uid == 0))
         return fd;
     close(fd);
-    return fail(fault, EPERM, "%s%s%s/%s is not a file that belongs to user %u or to root; move it away", dir, between,
-                below, name, (unsigned)geteuid());
+    return fail(fault, EPERM, "%s/%s is not a file that belongs to user %u or to root; move it away", path, name,
+                (unsigned)geteuid());
+}
+
+int
+folder_file(const char *dir, const char *below, const char *name, int flags, struct buffer *fault)
+{
+    struct buffer path = {NULL, 0, 0};
+    int folder = folder_open(dir, below, fault);
+    if (folder < 0)
+        return -1;
+    buffer_printf(&path, "%s%s%s", dir, *below == '\0' ? "" : "/", below);
+    int fd = folder_file_at(folder, buffer_text(&path), name, flags, fault);
+    const int error = errno;
+    close(folder);
+    buffer_free(&path);
+    errno = error;
+    return fd;
 }

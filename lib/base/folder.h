@@ -24,4 +24,7 @@ int folder_is_clean(int folder, const char *path, struct buffer *fault);
  * it is a file that belongs to us or to root. A descriptor, or -1 as above. */
 int folder_file(const char *dir, const char *below, const char *name, int flags, struct buffer *fault);
 
+/* The same for the file name in the open folder, which faults call path. */
+int folder_file_at(int folder, const char *path, const char *name, int flags, struct buffer *fault);
+
 #endif

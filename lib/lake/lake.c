@@ -278,13 +278,18 @@ complain(struct lake *lake, enum store_fault fault, const char *format, ...)
     return -1;
 }
 
+static enum store_fault
+fault_of(int error)
+{
+    return error == ENOSPC || error == EDQUOT ? STORE_FULL : STORE_BESIDE;
+}
+
 static int
 failed(struct lake *lake, const char *what, const char *path)
 {
     const int error = errno;
 
-    return complain(lake, error == ENOSPC || error == EDQUOT ? STORE_FULL : STORE_BESIDE, "can't %s %s: %s", what, path,
-                    strerror(error));
+    return complain(lake, fault_of(error), "can't %s %s: %s", what, path, strerror(error));
 }
 
 /* What to do about a file that is not what the store says: always the same. */
@@ -294,6 +299,8 @@ failed(struct lake *lake, const char *what, const char *path)
     "stop gait and remove the state of the lake (state/lake in gait's folder): it then goes on behind what is there"
 
 /* Parts on the disk. */
+
+#define PART_NAME "part-%08" PRIu32 ".ndjson"
 
 static void
 dir_of(const struct lake *lake, const struct lake_table *table, const char *date, char *path)
@@ -306,7 +313,7 @@ path_of(const struct lake *lake, const struct lake_table *table, const struct pa
 {
     dir_of(lake, table, part->date, path);
     size_t len = strlen(path);
-    snprintf(path + len, PATH_SIZE - len, "/part-%08" PRIu32 ".ndjson", part->number);
+    snprintf(path + len, PATH_SIZE - len, "/" PART_NAME, part->number);
 }
 
 /* Look at the parts of one day: *newest becomes the newest that is newer, and *count how many are. Files that are not
@@ -361,22 +368,42 @@ look_for_newer(struct lake *lake, const struct lake_table *table, const struct p
     return rc == 0 ? (int)count : -1;
 }
 
+/* Open the table's part, in folders that are ours alone and through no link. 1, 0 it is not there, −1. */
+static int
+open_file(struct lake *lake, struct lake_table *table, int flags)
+{
+    char below[PATH_SIZE];
+    char path[PATH_SIZE];
+    char name[sizeof "part-0000000000.ndjson"];
+    struct buffer fault = {0};
+
+    snprintf(below, sizeof below, "%s/date=%s", table->path, table->part.date);
+    snprintf(name, sizeof name, PART_NAME, table->part.number);
+    dir_of(lake, table, table->part.date, path);
+    int folder = folder_look(lake->parameters.dir, below, &fault);
+    table->fd = folder < 0 ? -1 : folder_file_at(folder, path, name, flags, &fault);
+    int rc = table->fd >= 0 ? 1 : errno == ENOENT ? 0 : -1;
+    if (rc < 0)
+        complain(lake, fault_of(errno),
+                 "can't open a part: %s. Nothing is written to the lake until this is mended; then it goes on by itself",
+                 buffer_text(&fault));
+    if (folder >= 0)
+        close(folder);
+    buffer_free(&fault);
+    return rc;
+}
+
 /* Open the table's part, and see how long it is. 1, 0 it is not there, −1. */
 static int
 open_part(struct lake *lake, struct lake_table *table, const char *path, uint64_t *bytes)
 {
     struct stat status;
+    int rc = open_file(lake, table, O_RDWR);
 
-    /* Not to wait for the other end of a pipe, which is refused. */
-    table->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (table->fd < 0 && errno == ENOENT)
-        return 0;
-    if (table->fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
-        return failed(lake, "open", path);
-    if (table->fd >= 0 && fstat(table->fd, &status) != 0)
+    if (rc != 1)
+        return rc;
+    if (fstat(table->fd, &status) != 0)
         return failed(lake, "look at", path);
-    if (table->fd < 0 || !S_ISREG(status.st_mode))
-        return complain(lake, STORE_BESIDE, "%s is no file, but a link, a folder or a device" MEND, path, "it");
     *bytes = (uint64_t)status.st_size;
     return 1;
 }
@@ -475,8 +502,7 @@ make_day(struct lake *lake, const struct lake_table *table)
     snprintf(below, sizeof below, "%s/date=%s", table->path, table->part.date);
     int fd = folder_open(lake->parameters.dir, below, &fault);
     if (fd < 0)
-        rc = complain(lake, errno == ENOSPC || errno == EDQUOT ? STORE_FULL : STORE_BESIDE, "can't make a folder: %s",
-                      buffer_text(&fault));
+        rc = complain(lake, fault_of(errno), "can't make a folder: %s", buffer_text(&fault));
     else
         close(fd);
     buffer_free(&fault);
@@ -488,8 +514,12 @@ static int
 make_part(struct lake *lake, struct lake_table *table, const char *path)
 {
     /* Nobody else's file, which may have come there meanwhile. */
-    table->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return table->fd >= 0 ? 0 : failed(lake, "make", path);
+    int rc = open_file(lake, table, O_RDWR | O_CREAT | O_EXCL);
+
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    errno = ENOENT; /* its folder is gone */
+    return failed(lake, "make", path);
 }
 
 /* The part that is committed must be there, as far as it is known to be synced, and not be longer than it can be. */

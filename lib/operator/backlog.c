@@ -213,6 +213,15 @@ backlog_waits(struct backlog *backlog, const struct backlog_record *record)
     return (backlog->bits[bit / 8] >> bit % 8 & 1) == 0;
 }
 
+bool
+backlog_is_deadly(const struct backlog_record *record, unsigned input, struct output *output)
+{
+    char number[KEY_BYTES];
+
+    bytes_put_u64(number, record->number);
+    return output->deadly(output, input, span_at(number, sizeof number), record->body);
+}
+
 int
 backlog_settle(struct backlog *backlog, uint64_t number)
 {

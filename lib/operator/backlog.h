@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "operator/operator.h"
 #include "store/keyset.h"
 
 /* Numbers whose bits are one value of the store: 1 KiB. */
@@ -76,6 +77,9 @@ int backlog_get(struct backlog *backlog, uint64_t number, struct backlog_record 
 
 /* Whether record waits: 1, 0 it is settled, −1. May change the store. */
 int backlog_waits(struct backlog *backlog, const struct backlog_record *record);
+
+/* Whether record, a copy, is not to be worked: output->deadly says so, of a record of input. */
+bool backlog_is_deadly(const struct backlog_record *record, unsigned input, struct output *output);
 
 /* The record with this number, which does, waits no more. 0 or −1. */
 int backlog_settle(struct backlog *backlog, uint64_t number);

@@ -39,19 +39,29 @@ owner(struct consent *consent, struct span row, struct hash_id *person)
     return rc;
 }
 
+/* What is known of a row of a person: as stored, 1 if there is no such row. 0 or −1. */
+static int
+look_up_row(struct consent *consent, struct span key, int64_t *known)
+{
+    struct span value;
+    int rc = store_get_exact(consent->store, consent->persons, key, AS_OF_BYTES, &value);
+
+    *known = rc == 1 ? (int64_t)bytes_get_u64(value.at) : 1;
+    return rc < 0 ? -1 : 0;
+}
+
 int
-consent_apply(struct consent *consent, struct span row, const struct hash_id *person, int64_t as_of_ms,
+consent_apply(struct consent *consent, struct span row, const struct hash_id *person, const struct record *record,
               struct hash_id *changed)
 {
     char key[HASH_ID_BYTES + NAME_BYTES_MAX];
     char value[AS_OF_BYTES];
+    int64_t known, now = record->research_as_of_ms;
 
     if (row.len == 0 || row.len > NAME_BYTES_MAX)
         log_panic("consent: a row name of %zu bytes", row.len);
     if (person != NULL) {
         *changed = *person;
-        if (store_put(consent->store, consent->rows, row, span_at(person->bytes, HASH_ID_BYTES)) != 0)
-            return -1;
     } else {
         int rc = owner(consent, row, changed);
         if (rc != 1)
@@ -59,10 +69,19 @@ consent_apply(struct consent *consent, struct span row, const struct hash_id *pe
     }
     memcpy(key, changed->bytes, HASH_ID_BYTES);
     memcpy(key + HASH_ID_BYTES, row.at, row.len);
-    bytes_put_u64(value, (uint64_t)as_of_ms);
+    const struct span person_row = span_at(key, HASH_ID_BYTES + row.len);
+    if (look_up_row(consent, person_row, &known) != 0)
+        return -1;
+    /* One of the same date is taken: a row that waits for its date stands withdrawn under its own. */
+    if (record->withdrawn_ms == 0 && known <= 0 && record->time_ms < -known)
+        return 0;
+    if (record->withdrawn_ms != 0)
+        now = known < -record->withdrawn_ms ? known : -record->withdrawn_ms;
+    bytes_put_u64(value, (uint64_t)now);
     consent->cache[slot_of(changed)].used = false;
-    if (store_put(consent->store, consent->persons, span_at(key, HASH_ID_BYTES + row.len),
-                  span_at(value, sizeof value)) != 0)
+    if ((person != NULL &&
+         store_put(consent->store, consent->rows, row, span_at(person->bytes, HASH_ID_BYTES)) != 0) ||
+        store_put(consent->store, consent->persons, person_row, span_at(value, sizeof value)) != 0)
         return -1;
     return 1;
 }
@@ -79,7 +98,7 @@ look_up(struct consent *consent, const struct hash_id *person, struct consent_an
         if (item.value.len != AS_OF_BYTES)
             return store_damaged(consent->store, consent->persons, "a date of another length");
         int64_t as_of_ms = (int64_t)bytes_get_u64(item.value.at);
-        if (as_of_ms == 0 && answer->state == CONSENT_UNKNOWN)
+        if (as_of_ms <= 0 && answer->state == CONSENT_UNKNOWN)
             answer->state = CONSENT_CLOSED;
         if (as_of_ms > 0 && (answer->state != CONSENT_OPEN || as_of_ms < answer->from_ms))
             *answer = (struct consent_answer){CONSENT_OPEN, as_of_ms};

@@ -366,6 +366,21 @@ look_at_openings(struct filter *filter)
     return rc < 0 ? -1 : 0;
 }
 
+/* The process died of giving out the row, a copy, whose record waits: it stays closed, like one without consent of the same
+ * date. 1 or −1. */
+static int
+give_up(const struct act *act, struct span name, const struct row *row)
+{
+    struct filter *filter = act->filter;
+    struct row closed = *row;
+
+    closed.as_of_ms = 0;
+    closed.flags &= ~(unsigned)ROW_WAITS;
+    closed.body = (struct span){0};
+    count_row(filter, row, &closed);
+    return stop_waiting(act, name, row, VERDICT_INVALID) != 0 || put_row(filter, name, &closed) != 0 ? -1 : 1;
+}
+
 /* Give out the first row that waits, if its date has come: 1, 0, −1. */
 static int
 open_first(const struct act *act)
@@ -389,6 +404,8 @@ open_first(const struct act *act)
     buffer_clear(&filter->body);
     buffer_add_span(&filter->body, row.body);
     row.body = buffer_span(&filter->body);
+    if (act->output->deadly(act->output, 0, row_name, row.body))
+        return give_up(act, row_name, &row);
     if (stop_waiting(act, row_name, &row, VERDICT_PASSED) != 0)
         return -1;
     row.flags = (row.flags & ~(unsigned)ROW_WAITS) | ROW_PUBLISHED;

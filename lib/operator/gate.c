@@ -141,18 +141,15 @@ static enum verdict
 take_row(struct gate *gate, const struct arrival *arrival)
 {
     const struct record *record = arrival->record;
-    struct hash_id person;
-    int rc;
+    const bool open = record->withdrawn_ms == 0;
+    struct hash_id owner, person;
 
-    if (record->withdrawn_ms != 0) {
-        rc = consent_apply(&gate->consent, arrival->row, NULL, 0, &person);
-    } else {
-        const struct hash_id owner = person_of(gate, record);
-        rc = consent_apply(&gate->consent, arrival->row, &owner, record->research_as_of_ms, &person);
-    }
-    if (rc < 0 || (rc == 1 && waiting_wake(&gate->waiting, &person) != 0))
-        return VERDICT_ERROR;
-    return VERDICT_PASSED;
+    if (open)
+        owner = person_of(gate, record);
+    int rc = consent_apply(&gate->consent, arrival->row, open ? &owner : NULL, record, &person);
+    if (rc == 0)
+        return open ? VERDICT_STALE : VERDICT_PASSED;
+    return rc < 0 || waiting_wake(&gate->waiting, &person) != 0 ? VERDICT_ERROR : VERDICT_PASSED;
 }
 
 static enum verdict
@@ -166,12 +163,24 @@ struct work {
     struct output *output;
 };
 
+/* Whether record is not to be asked about, nor told of: then it is out. */
+static bool
+gives_up(struct work *work, const struct backlog_record *record)
+{
+    if (!backlog_is_deadly(record, GATE_STREAM, work->output))
+        return false;
+    work->output->move(work->output, GATE_STREAM, VERDICT_WAITING, VERDICT_INVALID);
+    return true;
+}
+
 static enum waiting_answer
 ask(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
     struct consent_answer answer;
 
+    if (gives_up(work, record))
+        return WAITING_GO;
     if (consent_ask(&work->gate->consent, &record->person, &answer) != 0)
         return WAITING_ERROR;
     enum verdict verdict = decide(work->gate, &answer, record->time_ms);
@@ -190,6 +199,8 @@ expire(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
 
+    if (gives_up(work, record))
+        return 0;
     work->output->refuse(work->output, GATE_STREAM, REASON_EXPIRED, record->body);
     work->output->move(work->output, GATE_STREAM, VERDICT_WAITING, VERDICT_REFUSED);
     return 0;

@@ -269,15 +269,16 @@ may_pair(struct join *join, unsigned side, const struct backlog_record *reading)
     return answer.state == CONSENT_OPEN;
 }
 
-/* reading, kept by side, has come out with a partner: 0 or −1. */
+/* reading, kept by side, waits no more, if it did, for what the verdict says: PASSED, it has come out with a partner. 0 or
+ * −1. */
 static int
-mark_paired(struct join *join, unsigned side, const struct backlog_record *reading, struct output *output)
+settle(struct join *join, unsigned side, const struct backlog_record *reading, enum verdict verdict, struct output *output)
 {
     int rc = backlog_waits(&join->sides[side].readings, reading);
 
     if (rc != 1)
         return rc;
-    output->move(output, side, VERDICT_WAITING, VERDICT_PASSED);
+    output->move(output, side, VERDICT_WAITING, verdict);
     return backlog_settle(&join->sides[side].readings, reading->number);
 }
 
@@ -307,7 +308,7 @@ pair_one(struct join *join, struct walk *walk, uint64_t number)
     else
         emit_pair(join, partner.body, walk->reading->body, walk->output);
     walk->any = true;
-    return mark_paired(join, other, &partner, walk->output);
+    return settle(join, other, &partner, VERDICT_PASSED, walk->output);
 }
 
 /* When the reading's window begins. */
@@ -595,14 +596,13 @@ take_row(struct join *join, const struct arrival *arrival)
         struct hash_id owner;
         if (open)
             owner = person_of(join, side, record);
-        int rc = consent_apply(&join->sides[side].consent, arrival->row, open ? &owner : NULL,
-                               open ? record->research_as_of_ms : 0, &persons[side]);
+        int rc = consent_apply(&join->sides[side].consent, arrival->row, open ? &owner : NULL, record, &persons[side]);
         if (rc < 0)
             return VERDICT_ERROR;
         known = known && rc == 1;
     }
     if (!known)
-        return VERDICT_PASSED;
+        return open ? VERDICT_STALE : VERDICT_PASSED;
     if (open && note_pairing(join, persons) != 0)
         return VERDICT_ERROR;
     if (set_partners(join, persons, open) != 0)
@@ -633,6 +633,16 @@ struct work {
     struct output *output;
 };
 
+/* Whether record is not to be asked about, nor told of: then it is out. */
+static bool
+gives_up(struct work *work, const struct backlog_record *record)
+{
+    if (!backlog_is_deadly(record, work->side, work->output))
+        return false;
+    work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_INVALID);
+    return true;
+}
+
 static enum waiting_answer
 ask(void *context, const struct backlog_record *record)
 {
@@ -640,6 +650,8 @@ ask(void *context, const struct backlog_record *record)
     struct consent_answer answer;
     struct backlog_record reading = *record;
 
+    if (gives_up(work, record))
+        return WAITING_GO;
     if (consent_ask(&work->join->sides[work->side].consent, &record->person, &answer) != 0)
         return WAITING_ERROR;
     if (answer.state == CONSENT_UNKNOWN)
@@ -667,6 +679,8 @@ expire(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
 
+    if (gives_up(work, record))
+        return 0;
     work->output->refuse(work->output, work->side, REASON_EXPIRED, record->body);
     work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_REFUSED);
     return 0;
@@ -678,7 +692,8 @@ struct pairing {
     uint64_t limits[2];
 };
 
-/* Pair a reading that was admitted before, unless it may not come out any more. As pair_rest. */
+/* Pair a reading that was admitted before, unless it may not come out any more, or is deadly: then what it has not been
+ * paired with by this pairing or rest is given up. As pair_rest. */
 static int
 go_on(struct join *join, struct walk *walk, struct backlog_record *reading)
 {
@@ -689,8 +704,10 @@ go_on(struct join *join, struct walk *walk, struct backlog_record *reading)
     buffer_clear(&join->body);
     buffer_add_span(&join->body, reading->body);
     reading->body = buffer_span(&join->body);
+    if (backlog_is_deadly(reading, walk->rest.side, walk->output))
+        return settle(join, walk->rest.side, reading, VERDICT_INVALID, walk->output) == 0 ? 1 : -1;
     const int done = pair_rest(join, walk);
-    if (done >= 0 && walk->any && mark_paired(join, walk->rest.side, reading, walk->output) != 0)
+    if (done >= 0 && walk->any && settle(join, walk->rest.side, reading, VERDICT_PASSED, walk->output) != 0)
         return -1;
     return done;
 }

@@ -27,7 +27,7 @@ enum verdict {
     VERDICT_REFUSED, /* output->refuse was called with the reason */
     VERDICT_DUPLICATE,
     VERDICT_STALE,
-    VERDICT_INVALID, /* it did not decode; of an operator only for what waits and would not decode any more */
+    VERDICT_INVALID, /* it did not decode; of an operator only for what waits and would not decode any more, or is deadly */
     VERDICT_COUNT
 };
 
@@ -45,6 +45,10 @@ struct output {
     /* Whether this transaction has put out so much that it should end. Asked between what one record brings about, which
      * can be without bound: the rest is noted, and done by work in later transactions. */
     bool (*full)(struct output *output);
+    /* Asked before something is worked that is stored: the body, a copy, of a record of input; place is its number or name.
+     * True: the process died of it again and again, so it is not to be worked. It is kept, told of, and counted by its
+     * reason then; the operator takes it out, and moves it from WAITING to INVALID if it waited. */
+    bool (*deadly)(struct output *output, unsigned input, struct span place, struct span body);
 };
 
 /* One record on its way in. */

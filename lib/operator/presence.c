@@ -147,8 +147,15 @@ static bool
 is_repeat(const struct known *known, const struct record *record)
 {
     if (record->withdrawn_ms != 0)
-        return known->state == ROW_WITHDRAWN;
+        return known->state == ROW_WITHDRAWN && record->withdrawn_ms <= record_withdrawn_ms(known->body);
     return known->state != ROW_WITHDRAWN && span_equal(known->body, record->body);
+}
+
+/* Whether it is of before the row's withdrawal, as in consent.h. */
+static bool
+is_overruled(const struct known *known, const struct record *record)
+{
+    return record->withdrawn_ms == 0 && known->state == ROW_WITHDRAWN && record->time_ms < record_withdrawn_ms(known->body);
 }
 
 /* A withdrawal goes on even for a row that was never published: whoever is downstream may have heard of the person. */
@@ -194,6 +201,8 @@ take_row(struct presence *presence, const struct arrival *arrival)
         return VERDICT_ERROR;
     if (rc == 1 && is_repeat(&known, arrival->record))
         return VERDICT_DUPLICATE;
+    if (rc == 1 && is_overruled(&known, arrival->record))
+        return VERDICT_STALE;
     if (rc == 1 && known.state == ROW_WAITING) {
         enum verdict verdict = withdrawn ? VERDICT_REFUSED : VERDICT_STALE;
         if (withdrawn)
@@ -205,6 +214,15 @@ take_row(struct presence *presence, const struct arrival *arrival)
         return take_withdrawn(presence, arrival, &known.person);
     const struct hash_id person = person_id(&presence->person, arrival->record->email);
     return take_open(presence, arrival, &person);
+}
+
+/* The process died of publishing the row, which waits for person: nothing is known of it any more. 0 or −1. */
+static int
+give_up(struct presence *presence, struct span row, const struct hash_id *person, struct output *output)
+{
+    if (stop_waiting(presence, row, person, VERDICT_INVALID, output) != 0)
+        return -1;
+    return store_delete(presence->store, presence->rows, row) < 0 ? -1 : 0;
 }
 
 /* Publish a row that waited for person. */
@@ -220,8 +238,9 @@ publish(struct presence *presence, struct span row, const struct hash_id *person
     if (rc == 0)
         return store_damaged(presence->store, presence->waiting, "a row waits that is not there");
     buffer_add_span(&body, known.body);
-    rc = put_row(presence, row, ROW_PUBLISHED, person, buffer_span(&body));
-    if (rc == 0) {
+    if (output->deadly(output, PRESENCE_TABLE, row, buffer_span(&body))) {
+        rc = give_up(presence, row, person, output);
+    } else if ((rc = put_row(presence, row, ROW_PUBLISHED, person, buffer_span(&body))) == 0) {
         output->emit_row(output, row, buffer_span(&body));
         rc = stop_waiting(presence, row, person, VERDICT_PASSED, output);
     }

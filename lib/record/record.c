@@ -399,6 +399,19 @@ record_encode_withdrawn(int64_t withdrawn_ms, struct buffer *body)
     buffer_add_int(body, withdrawn_ms > 0 ? withdrawn_ms : 1);
 }
 
+int64_t
+record_withdrawn_ms(struct span body)
+{
+    static const char name[] = "\"" WITHDRAWN "\":";
+    char digits[INT64_DIGITS_MAX + 1] = "";
+
+    if (body.len < sizeof name || body.len - (sizeof name - 1) >= sizeof digits ||
+        memcmp(body.at, name, sizeof name - 1) != 0)
+        return 0;
+    memcpy(digits, body.at + sizeof name - 1, body.len - (sizeof name - 1));
+    return strtoll(digits, NULL, 10);
+}
+
 /*
  * Payloads.
  */

@@ -129,6 +129,9 @@ struct span record_body_behind_user(const struct record *record);
 /* The body of a withdrawn marker. Time 0 becomes 1, because withdrawn_ms 0 says that a record is none. */
 void record_encode_withdrawn(int64_t withdrawn_ms, struct buffer *body);
 
+/* The time of a withdrawn marker from its body; 0 if it is none. */
+int64_t record_withdrawn_ms(struct span body);
+
 /* What a kind's fields are called and made of, in body order: for tools that make records from other formats. */
 enum record_field_type {
     RECORD_FIELD_TEXT,

@@ -10,6 +10,7 @@
 #include "base/log.h"
 
 #define NAME "attempt"
+#define OPENS (1u << ATTEMPT_OPENS_STORE | 1u << ATTEMPT_OPENS_INBOX)
 #define PLACE_BYTES 19
 #define CHECKED_BYTES (2 + ATTEMPT_PLACES * PLACE_BYTES)
 #define NOTE_BYTES (CHECKED_BYTES + 8)
@@ -63,14 +64,25 @@ same_front(struct attempt_front a, struct attempt_front b)
     return a.position == b.position && a.at == b.at;
 }
 
-/* The process died at this place: once more, if it stands where it stood. */
+/* The process died at this place. */
 static void
-count_death(struct attempt *attempt, unsigned place, struct attempt_front front)
+count_death(struct attempt *attempt, unsigned place)
 {
-    if (!same_front(attempt->places[place].front, front))
-        return;
     if (attempt->places[place].deaths < UINT8_MAX)
         attempt->places[place].deaths++;
+}
+
+static bool
+was_tried(const struct attempt *attempt, unsigned place)
+{
+    return (attempt->tried >> place & 1) != 0;
+}
+
+/* The process died at this place once more: more than that is anybody's doing no longer. */
+static void
+suspect(struct attempt *attempt, unsigned place)
+{
+    count_death(attempt, place);
     if (attempt->places[place].careful > 0 || attempt->places[place].deaths < ATTEMPT_SUSPECTED)
         return;
     log_warning("died %d times in a row at the same place: the next %d records are worked one by one, and one that it dies "
@@ -79,8 +91,20 @@ count_death(struct attempt *attempt, unsigned place, struct attempt_front front)
     attempt->places[place].deaths = 0;
 }
 
+static void
+look_at_opening(struct attempt *attempt, unsigned place, const char *dir, const char *folder)
+{
+    if (!was_tried(attempt, place))
+        return;
+    count_death(attempt, place);
+    if (attempt->places[place].deaths >= ATTEMPT_SUSPECTED)
+        log_error("died %u times in a row while it opened %s/%s: nothing of that can be set aside. Unless a line before "
+                  "this one says why, it is damaged: put a backup in its place, or move %s away and load again",
+                  attempt->places[place].deaths, dir, folder, dir);
+}
+
 void
-attempt_open(struct attempt *attempt, const char *dir, const struct attempt_front *fronts)
+attempt_open(struct attempt *attempt, const char *dir)
 {
     struct buffer path = {0};
 
@@ -89,10 +113,36 @@ attempt_open(struct attempt *attempt, const char *dir, const struct attempt_fron
     attempt->fd = open(buffer_text(&path), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     buffer_free(&path);
     read_note(attempt);
-    for (unsigned i = 0; i < ATTEMPT_PLACES; i++) {
-        if ((attempt->tried >> i & 1) != 0)
-            count_death(attempt, i, fronts[i]);
+    look_at_opening(attempt, ATTEMPT_OPENS_STORE, dir, "store");
+    look_at_opening(attempt, ATTEMPT_OPENS_INBOX, dir, "inbox");
+}
+
+/* What was at work before stays noted until all is open. */
+void
+attempt_opens(struct attempt *attempt, unsigned place)
+{
+    attempt->tried = (attempt->tried & ~OPENS) | 1u << place;
+    write_note(attempt);
+}
+
+/* Opening is over. */
+static void
+end_opening(struct attempt *attempt)
+{
+    attempt->tried &= ~OPENS;
+    attempt->places[ATTEMPT_OPENS_STORE].deaths = attempt->places[ATTEMPT_OPENS_INBOX].deaths = 0;
+}
+
+void
+attempt_opened(struct attempt *attempt, const struct attempt_front *fronts)
+{
+    end_opening(attempt);
+    for (unsigned i = 0; i <= ATTEMPT_DUE; i++) {
+        if (was_tried(attempt, i) && same_front(attempt->places[i].front, fronts[i]))
+            suspect(attempt, i);
     }
+    if (was_tried(attempt, ATTEMPT_STORED)) /* it would have been ended if it were committed */
+        count_death(attempt, ATTEMPT_STORED);
     attempt->tried = 0;
     write_note(attempt);
 }
@@ -139,6 +189,14 @@ attempt_begin_one(struct attempt *attempt, unsigned place, struct attempt_front 
 }
 
 void
+attempt_end_one(struct attempt *attempt)
+{
+    for (unsigned i = 0; i < ATTEMPT_PLACES; i++)
+        attempt->places[i].deaths = was_tried(attempt, i) ? 0 : attempt->places[i].deaths;
+    attempt_forget(attempt);
+}
+
+void
 attempt_forget(struct attempt *attempt)
 {
     if (attempt->tried == 0)
@@ -150,6 +208,10 @@ attempt_forget(struct attempt *attempt)
 void
 attempt_close(struct attempt *attempt)
 {
+    if ((attempt->tried & OPENS) != 0) {
+        end_opening(attempt);
+        write_note(attempt);
+    }
     if (attempt->fd >= 0)
         close(attempt->fd);
     attempt->fd = -1;

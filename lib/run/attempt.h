@@ -7,6 +7,12 @@
  * transaction for a while; one that the process dies of even so, ATTEMPT_DEATHS times in a row, is to be set aside. A front
  * that moves forgets its deaths, so kills at random come to nothing.
  *
+ * What is due without an input stands where counters and output stand: that is enough to suspect it. Then its steps are told
+ * apart by what is stored there and worked (ATTEMPT_STORED).
+ *
+ * While the store and the inbox are opened the note says that; a process that dies of either says so at its next start. What
+ * it died of can't be set aside there: it is not known.
+ *
  * The note is not synced: only the death of the process is of interest, and that loses no write. A note that can't be read
  * or written is none.
  *
@@ -21,10 +27,14 @@
 
 #include "operator/operator.h"
 
-/* One for each input, one for the inbox, and what is due without an input. */
+/* One for each input, one for the inbox, what is due without an input, what of that is worked alone, and the folders that
+ * are opened at the start. */
 #define ATTEMPT_INBOX OPERATOR_INPUTS_MAX
 #define ATTEMPT_DUE (OPERATOR_INPUTS_MAX + 1)
-#define ATTEMPT_PLACES (OPERATOR_INPUTS_MAX + 2)
+#define ATTEMPT_STORED (OPERATOR_INPUTS_MAX + 2)
+#define ATTEMPT_OPENS_STORE (OPERATOR_INPUTS_MAX + 3)
+#define ATTEMPT_OPENS_INBOX (OPERATOR_INPUTS_MAX + 4)
+#define ATTEMPT_PLACES (OPERATOR_INPUTS_MAX + 5)
 
 /* Deaths at one front before records are worked one by one, and then of one record before it is set aside: an operator, or
  * the kernel that wants memory, may well kill twice at the same place. */
@@ -50,9 +60,14 @@ struct attempt {
     } places[ATTEMPT_PLACES];
 };
 
-/* Read the note in folder dir, and compare it with the fronts that are committed: who stands where it stood has died there.
- * End with attempt_close. */
-void attempt_open(struct attempt *attempt, const char *dir, const struct attempt_front *fronts);
+/* Read the note in folder dir, and say it if the process died of opening. End with attempt_close. */
+void attempt_open(struct attempt *attempt, const char *dir);
+
+/* The folder of this place is opened next, ATTEMPT_OPENS_STORE or ATTEMPT_OPENS_INBOX. */
+void attempt_opens(struct attempt *attempt, unsigned place);
+
+/* All is open: compare the note with the fronts that are committed. Who stands where it stood has died there. */
+void attempt_opened(struct attempt *attempt, const struct attempt_front *fronts);
 
 /* Whether records are to be worked one by one. */
 bool attempt_is_careful(const struct attempt *attempt);
@@ -63,9 +78,13 @@ void attempt_begin(struct attempt *attempt, unsigned tried, const struct attempt
 /* This one record, or step, is worked next, alone. How often the process has died of it in a row. */
 unsigned attempt_begin_one(struct attempt *attempt, unsigned place, struct attempt_front front);
 
+/* What was begun alone is committed: it has killed nobody. */
+void attempt_end_one(struct attempt *attempt);
+
 /* Nothing came of it, by no fault of the record's: the transaction failed. */
 void attempt_forget(struct attempt *attempt);
 
+/* Whoever closes while it opens has not died of that. */
 void attempt_close(struct attempt *attempt);
 
 #endif

@@ -19,8 +19,8 @@
  * store of the old version can be left; or, where the state can be made again by loading once more, refuse it and say so
  * in the release notes.
  *
- * What 3 has more than 2 is told apart where it stands (flags of a customer's row, the length of a place, keys that are
- * absent), so a store of 2 becomes one of 3 with its first transaction.
+ * What 3 has more than 2 is told apart where it stands (flags of a customer's row, the sign of a consent's date, the length
+ * of a place, keys that are absent), so a store of 2 becomes one of 3 with its first transaction.
  */
 #define FORMAT_VERSION 3
 #define FORMAT_OLDEST 2
@@ -219,10 +219,12 @@ output_is_full(const struct process *process)
     return end - process->output_end > process->batch_output_bytes_max;
 }
 
+/* Something stored that is worked alone is all that its transaction does, whatever brought it about. */
 static bool
 full(struct output *output)
 {
-    return output_is_full(process_of(output));
+    const struct process *process = process_of(output);
+    return process->alone || output_is_full(process);
 }
 
 /* Whether the input at work has to wait for the next transaction. */
@@ -335,6 +337,33 @@ set_aside(struct process *process, unsigned input, struct attempt_front front, u
               cursor->at - from, from, (unsigned long long)front.position, ASIDE_MAX);
     process->set_aside++;
     return 1;
+}
+
+/* As struct output has it. */
+static bool
+deadly(struct output *output, unsigned input, struct span place, struct span body)
+{
+    struct process *process = process_of(output);
+    uint64_t number;
+
+    if (!attempt_is_careful(&process->attempt))
+        return false;
+    process->alone = true;
+    const struct attempt_front front = {hash_checksum(place), input};
+    const unsigned deaths = attempt_begin_one(&process->attempt, ATTEMPT_STORED, front);
+    if (deaths < ATTEMPT_DEATHS)
+        return false;
+    const struct span kept = span_at(body.at, deaths > ATTEMPT_DEATHS ? 0 : body.len);
+    if (keep_aside(process, input, kept, &number) != 0) {
+        process->output_failed = true;
+        return true;
+    }
+    refusal_tell(process, input, (struct fault){REASON_POISON, NULL}, (struct span){0}, false);
+    log_error("died of one stored record again and again, of input %s: it is set aside, with number %llu, and counted with "
+              "the reason poison; the first %d of them are kept in the table `aside` of the state",
+              process->stream->inputs[input].name, (unsigned long long)number, ASIDE_MAX);
+    process->set_aside++;
+    return true;
 }
 
 /* The next record of a payload: as record_next, or −1. Where records are worked one by one, it is noted before. */
@@ -1082,7 +1111,7 @@ note_attempt(struct process *process, const struct progress *progress)
 }
 
 void
-batch_open_attempt(struct process *process)
+batch_opened(struct process *process)
 {
     struct attempt_front fronts[ATTEMPT_PLACES] = {{0}};
     struct progress progress = {.inbox_position = process->inbox_position};
@@ -1093,10 +1122,10 @@ batch_open_attempt(struct process *process)
     for (unsigned i = 0; i < PLACES; i++)
         fronts[i] = front_of(&progress, i);
     fronts[ATTEMPT_DUE] = due_front(process);
-    attempt_open(&process->attempt, process->dir, fronts);
+    attempt_opened(&process->attempt, fronts);
 }
 
-/* One step of what is due, or nothing. 0 or −1. */
+/* One step of what is due, or nothing: what that works which is stored is noted by `deadly`. 0 or −1. */
 static int
 work_due_one(struct process *process, struct progress *progress)
 {
@@ -1249,6 +1278,8 @@ committed_life(struct process *process, const struct progress *progress)
 static void
 committed(struct process *process, const struct progress *progress)
 {
+    if (progress->careful)
+        attempt_end_one(&process->attempt);
     process->inbox_position = progress->inbox_position;
     batch_release(process);
     memcpy(process->places, progress->places, sizeof process->places);
@@ -1277,7 +1308,8 @@ begin(struct process *process, int64_t now_ms, struct progress *progress)
     process->now_ms = now_ms;
     process->output_failed = false;
     process->output_end = process->output.last.end + process->rejected.last.end;
-    process->calls = (struct output){emit, emit_row, refuse, move, full};
+    process->alone = false;
+    process->calls = (struct output){emit, emit_row, refuse, move, full, deadly};
     process->receipts.count = 0;
     buffer_clear(&process->receipts.bytes);
     buffer_clear(&process->output_message);

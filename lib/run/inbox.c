@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/log.h"
 
@@ -21,8 +22,9 @@
 #define HAS_LEVELS 0x80 /* in the byte of the input */
 #define NAME_SIZE 17    /* 16 hex digits and NUL */
 #define SPARE "spare"
-#define RELEASED "released"
-#define RELEASED_BYTES 24
+#define RELEASED "released" /* what the trailer says, in a file, in folders of the program before */
+#define SAID_BYTES 24
+#define TRAILER_BYTES (2 * SAID_BYTES)
 
 /* Small, because two of them are always allocated; large enough for two of the largest entries. */
 #define FILE_BYTES_MIN (4u << 20)
@@ -45,7 +47,6 @@
 struct inbox {
     char *dir; /* for the log */
     int dir_fd;
-    int released_fd; /* the file that says what may be gone */
     uint64_t epoch;
     uint64_t file_bytes;
     uint64_t bytes_max;
@@ -119,10 +120,66 @@ whole_entry(struct span bytes)
     return checksum_of(bytes.at, length) == bytes_get_u64(bytes.at + 4) ? PREFIX_BYTES + length : 0;
 }
 
+/* Open a file of the inbox's folder. -1 with errno. */
+static int
+open_file(const struct inbox *inbox, const char *name, int flags)
+{
+    struct buffer fault = {0};
+    const int fd = folder_file_at(inbox->dir_fd, inbox->dir, name, flags, &fault);
+    const int error = errno;
+
+    buffer_free(&fault);
+    errno = error;
+    return fd;
+}
+
+/* What a file says at its end of what may be gone. */
+struct said {
+    uint64_t epoch;
+    uint64_t position;
+};
+
+/* Say in the open file, which is of our size, that everything before position may be gone. 0, or −1 with errno. */
+static int
+say_released(const struct inbox *inbox, int fd, uint64_t position)
+{
+    char said[SAID_BYTES];
+
+    bytes_put_u64(said, inbox->epoch);
+    bytes_put_u64(said + 8, position);
+    bytes_put_u64(said + 16, hash_checksum(span_at(said, 16)));
+    /* One after the other: on ext4 who reads may get a write in part, and then finds the other one whole. */
+    for (uint64_t at = inbox->file_bytes - TRAILER_BYTES; at < inbox->file_bytes; at += SAID_BYTES) {
+        if (file_write_at(fd, said, sizeof said, at) != 0) {
+            log_debug("inbox: %s: can't say what is released: %s", inbox->dir, strerror(errno));
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What the open file of size bytes says, as far as it is right: how many times, at most two. −1 with errno. */
+static int
+read_said(int fd, uint64_t size, struct said *said)
+{
+    char trailer[TRAILER_BYTES];
+    const uint64_t bytes = size < TRAILER_BYTES ? size / SAID_BYTES * SAID_BYTES : TRAILER_BYTES;
+    const ssize_t got = file_read_at(fd, trailer, (size_t)bytes, size - bytes);
+    int count = 0;
+
+    if (got < 0)
+        return -1;
+    for (const char *at = trailer; at + SAID_BYTES <= trailer + got; at += SAID_BYTES) {
+        if (hash_checksum(span_at(at, 16)) == bytes_get_u64(at + 16))
+            said[count++] = (struct said){bytes_get_u64(at), bytes_get_u64(at + 8)};
+    }
+    return count;
+}
+
 static int
 make_spare(struct inbox *inbox)
 {
-    int fd = openat(inbox->dir_fd, SPARE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open_file(inbox, SPARE, O_RDWR | O_CREAT | O_EXCL);
 
     if (fd < 0)
         return -1;
@@ -137,13 +194,18 @@ make_spare(struct inbox *inbox)
     return 0;
 }
 
-/* Go on in a new file that begins at begin. */
+/* Go on in a new file that begins at begin. If that is where the last one begins there is nothing in it, and it goes. */
 static int
 begin_file(struct inbox *inbox, uint64_t begin)
 {
     char name[NAME_SIZE];
+    const bool in_place = inbox->file_count > 0 && inbox->files[inbox->file_count - 1] == begin;
 
-    if (inbox->file_count == FILES_MAX || (!inbox->spare && make_spare(inbox) != 0))
+    if (!in_place && inbox->file_count == FILES_MAX) {
+        errno = EMFILE;
+        return -1;
+    }
+    if (!inbox->spare && make_spare(inbox) != 0)
         return -1;
     /* If a power cut left this file its name and the one before it none, what is not worked of that would seem to have
      * been removed, which is refused. Mostly inbox_has_room has done it. */
@@ -151,17 +213,23 @@ begin_file(struct inbox *inbox, uint64_t begin)
         return -1;
     inbox->named_synced = inbox->named;
     name_of(begin, name);
-    if (renameat(inbox->dir_fd, SPARE, inbox->dir_fd, name) != 0)
+    /* Whoever copies it may first look where data is, and read it later: its trailer is there before its first entry. */
+    int fd = open_file(inbox, SPARE, O_RDWR);
+    if (fd < 0 || say_released(inbox, fd, inbox->released) != 0 ||
+        renameat(inbox->dir_fd, SPARE, inbox->dir_fd, name) != 0) {
+        const int error = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = error;
         return -1;
+    }
     inbox->spare = false;
     inbox->named++;
-    int fd = openat(inbox->dir_fd, name, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
     if (inbox->append_fd >= 0)
         close(inbox->append_fd);
     inbox->append_fd = fd;
-    inbox->files[inbox->file_count++] = begin;
+    if (!in_place)
+        inbox->files[inbox->file_count++] = begin;
     inbox->end = begin;
     return 0;
 }
@@ -219,7 +287,7 @@ read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
         if (inbox->read_fd >= 0)
             close(inbox->read_fd);
         name_of(file, name);
-        inbox->read_fd = openat(inbox->dir_fd, name, O_RDONLY | O_CLOEXEC);
+        inbox->read_fd = open_file(inbox, name, O_RDONLY);
         inbox->read_file = file;
     }
     buffer_clear(&inbox->ahead);
@@ -285,25 +353,13 @@ write_zeros(int fd, uint64_t at, uint64_t end)
     return 0;
 }
 
-/* Let nothing but zeros stand behind at in fd, up to its full size, and not come back: what stood there must not look like
- * an entry to the next recovery. In place, so that the room is not lost to somebody else on a full disk; only a file that
- * is short is cut, and its room allocated again. */
+/* Let nothing but zeros stand in fd from at to end, which it has, and not come back: what stood there must not look like an
+ * entry to the next recovery. In place, so that the room is not lost to somebody else on a full disk. */
 static int
-zero_behind(const struct inbox *inbox, int fd, uint64_t at)
+zero(int fd, uint64_t at, uint64_t end)
 {
-    const off_t begin = (off_t)at, len = (off_t)(inbox->file_bytes - at);
-    struct stat status;
-
-    if (fstat(fd, &status) != 0)
+    if (at < end && fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)at, (off_t)(end - at)) != 0 && write_zeros(fd, at, end) != 0)
         return -1;
-    if (at < inbox->file_bytes && (uint64_t)status.st_size == inbox->file_bytes) {
-        if (fallocate(fd, FALLOC_FL_ZERO_RANGE, begin, len) != 0 && write_zeros(fd, at, inbox->file_bytes) != 0)
-            return -1;
-    } else {
-        errno = ftruncate(fd, begin) != 0 ? errno : at < inbox->file_bytes ? posix_fallocate(fd, begin, len) : 0;
-        if (errno != 0)
-            return -1;
-    }
     return fdatasync(fd);
 }
 
@@ -312,29 +368,32 @@ zero_behind(const struct inbox *inbox, int fd, uint64_t at)
 static void
 check_spare(struct inbox *inbox)
 {
+    struct stat status;
+
     if (!inbox->spare)
         return;
-    int fd = openat(inbox->dir_fd, SPARE, O_RDWR | O_CLOEXEC);
-    inbox->spare = fd >= 0 && zero_behind(inbox, fd, 0) == 0;
+    int fd = open_file(inbox, SPARE, O_RDWR);
+    inbox->spare = fd >= 0 && fstat(fd, &status) == 0 && (uint64_t)status.st_size == inbox->file_bytes &&
+                   zero(fd, 0, inbox->file_bytes) == 0;
     if (fd >= 0)
         close(fd);
     if (!inbox->spare)
         unlinkat(inbox->dir_fd, SPARE, 0);
 }
 
-/* How many bytes behind at in the last file are not zero, about: where the file system knows of holes, they are passed
- * over. */
+/* How many bytes of fd from at to end are not zero: where the file system knows of holes, they are passed over. */
 static uint64_t
-remains_behind(const struct inbox *inbox, uint64_t at)
+remains_in(int fd, uint64_t at, uint64_t end)
 {
     char bytes[1 << 14];
     uint64_t count = 0;
     ssize_t got = 0;
 
     do {
-        const off_t data = lseek(inbox->append_fd, (off_t)at, SEEK_DATA);
+        const off_t data = lseek(fd, (off_t)at, SEEK_DATA);
         at = data > 0 ? (uint64_t)data : at;
-        got = data < 0 && errno == ENXIO ? 0 : file_read_at(inbox->append_fd, bytes, sizeof bytes, at);
+        const bool none = (data < 0 && errno == ENXIO) || at >= end;
+        got = none ? 0 : file_read_at(fd, bytes, end - at < sizeof bytes ? (size_t)(end - at) : sizeof bytes, at);
         for (ssize_t i = 0; i < got; i++)
             count += bytes[i] != '\0';
         at += got > 0 ? (uint64_t)got : 0;
@@ -342,21 +401,36 @@ remains_behind(const struct inbox *inbox, uint64_t at)
     return count;
 }
 
-/* Find the end of the last file: behind its last whole entry, looking from position on (what is before it may be wiped).
- * What stands behind is cut off. */
+/* Zero what stands in the last file, the open fd, behind its last whole entry, up to end, and say so. */
 static int
-find_end(struct inbox *inbox, uint64_t position)
+zero_remains(struct inbox *inbox, int fd, uint64_t begin, uint64_t end)
+{
+    const uint64_t remains = remains_in(fd, inbox->end - begin, end - begin);
+
+    if (remains > 0)
+        log_warning("inbox: %s: from %" PRIu64 " on %" PRIu64 " bytes of no whole message are wiped: whoever wrote them "
+                    "died before it acknowledged them, or they had no receipt", inbox->dir, inbox->end, remains);
+    return zero(fd, inbox->end - begin, end - begin);
+}
+
+/* Find the end of the last file, the open fd: behind its last whole entry, looking from position on (what is before it may
+ * be wiped). What stands behind is zeroed; the trailer stays. Whether it can be gone on in: that can't a file that is not as
+ * long as ours, nor one of the program before that has entries where the trailer would be, nor one that ends before
+ * position. −1 with errno. */
+static int
+find_end(struct inbox *inbox, int fd, uint64_t position)
 {
     const uint64_t begin = inbox->files[inbox->file_count - 1];
-    char name[NAME_SIZE];
+    struct said said[2];
     struct stat status;
     struct span entry;
 
-    name_of(begin, name);
-    if ((inbox->append_fd = openat(inbox->dir_fd, name, O_RDWR | O_CLOEXEC)) < 0 ||
-        fstat(inbox->append_fd, &status) != 0)
+    const int told = fstat(fd, &status) != 0 ? -1 : read_said(fd, (uint64_t)status.st_size, said);
+    if (told < 0)
         return -1;
+    const bool ours = (uint64_t)status.st_size == inbox->file_bytes;
     const uint64_t end = begin + (uint64_t)status.st_size;
+    const uint64_t trailer = ours || (told > 0 && end - begin > TRAILER_BYTES) ? end - TRAILER_BYTES : end;
     inbox->end = position < begin ? begin : position < end ? position : end;
     do {
         if (entry_at(inbox, begin, inbox->end, end - inbox->end, &entry) != 0)
@@ -364,57 +438,104 @@ find_end(struct inbox *inbox, uint64_t position)
         inbox->end += entry.len;
     } while (entry.len > 0);
     buffer_clear(&inbox->ahead); /* not what stands there from now on */
-    const uint64_t remains = remains_behind(inbox, inbox->end - begin);
-    if (remains > 0)
-        log_warning("inbox: %s: from %" PRIu64 " on %" PRIu64 " bytes of no whole message are wiped: whoever wrote them "
-                    "died before it acknowledged them, or they had no receipt", inbox->dir, inbox->end, remains);
-    return zero_behind(inbox, inbox->append_fd, inbox->end - begin);
+    if (zero_remains(inbox, fd, begin, trailer) != 0)
+        return -1;
+    return ours && inbox->end <= trailer;
 }
 
-/* Say, before it is so, that everything before position may be gone. If it can't be said it goes all the same: on a full
- * disk that makes room. */
-static void
-say_released(const struct inbox *inbox, uint64_t position)
-{
-    char said[RELEASED_BYTES];
-
-    bytes_put_u64(said, inbox->epoch);
-    bytes_put_u64(said + 8, position);
-    bytes_put_u64(said + 16, hash_checksum(span_at(said, 16)));
-    if (file_write_at(inbox->released_fd, said, sizeof said, 0) != 0)
-        log_debug("inbox: can't write %s/" RELEASED ": %s", inbox->dir, strerror(errno));
-}
-
-/* Whether the store goes with the inbox; else a line in the log. What a power cut left of the file says nothing. */
+/* Whether the store of position goes with what was said, else a line in the log. */
 static bool
-belongs_to_store(struct inbox *inbox, uint64_t position)
+goes_with(const struct inbox *inbox, const struct said *said, uint64_t position)
 {
-    char said[RELEASED_BYTES];
+    const bool ours = said->epoch == inbox->epoch;
 
-    inbox->released_fd = openat(inbox->dir_fd, RELEASED, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (ours && said->position <= position)
+        return true;
+    log_error("inbox: %s: it was worked up to %" PRIu64 " by %s, and the state ends at %" PRIu64 ": what came later would "
+              "be lost" MEND, inbox->dir, said->position, ours ? "a newer copy of the state" : "another state", position);
+    return false;
+}
+
+/* Whether the store goes with the file name, as far as that says anything; else a line in the log. */
+static bool
+file_goes_with(const struct inbox *inbox, const char *name, uint64_t position)
+{
+    struct buffer fault = {0};
+    struct said said[2];
+    struct stat status;
+    int count = -1;
+    const int fd = folder_file_at(inbox->dir_fd, inbox->dir, name, O_RDONLY, &fault);
+
+    if (fd < 0)
+        log_error("inbox: %s", buffer_text(&fault));
+    else if (fstat(fd, &status) != 0 || (count = read_said(fd, (uint64_t)status.st_size, said)) < 0)
+        log_error("inbox: can't read %s/%s: %s", inbox->dir, name, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    buffer_free(&fault);
+    bool fine = count >= 0;
+    for (int i = 0; i < count && fine; i++)
+        fine = goes_with(inbox, &said[i], position);
+    return fine;
+}
+
+/* Whether the store goes with the inbox; else a line in the log. */
+static bool
+belongs_to_store(const struct inbox *inbox, uint64_t position)
+{
+    char name[NAME_SIZE];
+
     if (inbox->file_count > 0 && inbox->files[0] > position) {
         log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?" MEND,
                   inbox->dir, position);
         return false;
     }
-    if (file_read_at(inbox->released_fd, said, sizeof said, 0) != sizeof said ||
-        hash_checksum(span_at(said, 16)) != bytes_get_u64(said + 16))
-        return true;
-    const uint64_t gone = bytes_get_u64(said + 8);
-    if (bytes_get_u64(said) == inbox->epoch && gone <= position)
-        return true;
-    log_error("inbox: %s: it was worked up to %" PRIu64 " by %s, and the state ends at %" PRIu64 ": what came later would "
-              "be lost" MEND, inbox->dir, gone,
-              bytes_get_u64(said) == inbox->epoch ? "a newer copy of the state" : "another state", position);
-    return false;
+    for (unsigned i = 0; i < inbox->file_count; i++) {
+        name_of(inbox->files[i], name);
+        if (!file_goes_with(inbox, name, position))
+            return false;
+    }
+    return faccessat(inbox->dir_fd, RELEASED, F_OK, AT_SYMLINK_NOFOLLOW) != 0 || file_goes_with(inbox, RELEASED, position);
 }
 
 static int
 open_files(struct inbox *inbox)
 {
-    if (file_make_dirs(inbox->dir) != 0 || (inbox->dir_fd = open(inbox->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    struct buffer fault = {0};
+
+    inbox->dir_fd = folder_open(inbox->dir, "", &fault);
+    if (inbox->dir_fd < 0)
+        log_error("inbox: %s", buffer_text(&fault));
+    buffer_free(&fault);
+    if (inbox->dir_fd < 0)
         return -1;
-    return list_files(inbox);
+    if (list_files(inbox) == 0)
+        return 0;
+    log_error("inbox: %s: %s", inbox->dir, strerror(errno));
+    return -1;
+}
+
+/* Where the next entry goes: behind the last whole one, in its file if that can be gone on in. After a power cut the files
+ * may have lost what was worked and committed: then at position. */
+static int
+go_on(struct inbox *inbox, uint64_t position)
+{
+    char name[NAME_SIZE];
+    int goes_on = 0;
+
+    inbox->end = position;
+    if (inbox->file_count > 0) {
+        name_of(inbox->files[inbox->file_count - 1], name);
+        inbox->append_fd = open_file(inbox, name, O_RDWR);
+        goes_on = inbox->append_fd < 0 ? -1 : find_end(inbox, inbox->append_fd, position);
+    }
+    if (goes_on != 0)
+        return goes_on < 0 ? -1 : say_released(inbox, inbox->append_fd, position);
+    /* It may take the place of an empty one, that has just been read. */
+    if (inbox->read_fd >= 0)
+        close(inbox->read_fd);
+    inbox->read_fd = -1;
+    return begin_file(inbox, inbox->end < position ? position : inbox->end);
 }
 
 struct inbox *
@@ -427,29 +548,24 @@ inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_ma
     if (inbox == NULL)
         log_fatal("out of memory");
     pthread_mutex_init(&inbox->lock, NULL);
-    inbox->dir_fd = inbox->append_fd = inbox->read_fd = inbox->released_fd = -1;
+    inbox->dir_fd = inbox->append_fd = inbox->read_fd = -1;
     inbox->epoch = epoch;
     inbox->named = 1; /* those that are there: who named them may have been killed before the sync */
-    inbox->file_bytes = 2 * largest > FILE_BYTES_MIN ? 2 * largest : FILE_BYTES_MIN;
+    inbox->file_bytes = 2 * largest + TRAILER_BYTES > FILE_BYTES_MIN ? 2 * largest + TRAILER_BYTES : FILE_BYTES_MIN;
     inbox->bytes_max = bytes_max;
     if ((inbox->dir = strdup(dir)) == NULL)
         log_fatal("out of memory");
-    if (open_files(inbox) != 0)
+    if (open_files(inbox) != 0 || !belongs_to_store(inbox, position))
         goto fail;
-    if (!belongs_to_store(inbox, position)) {
-        inbox_close(inbox);
-        return NULL;
-    }
     check_spare(inbox);
-    if (inbox->file_count > 0 && find_end(inbox, position) != 0)
-        goto fail;
-    /* After a power cut the files may have lost what was worked and committed: go on behind it. */
-    if ((inbox->file_count == 0 || inbox->end < position) && begin_file(inbox, position) != 0)
-        goto fail;
     inbox->released = position;
+    if (go_on(inbox, position) != 0) {
+        log_error("inbox: %s: %s", dir, strerror(errno));
+        goto fail;
+    }
+    unlinkat(inbox->dir_fd, RELEASED, 0); /* the trailer says it from now on */
     return inbox;
 fail:
-    log_error("inbox: %s: %s", dir, strerror(errno));
     inbox_close(inbox);
     return NULL;
 }
@@ -476,7 +592,7 @@ copy_entries(struct inbox *inbox, const struct copy *copy, uint64_t begin, uint6
 
     name_of(begin, name);
     const int fd = openat(copy->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || fstatat(inbox->dir_fd, name, &status, 0) != 0)
+    if (fd < 0 || fstatat(inbox->dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         goto failed;
     const uint64_t end = begin + (uint64_t)status.st_size < next ? begin + (uint64_t)status.st_size : next;
     while ((rc = entry_at(inbox, begin, *position, end - *position, &entry)) == 0 && entry.len > 0) {
@@ -488,6 +604,9 @@ copy_entries(struct inbox *inbox, const struct copy *copy, uint64_t begin, uint6
             break;
         }
     }
+    /* What a sender has chosen must not stand where a trailer would. */
+    if (rc == 0 && ftruncate(fd, (off_t)(*position - begin + TRAILER_BYTES)) != 0)
+        goto failed;
     close(fd);
     return rc;
 failed:
@@ -531,7 +650,7 @@ inbox_copy(const char *dir, uint64_t position, const char *to, bool (*step)(void
     if (inbox == NULL || (inbox->dir = strdup(dir)) == NULL)
         log_fatal("out of memory");
     pthread_mutex_init(&inbox->lock, NULL);
-    inbox->append_fd = inbox->read_fd = inbox->released_fd = -1;
+    inbox->append_fd = inbox->read_fd = -1;
     inbox->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *end = position;
     if (copy.dir_fd < 0 || inbox->dir_fd < 0 || list_files(inbox) != 0)
@@ -603,8 +722,9 @@ inbox_append(struct inbox *inbox, const struct inbox_entry *entry)
     pthread_mutex_lock(&inbox->lock);
     encode_entry(entry, &inbox->entry);
     uint64_t begin = inbox->files[inbox->file_count - 1];
-    if (inbox->end + inbox->entry.len > begin + inbox->file_bytes) {
-        if (inbox->entry.len > inbox->file_bytes || begin_file(inbox, inbox->end) != 0)
+    const uint64_t most = inbox->file_bytes - TRAILER_BYTES;
+    if (inbox->end + inbox->entry.len > begin + most) {
+        if (inbox->entry.len > most || begin_file(inbox, inbox->end) != 0)
             goto done;
         begin = inbox->end;
     }
@@ -668,14 +788,16 @@ wipe(struct inbox *inbox)
 {
     const uint64_t begin = inbox->files[inbox->file_count - 1];
     const uint64_t from = inbox->wiped > begin ? inbox->wiped : begin;
+    const uint64_t to = inbox->released < inbox->end ? inbox->released : inbox->end;
 
-    if (inbox->released <= from || (inbox->released < inbox->end && inbox->released - from < WIPE_BYTES))
+    if (to <= from || (to < inbox->end && to - from < WIPE_BYTES))
         return;
-    say_released(inbox, inbox->released);
+    if (say_released(inbox, inbox->append_fd, to) != 0) /* no hole that nobody tells of */
+        return;
     if (fallocate(inbox->append_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(from - begin),
-                  (off_t)(inbox->released - from)) != 0)
+                  (off_t)(to - from)) != 0)
         log_debug("inbox: can't wipe what is worked: %s", strerror(errno));
-    inbox->wiped = inbox->released;
+    inbox->wiped = to;
 }
 
 void
@@ -686,8 +808,10 @@ inbox_release(struct inbox *inbox, uint64_t position)
 
     pthread_mutex_lock(&inbox->lock);
     inbox->released = position;
+    /* If it can't be said they go all the same: on a full disk that makes room, and a state that is older than this finds
+     * that they are not there. */
     if (inbox->file_count > 1 && inbox->files[1] <= position)
-        say_released(inbox, position);
+        say_released(inbox, inbox->append_fd, position);
     /* The last one stays: it is appended to. */
     while (gone + 1 < inbox->file_count && inbox->files[gone + 1] <= position) {
         name_of(inbox->files[gone++], name);
@@ -705,7 +829,7 @@ inbox_has_room(struct inbox *inbox)
 {
     pthread_mutex_lock(&inbox->lock);
     bool room = (inbox->spare || make_spare(inbox) == 0) && inbox->end - inbox->released < inbox->bytes_max &&
-                inbox->file_count + 1 < FILES_MAX; /* one for what is under way */
+                inbox->file_count + 2 < FILES_MAX; /* what is under way, and if the last one can't be gone on in */
     const unsigned named = inbox->named;
     const bool synced = inbox->named_synced == named;
     pthread_mutex_unlock(&inbox->lock);
@@ -731,7 +855,7 @@ inbox_close(struct inbox *inbox)
 {
     if (inbox == NULL)
         return;
-    const int fds[] = {inbox->dir_fd, inbox->append_fd, inbox->read_fd, inbox->released_fd};
+    const int fds[] = {inbox->dir_fd, inbox->append_fd, inbox->read_fd};
     for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0)
             close(fds[i]);

@@ -18,12 +18,22 @@
  * broker, which has no acknowledgement for it, sends it again.
  *
  * What is worked becomes a hole in its file, where the file system can make one, and goes with its file at the latest.
- * Before that the file "released" says so:
+ * Before that the file that is appended to says so, in a trailer where no entry comes: its last 48 bytes hold twice
  *   epoch u64 BE        of the store that says what is worked
  *   position u64 BE     everything before it may be gone
  *   checksum u64 BE     hash_checksum of these
- * It is not synced, and so may be older than the truth, and never newer. A state that is older than it would take the hole
- * for the end, and what follows for a crash's remains; so it is refused, and so is another store's.
+ * A state that is older than it would take the hole for the end, and what follows for a crash's remains; so it is
+ * refused, and so is another store's. In the file itself, because folders are copied while the process runs, the state
+ * first: who has copied a hole comes to the trailer later, and finds what it says of it. (It is written before the
+ * first entry, for those who first look where data is; and twice, one after the other, because on ext4 one can be read
+ * half written.) It is not synced: a power cut may leave an older one, or none; but what it would have said is in the
+ * state, which was synced before.
+ *
+ * What has no trailer is read as well: a copy by inbox_copy, which ends where its entries do, with zeros in the
+ * trailer's place; and files of the program before, which had entries up to their last byte, and said what is gone in a
+ * file "released" beside them. That is heeded as long as it is there, since it is one more file to ask the same; once
+ * the inbox is open a trailer says it, and it is removed. A last file that is not of our size, or has entries where the
+ * trailer would be, is left as it is, and a new one begun.
  *
  * One thread appends, another one does all the rest.
  */
@@ -48,9 +58,9 @@ struct inbox_entry {
 #define INBOX_FIELD_BYTES_MAX 65535
 #define INBOX_LEVELS_BYTES_MAX 128 /* they are there to be shown to a person, with each refusal */
 
-/* Open the inbox in folder dir (made if need be) at position, the first entry that is not worked yet; the store of this
- * epoch says so. What is before it stays until inbox_release. Refuses new messages (inbox_has_room) beyond bytes_max;
- * payloads have at most payload_bytes_max. NULL with a line in the log. */
+/* Open the inbox in folder dir (made if need be; it must be ours alone) at position, the first entry that is not worked
+ * yet; the store of this epoch says so. What is before it stays until inbox_release. Refuses new messages
+ * (inbox_has_room) beyond bytes_max; payloads have at most payload_bytes_max. NULL with a line in the log. */
 struct inbox *inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_max,
                          uint64_t payload_bytes_max);
 

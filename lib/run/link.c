@@ -11,8 +11,9 @@
 /* What was in flight when we asked for a rewind keeps coming for a while; asking again for each would be answered. */
 #define REWIND_AGAIN_MS 200
 
-/* How long a producer that was never heard of may have nothing to say. */
-#define REMIND_MS 5000
+/* How long after a report it is said again, to a producer that was never heard of and to one that was. */
+#define REMIND_NEW_MS 5000
+#define REMIND_MS 30000
 
 void
 link_free(struct link *link)
@@ -51,7 +52,9 @@ link_hello(struct link *link)
 void
 link_remind(struct link *link, int64_t steady_ms)
 {
-    if (link->committed.epoch == 0 && link->first == NULL && steady_ms - link->asked_ms >= REMIND_MS)
+    const int64_t remind_ms = link->committed.epoch == 0 ? REMIND_NEW_MS : REMIND_MS;
+
+    if (link->first == NULL && steady_ms - link->reported_ms >= remind_ms)
         link->rewind = link->report = true;
 }
 
@@ -264,6 +267,7 @@ link_report(struct link *link, int64_t steady_ms, struct buffer *text)
     lives_settle(&left, link->committed);
     link_write_report(link->committed, link->rewind, text);
     lives_write(&left, true, text);
+    link->reported_ms = steady_ms;
     if (link->rewind)
         link->asked_ms = steady_ms;
     link->rewind = link->report = false;

@@ -55,7 +55,8 @@ struct link {
     struct link_parts repeated; /* and of one that was there before */
     bool rewind; /* a message is missing: say so in the next report */
     bool report; /* a report is wanted */
-    int64_t asked_ms; /* when a rewind was last asked for; steady clock */
+    int64_t asked_ms; /* when a rewind was last asked for, and when the last report was sent; steady clock */
+    int64_t reported_ms;
     uint64_t awaits;  /* a table is sent again to a state that has older rows: until this one is worked nothing is to be
                        * decided by them; UINT64_MAX: which one is not known yet; 0: it is not so. The owner's to keep */
     uint64_t lost;    /* the producer says that everything up to here is gone, and we lack some of it; 0: we don't */
@@ -83,8 +84,9 @@ void link_remember(struct link *link, const struct lives *left);
  * elsewhere. */
 void link_hello(struct link *link);
 
-/* As long as nothing was ever heard of the producer, ask again now and then: the question may have been lost, and a producer
- * that has nothing to send would never show it. */
+/* Ask again where nothing was reported for a while: the last report may have been lost, and a producer that has nothing to
+ * send, or believes that we have it all since we did before our state went back in time, would never show it. Every few
+ * seconds as long as nothing was ever heard of the producer. */
 void link_remind(struct link *link, int64_t steady_ms);
 
 /* A message of the producer arrived; row is empty or the row's name. Queues it if it is the next one. May be called while

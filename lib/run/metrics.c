@@ -113,16 +113,22 @@ refused_by_broker(struct process *process, int64_t steady_ms)
     return shown;
 }
 
+/* The account at the broker. */
+static const char *
+user_of(const struct process *process)
+{
+    const char *username = config_text(process->options.config, "mqtt", "username");
+
+    return username[0] != '\0' ? username : "(without a name)";
+}
+
 /* A broker may grant a subscription and then bring nothing: mosquitto does so with what its ACL denies. */
 static const char *
 why_silent(struct process *process)
 {
-    const char *username = config_text(process->options.config, "mqtt", "username");
-    const char *user = username[0] != '\0' ? username : "(without a name)";
-
     snprintf(process->why_text, sizeof process->why_text,
              "nothing is published: our own message to %s does not come back to user %s; the broker's ACL must allow to "
-             "publish there and to subscribe to %s", process->topics.sync, user, process->topics.reports);
+             "publish there and to subscribe to %s", process->topics.sync, user_of(process), process->topics.reports);
     return process->why_text;
 }
 
@@ -322,17 +328,25 @@ say_twofold(struct process *process, struct saying *saying)
     }
 }
 
-/* What is wrong although all that comes is taken: consumers that don't answer. */
+/* What is wrong although all that comes is taken: consumers that don't answer. A broker that lets nothing through to them
+ * does not say so: a feed is not acknowledged. */
 static void
 say_who_is_missed(struct process *process, struct saying *saying)
 {
     const struct publisher *publisher = &process->output_publisher;
+    const char *first = NULL;
 
     for (unsigned i = 0; process->synced && i < publisher->consumer_count; i++) {
-        if (publisher_consumer_silent(publisher, &publisher->consumers[i]))
-            say_no_progress(saying, &publisher->consumers[i]);
+        if (!publisher_consumer_silent(publisher, &publisher->consumers[i]))
+            continue;
+        say_no_progress(saying, &publisher->consumers[i]);
+        first = first != NULL ? first : publisher->consumers[i].name;
     }
     end_saying(saying);
+    if (first != NULL)
+        buffer_printf(saying->text,
+                      ". If it runs: does the broker's ACL let user %s publish at %s/%s/feed, and it subscribe there?",
+                      user_of(process), publisher->link, first);
 }
 
 static void

@@ -186,6 +186,8 @@ open_state(struct process *process)
 {
     char *dir = format("1/store", process->dir, NULL, NULL);
 
+    attempt_open(&process->attempt, process->dir);
+    attempt_opens(&process->attempt, ATTEMPT_OPENS_STORE);
     process->store = store_open(dir, (uint64_t)setting(process, "map"));
     free(dir);
     if (process->store == NULL || (process->meta = store_table(process->store, "meta")) < 0 ||
@@ -208,6 +210,7 @@ open_inbox(struct process *process)
     if (!stream_has_landing(process->stream))
         return 0;
     char *dir = format("1/inbox", process->dir, NULL, NULL);
+    attempt_opens(&process->attempt, ATTEMPT_OPENS_INBOX);
     process->inbox = inbox_open(dir, process->first_epoch, process->inbox_position,
                                 (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
     free(dir);
@@ -367,7 +370,7 @@ process_open(const struct process_options *options)
         process_close(process);
         return NULL;
     }
-    batch_open_attempt(process);
+    batch_opened(process);
     open_publishers(process);
     if (open_ports(process) != 0) {
         process_close(process);

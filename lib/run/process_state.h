@@ -293,6 +293,7 @@ struct process {
     struct buffer output_message;
     struct buffer rejected_message;
     bool output_failed;
+    bool alone; /* something stored is worked by it, which killed before, or may have, and nothing else is to be */
     uint64_t output_end; /* of both outboxes when the transaction began */
     enum store_fault fault; /* why the last one failed */
     struct receipts receipts;
@@ -344,7 +345,7 @@ void batch_release(struct process *process);
 bool batch_waits(struct process *process, int64_t now_ms, bool intake);
 
 /* Begin to note what is worked next; once all is loaded and open. */
-void batch_open_attempt(struct process *process);
+void batch_opened(struct process *process);
 
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);

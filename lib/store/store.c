@@ -54,15 +54,15 @@ struct store {
 /* And tells of it this often. */
 #define STEP_BYTES (1u << 20)
 
-/* Whether there is no room for us; a quota does not show in the figures of the file system, so it is tried. */
+/* Whether there is no room in dir; a quota does not show in the figures of the file system, so it is tried. */
 static bool
-disk_is_full(const struct store *store)
+disk_is_full(const char *dir)
 {
     struct statvfs status;
-    int fd = open(store->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    int fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 
     if (fd < 0) /* this file system knows no files without a name */
-        return statvfs(store->dir, &status) == 0 && (uint64_t)status.f_bavail * status.f_frsize < ROOM_BYTES_MIN;
+        return statvfs(dir, &status) == 0 && (uint64_t)status.f_bavail * status.f_frsize < ROOM_BYTES_MIN;
     const int rc = posix_fallocate(fd, 0, ROOM_BYTES_MIN);
     close(fd);
     return rc == ENOSPC || rc == EDQUOT;
@@ -87,7 +87,7 @@ failed(struct store *store, const char *what, int rc)
         store->fault = STORE_FULL;
         break;
     case EIO: /* LMDB's word for a short write, too */
-        store->fault = disk_is_full(store) ? STORE_FULL : STORE_BROKEN;
+        store->fault = disk_is_full(store->dir) ? STORE_FULL : STORE_BROKEN;
         break;
     case ENOMEM:
         store->fault = STORE_NO_ADDRESS_SPACE;
@@ -830,6 +830,7 @@ store_copy(struct store *store, const char *dir, bool (*step)(void *context, uin
     if (copy.env != NULL)
         mdb_env_close(copy.env);
     if (rc != 0 && !copy.given_up)
-        log_error("store: can't copy %s to %s: %s", store->dir, dir, mdb_strerror(rc));
+        log_error("store: can't copy %s to %s: %s", store->dir, dir,
+                  rc == EIO && disk_is_full(dir) ? "the disk is full" : mdb_strerror(rc)); /* EIO as in failed */
     return rc == 0 ? 0 : -1;
 }

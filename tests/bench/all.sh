@@ -24,10 +24,9 @@ fi
 
 # Everything that anyone makes is below this. Where nothing is measured, nobody has to wait for a disk.
 [ "$size" != smoke ] || [ ! -w /dev/shm ] || TMPDIR=/dev/shm
-TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/gait-bench.XXXXXX")
-export TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-trap 'exit 130' INT TERM
+. "$here/folder.sh"
+make_folder "${TMPDIR:-/tmp}"
+export TMPDIR=$folder
 
 if [ "$size" != smoke ]; then
     echo "# gait $("$GAIT_BIN/gait" --version | awk '{ print $NF }'), $(nproc) processors, state on" \
@@ -38,12 +37,12 @@ fi
 status=0
 for benchmark in "$@"; do
     case $benchmark in
-        decode) timeout 60 "$BENCH_BIN/bench-decode" "$sample_ms" ;;
-        growth) timeout 1200 "$BENCH_BIN/bench-growth" "$readings" "$growth_s" ;;
-        restart) timeout 600 "$here/restart.sh" "$readings" "$starts" ;;
-        pipeline) timeout 300 "$here/pipeline.sh" "$size" ;;
-        costs) timeout 300 "$here/costs.sh" "$size" "$cost_customers" 16 ;;
-        load_shape) timeout 600 "$here/load_shape.sh" "$size" ;;
+        decode) run timeout 60 "$BENCH_BIN/bench-decode" "$sample_ms" ;;
+        growth) run timeout 1200 "$BENCH_BIN/bench-growth" "$readings" "$growth_s" ;;
+        restart) run timeout 600 "$here/restart.sh" "$readings" "$starts" ;;
+        pipeline) run timeout 300 "$here/pipeline.sh" "$size" ;;
+        costs) run timeout 300 "$here/costs.sh" "$size" "$cost_customers" 16 ;;
+        load_shape) run timeout 600 "$here/load_shape.sh" "$size" ;;
         *)
             echo "all.sh: there is no benchmark called $benchmark" >&2
             exit 2

@@ -41,7 +41,8 @@ void bench_add_accelerometer(struct buffer *text, unsigned person, int64_t time_
 void bench_add_step_trainer(struct buffer *text, unsigned person, int64_t time_ms);
 
 /* A folder below TMPDIR (or /tmp): on a real disk, if synced commits are to cost what they cost. dir has
- * BENCH_DIR_SIZE bytes. Exits if it can't be made. */
+ * BENCH_DIR_SIZE bytes. One at a time. It goes away with us, however we end, and we end with who started us. Exits if it
+ * can't be made. */
 #define BENCH_DIR_SIZE 256
 void bench_dir_make(char *dir);
 void bench_dir_remove(const char *dir);

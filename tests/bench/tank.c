@@ -65,6 +65,16 @@ full(struct output *output)
     return false;
 }
 
+static bool
+deadly(struct output *output, unsigned input, struct span place, struct span body)
+{
+    (void)output;
+    (void)input;
+    (void)place;
+    (void)body;
+    return false;
+}
+
 /* Take in all records of text. row: the name of the row, for tables. */
 static void
 take_text(struct tank *tank, unsigned input, const struct buffer *text, struct span row, int64_t now_ms)
@@ -131,7 +141,7 @@ tank_open(struct tank *tank, const char *dir, enum tank_kind kind, enum tank_arr
     const unsigned inputs = kind == TANK_GATE ? 2 : 3;
     const int64_t now_ms = clock_wall_ms();
 
-    *tank = (struct tank){.output = {emit, emit_row, refuse, move, full}, .kind = kind, .arrival = arrival};
+    *tank = (struct tank){.output = {emit, emit_row, refuse, move, full, deadly}, .kind = kind, .arrival = arrival};
     for (unsigned i = 0; i < inputs; i++)
         tank->decoders[i] = record_decoder_new(kinds[kind][i], &limits);
     hash_init();

@@ -1,11 +1,12 @@
 /*
- * The inbox: any bytes as its files. Opening it succeeds or fails; what is then read are entries as they stand in the
- * files, each with the right checksum, in order; and after one more was appended and the inbox opened again, the same
- * ones and that one.
+ * The inbox: any bytes as its files. Opening it fails if one of them says that it has been worked beyond where reading is to
+ * begin, and changes nothing then; else it succeeds, and what is read are entries as they stand in the files, each with the
+ * right checksum, in order; and after one more was appended and the inbox opened again, the same ones and that one.
  *
- * The first line of the input is three numbers: where the second file begins (0: there is none), where to begin to read,
- * and how many bytes are cut off the first file. The rest is the content of the files. An entry whose checksum is 0 is
- * given the right one: else no input would ever get beyond the first checksum.
+ * The first line of the input is five numbers: where the second file begins (0: there is none), where to begin to read,
+ * how many bytes are cut off the first file, which files have a trailer (1 the first, 2 the second, 3 both), and up to where
+ * that says that they have been worked. The rest is the content of the files. An entry whose checksum is 0 is given the
+ * right one: else no input would ever get beyond the first checksum.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -29,6 +30,9 @@
 #define PREFIX_BYTES 12
 #define HEAD_BYTES 5
 #define CONTENT_BYTES_MAX (1 << 20)
+#define FILE_BYTES (4 << 20)
+#define STATEMENT_BYTES 24
+#define TRAILER_BYTES (2 * STATEMENT_BYTES)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -71,6 +75,8 @@ struct plan {
     size_t split;     /* where the second file begins; the length of content if there is none */
     size_t first_end; /* where the first one ends */
     uint64_t position;
+    unsigned told_by;
+    uint64_t told;
     struct buffer content;
 };
 
@@ -78,17 +84,19 @@ static void
 read_plan(struct span input, struct plan *plan)
 {
     char line[64];
-    unsigned long long split = 0, skip = 0, lost = 0;
+    unsigned long long split = 0, skip = 0, lost = 0, told_by = 0, told = 0;
     const char *end = memchr(input.at, '\n', input.len < sizeof line ? input.len : sizeof line);
     size_t len = end != NULL ? (size_t)(end - input.at) : 0;
     memcpy(line, input.at, len);
     line[len] = '\0';
-    sscanf(line, "%llu %llu %llu", &split, &skip, &lost);
+    sscanf(line, "%llu %llu %llu %llu %llu", &split, &skip, &lost, &told_by, &told);
     len += end != NULL;
     buffer_add(&plan->content, input.at + len, input.len - len);
     plan->split = split > 0 && split < plan->content.len ? (size_t)split : plan->content.len;
     plan->first_end = lost < plan->split ? plan->split - (size_t)lost : 0;
     plan->position = BEGIN + (skip < CONTENT_BYTES_MAX ? skip : CONTENT_BYTES_MAX);
+    plan->told_by = plan->split < plan->content.len ? told_by & 3 : told_by & 1;
+    plan->told = told <= UINT64_MAX - BEGIN ? BEGIN + told : UINT64_MAX;
 }
 
 /* Length of the entry at at by its own account, if that is possible before end; else 0. */
@@ -142,14 +150,54 @@ empty_dir(void)
 }
 
 static void
-write_file(uint64_t begin, const char *bytes, size_t len)
+make_trailer(uint64_t told, char *trailer)
+{
+    bytes_put_u64(trailer, 1);
+    bytes_put_u64(trailer + 8, told);
+    bytes_put_u64(trailer + 16, hash_checksum(span_at(trailer, 16)));
+    memcpy(trailer + STATEMENT_BYTES, trailer, STATEMENT_BYTES);
+}
+
+static void
+write_file(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint64_t told)
 {
     char path[2 * SCRATCH_DIR_SIZE];
+    char trailer[TRAILER_BYTES];
     path_of(begin, path);
+    make_trailer(told, trailer);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || file_write_at(fd, bytes, len, 0) != 0)
+    if (fd < 0 || file_write_at(fd, bytes, len, 0) != 0 ||
+        (has_trailer && file_write_at(fd, trailer, sizeof trailer, FILE_BYTES - TRAILER_BYTES) != 0))
         log_fatal("%s: %s", path, strerror(errno));
     close(fd);
+}
+
+/* The file is as it was written. */
+static void
+check_file(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint64_t told)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    char trailer[TRAILER_BYTES];
+    struct buffer there = {0};
+    path_of(begin, path);
+    make_trailer(told, trailer);
+    if (file_read(path, &there) != 0)
+        log_fatal("%s: %s", path, strerror(errno));
+    if (there.len != (has_trailer ? FILE_BYTES : len) || (len > 0 && memcmp(there.data, bytes, len) != 0) ||
+        (has_trailer && memcmp(there.data + FILE_BYTES - TRAILER_BYTES, trailer, TRAILER_BYTES) != 0))
+        log_panic("what was refused is changed");
+    buffer_free(&there);
+}
+
+/* Do with both files of the plan, or with the one that there is. */
+static void
+each_file(const struct plan *plan,
+          void (*act)(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint64_t told))
+{
+    act(BEGIN, plan->content.data, plan->first_end, (plan->told_by & 1) != 0, plan->told);
+    if (plan->split < plan->content.len)
+        act(BEGIN + plan->split, plan->content.data + plan->split, plan->content.len - plan->split,
+            (plan->told_by & 2) != 0, plan->told);
 }
 
 /* The entry that was read from position must stand there, in one file. */
@@ -221,8 +269,12 @@ check_inbox(struct plan *plan)
     struct buffer found = {0};
     struct buffer again = {0};
     struct inbox *inbox = open_inbox(plan);
-    if (inbox == NULL)
+    if ((inbox == NULL) != (plan->told_by != 0 && plan->told > plan->position))
+        log_panic(inbox == NULL ? "the inbox does not open" : "the inbox opens, and is worked beyond its position");
+    if (inbox == NULL) {
+        each_file(plan, check_file);
         return;
+    }
     uint64_t end = read_all(inbox, plan, UINT64_MAX, &found);
     if (end != inbox_end(inbox))
         log_panic("the end is at %" PRIu64 ", reading comes to %" PRIu64, inbox_end(inbox), end);
@@ -253,9 +305,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         seal(plan.content.data, plan.content.data + plan.split);
         seal(plan.content.data + plan.split, plan.content.data + plan.content.len);
     }
-    write_file(BEGIN, plan.content.data, plan.first_end);
-    if (plan.split < plan.content.len)
-        write_file(BEGIN + plan.split, plan.content.data + plan.split, plan.content.len - plan.split);
+    if ((plan.told_by & 1) != 0 && plan.first_end < plan.split) { /* zeros lead to the trailer */
+        memset(plan.content.data + plan.first_end, 0, plan.split - plan.first_end);
+        plan.first_end = plan.split;
+    }
+    each_file(&plan, write_file);
     check_inbox(&plan);
     buffer_free(&plan.content);
     return 0;

@@ -207,12 +207,19 @@ phone_opens(const struct world *world, const struct reading *phone, const struct
            (!world->as_of || phone->time_s >= customer->consent_s);
 }
 
+/* Whether the customer's row is there to the end, for all that is known downstream. */
+static bool
+stays(const struct world *world, const struct customer *customer, bool surely)
+{
+    return !customer->leaves || (!surely && world->forgets && customer->ahead);
+}
+
 /* What a reading needs a customer's row for, when the phase has come to rest, at best or surely: a leaver's row is there
  * for readings of the first phase, and perhaps for those of the second. */
 static bool
-row_is_there(const struct customer *customer, unsigned phase, bool surely)
+row_is_there(const struct world *world, const struct customer *customer, unsigned phase, bool surely)
 {
-    return !customer->leaves || phase < (surely ? 1 : 2);
+    return stays(world, customer, surely) || phase < (surely ? 1 : 2);
 }
 
 static bool
@@ -220,7 +227,7 @@ phone_passes(const struct world *world, const struct reading *phone, bool surely
 {
     for (unsigned i = 0; i < world->customer_count; i++) {
         if (phone_opens(world, phone, &world->customers[i]) &&
-            row_is_there(&world->customers[i], phone->phase, surely))
+            row_is_there(world, &world->customers[i], phone->phase, surely))
             return true;
     }
     return false;
@@ -235,8 +242,17 @@ find_curated(struct world *world, struct customer *customer, bool surely)
     for (unsigned i = 0; i < world->phone_count; i++) {
         const struct reading *phone = &world->phones[i];
         if (phone->owner == customer->person && (int)phone->phase < customer->curated[surely] &&
-            row_is_there(customer, phone->phase, surely) && phone_passes(world, phone, surely))
+            row_is_there(world, customer, phone->phase, surely) && phone_passes(world, phone, surely))
             customer->curated[surely] = (int)phone->phase;
+    }
+}
+
+static void
+find_all_curated(struct world *world)
+{
+    for (unsigned i = 0; i < world->customer_count; i++) {
+        find_curated(world, &world->customers[i], false);
+        find_curated(world, &world->customers[i], true);
     }
 }
 
@@ -261,10 +277,14 @@ world_make(struct world *world, unsigned phases, bool crowd)
             add_trainer(world, phase, dice_chance(10) ? STRANGER : dice_roll(TRAINERS));
         }
     }
-    for (unsigned i = 0; i < world->customer_count; i++) {
-        find_curated(world, &world->customers[i], false);
-        find_curated(world, &world->customers[i], true);
-    }
+    find_all_curated(world);
+}
+
+void
+world_forget(struct world *world)
+{
+    world->forgets = true;
+    find_all_curated(world);
 }
 
 static bool
@@ -291,7 +311,7 @@ row_opens(const struct world *world, const struct customer *customer, const stru
     if (surely && since > 0 && has_a_leaver(world, customer->trainer))
         return false;
     /* It is let through when the row and the reading are both there. */
-    return row_is_there(customer, trainer->phase > (unsigned)since ? trainer->phase : (unsigned)since, surely);
+    return row_is_there(world, customer, trainer->phase > (unsigned)since ? trainer->phase : (unsigned)since, surely);
 }
 
 static bool
@@ -306,11 +326,11 @@ trainer_passes(const struct world *world, const struct reading *trainer, unsigne
 
 /* Whether a person is one who leaves: pairs of their readings need both of them in time. */
 static bool
-leaves(const struct world *world, unsigned person)
+leaves(const struct world *world, unsigned person, bool surely)
 {
     for (unsigned i = 0; i < world->customer_count; i++) {
         if (world->customers[i].person == person)
-            return world->customers[i].leaves;
+            return !stays(world, &world->customers[i], surely);
     }
     return false;
 }
@@ -320,7 +340,7 @@ pairs(const struct world *world, const struct reading *trainer, const struct rea
 {
     const unsigned apart_s =
         trainer->time_s > phone->time_s ? trainer->time_s - phone->time_s : phone->time_s - trainer->time_s;
-    const bool phone_leaves = leaves(world, phone->owner);
+    const bool phone_leaves = leaves(world, phone->owner, surely);
 
     if (apart_s > world->window_s || !phone_passes(world, phone, surely))
         return false;
@@ -332,7 +352,7 @@ pairs(const struct world *world, const struct reading *trainer, const struct rea
         unsigned when = trainer->phase > phone->phase ? trainer->phase : phone->phase;
         if (customer->curated[surely] > (int)when)
             when = (unsigned)customer->curated[surely];
-        if (row_is_there(customer, when, surely) && (!phone_leaves || when < (surely ? 1u : 2u)))
+        if (row_is_there(world, customer, when, surely) && (!phone_leaves || when < (surely ? 1u : 2u)))
             return true;
     }
     return false;

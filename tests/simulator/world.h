@@ -52,6 +52,7 @@ struct world {
     bool by_customer;
     bool fold; /* e-mail addresses are told apart without their capitals, which they have or not */
     unsigned window_s;
+    bool forgets;     /* see world_forget */
     unsigned times_s; /* of readings: few, so that many pair; or one, as of devices whose clocks were never set */
     unsigned phases;
     struct customer customers[WORLD_CUSTOMERS_MAX];
@@ -63,6 +64,10 @@ struct world {
 
 /* Make a world of so many phases by the dice; with crowd, one with more rows than are refilled at a time. */
 void world_make(struct world *world, unsigned phases, bool crowd);
+
+/* customer-trusted goes back to before the withdrawals, and is given all its records again, in any order. Who is downstream
+ * has not forgotten them, and takes no consent of before; but one that was dated by a clock ahead is not known for such. */
+void world_forget(struct world *world);
 
 /* What must be in set, and what may, when phase has come to rest. Of streams, what must be there are only lines that were
  * decided in phase `since` or later, of readings from then: for one who begins to listen then. */

@@ -85,7 +85,7 @@ for c in $(seq $customers); do customer "c$c@example.com" "serial-$c" "$t0" "$t0
 readings 1 $link_readings
 total=$((customers * link_readings))
 wait_until 20 "the lake has everything, without study" in_the_lake $total
-wait_until 20 "status names who is away" says '^running\|study has applied nothing yet$'
+wait_until 20 "status names who is away" says '^running\|study has applied nothing yet\. If it runs: .*user \(without a name\).* at gait/link/[a-z-]*/study/feed'
 check "and says what waits for it" grep -qE 'messages wait for study' <(gait status)
 
 curated=$(ask "SELECT json ->> '\$.output.epoch' FROM process WHERE json ->> 'process' = 'customer-curated'")

@@ -65,6 +65,21 @@ elif [ "$(ulimit -l)" = unlimited ] || [ "$(ulimit -l)" -ge 1024 ]; then
         check "$name has locked memory" [ "$(locked_kib "$name")" -gt 0 ]
     done
 fi
+# leaves_no_core PID: nobody may raise that any more.
+leaves_no_core() {
+    grep -qE '^Max core file size +0 +0 ' "/proc/$1/limits"
+}
+if [ "$(ulimit -Hc)" = 0 ]; then
+    echo "skip   cores: nobody here may have any"
+else
+    check "gait up leaves no core" leaves_no_core "$up_pid"
+    "$GAIT_BIN/lake" --dir "$work/alone" --broker 127.0.0.1:1 2>"$work/alone.err" & # of gait up it would have that limit
+    pid=$!
+    wait_until 20 "a process" grep -q 'links: ' "$work/alone.err"
+    check "nor does a process" leaves_no_core "$pid"
+    kill -TERM "$pid"
+    wait "$pid"
+fi
 unlockable() (
     ulimit -l 0
     GAIT_PASSWORD=geheim "$GAIT_BIN/gait" status --broker "127.0.0.1:$port" -u gait --wait-idle 30

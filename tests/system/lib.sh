@@ -6,6 +6,7 @@ set -uo pipefail
 export LC_ALL=C.UTF-8 # the same everywhere; also where there is no locale
 
 : "${GAIT_BIN:?is not set: the folder that holds the programs}"
+GAIT_BIN=$(cd "$GAIT_BIN" && pwd) # tests go elsewhere
 lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 sql_dir=$lib_dir/../../streams/sql
 processes=(customer-trusted accelerometer-trusted customer-curated step-trainer-trusted machine-learning-curated lake)

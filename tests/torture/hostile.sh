@@ -19,7 +19,7 @@ slack=1 # sanitizers keep what is freed
 ! grep -qa __asan_init "$GAIT_BIN/lake" || slack=8
 
 # What one account may cost at most, whatever it does.
-process_mib=$((96 * slack))   # memory of one process, more than before
+process_mib=$((176 * slack))  # memory of one process, more than before: what Paho makes of a packet of the limit
 broker_mib=$((128 * slack))   # the same of the broker
 disk_factor=4                 # bytes of state for a byte that was sent, and
 disk_mib=24                   # what a store grows by before it uses its pages again
@@ -253,6 +253,9 @@ own=gait/landing/accelerometer/phone-6
 mib=1048576
 
 deed "nothing at all" 0 sleep 1
+properties=209000
+deed "a device: a packet of the limit, $properties user properties" $((properties * 5)) as phone-6 properties -t "$own" \
+    -n "$properties"
 properties=$(choose 400000 2000000)
 deed "a device: one packet, $properties user properties" $((properties * 5)) as phone-6 properties -t "$own" -n "$properties"
 junk=$(choose 10000 200000)

@@ -711,6 +711,99 @@ bug_202_what_is_no_file_is_not_written_to(void **state)
     buffer_free(&content);
 }
 
+/* The path of a folder of the lake, or in the place of one; one at a time. */
+static const char *
+folder_of(const char *below)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", lake_dir, below);
+    return path;
+}
+
+/* A day, or the folder above, is a link to a folder of somebody else, who has the same part there: what came was written to
+ * that. */
+static void
+bug_392_no_part_is_written_through_a_folder_that_is_a_link(void **state)
+{
+    static const char *const levels[] = {"trusted/stream/date=2026-03-31", "trusted/stream", "trusted"};
+    char theirs[256];
+    (void)state;
+
+    write_line(NOON_MS, "{\"a\":1}");
+    close_lake();
+    snprintf(theirs, sizeof theirs, "%s/theirs", dir);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(rename(folder_of(levels[i]), theirs), 0);
+        assert_int_equal(symlink(theirs, folder_of(levels[i])), 0);
+        expect_refusal();
+        assert_int_equal(unlink(folder_of(levels[i])), 0);
+        assert_int_equal(rename(theirs, folder_of(levels[i])), 0);
+        expect_acceptance();
+        close_lake();
+    }
+    open_lake();
+    write_line(NOON_MS, "{\"a\":2}");
+    expect_part("2026-03-31", 1, "{\"a\":1}\n{\"a\":2}\n");
+}
+
+/* Nor is one made there: the folder was replaced between a transaction's end and its files' beginning. */
+static void
+bug_392_no_part_is_made_in_a_folder_that_is_a_link(void **state)
+{
+    char theirs[256];
+    (void)state;
+
+    take(STREAM, "", "{\"a\":1}");
+    flush(NOON_MS);
+    snprintf(theirs, sizeof theirs, "%s/theirs", dir);
+    assert_int_equal(rename(folder_of("trusted/stream/date=2026-03-31"), theirs), 0);
+    assert_int_equal(symlink(theirs, folder_of("trusted/stream/date=2026-03-31")), 0);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(lake_operator.committed(lake), -1);
+    assert_int_equal(store_fault(store), STORE_BESIDE);
+    assert_int_equal(rmdir(theirs), 0); /* there is nothing in it */
+    assert_int_equal(unlink(folder_of("trusted/stream/date=2026-03-31")), 0);
+    expect_acceptance();
+    expect_part("2026-03-31", 1, "{\"a\":1}\n");
+}
+
+static void
+bug_392_no_part_is_written_that_is_somebody_elses_or_where_others_write(void **state)
+{
+    (void)state;
+    write_line(NOON_MS, "{\"a\":1}");
+    close_lake();
+    assert_int_equal(chmod(folder_of("trusted/stream/date=2026-03-31"), 0770), 0);
+    expect_refusal();
+    assert_int_equal(chmod(folder_of("trusted/stream/date=2026-03-31"), 0750), 0);
+    expect_acceptance();
+    close_lake();
+    if (geteuid() == 0) {
+        assert_int_equal(chown(path_of("trusted/stream", "2026-03-31", 1), 65534, (gid_t)-1), 0);
+        expect_refusal();
+        assert_int_equal(chown(path_of("trusted/stream", "2026-03-31", 1), 0, (gid_t)-1), 0);
+        expect_acceptance();
+        close_lake();
+    }
+    open_lake();
+}
+
+/* An operator may keep a part by another name as well. */
+static void
+a_part_with_a_second_name_is_written_to(void **state)
+{
+    char second[256];
+    (void)state;
+
+    write_line(NOON_MS, "{\"a\":1}");
+    close_lake();
+    snprintf(second, sizeof second, "%s/second", dir);
+    assert_int_equal(link(path_of("trusted/stream", "2026-03-31", 1), second), 0);
+    open_lake();
+    write_line(NOON_MS, "{\"a\":2}");
+    expect_part("2026-03-31", 1, "{\"a\":1}\n{\"a\":2}\n");
+}
+
 /* The lake finds out before it writes on, and stands still. */
 static void
 expect_to_be_noticed(void)
@@ -1011,6 +1104,10 @@ main(void)
         TEST(bug_201_a_part_that_somebody_has_cut_is_refused),
         TEST(bug_201_a_part_that_somebody_has_changed_is_refused),
         TEST(bug_202_what_is_no_file_is_not_written_to),
+        TEST(bug_392_no_part_is_written_through_a_folder_that_is_a_link),
+        TEST(bug_392_no_part_is_made_in_a_folder_that_is_a_link),
+        TEST(bug_392_no_part_is_written_that_is_somebody_elses_or_where_others_write),
+        TEST(a_part_with_a_second_name_is_written_to),
         TEST(bug_207_a_part_that_is_changed_while_the_lake_works_is_noticed),
         TEST(bug_203_a_quota_is_a_full_disk),
         TEST(lines_leave_the_store_when_they_are_synced),

@@ -41,16 +41,24 @@ person(unsigned number)
     return id;
 }
 
-/* number 0: a marker, which names nobody. Returns 1 or 0. */
+/* A record of this date; number 0: a marker, which names nobody. Returns 1 or 0. */
 static int
-apply(const char *row, unsigned number, int64_t as_of_ms)
+apply_dated(const char *row, unsigned number, int64_t as_of_ms, int64_t date_ms)
 {
     struct hash_id owner = person(number);
     struct hash_id changed;
-    int rc = consent_apply(&consent, span_of(row), number == 0 ? NULL : &owner, as_of_ms, &changed);
+    const struct record record = {
+        .time_ms = number != 0 ? date_ms : 0, .research_as_of_ms = as_of_ms, .withdrawn_ms = number != 0 ? 0 : date_ms};
+    int rc = consent_apply(&consent, span_of(row), number == 0 ? NULL : &owner, &record, &changed);
     if (rc == 1 && number != 0)
         assert_memory_equal(&changed, &owner, sizeof owner);
     return rc;
+}
+
+static int
+apply(const char *row, unsigned number, int64_t as_of_ms)
+{
+    return apply_dated(row, number, as_of_ms, 1);
 }
 
 static void
@@ -106,6 +114,37 @@ a_marker_of_an_unknown_row_changes_nobody(void **state)
     assert_answer(1, CONSENT_UNKNOWN, 0);
     assert_int_equal(apply("r1", 1, 5), 1);
     assert_answer(1, CONSENT_OPEN, 5);
+}
+
+/* What the producer forgot, whose state went back in time, is not forgotten here: a record of before the withdrawal does not
+ * open the row, whatever came in between. One of the same date does: the row waited for its date under a marker. */
+static void
+a_consent_of_before_the_withdrawal_opens_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(apply_dated("r1", 1, 5, 100), 1);
+    assert_int_equal(apply_dated("r1", 0, 0, 200), 1);
+    assert_int_equal(apply_dated("r1", 1, 5, 100), 0);
+    assert_int_equal(apply_dated("r1", 1, 5, 199), 0);
+    assert_answer(1, CONSENT_CLOSED, 0);
+    assert_int_equal(apply_dated("r1", 0, 0, 150), 1); /* the marker of a state that knows less */
+    assert_int_equal(apply_dated("r1", 1, 5, 199), 0);
+    assert_answer(1, CONSENT_CLOSED, 0);
+    assert_int_equal(apply_dated("r1", 1, 6, 200), 1);
+    assert_answer(1, CONSENT_OPEN, 6);
+    assert_int_equal(apply_dated("r1", 0, 0, 300), 1);
+    assert_int_equal(apply_dated("r1", 1, 7, 301), 1);
+    assert_answer(1, CONSENT_OPEN, 7);
+    /* Another row of the person is another matter; and of a store of before the date is not known. */
+    assert_int_equal(apply_dated("r2", 1, 3, 1), 1);
+    assert_answer(1, CONSENT_OPEN, 3);
+    char key[HASH_ID_BYTES + 2] = {0}, zero[8] = {0};
+    memcpy(key, person(2).bytes, HASH_ID_BYTES);
+    memcpy(key + HASH_ID_BYTES, "r3", 2);
+    assert_int_equal(store_put(store, consent.persons, span_at(key, sizeof key), span_at(zero, sizeof zero)), 0);
+    assert_answer(2, CONSENT_CLOSED, 0);
+    assert_int_equal(apply_dated("r3", 2, 4, 1), 1);
+    assert_answer(2, CONSENT_OPEN, 4);
 }
 
 /* Row names whose one begins with the other, and persons whose keys are neighbours. */
@@ -166,6 +205,7 @@ main(void)
         EACH(rows_open_and_close_the_gate),
         EACH(one_open_row_of_several_is_enough_and_the_earliest_counts),
         EACH(a_marker_of_an_unknown_row_changes_nobody),
+        EACH(a_consent_of_before_the_withdrawal_opens_nothing),
         EACH(neighbours_are_not_mixed_up),
         EACH(the_longest_row_name),
         EACH(the_cache_forgets_with_an_abort),

@@ -142,6 +142,9 @@ a_withdrawal_closes_the_gate_at_once(void **state)
     assert_int_equal(counted(VERDICT_WAITING), 0);
     assert_int_equal(counted(VERDICT_REFUSED), 2);
     assert_int_equal(bench_count_lines(bench, "refuse accelerometer no_consent"), 2);
+    /* An older row does not bring the person back. */
+    assert_int_equal(bench_take(bench, GATE_TABLE, "a1", bench_customer("ann", "s1", 199, 50)), VERDICT_STALE);
+    assert_int_equal(take_reading(bench_phone("ann", 62, 1)), VERDICT_REFUSED);
     /* A marker for a row that was never there closes nothing; one of two rows leaves the gate open. */
     take_row("b1", bench_withdrawn(200));
     assert_int_equal(take_reading(bench_phone("bob", 10, 1)), VERDICT_WAITING);

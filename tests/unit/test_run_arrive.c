@@ -476,6 +476,27 @@ acknowledgements_are_told_apart(void **state)
     assert_int_equal(arrived->delivered_output, TOKEN_OUTPUT | 5);
 }
 
+/* The broker may have gone back in time between two connections. */
+static void
+what_was_acknowledged_on_an_earlier_connection_does_not_count(void **state)
+{
+    (void)state;
+    const struct wire_limits limits = {.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
+    bench_open_process(&accelerometer_trusted, NULL);
+    const struct wire_events events = arrive_on_links(bench.process);
+    const struct arrived *arrived = &bench.process->arrived;
+    events.delivered(events.context, TOKEN_OUTPUT | 5);
+    events.delivered(events.context, TOKEN_REJECTED | 2);
+    events.delivered(events.context, TOKEN_REFILL_LAST);
+    events.down(events.context, "gone");
+    events.up(events.context, false, &limits);
+    assert_int_equal(arrived->delivered_output, 0);
+    assert_int_equal(arrived->delivered_rejected, 0);
+    assert_false(arrived->refill_delivered);
+    events.delivered(events.context, TOKEN_OUTPUT | 3);
+    assert_int_equal(arrived->delivered_output, TOKEN_OUTPUT | 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -496,6 +517,7 @@ main(void)
         TEST(bug_342_what_the_broker_refuses_is_kept_and_tried_again),
         TEST(a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed),
         TEST(acknowledgements_are_told_apart),
+        TEST(what_was_acknowledged_on_an_earlier_connection_does_not_count),
     };
     hash_init();
     log_open("test", LOG_ERROR);

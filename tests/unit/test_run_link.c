@@ -613,6 +613,38 @@ bug_005_it_asks_again_as_long_as_nothing_was_heard(void **state)
     assert_false(link.report);
 }
 
+/* Who went back in time says so once, and its producer, which has heard before that it has everything, has nothing to send:
+ * the report is said again on a link that is quiet, and on no other. */
+static void
+bug_487_a_quiet_link_reports_again(void **state)
+{
+    (void)state;
+    struct link_position position;
+    send(EPOCH, 1);
+    apply_all();
+    report(&position);
+    for (unsigned i = 0; i < 10; i++) { /* busy */
+        now_ms += 20000;
+        link_remind(&link, now_ms);
+        assert_false(link.report);
+        send(EPOCH, i + 2);
+        apply_all();
+        assert_false(report(&position));
+    }
+    now_ms += 60000;
+    send(EPOCH, 12); /* waits to be worked: what its producer would send again is in the queue */
+    link_remind(&link, now_ms);
+    assert_false(link.report);
+    apply_all();
+    assert_false(report(&position));
+    now_ms += 60000;
+    link_remind(&link, now_ms);
+    assert_true(report(&position));
+    assert_int_equal(position.applied, 12);
+    link_remind(&link, now_ms);
+    assert_false(link.report);
+}
+
 /* Reports. */
 
 static void
@@ -772,6 +804,7 @@ main(void)
         TEST(bug_001_messages_behind_the_oldest_stay_when_it_is_committed),
         TEST(bug_121_a_position_that_is_in_the_queue_twice_is_committed_once),
         TEST(bug_005_it_asks_again_as_long_as_nothing_was_heard),
+        TEST(bug_487_a_quiet_link_reports_again),
         TEST(bug_231_a_message_in_parts_is_one_message),
         TEST(a_part_that_is_missing_is_a_gap),
         TEST(bug_305_parts_of_two_connections_are_not_put_together),

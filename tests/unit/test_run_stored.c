@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/wait.h>
 
@@ -106,13 +107,13 @@ make_deadly(void)
 
 /* One life of the process, in a process of its own: opened, given what `send` sends, worked, closed. Whether it lived. */
 static bool
-live(void (*send)(void))
+live_with(const struct setting *settings, void (*send)(void))
 {
     const pid_t pid = fork();
     int status;
     assert_true(pid >= 0);
     if (pid == 0) {
-        bench_open_process(&deadly, NULL);
+        bench_open_process(&deadly, settings);
         if (send != NULL)
             send();
         bench_settle();
@@ -121,6 +122,12 @@ live(void (*send)(void))
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool
+live(void (*send)(void))
+{
+    return live_with(NULL, send);
 }
 
 /* Start it again and again until it lives. How often it died. */
@@ -148,12 +155,24 @@ send_poison(void)
     buffer_free(&payload);
 }
 
+/* One record is set aside, which has this in it. */
+static void
+assert_one_aside(const char *part)
+{
+    struct span value;
+    char key[8];
+    assert_int_equal(store_begin(bench.process->store), 0);
+    assert_int_equal(store_count(bench.process->store, bench.process->aside), 1);
+    bytes_put_u64(key, 1);
+    assert_int_equal(store_get(bench.process->store, bench.process->aside, span_at(key, sizeof key), &value), 1);
+    assert_true(value.len > 1 && memmem(value.at + 1, value.len - 1, part, strlen(part)) != NULL);
+    store_abort(bench.process->store);
+}
+
 static void
 bug_363_a_record_that_kills_is_set_aside(void **state)
 {
     (void)state;
-    struct span value;
-    char key[8];
     make_deadly();
     assert_false(live(send_poison));
     assert_int_equal(live_on(), ATTEMPT_SUSPECTED + ATTEMPT_DEATHS - 1);
@@ -163,11 +182,7 @@ bug_363_a_record_that_kills_is_set_aside(void **state)
     assert_int_equal(counted(0, VERDICT_WAITING), 4); /* repeats are duplicates */
     assert_int_equal(bench.process->ledger.reasons[REASON_POISON], 1);
     assert_int_equal(inbox_end(bench.process->inbox), bench.process->inbox_position);
-    assert_int_equal(store_begin(bench.process->store), 0);
-    bytes_put_u64(key, 1);
-    assert_int_equal(store_get(bench.process->store, bench.process->aside, span_at(key, sizeof key), &value), 1);
-    assert_true(value.len > 1 && strstr(strndupa(value.at + 1, value.len - 1), "poison") != NULL);
-    store_abort(bench.process->store);
+    assert_one_aside("poison");
 }
 
 /* Three kills at one and the same record would be taken for its doing; but one that moves is nobody's. */
@@ -187,13 +202,394 @@ kills_at_random_set_nothing_aside(void **state)
     assert_false(attempt_is_careful(&bench.process->attempt));
 }
 
-/* Damaged stores: of each value of each table of each process something is missing, or too much; none dies of it. */
+/* Something stored that kills when its time has come: the process dies of whatever goes out of it. */
 
 #define FEED_TO(producer, consumer) "gait/link/" producer "/" consumer "/feed"
 #define PHONE(user, time) "{\"user\":\"" user "\",\"timestamp\":" time ",\"x\":1.0,\"y\":-0.5,\"z\":0}"
-#define CUSTOMER_OF(user, serial)                                                                                      \
+#define CUSTOMER_SINCE(user, serial, since)                                                                            \
     "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\""   \
-    serial "\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":1600000000000}"
+    serial "\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":" since "}"
+#define CUSTOMER_OF(user, serial) CUSTOMER_SINCE(user, serial, "1600000000000")
+#define STEP_OF(serial)                                                                                                \
+    "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"" serial "\",\"distanceFromObject\":1}"
+#define HOUR_MS (INT64_C(3600) * 1000)
+
+static const struct operator *real_operator;
+static struct output *real_output;
+
+static void
+die_of_poison(struct span body)
+{
+    if (body.len > 0 && memmem(body.at, body.len, "poison", 6) != NULL)
+        _exit(9);
+}
+
+static void
+emit_or_die(struct output *output, struct span body)
+{
+    (void)output;
+    die_of_poison(body);
+    real_output->emit(real_output, body);
+}
+
+static void
+emit_row_or_die(struct output *output, struct span row, struct span body)
+{
+    (void)output;
+    die_of_poison(body);
+    real_output->emit_row(real_output, row, body);
+}
+
+static void
+refuse_or_die(struct output *output, unsigned input, enum reason reason, struct span body)
+{
+    (void)output;
+    die_of_poison(body);
+    real_output->refuse(real_output, input, reason, body);
+}
+
+static void
+move(struct output *output, unsigned input, enum verdict from, enum verdict to)
+{
+    (void)output;
+    real_output->move(real_output, input, from, to);
+}
+
+static bool
+full(struct output *output)
+{
+    (void)output;
+    return real_output->full(real_output);
+}
+
+static bool
+is_deadly(struct output *output, unsigned input, struct span place, struct span body)
+{
+    (void)output;
+    return real_output->deadly(real_output, input, place, body);
+}
+
+static struct output deadly_output = {emit_or_die, emit_row_or_die, refuse_or_die, move, full, is_deadly};
+
+static int
+work_or_die(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output)
+{
+    real_output = output;
+    return real_operator->work(state, now_ms, wall_ms, budget, &deadly_output);
+}
+
+static enum verdict
+take_and_put_out_or_die(void *state, const struct arrival *arrival)
+{
+    struct arrival ours = *arrival;
+    real_output = arrival->output;
+    ours.output = &deadly_output;
+    return real_operator->take(state, &ours);
+}
+
+static int
+work_nothing(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output)
+{
+    (void)state;
+    (void)now_ms;
+    (void)wall_ms;
+    (void)budget;
+    (void)output;
+    return 0;
+}
+
+/* One step, so that what is due stays so. */
+static void
+feed_only(const char *topic, uint64_t sequence, const char *payload)
+{
+    const struct wire_message message = {
+        .topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = sequence};
+    memory_route(&bench.broker, &message);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    process_step(bench.process);
+}
+
+static void
+readings_without_a_row(void)
+{
+    bench_send(LANDING, READING("ann", "1600000000000") READING("poison", "1600000000000"), NULL, NULL);
+    bench_send(LANDING, READING("bob", "1600000000000"), NULL, NULL);
+    bench_settle();
+}
+
+static void
+readings_and_then_rows(void)
+{
+    readings_without_a_row();
+    feed_only(FEED_TO("customer-trusted", "accelerometer-trusted") "/r1", 1, CUSTOMER_OF("ann", "s1"));
+    feed_only(FEED_TO("customer-trusted", "accelerometer-trusted") "/r2", 2, CUSTOMER_OF("poison", "s2"));
+    feed_only(FEED_TO("customer-trusted", "accelerometer-trusted") "/r3", 3, CUSTOMER_OF("bob", "s3"));
+}
+
+static void
+customers_of_later(void)
+{
+    char payload[1024];
+    snprintf(payload, sizeof payload,
+             CUSTOMER_SINCE("a", "s1", "%" PRId64) CUSTOMER_SINCE("poison", "s2", "%" PRId64)
+             CUSTOMER_SINCE("b", "s3", "%" PRId64),
+             bench.wall_ms + HOUR_MS, bench.wall_ms + HOUR_MS + 1, bench.wall_ms + HOUR_MS + 2);
+    bench_send("gait/landing/customer", payload, NULL, NULL);
+    bench_settle();
+}
+
+static void
+rows_of_one_person(void)
+{
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r2", 2, CUSTOMER_OF("a", "poison"));
+    feed(FEED_TO("customer-trusted", "customer-curated") "/r3", 3, CUSTOMER_OF("a", "s3"));
+}
+
+static void
+reading_of_that_person(void)
+{
+    feed(FEED_TO("accelerometer-trusted", "customer-curated"), 1, PHONE("a", "1600000000000"));
+}
+
+static void
+rows_to_be_released(void)
+{
+    rows_of_one_person();
+    bench.process->batch_output_bytes_max = 1;
+    feed_only(FEED_TO("accelerometer-trusted", "customer-curated"), 1, PHONE("a", "1600000000000"));
+}
+
+static void
+phones(void)
+{
+    feed(FEED("customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    for (unsigned i = 1; i <= 3; i++)
+        feed(FEED("accelerometer-trusted"), i, PHONE("a", "1600000000000"));
+}
+
+static void
+phones_and_a_step_and_then_its_row(void)
+{
+    phones();
+    feed(FEED("step-trainer-trusted"), 1, STEP_OF("poison"));
+    feed_only(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "poison"));
+}
+
+static void
+steps_without_a_row(void)
+{
+    feed(FEED("step-trainer-trusted"), 1, STEP_OF("s1"));
+    feed(FEED("step-trainer-trusted"), 2, STEP_OF("poison"));
+    feed(FEED("step-trainer-trusted"), 3, STEP_OF("s2"));
+}
+
+static void
+steps_without_a_partner(void)
+{
+    feed(FEED("customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    feed(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "poison"));
+    feed(FEED("customer-curated") "/r3", 3, CUSTOMER_OF("b", "s2"));
+    steps_without_a_row();
+}
+
+static void
+a_step_with_too_many_partners(void)
+{
+    phones();
+    feed(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "poison"));
+    bench.process->batch_output_bytes_max = 1;
+    bench.process->message_bytes = 1; /* a message for each pair */
+    feed_only(FEED("step-trainer-trusted"), 1, STEP_OF("poison"));
+}
+
+static const struct setting by_customer[] = {{"machine-learning-curated", "match", "customer"}, {0}};
+
+static void
+phones_and_a_step_and_then_a_row_of_both(void)
+{
+    phones();
+    feed(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "poison"));
+    feed(FEED("step-trainer-trusted"), 1, STEP_OF("poison"));
+    feed_only(FEED("customer-curated") "/r3", 3, CUSTOMER_OF("a", "poison"));
+}
+
+/* What is stored, and what has become of the input's records when the deadly one is set aside. */
+static const struct due_case {
+    const struct stream *stream;
+    const struct setting *settings;
+    void (*fill)(void);
+    void (*send)(void); /* in each life after that */
+    unsigned hours;     /* so much later */
+    unsigned input;
+    unsigned passed, refused, invalid; /* none waits */
+} due_cases[] = {
+    {&accelerometer_trusted, NULL, readings_and_then_rows, NULL, 0, 0, 2, 0, 1},
+    {&accelerometer_trusted, NULL, readings_without_a_row, NULL, 25, 0, 0, 2, 1},
+    {&customer_trusted, NULL, customers_of_later, NULL, 2, 0, 2, 0, 1},
+    {&customer_curated, NULL, rows_to_be_released, NULL, 0, 0, 2, 0, 1},
+    {&customer_curated, NULL, rows_of_one_person, reading_of_that_person, 0, 0, 2, 0, 1},
+    {&machine_learning_curated, NULL, phones_and_a_step_and_then_its_row, NULL, 0, JOIN_STEP_TRAINER, 0, 0, 1},
+    {&machine_learning_curated, NULL, steps_without_a_row, NULL, 25, JOIN_STEP_TRAINER, 0, 2, 1},
+    {&machine_learning_curated, NULL, steps_without_a_partner, NULL, 25, JOIN_STEP_TRAINER, 0, 2, 1},
+    {&machine_learning_curated, NULL, a_step_with_too_many_partners, NULL, 0, JOIN_STEP_TRAINER, 1, 0, 0},
+    {&machine_learning_curated, by_customer, phones_and_a_step_and_then_a_row_of_both, NULL, 0, JOIN_STEP_TRAINER, 0, 0, 1},
+};
+
+/* Store what is to be due, in a process of its own which works nothing that is. */
+static void
+fill_due(const struct due_case *test)
+{
+    const pid_t pid = fork();
+    int status;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        deadly_operator.work = work_nothing;
+        bench_open_process(&deadly, test->settings);
+        test->fill();
+        bench_close_process();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void
+assert_set_aside_and_gone(const struct due_case *test)
+{
+    bench_open_process(&deadly, test->settings);
+    assert_int_equal(counted(test->input, VERDICT_PASSED), test->passed);
+    assert_int_equal(counted(test->input, VERDICT_WAITING), 0);
+    assert_int_equal(counted(test->input, VERDICT_REFUSED), test->refused);
+    assert_int_equal(counted(test->input, VERDICT_INVALID), test->invalid);
+    assert_int_equal(bench.process->ledger.reasons[REASON_POISON], 1);
+    assert_true(bench.process->rejected.last.sequence > 0);
+    assert_one_aside("poison");
+    assert_true(deadly_operator.due_ms(bench.process->operator_state) > bench.process->timekeeper.now_ms);
+}
+
+static void
+something_stored_that_kills_when_it_is_due_is_set_aside(void **state)
+{
+    for (size_t i = 0; i < sizeof due_cases / sizeof due_cases[0]; i++) {
+        const struct due_case *test = &due_cases[i];
+        unsigned deaths = 0;
+        bench_end(state);
+        bench_begin(state);
+        real_operator = test->stream->operator;
+        deadly_operator = *real_operator;
+        deadly = *test->stream;
+        deadly.operator = &deadly_operator;
+        fill_due(test);
+        bench.wall_ms += test->hours * HOUR_MS;
+        deadly_operator.work = work_or_die;
+        deadly_operator.take = take_and_put_out_or_die;
+        while (!live_with(test->settings, test->send))
+            assert_true(++deaths < STARTS_MAX);
+        assert_int_equal(deaths, ATTEMPT_SUSPECTED + ATTEMPT_DEATHS);
+        assert_set_aside_and_gone(test);
+    }
+}
+
+/* A store that kills whoever opens it. */
+
+static char said[512];
+
+static void
+note_said(const char *text)
+{
+    if (strstr(text, "while it opened") != NULL)
+        snprintf(said, sizeof said, "%s", text);
+}
+
+static int
+load_and_die(void *state)
+{
+    (void)state;
+    _exit(9);
+}
+
+static void
+who_dies_of_a_store_says_which(void **state)
+{
+    (void)state;
+    char line[3 * SCRATCH_DIR_SIZE];
+    make_deadly();
+    assert_true(live(NULL));
+    deadly_operator.load = load_and_die;
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(live(NULL));
+    deadly_operator.load = accelerometer_trusted.operator->load;
+    log_follow(note_said);
+    bench_open_process(&deadly, NULL);
+    snprintf(line, sizeof line, "died 3 times in a row while it opened %s/state/accelerometer-trusted/store:", bench.dir);
+    assert_non_null(strstr(said, line));
+    said[0] = '\0';
+    bench_close_process();
+    bench_open_process(&deadly, NULL);
+    log_follow(NULL);
+    assert_string_equal(said, "");
+}
+
+/* A damaged inbox. */
+
+static unsigned lines_said;
+
+static void
+count_said(const char *text)
+{
+    lines_said++;
+    snprintf(said, sizeof said, "%s", text);
+}
+
+/* An entry in the inbox that nobody has worked. */
+static void
+take_in_only(void)
+{
+    bench_send(LANDING, READING("ann", "1600000000001"), NULL, NULL);
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_hear(bench.broker.wires[i]))
+            ;
+    }
+    assert_true(inbox_end(bench.process->inbox) > bench.process->inbox_position);
+}
+
+static void
+spoil_byte(uint64_t at)
+{
+    char path[3 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s/state/accelerometer-trusted/inbox/%016d", bench.dir, 0);
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "\xff", 1, (off_t)at), 1);
+    close(fd);
+}
+
+/* Five lines a second, for ever: a process with a damaged inbox stands, and says why once. */
+static void
+a_damaged_entry_of_the_inbox_is_one_line(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    take_in_only();
+    spoil_byte(bench.process->inbox_position + 20);
+    lines_said = 0;
+    log_follow(count_said);
+    for (unsigned i = 0; i < 6000; i++, bench.steady_ms += 10)
+        process_step(bench.process);
+    log_follow(NULL);
+    assert_int_equal(lines_said, 1);
+    assert_non_null(strstr(said, "inbox: "));
+    assert_non_null(strstr(said, " is damaged"));
+    assert_non_null(strstr(why_stopped(bench.process), "damaged"));
+    assert_int_equal(bench.process->ledger.inputs[0].taken, 0);
+}
+
+/* Damaged stores: of each value of each table of each process something is missing, or too much; none dies of it. */
+
 #define TABLES_MAX 34
 
 struct damage_case {
@@ -253,20 +649,6 @@ more_presence(void)
     feed(FEED_TO("accelerometer-trusted", "customer-curated"), 3, PHONE("b", "1600000000001"));
     feed(FEED_TO("customer-trusted", "customer-curated") "/r1", 5, "{\"withdrawn\":1600000000001}");
     feed(FEED_TO("customer-trusted", "customer-curated") "/r2", 6, "{\"withdrawn\":1600000000001}");
-}
-
-/* One step, so that what is to be paired yet stays so. */
-static void
-feed_only(const char *topic, uint64_t sequence, const char *payload)
-{
-    const struct wire_message message = {
-        .topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = sequence};
-    memory_route(&bench.broker, &message);
-    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
-        while (memory_wire_hear(bench.broker.wires[i]))
-            ;
-    }
-    process_step(bench.process);
 }
 
 static void
@@ -332,8 +714,6 @@ static const struct damage_case damage_cases[] = {
       "accelerations_wakes", "accelerations_waiting_size", "pairings", "rests", "rules"}},
     {&lake, fill_lake, more_lake, {"parts", "lines", "rows"}},
 };
-
-static const struct setting by_customer[] = {{"machine-learning-curated", "match", "customer"}, {0}};
 
 static char damaged_dir[SCRATCH_DIR_SIZE];
 
@@ -496,6 +876,9 @@ main(void)
         cmocka_unit_test_setup_teardown(bug_362_a_row_that_has_no_name_is_a_strangers, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_363_a_record_that_kills_is_set_aside, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(kills_at_random_set_nothing_aside, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(something_stored_that_kills_when_it_is_due_is_set_aside, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(who_dies_of_a_store_says_which, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(a_damaged_entry_of_the_inbox_is_one_line, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_no_process_dies_of_a_damaged_store, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_nor_of_damaged_lives, bench_begin, bench_end),
     };

@@ -870,6 +870,63 @@ a_copy_is_of_the_snapshot_whatever_was_committed_since(void **state)
     assert_int_equal(rmdir(below("copy")), 0);
 }
 
+/* A write to a disk that becomes full is short, and LMDB calls that an input or output error. */
+static int room_errno;
+static char said[512];
+
+static int
+cut_writes_short(const struct disk_call *call)
+{
+    if (call->deed == DISK_ALLOCATE)
+        return room_errno;
+    return call->deed == DISK_WRITE ? EIO : 0;
+}
+
+static void
+note_said(const char *text)
+{
+    snprintf(said, sizeof said, "%s", text);
+}
+
+static int
+copy_to_a_disk_that_cuts_writes_short(int in, int out)
+{
+    static const struct {
+        int room_errno;
+        const char *said;
+    } disks[] = {{ENOSPC, "/copy: the disk is full"}, {0, "/copy: Input/output error"}};
+    struct store *other = store_open_to_read(state_dir, true);
+    int status = other == NULL || store_snapshot(other) != 0;
+    (void)in;
+    child_tell(out);
+    log_follow(note_said);
+    disk_before = cut_writes_short;
+    for (unsigned i = 0; i < 2 && status == 0; i++) {
+        uint64_t bytes = 0;
+        room_errno = disks[i].room_errno;
+        if (store_copy(other, below("copy"), go_on, &bytes) != -1 || strstr(said, disks[i].said) == NULL)
+            status = 2;
+    }
+    disk_before = NULL;
+    store_close(other);
+    return status;
+}
+
+static void
+a_copy_onto_a_full_disk_says_so(void **state)
+{
+    (void)state;
+    const int few = table_called("few");
+    assert_int_equal(store_begin(store), 0);
+    put(few, "key", "value");
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(mkdir(below("copy"), 0700), 0);
+    const struct child child = child_start(copy_to_a_disk_that_cuts_writes_short);
+    assert_int_equal(child_end(&child), 0);
+    unlink(below("copy/data.mdb"));
+    assert_int_equal(rmdir(below("copy")), 0);
+}
+
 static bool
 stop(void *context, uint64_t bytes)
 {
@@ -1016,6 +1073,7 @@ main(void)
         EACH(pages_of_deleted_entries_are_used_again),
         EACH(bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is),
         EACH(a_copy_is_of_the_snapshot_whatever_was_committed_since),
+        EACH(a_copy_onto_a_full_disk_says_so),
         EACH(a_copy_that_is_given_up_is_a_failure),
         EACH(a_file_that_grew_since_it_was_opened_can_be_looked_at),
         EACH(bug_335_who_was_killed_while_it_read_keeps_no_pages),
