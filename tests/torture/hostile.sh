@@ -21,7 +21,7 @@ slack=1 # sanitizers keep what is freed
 # What one account may cost at most, whatever it does.
 process_mib=$((176 * slack))  # memory of one process, more than before: what Paho makes of a packet of the limit
 broker_mib=$((128 * slack))   # the same of the broker
-disk_factor=4                 # bytes of state for a byte that was sent, and
+disk_factor=8                 # bytes of state for a byte that was sent, and
 disk_mib=24                   # what a store grows by before it uses its pages again
 receipt_ms=$((5000 * slack))  # the slowest receipt of somebody else
 commas=$(choose 10 30)
