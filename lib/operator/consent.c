@@ -73,7 +73,7 @@ consent_apply(struct consent *consent, struct span row, const struct hash_id *pe
     if (look_up_row(consent, person_row, &known) != 0)
         return -1;
     /* One of the same date is taken: a row that waits for its date stands withdrawn under its own. */
-    if (record->withdrawn_ms == 0 && known <= 0 && record->time_ms < -known)
+    if (record->withdrawn_ms == 0 && known <= 0 && record->time_ms + known < 0)
         return 0;
     if (record->withdrawn_ms != 0)
         now = known < -record->withdrawn_ms ? known : -record->withdrawn_ms;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "operator/consent.h"
 #include "operator_bench.h"
 
@@ -145,6 +146,10 @@ a_consent_of_before_the_withdrawal_opens_nothing(void **state)
     assert_answer(2, CONSENT_CLOSED, 0);
     assert_int_equal(apply_dated("r3", 2, 4, 1), 1);
     assert_answer(2, CONSENT_OPEN, 4);
+    /* A forged store's is survived. */
+    bytes_put_u64(zero, (uint64_t)INT64_MIN);
+    assert_int_equal(store_put(store, consent.persons, span_at(key, sizeof key), span_at(zero, sizeof zero)), 0);
+    assert_int_equal(apply_dated("r3", 2, 4, 1), 0);
 }
 
 /* Row names whose one begins with the other, and persons whose keys are neighbours. */
