@@ -40,7 +40,7 @@ check_not "nothing is at rest" wait_idle 3
 check_not "gait status fails" gait status
 gait status >"$work/status" 2>/dev/null
 tr -s ' \n' ' ' <"$work/status" >"$work/line"
-check "and says why of one" grep -qE '(curated|lake) has had message 3' "$work/line"
+check "and says why of one" grep -qE '(curated|lake|the broker) has had message 3' "$work/line"
 # What was reported last may not have been trimmed yet.
 check "and of the other" grep -qE 'has 10 messages of customer-trusted, which keeps only what follows (1[1-9]|2[0-9]|30)' \
     "$work/line"
