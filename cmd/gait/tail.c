@@ -52,20 +52,9 @@ struct target {
 
 struct follower {
     bool row_names;
-    bool terminal;
     struct buffer line;
     int write_errno; /* why standard output is no use any more; 0 while it is */
 };
-
-/* Bytes from outside, without what would speak to a terminal; whoever else reads gets them as they came. */
-static void
-add_printable(const struct follower *follower, struct buffer *line, struct span text)
-{
-    if (follower->terminal)
-        printable_add(line, text);
-    else
-        buffer_add_span(line, text);
-}
 
 static struct span
 last_level(struct span topic)
@@ -80,10 +69,10 @@ static void
 add_line(struct follower *follower, struct span topic, struct span record)
 {
     if (follower->row_names) {
-        add_printable(follower, &follower->line, last_level(topic));
+        printable_add(&follower->line, last_level(topic));
         buffer_add_byte(&follower->line, ' ');
     }
-    add_printable(follower, &follower->line, record);
+    printable_add(&follower->line, record); /* also into a pipe, behind which a terminal may be */
     buffer_add_byte(&follower->line, '\n');
 }
 
@@ -278,7 +267,7 @@ command_tail(int argc, char **argv)
     if (asprintf(&filter, "%s/%s%s", request.prefix, target.topic, target.rows ? "/+" : "") < 0)
         log_fatal("out of memory");
     watch_reader();
-    struct follower follower = {.row_names = target.row_names, .terminal = isatty(STDOUT_FILENO) == 1};
+    struct follower follower = {.row_names = target.row_names};
     struct client *client = client_new(&request.broker, on_message, &follower);
     int result = client != NULL && follow(client, filter, &follower) == 0 ? COMMAND_DONE : COMMAND_FAILED;
     client_free(client);
