@@ -163,23 +163,13 @@ struct work {
     struct output *output;
 };
 
-/* Whether record is not to be asked about, nor told of: then it is out. */
-static bool
-gives_up(struct work *work, const struct backlog_record *record)
-{
-    if (!backlog_is_deadly(record, GATE_STREAM, work->output))
-        return false;
-    work->output->move(work->output, GATE_STREAM, VERDICT_WAITING, VERDICT_INVALID);
-    return true;
-}
-
 static enum waiting_answer
 ask(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
     struct consent_answer answer;
 
-    if (gives_up(work, record))
+    if (waiting_gives_up(record, GATE_STREAM, work->output))
         return WAITING_GO;
     if (consent_ask(&work->gate->consent, &record->person, &answer) != 0)
         return WAITING_ERROR;
@@ -199,7 +189,7 @@ expire(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
 
-    if (gives_up(work, record))
+    if (waiting_gives_up(record, GATE_STREAM, work->output))
         return 0;
     work->output->refuse(work->output, GATE_STREAM, REASON_EXPIRED, record->body);
     work->output->move(work->output, GATE_STREAM, VERDICT_WAITING, VERDICT_REFUSED);

@@ -633,16 +633,6 @@ struct work {
     struct output *output;
 };
 
-/* Whether record is not to be asked about, nor told of: then it is out. */
-static bool
-gives_up(struct work *work, const struct backlog_record *record)
-{
-    if (!backlog_is_deadly(record, work->side, work->output))
-        return false;
-    work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_INVALID);
-    return true;
-}
-
 static enum waiting_answer
 ask(void *context, const struct backlog_record *record)
 {
@@ -650,7 +640,7 @@ ask(void *context, const struct backlog_record *record)
     struct consent_answer answer;
     struct backlog_record reading = *record;
 
-    if (gives_up(work, record))
+    if (waiting_gives_up(record, work->side, work->output))
         return WAITING_GO;
     if (consent_ask(&work->join->sides[work->side].consent, &record->person, &answer) != 0)
         return WAITING_ERROR;
@@ -679,7 +669,7 @@ expire(void *context, const struct backlog_record *record)
 {
     struct work *work = context;
 
-    if (gives_up(work, record))
+    if (waiting_gives_up(record, work->side, work->output))
         return 0;
     work->output->refuse(work->output, work->side, REASON_EXPIRED, record->body);
     work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_REFUSED);

@@ -287,6 +287,15 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
     return rc < 0 ? -1 : (int)done + rc;
 }
 
+bool
+waiting_gives_up(const struct backlog_record *record, unsigned input, struct output *output)
+{
+    if (!backlog_is_deadly(record, input, output))
+        return false;
+    output->move(output, input, VERDICT_WAITING, VERDICT_INVALID);
+    return true;
+}
+
 int
 waiting_flush(struct waiting *waiting)
 {

@@ -68,6 +68,10 @@ int waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, v
                  enum waiting_answer (*ask)(void *context, const struct backlog_record *record),
                  int (*expire)(void *context, const struct backlog_record *record));
 
+/* To be asked first by ask and expire, of a record of input: whether it is deadly (backlog_is_deadly), and so neither to be
+ * asked about nor told of. Then it is out, and counted. */
+bool waiting_gives_up(const struct backlog_record *record, unsigned input, struct output *output);
+
 int waiting_flush(struct waiting *waiting);
 
 /* When something is due: 0 while anybody is woken, else when the first record expires. */

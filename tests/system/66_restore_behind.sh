@@ -3,30 +3,15 @@
 # machine. Their word is the only proof, since the broker is a new one. The producers notice and say so until somebody has
 # acknowledged it; what the consumers had stays, and what comes in after the restore reaches them, once.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/study.sh"
 
 t0=1700000000000
 customers=5
-trap 'status=$?; [ -z "${study_pid:-}" ] || kill -TERM -- "-$study_pid" 2>/dev/null; (exit "$status"); clean_up' EXIT
 
 # people FROM COUNT: who share, each with a phone and a trainer.
 people() {
     local c
     for ((c = $1; c < $1 + $2; c++)); do customer "c$c@example.com" "serial-$c" "$t0" "$t0"; done
-}
-
-# readings FROM COUNT: of each of the first customers' phones and trainers, at the same instants.
-readings() {
-    local table form
-    for table in accelerometer step_trainer; do
-        form='{"user":"c%d@example.com","timestamp":%.0f,"x":1.0,"y":-0.5,"z":0}\n'
-        [ "$table" = accelerometer ] || form='{"serialNumber":"serial-%d","sensorReadingTime":%.0f,"distanceFromObject":221}\n'
-        awk -v t0="$t0" -v from="$1" -v count="$2" -v customers="$customers" -v form="$form" 'BEGIN {
-            for (i = from; i < from + count; i++)
-                for (c = 1; c <= customers; c++)
-                    printf form, c, t0 + 10 * i + c
-        }' >"$work/$table.ndjson"
-        check "load $2 readings of each $table" load "$table" "$work/$table.ndjson"
-    done
 }
 
 # times FROM COUNT: of records on standard input, how many of those readings there are, and how often one is at most.
@@ -51,22 +36,6 @@ told() {
 
 # ---- a consumer from outside ----
 
-start_study() {
-    mkdir -p "$work/study"
-    printf -- '-h 127.0.0.1\n-p %s\n' "$port" | tee "$work/study/mosquitto_pub" >"$work/study/mosquitto_sub"
-    cd "$work/study" || exit
-    XDG_CONFIG_HOME=$work/study setsid sh "$lib_dir/../../conf/study.sh" >"$work/study/log" 2>&1 &
-    study_pid=$!
-    cd "$work" || exit
-}
-stop_study() {
-    kill -TERM -- "-$study_pid"
-    wait "$study_pid" 2>/dev/null
-    study_pid=
-}
-study() {
-    sql -cmd '.timeout 5000' "$work/study/study.db" "$1" 2>/dev/null
-}
 in_lake() { # in_lake SET FROM COUNT WANT
     [ "$(lake "$1" | times "$2" "$3")" = "$4" ]
 }

@@ -2,6 +2,7 @@
 # Registered consumers are independent of each other: one that is away (conf/study.sh) keeps nobody else waiting, and is
 # named; it catches up by itself, and only a full outbox stops intake. bug_223, bug_225
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/study.sh"
 
 t0=1700000000000
 customers=5
@@ -9,44 +10,8 @@ long=$(printf '%064d' 1) # bug_225: the longest name that `gait check` takes
 link_readings=100 # a customer's: more than link_bytes come of them
 outbox_readings=1300 # more than outbox_bytes
 
-# readings FROM COUNT: of each customer's phone and trainer, at the same instants.
-readings() {
-    local table form
-    for table in accelerometer step_trainer; do
-        form='{"user":"c%d@example.com","timestamp":%.0f,"x":1.0,"y":-0.5,"z":0}\n'
-        [ "$table" = accelerometer ] || form='{"serialNumber":"serial-%d","sensorReadingTime":%.0f,"distanceFromObject":221}\n'
-        awk -v t0="$t0" -v from="$1" -v count="$2" -v customers="$customers" -v form="$form" 'BEGIN {
-            for (i = from; i < from + count; i++)
-                for (c = 1; c <= customers; c++)
-                    printf form, c, t0 + 10 * i + c
-        }' >"$work/$table.ndjson"
-        check "load $2 readings of each $table" load "$table" "$work/$table.ndjson"
-    done
-}
-
-# study.sh in a folder, and process group, of its own; it finds the broker where mosquitto's clients look for their options.
-start_study() {
-    mkdir -p "$work/study"
-    printf -- '-h 127.0.0.1\n-p %s\n' "$port" | tee "$work/study/mosquitto_pub" >"$work/study/mosquitto_sub"
-    cd "$work/study" || exit
-    XDG_CONFIG_HOME=$work/study setsid sh "$lib_dir/../../conf/study.sh" >"$work/study/log" 2>&1 &
-    study_pid=$!
-    cd "$work" || exit
-}
-
-# Its group has the pid of setsid, which becomes the shell.
-stop_study() {
-    kill -TERM -- "-$study_pid"
-    wait "$study_pid" 2>/dev/null
-}
-
 in_the_lake() {
     [ "$(lake curated/machine_learning | wc -l)" = "$1" ]
-}
-
-# study SQL: what study.db says.
-study() {
-    sql -cmd '.timeout 5000' "$work/study/study.db" "$1" 2>/dev/null
 }
 
 records='SELECT sum(length(records) - length(replace(records, char(10), char())) + 1) FROM message'
@@ -78,7 +43,6 @@ consumers = $long
 END
 check "the configuration has no faults" "$GAIT_BIN/gait" check -c "$work/gait.conf"
 start
-trap 'status=$?; [ -z "${study_pid:-}" ] || kill -TERM -- "-$study_pid" 2>/dev/null; (exit "$status"); clean_up' EXIT
 listen "$work/plain" -V 5 -t gait/curated/machine_learning -F '> %P'
 for c in $(seq $customers); do customer "c$c@example.com" "serial-$c" "$t0" "$t0"; done | publish customer
 

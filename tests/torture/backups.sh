@@ -12,12 +12,6 @@ restores_a_round=$(choose 2 4)
 load_s=$(choose 4 8)
 people=$(choose 150 300)
 trap repeat_and_clean_up EXIT
-repeat_and_clean_up() {
-    local status=$?
-    [ "$status" -eq 0 ] || echo "to repeat: GAIT_SEED=$seed $0 $([ "$full" = no ] || echo --full)"
-    (exit "$status")
-    clean_up
-}
 
 taken=0 kills=0 killed_backups=0 restored=0
 

@@ -13,12 +13,6 @@ kills_a_round=$(choose 22 50)
 memory_max_kib=$((64 * 1024))
 ! grep -qa __asan_init "$GAIT_BIN/lake" || memory_max_kib=$((1024 * 1024)) # what is freed counts too
 trap repeat_and_clean_up EXIT
-repeat_and_clean_up() {
-    local status=$?
-    [ "$status" -eq 0 ] || echo "to repeat: GAIT_SEED=$seed $0 $([ "$full" = no ] || echo --full)"
-    (exit "$status")
-    clean_up
-}
 
 names=("${processes[@]}" broker)
 victims=()

@@ -7,6 +7,14 @@ figure() { printf 'figure\t%s\t%s\n' "$1" "$2"; }
 # choose SHORT FULL: one of both.
 choose() { if [ "$full" = yes ]; then echo "$2"; else echo "$1"; fi; }
 
+# What has a seed ends like this; how to repeat it is said if it failed.
+repeat_and_clean_up() {
+    local status=$?
+    [ "$status" -eq 0 ] || echo "to repeat: GAIT_SEED=$seed $0 $([ "$full" = no ] || echo --full)"
+    (exit "$status")
+    clean_up
+}
+
 # How far the processes of in_shares are: each says so in lines that begin with "seed ", in field $1.
 done_so_far() {
     awk -v field="$1" '/^seed /{at[FILENAME] = $field} END {for (f in at) sum += at[f]; print sum + 0}' "$work"/share.*
