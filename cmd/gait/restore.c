@@ -220,6 +220,31 @@ copy_files(struct restore *restore)
     return rc;
 }
 
+/* Mark each state as one that was restored: its process asks who left meanwhile before it decides anything. */
+static int
+mark_states(struct restore *restore)
+{
+    struct buffer name = {NULL, 0, 0};
+    struct buffer path = {NULL, 0, 0};
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && catalog_streams[i] != NULL; i++) {
+        if (!manifest_names(&restore->manifest, "process", catalog_streams[i]->name))
+            continue;
+        buffer_clear(&name);
+        buffer_printf(&name, "state/%s/" HOLD_RESTORED, catalog_streams[i]->name);
+        const int fd = open(copying_path(buffer_text(&restore->partial), buffer_text(&name), &path),
+                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        rc = fd < 0 ? -1 : 0;
+        if (fd < 0)
+            say("%s: %s", buffer_text(&path), strerror(errno));
+        else
+            close(fd);
+    }
+    buffer_free(&name);
+    buffer_free(&path);
+    return rc;
+}
+
 /* Move the folder name from dir from to dir to. */
 static int
 move(const char *from, const char *to, const char *name)
@@ -267,7 +292,7 @@ static int
 fill(struct restore *restore)
 {
     const char *partial = buffer_text(&restore->partial);
-    if (copy_files(restore) != 0 || copying_sync(partial) != 0 || check_files(restore, partial) != 0)
+    if (copy_files(restore) != 0 || mark_states(restore) != 0 || copying_sync(partial) != 0 || check_files(restore, partial) != 0)
         return -1;
     return place_all(restore);
 }

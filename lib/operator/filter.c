@@ -626,14 +626,11 @@ work_closing(const struct act *act, unsigned budget)
     return store_delete(filter->store, filter->closings, span_at(person.bytes, HASH_ID_BYTES)) != 1 ? -1 : done + 1;
 }
 
-/* Rows of a store of before. */
-
-/* Whose row this is, by its record. */
+/* Whose row this is, by its record, which it shares. 0 or −1. */
 static int
-note_owner(struct filter *filter, struct span name, struct span body)
+find_owner(struct filter *filter, struct span body, struct hash_id *person)
 {
     struct record record;
-    char key[PERSON_ROW_BYTES], value[8] = {0};
 
     buffer_clear(&filter->body);
     buffer_add_byte(&filter->body, '{');
@@ -641,7 +638,45 @@ note_owner(struct filter *filter, struct span name, struct span body)
     buffer_add_byte(&filter->body, '}');
     if (record_decode(filter->decoder, buffer_span(&filter->body), RECORD_FROM_LINK, 0, &record).reason != REASON_NONE)
         return store_damaged(filter->store, filter->rows, "a row whose record is none");
-    const struct hash_id person = person_id(&filter->person, record.email);
+    *person = person_id(&filter->person, record.email);
+    return 0;
+}
+
+static int
+filter_recall(void *state, struct span name, int64_t withdrawn_ms, int64_t now_ms, int64_t wall_ms, struct output *output)
+{
+    struct filter *filter = state;
+    const struct act now = act(filter, output, now_ms, wall_ms);
+    struct hash_id person = {{0}};
+    struct row row;
+
+    if (name.len != ROW_NAME_BYTES)
+        return 0; /* none that is given out here */
+    int rc = get_row(filter, name, &row);
+    if (rc < 0 || (shares(&row) && find_owner(filter, row.body, &person) != 0))
+        return -1;
+    const bool was_open = is_open(&row);
+    const enum verdict verdict = withdraw_row(&now, &person, name, withdrawn_ms, 0);
+    if (verdict == VERDICT_ERROR || (rc = get_row(filter, name, &row)) != 1)
+        return -1;
+    if (verdict == VERDICT_STALE)
+        return 0;
+    row.flags |= ROW_PUBLISHED;
+    if (!was_open)
+        emit(&now, name, &row);
+    return put_row(filter, name, &row) != 0 ? -1 : 1;
+}
+
+/* Rows of a store of before. */
+
+static int
+note_owner(struct filter *filter, struct span name, struct span body)
+{
+    struct hash_id person;
+    char key[PERSON_ROW_BYTES], value[8] = {0};
+
+    if (find_owner(filter, body, &person) != 0)
+        return -1;
     person_row_key(&person, name, key);
     int rc = store_put_new(filter->store, filter->person_rows, span_at(key, sizeof key), span_at(value, sizeof value));
     return rc < 0 ? -1 : 0;
@@ -963,5 +998,6 @@ const struct operator filter_operator = {
     .due_ms = filter_due_ms,
     .gauges = filter_gauges,
     .why_full = filter_why_full,
+    .recall = filter_recall,
     .rows = filter_rows,
 };

@@ -69,8 +69,8 @@ struct gauge {
 };
 #define OPERATOR_GAUGES_MAX 8
 
-/* work, flush, committed, due_ms, gauges and why_full may be NULL: nothing to do, nothing due, nothing to show, never
- * full. */
+/* work, flush, committed, due_ms, gauges, why_full and recall may be NULL: nothing to do, nothing due, nothing to show, never
+ * full, nothing to be learned. */
 struct operator {
     const char *name;
 
@@ -107,6 +107,12 @@ struct operator {
     /* Why nothing more may be taken in, in words for people, valid until the next call; NULL: it may. For what has a
      * bound and must not be forgotten: what one transaction adds may go beyond it. Between transactions. */
     const char *(*why_full)(void *state);
+
+    /* Tables that decide by themselves who shares, in a transaction: whoever reads the table was told once that the row was
+     * withdrawn, by a record of withdrawn_ms, which this state, an older copy, may not know. It counts nothing: no record
+     * came. 1 the row is withdrawn now by that, 0 it was, or something newer is known, −1. */
+    int (*recall)(void *state, struct span row, int64_t withdrawn_ms, int64_t now_ms, int64_t wall_ms,
+                  struct output *output);
 
     /* Tables only: give rows out again from those after row `after` (empty: from the first), in row order, until visit
      * returns false; inside a snapshot. For a broker that forgot its retained messages. NULL for streams. 0 or −1. */

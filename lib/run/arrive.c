@@ -140,6 +140,7 @@ keep_report(struct process *process, struct span name, const struct wire_message
     if (span_is(name, ".sync")) {
         pthread_mutex_lock(&process->lock);
         arrived->synced = true;
+        arrived->recalled_come = arrived->recalled_come || span_is(message->payload, SYNC_RECALL);
         pthread_mutex_unlock(&process->lock);
         return;
     }
@@ -186,10 +187,10 @@ keep_oldest(struct process *process, unsigned input, const struct wire_message *
                   process->stream->inputs[input].from->kind == STREAM_TABLE
                       ? "Nothing is decided by its older rows until gait status --acknowledge has them all sent again"
                       : "Nothing more is taken from there: bring back the newest state, or remove it and load again");
-    else if (news && (stranger || told.earlier.count == 0))
+    else if (news && applied > 0 && (stranger || told.earlier.count == 0))
         log_warning("%s: begins behind message %llu of %s: what was before is gone", process->stream->name,
                     (unsigned long long)applied, from);
-    else if (news)
+    else if (news && !stranger)
         log_warning("%s: goes on behind message %llu of %s, whose state is an older copy of itself", process->stream->name,
                     (unsigned long long)applied, from);
 }
@@ -251,6 +252,8 @@ message_on_links(void *context, const struct wire_message *message)
         pthread_mutex_unlock(&process->lock);
     } else if (matches(message->topic, process->topics.reports, &level)) {
         keep_report(process, level, message);
+    } else if (process->topics.rows != NULL && matches(message->topic, process->topics.rows, &level)) {
+        recall_keep(process, level, message);
     } else {
         keep_link_message(process, message);
     }

@@ -697,6 +697,43 @@ new_epoch(void)
     return epoch;
 }
 
+/* Whether what this process gives out follows a table of this input, whose rows must not be old. */
+static bool
+follows_rows(const struct process *process, unsigned input)
+{
+    const struct stream *from = process->stream->inputs[input].from;
+    return from != NULL && from->kind == STREAM_TABLE && process->stream->topic != NULL;
+}
+
+/* Begin on the link as one that knows nothing of its producer; nothing else is worked until all rows have come. */
+static void
+forget_table(struct process *process, unsigned input, struct progress *progress)
+{
+    progress->forgotten[input] = progress->moved[input] = progress->worked[input] = true;
+    progress->links[input] = (struct link_position){0};
+    progress->left[input].count = 0;
+    progress->awaits[input] = UINT64_MAX;
+    leave_payload(process, &progress->places[input], progress);
+}
+
+int
+batch_forget_tables(struct process *process)
+{
+    static const char nowhere[POSITION_BYTES_MAX];
+    int rc = 0;
+
+    for (unsigned i = 0; i < process->stream->input_count && rc >= 0; i++) {
+        if (!follows_rows(process, i))
+            continue;
+        rc = store_put(process->store, process->meta, link_key(process, "link ", i), span_at(nowhere, sizeof nowhere));
+        if (rc == 0)
+            rc = put_number(process, link_key(process, "awaits ", i), UINT64_MAX);
+        if (rc == 0)
+            rc = store_delete(process->store, process->meta, link_key(process, "left ", i));
+    }
+    return rc < 0 ? -1 : 0;
+}
+
 /* This store is an older copy of itself: its numbers go on in another life. What is in the outbox stays, under the numbers
  * that it has, and is sent in the new one. */
 static int
@@ -714,6 +751,10 @@ begin_life(struct process *process, struct progress *progress)
     bytes_put_u64(value + 16, process->output.last.sequence);
     memcpy(value + BACK_HEAD_BYTES, publisher->older.witness, name_len);
     progress->other++;
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        if (follows_rows(process, i))
+            forget_table(process, i, progress);
+    }
     const struct span earlier = lives_encode(&progress->earlier, lives);
     if (put_number(process, first_key, process->first_epoch) != 0 || put_number(process, epoch_key, progress->epoch) != 0 ||
         store_put(process->store, process->meta, earlier_key, earlier) != 0)
@@ -735,11 +776,7 @@ acknowledge(struct process *process, struct progress *progress)
         pthread_mutex_unlock(&process->lock);
         if (from == NULL || from->kind != STREAM_TABLE || !lost)
             continue;
-        progress->forgotten[i] = progress->moved[i] = progress->worked[i] = true;
-        progress->links[i] = (struct link_position){0};
-        progress->left[i].count = 0;
-        progress->awaits[i] = UINT64_MAX;
-        leave_payload(process, &progress->places[i], progress);
+        forget_table(process, i, progress);
     }
     return store_delete(process->store, process->meta, back_key) < 0 ? -1 : 0;
 }
@@ -1140,7 +1177,17 @@ work_due_one(struct process *process, struct progress *progress)
     return 0;
 }
 
-/* Whether rows that are known to be old are to be replaced first. */
+bool
+batch_awaits_rows(const struct process *process)
+{
+    bool awaits = false;
+
+    for (unsigned i = 0; i < process->stream->input_count; i++)
+        awaits = awaits || process->links[i].awaits != 0;
+    return awaits;
+}
+
+/* The same, with the transaction at hand. */
 static bool
 awaits_rows(const struct process *process, const struct progress *progress)
 {
@@ -1188,6 +1235,15 @@ work_all(struct process *process, struct progress *progress)
     if (process->inbox != NULL && work_inbox(process, progress) != 0)
         return -1;
     return work_due(process, 2 * progress->records, progress);
+}
+
+static int
+work_recalled(struct process *process, struct progress *progress)
+{
+    const int steps = recall_work(process, &process->calls);
+
+    progress->other += steps > 0 ? (unsigned)steps : 0;
+    return steps < 0 ? -1 : 0;
 }
 
 static int
@@ -1273,6 +1329,7 @@ committed_life(struct process *process, const struct progress *progress)
     process->epoch = progress->epoch;
     process->earlier = progress->earlier;
     tell_publishers(process);
+    recall_told(process);
 }
 
 static void
@@ -1374,7 +1431,11 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     begin(process, now_ms, &progress);
     if (!for_room && see_to_lives(process, &progress) != 0)
         goto fail;
-    if (intake && !progress.acknowledged && !process->newcomers.active && work_all(process, &progress) != 0)
+    const bool decides = intake && !progress.acknowledged && progress.epoch == 0 && !process->newcomers.active;
+    const bool recalls = decides && process->recall.due;
+    if (recalls && work_recalled(process, &progress) != 0)
+        goto fail;
+    if (decides && !recalls && work_all(process, &progress) != 0)
         goto fail;
     int appended = for_room ? 0 : newcomer_work(process);
     if (appended < 0)
@@ -1398,6 +1459,8 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
     if (store_commit(process->store) != 0)
         goto fail;
     committed(process, &progress);
+    if (recalls)
+        recall_committed(process);
     if (!for_room)
         newcomer_committed(process);
     if (process->stream->operator->committed != NULL &&
@@ -1440,6 +1503,8 @@ batch_waits(struct process *process, int64_t now_ms, bool intake)
         return true;
     if (!intake)
         return false;
+    if (process->recall.due)
+        return true;
     if (process->inbox != NULL && inbox_end(process->inbox) > process->inbox_position)
         return true;
     pthread_mutex_lock(&process->lock);

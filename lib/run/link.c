@@ -196,6 +196,8 @@ link_adopt(struct link *link, const struct link_told *told)
 
     if (to.epoch == 0 || link->twofold != 0 || lives_find(&left, to.epoch) != NULL)
         return false;
+    if (link->queued.epoch == 0 && told->rewind)
+        return false; /* to what we were before we began anew */
     if (to.epoch == link->queued.epoch)
         return to.applied > link->queued.applied && told->rewind && lose(link, to.applied); /* else we have begun already */
     lives_settle(&left, link->queued);

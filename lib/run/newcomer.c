@@ -31,7 +31,7 @@ greet(struct process *process, const struct publisher_consumer *consumer, uint64
                   process->stream->name, consumer->name);
     link_write_report(oldest, lost, &text);
     lives_write(&process->earlier, false, &text);
-    if (consumer->has_rows) {
+    if (process->stream->operator->rows != NULL) {
         text.len--; /* the brace */
         buffer_printf(&text, ",\"until\":%" PRIu64 "}", process->output.last.sequence);
     }
@@ -50,6 +50,8 @@ newcomer_look(struct process *process)
 
     if (publisher->older.seen)
         return; /* nobody is told of a life that is about to end */
+    if (process->recall.due || batch_awaits_rows(process))
+        return; /* nor given rows that are known to be old */
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
         if (publisher_tells(consumer, process->options.steady_ms()))

@@ -72,6 +72,7 @@ name_topics(struct process *process)
     topics->ask = format("1/ask", prefix, NULL, NULL);
     topics->acknowledge = format("1/acknowledge/2", prefix, stream->name, NULL);
     topics->output = stream->topic != NULL ? format("1/2", prefix, stream->topic, NULL) : NULL;
+    topics->rows = stream->operator->recall != NULL ? format("1/2/+", prefix, stream->topic, NULL) : NULL;
     topics->rejected = format("1/rejected/2", prefix, stream->name, NULL);
     topics->status = format("1/status/2", prefix, stream->name, NULL);
     topics->metrics = format("1/metrics/2", prefix, stream->name, NULL);
@@ -86,7 +87,7 @@ free_topics(struct process *process)
     char *const single[] = {topics->reports,      topics->feeds,         topics->oldest, topics->link,
                             topics->sync,         topics->kept,          topics->ask,    topics->output,
                             topics->rejected,     topics->status,        topics->metrics, topics->acknowledge,
-                            process->link_client, process->landing_client};
+                            topics->rows,         process->link_client,  process->landing_client};
 
     for (unsigned i = 0; i < sizeof single / sizeof single[0]; i++)
         free(single[i]);
@@ -164,18 +165,26 @@ open_operator(struct process *process)
     return rc;
 }
 
+/* Read what is kept in memory; of a state that was restored without what it had of tables. */
+static int
+load_all(struct process *process, bool restored)
+{
+    return restored && batch_forget_tables(process) != 0 ? -1 : batch_load(process);
+}
+
 /* Begin a transaction and read what is kept in memory. If the operator can't go on yet because of files beside the store,
  * the process works without it: it says why, where everybody can see it, and tries again until it can. */
 static int
-load_state(struct process *process)
+load_state(struct process *process, bool restored)
 {
     if (store_begin(process->store) != 0)
         return -1;
-    if (batch_load(process) == 0)
+    if (load_all(process, restored) == 0)
         return 0;
     const enum store_fault fault = store_fault(process->store);
     store_abort(process->store);
-    if (fault == STORE_FINE || store_begin(process->store) != 0)
+    if (fault == STORE_FINE || store_begin(process->store) != 0 ||
+        (restored && batch_forget_tables(process) != 0))
         return -1;
     return batch_load_own(process);
 }
@@ -185,6 +194,7 @@ static int
 open_state(struct process *process)
 {
     char *dir = format("1/store", process->dir, NULL, NULL);
+    const bool restored = recall_is_restored(process);
 
     attempt_open(&process->attempt, process->dir);
     attempt_opens(&process->attempt, ATTEMPT_OPENS_STORE);
@@ -197,8 +207,9 @@ open_state(struct process *process)
         outbox_open(&process->output, process->store, "outbox") != 0 ||
         outbox_open(&process->rejected, process->store, "rejected") != 0 || open_operator(process) != 0)
         return -1;
-    if (load_state(process) != 0 || store_commit(process->store) != 0)
+    if (load_state(process, restored) != 0 || store_commit(process->store) != 0)
         return -1;
+    recall_opened(process, restored);
     for (unsigned i = 0; i < process->stream->input_count; i++)
         link_hello(&process->links[i]);
     return 0;
@@ -566,6 +577,7 @@ links_ready(struct process *process)
     pthread_mutex_unlock(&process->lock);
     process->synced = process->sync_told = false;
     process->sync_late_ms = process->options.steady_ms() + SYNC_LATE_MS;
+    recall_ask(process);
     buffer_clear(&process->metrics_sent);
     publish(process, process->topics.status, span_of("online"), true);
     process->sync_ms = 0;
@@ -575,13 +587,13 @@ links_ready(struct process *process)
 static void
 ask_sync(struct process *process, int64_t steady_ms)
 {
-    if (process->synced || process->link_port.state != PORT_READY || steady_ms < process->sync_ms)
+    if ((process->synced && !process->recall.asked) || process->link_port.state != PORT_READY || steady_ms < process->sync_ms)
         return;
-    if (steady_ms >= process->sync_late_ms && !process->sync_told) {
+    if (!process->synced && steady_ms >= process->sync_late_ms && !process->sync_told) {
         log_warning("links: %s", why_stopped(process));
         process->sync_told = true;
     }
-    publish(process, process->topics.sync, (struct span){0}, false);
+    publish(process, process->topics.sync, span_of(process->recall.asked ? SYNC_RECALL : ""), false);
     process->sync_ms = steady_ms + TICK_MS;
 }
 
@@ -647,6 +659,7 @@ hear(struct process *process, int64_t steady_ms)
     publisher_delivered(&process->rejected_publisher, delivered_rejected);
     if (synced && !process->synced)
         become_synced(process, kept_heard ? &kept : NULL);
+    recall_hear(process);
     newcomer_look(process);
 }
 
@@ -660,6 +673,8 @@ has_heard(struct process *process, int64_t steady_ms)
 {
     const struct publisher *publisher = &process->output_publisher;
 
+    if (process->recall.due && !process->recall.come)
+        return false;
     if (process->heard || process->synced_ms == 0)
         return process->heard;
     bool all = true;
@@ -787,8 +802,8 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->heard && process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN &&
-        process->why < WHY_NO_ACKNOWLEDGEMENT)
+    if (operator->due_ms != NULL && process->heard && !process->recall.due && !batch_awaits_rows(process) &&
+        process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN && process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;
@@ -911,6 +926,7 @@ free_memory(struct process *process)
     publisher_free(&process->rejected_publisher);
     refill_free(process);
     newcomer_free(process);
+    recall_free(process);
     struct buffer *const buffers[] = {&process->output_message, &process->rejected_message, &process->receipts.bytes,
                                       &process->refused_topic,  &process->untold.topic,     &process->scratch,
                                       &process->metrics,        &process->metrics_sent};

@@ -53,6 +53,9 @@
 /* How long a message of our own to ourselves may take before that is called strange. */
 #define SYNC_LATE_MS 10000
 
+/* What that message says when it also asks whether all has come that recall.c has asked for. */
+#define SYNC_RECALL "recall"
+
 /* What tells tokens apart: the upper byte. */
 #define TOKEN_OUTPUT (UINT64_C(1) << 56)
 #define TOKEN_REJECTED (UINT64_C(2) << 56)
@@ -72,6 +75,7 @@ struct topics {
     char *ask;                               /* …/ask */
     char *acknowledge;                       /* …/acknowledge/<self>: an operator has seen what was told */
     char *output;                            /* NULL if there is none */
+    char *rows;                              /* filter: …/<output>/+, of a table; else NULL */
     char *rejected;
     char *status;
     char *metrics;
@@ -173,6 +177,8 @@ struct arrived {
     uint64_t refused_output;     /* and the first one refused, since the last look */
     uint64_t refused_rejected;
     bool refill_delivered, refill_refused;
+    struct buffer recalled; /* what the broker keeps as withdrawn, see recall.c, */
+    bool recalled_come;     /* and all of it has come */
     struct refusal refusal;
 };
 
@@ -201,6 +207,17 @@ struct newcomers {
     struct buffer payload;
     unsigned appended; /* in this transaction */
     bool failed;
+};
+
+/* What an older state learns of who has left meanwhile. */
+struct recall {
+    bool due;           /* nothing is decided before it is done */
+    bool asked;         /* the broker is, on this connection, and has not answered */
+    bool come;          /* it has: */
+    struct buffer rows; /* those that it keeps as withdrawn */
+    size_t done;        /* of its bytes, committed; */
+    size_t worked;      /* with the transaction at hand */
+    unsigned withdrawn, withdrawn_now; /* likewise, rows of which we did not know it */
 };
 
 /* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
@@ -317,6 +334,7 @@ struct process {
     unsigned stalls; /* in a row */
     struct refill refill;
     struct newcomers newcomers;
+    struct recall recall;
     struct ask asks[ASKS_MAX];
     unsigned ask_count;
     struct buffer scratch;
@@ -347,8 +365,15 @@ bool batch_waits(struct process *process, int64_t now_ms, bool intake);
 /* Begin to note what is worked next; once all is loaded and open. */
 void batch_opened(struct process *process);
 
+/* Whether rows that are known to be old are to be replaced before anything else is decided. */
+bool batch_awaits_rows(const struct process *process);
+
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);
+
+/* Before that: whose tables decide what is given out begins there as a newcomer, since its rows are known to be old. 0 or
+ * −1. */
+int batch_forget_tables(struct process *process);
 
 /* The same, without the operator: for a process whose operator can't go on yet. */
 int batch_load_own(struct process *process);
@@ -400,6 +425,30 @@ void newcomer_look(struct process *process);
 int newcomer_work(struct process *process);
 void newcomer_committed(struct process *process);
 void newcomer_free(struct process *process);
+
+/* recall.c: whether gait restore has put this state here, and that is not done with. */
+bool recall_is_restored(const struct process *process);
+
+/* The state is open, and what follows of a restore for its links committed. */
+void recall_opened(struct process *process, bool restored);
+
+/* This state has just been found to be an older copy. */
+void recall_told(struct process *process);
+
+/* With each connection: ask the broker, if that is due. */
+void recall_ask(struct process *process);
+
+/* On the wire's thread: a message of our own output. */
+void recall_keep(struct process *process, struct span row, const struct wire_message *message);
+
+/* Take what the broker has answered. */
+void recall_hear(struct process *process);
+
+/* In a transaction: withdraw rows: how many were looked at, −1. recall_committed after the commit. */
+int recall_work(struct process *process, struct output *output);
+void recall_committed(struct process *process);
+
+void recall_free(struct process *process);
 
 /* metrics.c: append the metrics as one JSON object; without the newest refusals if the broker does not take it with them. */
 void metrics_write(struct process *process, struct buffer *text);

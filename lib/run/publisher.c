@@ -109,7 +109,9 @@ place(struct publisher *publisher, struct publisher_consumer *consumer, bool str
 {
     const uint64_t trimmed = publisher->outbox->trimmed.sequence;
     const bool behind = !stranger && applied < trimmed;
-    const bool begins_at_one = stranger && trimmed == 0 && consumer->said.position.epoch == 0;
+    /* Of a table it must hear up to where the rows go, too. */
+    const bool begins_at_one =
+        stranger && trimmed == 0 && consumer->said.position.epoch == 0 && !publisher->table;
 
     if (!stranger || begins_at_one)
         consumer->newcomer = consumer->has_rows = false;
