@@ -867,6 +867,16 @@ take_withdrawal(const struct act *act, const struct hash_id *person, struct span
     return rc == 1 ? VERDICT_PASSED : own;
 }
 
+/* A withdrawal that comes again. It says again that the person has left, which matters to rows that were opened since by a
+ * consent dated ahead, and to no others; to them it is no duplicate. */
+static enum verdict
+take_again(const struct act *act, const struct hash_id *person, struct span name, const struct record *record, uint64_t tie)
+{
+    const enum verdict verdict = take_withdrawal(act, person, name, record, tie);
+
+    return verdict == VERDICT_STALE || verdict == VERDICT_REFUSED ? VERDICT_DUPLICATE : verdict;
+}
+
 static enum verdict
 filter_take(void *state, const struct arrival *arrival)
 {
@@ -874,22 +884,27 @@ filter_take(void *state, const struct arrival *arrival)
     const struct act now = act(filter, arrival->output, arrival->now_ms, arrival->wall_ms);
     const struct record *record = arrival->record;
     const struct span identity[] = {record->email, record->serial_number};
+    const bool consents = record->research_as_of_ms != 0;
     char name[HASH_ID_HEX_SIZE];
     uint64_t fingerprint;
 
-    int rc = seen_add(&filter->seen, record, arrival->now_ms, &fingerprint);
-    if (rc != 1)
-        return rc == 0 ? VERDICT_DUPLICATE : VERDICT_ERROR;
+    const int is_new = seen_add(&filter->seen, record, arrival->now_ms, &fingerprint);
+    if (is_new < 0)
+        return VERDICT_ERROR;
+    if (is_new == 0 && consents)
+        return VERDICT_DUPLICATE;
     const struct hash_id id = hash_id(&filter->parameters.pseudonym_key, identity, 2);
     const struct hash_id person = person_id(&filter->person, record->email);
     hash_hex(&id, name);
-    if (record->research_as_of_ms != 0) {
+    if (consents) {
         struct row row = {.updated_ms = record->time_ms,
                           .as_of_ms = record->research_as_of_ms,
                           .tie = fingerprint,
                           .body = record->body};
         return take_consent(&now, &person, span_of(name), &row);
     }
+    if (is_new == 0)
+        return take_again(&now, &person, span_of(name), record, fingerprint);
     const enum verdict verdict = take_withdrawal(&now, &person, span_of(name), record, fingerprint);
     if (verdict == VERDICT_REFUSED)
         arrival->output->refuse(arrival->output, arrival->input, REASON_NO_CONSENT, record->body);

@@ -491,6 +491,17 @@ work_inbox(struct process *process, struct progress *progress)
     return rc < 0 ? -1 : 0;
 }
 
+/* Begin on the link as one that knows nothing of its producer; nothing else is worked until all rows have come. */
+static void
+forget_table(struct process *process, unsigned input, struct progress *progress)
+{
+    progress->forgotten[input] = progress->moved[input] = progress->worked[input] = true;
+    progress->links[input] = (struct link_position){0};
+    progress->left[input].count = 0;
+    progress->awaits[input] = LINK_NO_END;
+    leave_payload(process, &progress->places[input], progress);
+}
+
 /* Work what is in the link's queue. */
 static int
 work_link(struct process *process, unsigned input, struct progress *progress)
@@ -515,6 +526,10 @@ work_link(struct process *process, unsigned input, struct progress *progress)
             const struct link_change change = link_change(message);
             progress->left[input] = change.left;
             progress->moved[input] = true;
+            if (progress->awaits[input] != 0 && change.until == LINK_NO_END) {
+                forget_table(process, input, progress); /* its producer went back, maybe to before our rows were sent */
+                return 0;
+            }
             if (progress->awaits[input] != 0)
                 progress->awaits[input] = change.until;
         }
@@ -705,17 +720,6 @@ follows_rows(const struct process *process, unsigned input)
     return from != NULL && from->kind == STREAM_TABLE && process->stream->topic != NULL;
 }
 
-/* Begin on the link as one that knows nothing of its producer; nothing else is worked until all rows have come. */
-static void
-forget_table(struct process *process, unsigned input, struct progress *progress)
-{
-    progress->forgotten[input] = progress->moved[input] = progress->worked[input] = true;
-    progress->links[input] = (struct link_position){0};
-    progress->left[input].count = 0;
-    progress->awaits[input] = UINT64_MAX;
-    leave_payload(process, &progress->places[input], progress);
-}
-
 int
 batch_forget_tables(struct process *process)
 {
@@ -727,7 +731,7 @@ batch_forget_tables(struct process *process)
             continue;
         rc = store_put(process->store, process->meta, link_key(process, "link ", i), span_at(nowhere, sizeof nowhere));
         if (rc == 0)
-            rc = put_number(process, link_key(process, "awaits ", i), UINT64_MAX);
+            rc = put_number(process, link_key(process, "awaits ", i), LINK_NO_END);
         if (rc == 0)
             rc = store_delete(process->store, process->meta, link_key(process, "left ", i));
     }

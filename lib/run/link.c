@@ -161,8 +161,8 @@ link_receive(struct link *link, const struct wire_message *message, struct span 
         return false; /* a table row that refills the broker, or a stranger */
     if (message->epoch == link->queued.epoch && at.applied <= link->queued.applied)
         return receive_again(link, at, message, row);
-    /* In another life only its producer knows what follows. */
-    const bool follows = message->epoch == link->queued.epoch || link->queued.epoch == 0;
+    /* In another life only its producer knows what follows; who awaits rows is told first where they end. */
+    const bool follows = message->epoch == link->queued.epoch || (link->queued.epoch == 0 && link->awaits == 0);
     const bool next = follows && at.applied == link->queued.applied + 1 && link->message_count < LINK_MESSAGES_MAX &&
                       link->bytes <= LINK_BYTES_MAX;
     const int whole = next ? gather(&link->next, at, message, &payload) : -1;
@@ -196,8 +196,8 @@ link_adopt(struct link *link, const struct link_told *told)
 
     if (to.epoch == 0 || link->twofold != 0 || lives_find(&left, to.epoch) != NULL)
         return false;
-    if (link->queued.epoch == 0 && told->rewind)
-        return false; /* to what we were before we began anew */
+    if (link->queued.epoch == 0 && (told->rewind || (link->awaits != 0 && told->until == LINK_NO_END)))
+        return false; /* it speaks to what we were before we began anew */
     if (to.epoch == link->queued.epoch)
         return to.applied > link->queued.applied && told->rewind && lose(link, to.applied); /* else we have begun already */
     lives_settle(&left, link->queued);
@@ -236,7 +236,8 @@ link_read_told(struct span text, struct link_told *told)
     struct json *json = json_parse(text, &limits);
 
     lives_read(text, false, &told->earlier);
-    told->until = json != NULL ? (uint64_t)json_int_at(json, "until", 0) : 0;
+    const int64_t until = json != NULL ? json_int_at(json, "until", -1) : -1;
+    told->until = until >= 0 ? (uint64_t)until : LINK_NO_END;
     json_free(json);
 }
 

@@ -34,6 +34,9 @@
  * two. */
 #define LINK_REMEMBERED 1024
 
+/* No message has this number. */
+#define LINK_NO_END UINT64_MAX
+
 struct link_message;
 
 /* A message that comes in parts. */
@@ -109,7 +112,7 @@ struct link_told {
     struct link_position position;
     bool rewind;
     struct lives earlier;
-    uint64_t until; /* the rows of a table, for one who begins without state, end here */
+    uint64_t until; /* the rows of a table end here, for one who begins without state; LINK_NO_END: it is told to another */
 };
 bool link_adopt(struct link *link, const struct link_told *told);
 

@@ -17,10 +17,10 @@
 
 #define CHUNK_ROWS 200
 
-/* Tell it to begin behind this message; or, if it knows this store, that it has what is before; or, with lost, that this is
- * not so, and nothing of that is left. */
+/* Tell it to begin behind this message, and where all rows have come, if it begins with these; or, if it knows this store,
+ * that it has what is before; or, with lost, that this is not so, and nothing of that is left. */
 static void
-greet(struct process *process, const struct publisher_consumer *consumer, uint64_t behind, bool lost)
+greet(struct process *process, const struct publisher_consumer *consumer, uint64_t behind, bool lost, bool has_rows)
 {
     struct buffer topic = {0};
     struct buffer text = {0};
@@ -31,7 +31,7 @@ greet(struct process *process, const struct publisher_consumer *consumer, uint64
                   process->stream->name, consumer->name);
     link_write_report(oldest, lost, &text);
     lives_write(&process->earlier, false, &text);
-    if (process->stream->operator->rows != NULL) {
+    if (has_rows) {
         text.len--; /* the brace */
         buffer_printf(&text, ",\"until\":%" PRIu64 "}", process->output.last.sequence);
     }
@@ -55,12 +55,12 @@ newcomer_look(struct process *process)
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
         if (publisher_tells(consumer, process->options.steady_ms()))
-            greet(process, consumer, consumer->feed.applied, consumer->behind);
+            greet(process, consumer, consumer->feed.applied, consumer->behind, false);
         if (!consumer->newcomer)
             continue;
         if (!table || consumer->has_rows || process->output.trimmed.sequence == 0) {
             const uint64_t behind = consumer->has_rows ? process->newcomers.behind : process->output.trimmed.sequence;
-            greet(process, consumer, behind, false);
+            greet(process, consumer, behind, false, table);
             consumer->newcomer = false; /* likewise, which it does until it has heard */
         } else if (!process->newcomers.active) {
             log_info("%s begins without state: appending all rows for it", consumer->name);

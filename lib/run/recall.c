@@ -63,7 +63,7 @@ recall_opened(struct process *process, bool restored)
 void
 recall_told(struct process *process)
 {
-    if (process->stream->operator->recall == NULL)
+    if (process->stream->operator->recall == NULL || process->recall.due)
         return;
     process->recall.due = true;
     recall_ask(process);
