@@ -292,7 +292,8 @@ static int
 fill(struct restore *restore)
 {
     const char *partial = buffer_text(&restore->partial);
-    if (copy_files(restore) != 0 || mark_states(restore) != 0 || copying_sync(partial) != 0 || check_files(restore, partial) != 0)
+    if (copy_files(restore) != 0 || mark_states(restore) != 0 || copying_sync(partial) != 0 ||
+        check_files(restore, partial) != 0)
         return -1;
     return place_all(restore);
 }

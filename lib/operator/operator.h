@@ -69,8 +69,8 @@ struct gauge {
 };
 #define OPERATOR_GAUGES_MAX 8
 
-/* work, flush, committed, due_ms, gauges, why_full and recall may be NULL: nothing to do, nothing due, nothing to show, never
- * full, nothing to be learned. */
+/* work, flush, committed, due_ms, gauges, why_full and recall may be NULL: nothing to do, nothing due, nothing to show,
+ * never full, nothing to be learned. */
 struct operator {
     const char *name;
 

@@ -22,7 +22,8 @@ bool hold_taken(int fd);
 /* Ask; waits while somebody else does. 0, or −1 with errno (EINTR: a signal came). */
 int hold_take(int fd);
 
-/* The file that gait restore leaves in the folder of each state, until the process has asked who left meanwhile (recall.c). */
+/* The file that gait restore leaves in the folder of each state, until its process has asked who left meanwhile (recall.c).
+ */
 #define HOLD_RESTORED "restored"
 
 /* The folder that gait restore fills below DIR. It goes when the states have their place; one that was killed leaves it. */

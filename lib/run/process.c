@@ -587,7 +587,9 @@ links_ready(struct process *process)
 static void
 ask_sync(struct process *process, int64_t steady_ms)
 {
-    if ((process->synced && !process->recall.asked) || process->link_port.state != PORT_READY || steady_ms < process->sync_ms)
+    const bool wanted = !process->synced || process->recall.asked;
+
+    if (!wanted || process->link_port.state != PORT_READY || steady_ms < process->sync_ms)
         return;
     if (!process->synced && steady_ms >= process->sync_late_ms && !process->sync_told) {
         log_warning("links: %s", why_stopped(process));

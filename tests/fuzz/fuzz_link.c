@@ -159,7 +159,7 @@ read_report(struct consumer *consumer, struct span text)
 static void
 tell(struct consumer *consumer, struct link_position position, struct steps *steps)
 {
-    struct link_told told = {.position = position};
+    struct link_told told = {.position = position, .until = LINK_NO_END};
     while (steps->end - steps->at >= 2 && steps->at[0] == ':' && steps->at[1] >= 'a' && steps->at[1] <= 'z') {
         const uint64_t epoch = (uint64_t)(steps->at[1] - 'a' + 1);
         steps->at += 2;

@@ -285,6 +285,84 @@ bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once(void **state)
     assert_int_equal(take(bench_customer("ann", "s1", ahead_ms + 1, 10)), VERDICT_PASSED); /* a newer act */
 }
 
+/* It says again, in the same words, that they have left: that was a duplicate, and the row stayed open. */
+static void
+bug_700_a_withdrawal_that_comes_again_closes_what_a_consent_dated_ahead_opened(void **state)
+{
+    (void)state;
+    const int64_t ahead_ms = BENCH_START_MS + 23 * BENCH_HOUR_MS;
+    bench->rehearse = true;
+    for (unsigned all = 0; all < 2; all++) {
+        const char *serial = all ? "s2" : "s1";
+        const char *withdrawal =
+            all ? withdraws_all("ann", "s2", BENCH_START_MS) : bench_customer("ann", "s1", BENCH_START_MS, 0);
+        take(withdrawal);
+        assert_int_equal(take(withdrawal), VERDICT_DUPLICATE);
+        assert_int_equal(take(bench_customer("ann", serial, ahead_ms, 10)), VERDICT_PASSED);
+        assert_int_equal(take(withdrawal), VERDICT_PASSED);
+        assert_table("");
+        assert_int_equal(take(withdrawal), VERDICT_DUPLICATE);
+        /* What was dated right is newer, and is told apart from it by that. */
+        bench_advance(bench, BENCH_SECOND_MS);
+        assert_int_equal(take(bench_customer("ann", serial, BENCH_START_MS + 1, 10)), VERDICT_PASSED);
+        assert_int_equal(take(withdrawal), VERDICT_DUPLICATE);
+        take(bench_customer("ann", serial, BENCH_START_MS + 2, 0));
+    }
+}
+
+/* The state is an older copy: what everybody downstream was told of who has left is learned, and nothing else. */
+static void
+what_readers_were_told_is_withdrawn_stays_so(void **state)
+{
+    (void)state;
+    const struct {
+        const char *what;
+        int64_t updated_ms, as_of_ms, recalled_ms;
+        int rc;
+    } cases[] = {
+        {"it shares", 100, 10, 200, 1},      {"of the same date", 200, 10, 200, 1},
+        {"something newer is known", 300, 10, 200, 0}, {"it was withdrawn earlier", 100, 0, 200, 1},
+        {"it is that withdrawal", 200, 0, 200, 0},     {"nothing is known", -1, 0, 200, 1},
+        {"it waits for its date", 100, BENCH_START_MS + BENCH_HOUR_MS, 200, 1},
+        {"dated ahead, and withdrawn since", BENCH_START_MS + BENCH_HOUR_MS, 10, BENCH_START_MS, 1},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct span identity[] = {span_of("ann"), span_of("s1")};
+        const struct hash_id id = hash_id(&parameters.pseudonym_key, identity, 2);
+        char name[HASH_ID_HEX_SIZE];
+        hash_hex(&id, name);
+        if (cases[i].updated_ms >= 0)
+            take(bench_customer("ann", "s1", cases[i].updated_ms, cases[i].as_of_ms));
+        bench_forget_lines(bench);
+        bench_begin(bench);
+        for (unsigned times = 0; times < 2; times++) {
+            const int rc = filter_operator.recall(bench->state, span_of(name), cases[i].recalled_ms, bench->now_ms,
+                                                  bench->now_ms, &bench->output);
+            if (rc != (times == 0 ? cases[i].rc : 0))
+                fail_msg("%s, time %u: %d", cases[i].what, times, rc);
+        }
+        bench_check_balance(bench);
+        const char *marker = cases[i].rc == 0 ? "" : bench_text("row ann/s1 {\"withdrawn\":%" PRId64 "}\n", cases[i].recalled_ms);
+        const char *lines = buffer_text(&bench->lines);
+        if (strstr(lines, marker) == NULL)
+            fail_msg("%s: no marker in %s", cases[i].what, lines);
+        if (cases[i].rc == 1)
+            assert_table("");
+        /* What was taken in before the copy was made, or after, comes again: none of it lets them in. */
+        bench_reopen(bench);
+        bench_advance(bench, BENCH_SECOND_MS);
+        if (cases[i].rc == 1) {
+            assert_int_equal(take(bench_customer("ann", "s1", 150, 11)), VERDICT_STALE);
+            assert_table("");
+        }
+        assert_int_equal(take(bench_customer("ann", "s1", cases[i].recalled_ms + 500, 12)), VERDICT_PASSED);
+        bench_commit(bench);
+        tear_down(NULL);
+        set_up(NULL);
+    }
+    assert_int_equal(filter_operator.recall(bench->state, span_of("no row of ours"), 1, 2, 2, &bench->output), 0);
+}
+
 /* Whoever consents anew is in, by a clock that is right or by a later date; nothing of before lets them in, whenever and in
  * whatever words it comes, nor anything that is dated ahead. */
 static void
@@ -616,6 +694,8 @@ main(void)
         EACH(nothing_personal_is_kept_of_who_does_not_share),
         EACH(rows_come_again_in_pages_as_they_stand),
         EACH(bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once),
+        EACH(bug_700_a_withdrawal_that_comes_again_closes_what_a_consent_dated_ahead_opened),
+        EACH(what_readers_were_told_is_withdrawn_stays_so),
         EACH(who_consents_anew_after_a_consent_dated_ahead_is_in_again),
         EACH(bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent),
         EACH(a_date_lies_ahead_if_one_clock_says_so),

@@ -273,7 +273,7 @@ a_gap_asks_to_rewind_and_not_again_for_each_that_follows(void **state)
 static bool
 tell(uint64_t epoch, uint64_t applied, bool lost, const struct lives *earlier)
 {
-    struct link_told told = {.position = {epoch, applied}, .rewind = lost};
+    struct link_told told = {.position = {epoch, applied}, .rewind = lost, .until = LINK_NO_END};
     if (earlier != NULL)
         told.earlier = *earlier;
     return link_adopt(&link, &told);
@@ -558,6 +558,27 @@ bug_331_who_lacks_what_is_gone_in_another_life_stands_still(void **state)
     assert_int_equal(link.message_count, 3);
 }
 
+/* It has begun anew since its rows of a table are old: before its producer has said where all of them end it takes nothing,
+ * nor what was said to what it was before. */
+static void
+who_awaits_rows_begins_where_it_is_told_and_nowhere_else(void **state)
+{
+    (void)state;
+    const struct lives earlier = {1, {{OTHER_EPOCH, 0, 8}}};
+    link.awaits = LINK_NO_END;
+    send(EPOCH, 1);
+    assert_int_equal(link.message_count, 0);
+    assert_false(tell(EPOCH, 5, true, NULL)); /* that the rest is gone */
+    assert_false(tell(EPOCH, 3, false, &earlier)); /* what it had of another life */
+    assert_int_equal(link.lost, 0);
+    assert_int_equal(link.queued.epoch, 0);
+    const struct link_told rows = {.position = {EPOCH, 3}, .until = 5};
+    assert_true(link_adopt(&link, &rows));
+    assert_int_equal(link_change(link.last).until, 5);
+    send(EPOCH, 4);
+    assert_int_equal(link.message_count, 2);
+}
+
 /* What arrived while the transaction that begins behind the oldest message was under way was dropped with it, and the
  * consumer then believed that it had it: stuck if nothing more came, and lost if something did. */
 static void
@@ -798,6 +819,7 @@ main(void)
         TEST(a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest),
         TEST(who_knows_the_store_is_not_told_where_to_begin),
         TEST(bug_226_who_is_told_that_what_it_needs_is_gone_stands_still),
+        TEST(who_awaits_rows_begins_where_it_is_told_and_nowhere_else),
         TEST(bug_332_who_has_begun_and_is_told_once_more_goes_on),
         TEST(bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has),
         TEST(bug_331_who_lacks_what_is_gone_in_another_life_stands_still),
