@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/options.h"
+#include "base/printable.h"
 #include "streams/catalog.h"
 
 #include "commands.h"
@@ -29,6 +30,15 @@ struct request {
     bool markdown;
 };
 
+static void
+print_no_faults(const char *path)
+{
+    struct buffer shown = {NULL, 0, 0};
+    printable_add(&shown, span_of(path));
+    printf("%s: no faults\n", buffer_text(&shown));
+    buffer_free(&shown);
+}
+
 static int
 check_file(const char *path)
 {
@@ -42,7 +52,7 @@ check_file(const char *path)
     config_free(config);
     if (rc != 0)
         return COMMAND_CONFIGURATION;
-    printf("%s: no faults\n", path);
+    print_no_faults(path);
     return COMMAND_DONE;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
+#include "base/printable.h"
 
 /* Longest line; what is longer is cut. Below PIPE_BUF (4096), so that lines of several processes that share a pipe
  * never run into each other. */
@@ -80,16 +81,6 @@ write_prefix(char *line, size_t size, enum log_level level)
     return len < size ? len : size - 1;
 }
 
-/* Whatever ended up in the text, one event is one line. */
-static void
-blank_controls(char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            text[i] = ' ';
-    }
-}
-
 static void write_line(enum log_level level, bool shown, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
@@ -104,7 +95,7 @@ write_line(enum log_level level, bool shown, const char *format, va_list args)
     size_t len = start + (more < 0 ? 0 : (size_t)more);
     if (len > room - 1)
         len = room - 1; /* vsnprintf has cut it there */
-    blank_controls(line + start, len - start);
+    len = start + printable_clean(line + start, len - start); /* whatever is in the text, one event is one line */
     line[len] = '\0';
     void (*follower)(const char *text) = follow;
     if (follower != NULL && level <= LOG_WARNING)

@@ -1,6 +1,7 @@
 /*
  * log: one line an event on standard error: time, level, program, text. No personal data ever goes in: callers name
- * processes, topics, keys of the configuration, positions and reason codes, never values of records.
+ * processes, topics, keys of the configuration, positions and reason codes, never values of records. What would speak to
+ * a terminal is shown as '?' (base/printable.h): a log is read on one.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -6,10 +6,14 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/log.h"
+#include "base/printable.h"
 
 static const char *as = "gait";
 
@@ -55,14 +59,19 @@ void
 say(const char *format, ...)
 {
     va_list args;
+    char *text = NULL;
 
-    flockfile(stderr); /* one event is one line, whichever threads speak */
-    fprintf(stderr, "%s: ", as);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    const int len = vasprintf(&text, format, args);
     va_end(args);
+    if (len < 0)
+        log_fatal("out of memory");
+    flockfile(stderr); /* one event is one line, whichever threads speak and whatever is in it */
+    fprintf(stderr, "%s: ", as);
+    fwrite(text, 1, printable_clean(text, (size_t)len), stderr);
     fputc('\n', stderr);
     funlockfile(stderr);
+    free(text);
 }
 
 void

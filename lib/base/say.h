@@ -16,7 +16,8 @@ void say_as(const char *name);
 /* The name that lines begin with. */
 const char *say_name(void);
 
-/* Write one line. The line end is added. Never values of records: see STYLE.md, personal data. */
+/* Write one line. The line end is added, and what would speak to a terminal is shown as '?' (base/printable.h): names of
+ * files and words of a broker are in it. Never values of records: see STYLE.md, personal data. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Say each line of text by itself; an empty text is nothing. */
