@@ -39,16 +39,30 @@ log_set_level(enum log_level level)
     level_max = level;
 }
 
+/* Where in path, whose first len bytes count, the last level begins. */
+static size_t
+last_level(const char *path, size_t len)
+{
+    const char *slash = memrchr(path, '/', len);
+    return slash == NULL ? 0 : (size_t)(slash + 1 - path);
+}
+
 int
 log_to_file(const char *path, struct buffer *fault)
 {
-    const char *slash = strrchr(path, '/');
     struct buffer dir = {NULL, 0, 0};
+    struct buffer folder = {NULL, 0, 0};
+    const size_t name = last_level(path, strlen(path));
+    const size_t below = name == 0 ? 0 : last_level(path, name - 1);
     int rc = 0;
 
-    buffer_add_span(&dir, slash == NULL ? span_of(".") : span_at(path, (size_t)(slash - path)));
+    if (below > 0)
+        buffer_add_span(&dir, span_at(path, below > 1 ? below - 1 : 1)); /* "/" is a name, too */
+    else
+        buffer_add_text(&dir, path[0] == '/' ? "/" : ".");
+    buffer_add_span(&folder, span_at(path + below, name > below ? name - below - 1 : 0));
     /* Appended to, so that who cuts the file while we write it (copytruncate) gets no hole. */
-    int fd = folder_file(buffer_text(&dir), "", slash == NULL ? path : slash + 1, O_WRONLY | O_CREAT | O_APPEND, fault);
+    int fd = folder_file(buffer_text(&dir), buffer_text(&folder), path + name, O_WRONLY | O_CREAT | O_APPEND, fault);
     if (fd >= 0 && (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)) {
         buffer_printf(fault, "%s: %s", path, strerror(errno));
         rc = -1;
@@ -56,6 +70,7 @@ log_to_file(const char *path, struct buffer *fault)
     if (fd >= 0)
         close(fd);
     buffer_free(&dir);
+    buffer_free(&folder);
     return fd < 0 ? -1 : rc;
 }
 

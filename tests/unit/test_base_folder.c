@@ -180,6 +180,55 @@ a_folder_with_links_is_not_clean(void **state)
     close(fd);
 }
 
+static void
+assert_content(const char *path, const char *wanted)
+{
+    struct buffer content = {NULL, 0, 0};
+    assert_int_equal(file_read(path, &content), 0);
+    assert_string_equal(buffer_text(&content), wanted);
+    buffer_free(&content);
+}
+
+static int
+refuse_to_rename(const struct disk_call *call)
+{
+    return call->deed == DISK_RENAME ? EIO : 0;
+}
+
+static void
+a_file_is_replaced_whole_and_through_no_link(void **state)
+{
+    char path[256];
+    (void)state;
+    expect_refused(folder_replace(dir, "pid", "lake.pid", "1\n", &fault), ENOENT, "/pid: ", "No such");
+    assert_int_equal(mkdir(below("pid"), 0700), 0);
+    assert_int_equal(folder_replace(dir, "pid", "lake.pid", "1\n", &fault), 0);
+    assert_int_equal(folder_replace(dir, "pid", "lake.pid", "22\n", &fault), 0);
+    assert_content(below("pid/lake.pid"), "22\n");
+    disk_before = refuse_to_rename;
+    expect_refused(folder_replace(dir, "pid", "lake.pid", "333\n", &fault), EIO, "/pid/lake.pid can't be written", "");
+    disk_before = NULL;
+    assert_content(below("pid/lake.pid"), "22\n");
+    assert_int_not_equal(access(below("pid/lake.pid.new"), F_OK), 0);
+    snprintf(path, sizeof path, "%s/target", dir);
+    assert_int_equal(file_replace(path, "theirs\n"), 0);
+    assert_int_equal(symlink(path, below("pid/lake.pid.new")), 0); /* laid in wait */
+    assert_int_equal(folder_replace(dir, "pid", "lake.pid", "4444\n", &fault), 0);
+    assert_content(below("pid/lake.pid"), "4444\n");
+    assert_content(path, "theirs\n");
+    snprintf(path, sizeof path, "%s/away", dir);
+    assert_int_equal(rename(below("pid"), path), 0);
+    assert_int_equal(symlink(path, below("pid")), 0);
+    expect_refused(folder_replace(dir, "pid", "lake.pid", "5\n", &fault), ENOTDIR, "/pid is a link", "move it away");
+    expect_refused(folder_remove(dir, "pid", "lake.pid", &fault), ENOTDIR, "/pid is a link", "move it away");
+    assert_content(below("away/lake.pid"), "4444\n");
+    assert_int_equal(folder_remove(dir, "away", "lake.pid", &fault), 0);
+    assert_int_not_equal(access(below("away/lake.pid"), F_OK), 0);
+    assert_int_equal(folder_remove(dir, "away", "lake.pid", &fault), 0);
+    assert_int_equal(folder_remove(dir, "nowhere", "lake.pid", &fault), 0);
+    assert_int_equal(fault.len, 0);
+}
+
 static int
 refuse_to_sync(const struct disk_call *call)
 {
@@ -213,6 +262,7 @@ main(void)
         TEST(somebody_elses_folder_is_refused),
         TEST(a_file_is_opened_through_no_link_and_is_one),
         TEST(a_folder_with_links_is_not_clean),
+        TEST(a_file_is_replaced_whole_and_through_no_link),
         TEST(a_name_that_is_not_durable_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
