@@ -299,3 +299,40 @@ folder_remove(const char *dir, const char *below, const char *name, struct buffe
     errno = error;
     return rc;
 }
+
+/* Whether the open file is a regular one that belongs to us, and has no other name by which it is somebody else's. */
+static bool
+is_ours_alone(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() && info.st_nlink == 1;
+}
+
+int
+folder_output(const char *dir, const char *name, struct buffer *fault)
+{
+    struct buffer other = {NULL, 0, 0}; /* what is wrong with a folder of ours, which this need not be */
+    const int folder = open(dir, OPEN_FLAGS);
+    if (folder < 0)
+        return fail(fault, errno, "%s: %s", dir, strerror(errno));
+    const bool shared = check_folder(folder, dir, &other) != 0;
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | (shared ? O_NOFOLLOW | O_NONBLOCK : O_TRUNC), 0666);
+    int error = errno;
+    close(folder);
+    buffer_free(&other);
+    if (fd >= 0 && shared && !is_ours_alone(fd)) {
+        close(fd);
+        fd = -1;
+        error = ELOOP;
+    }
+    if (fd >= 0 && shared && ftruncate(fd, 0) != 0) {
+        error = errno;
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0)
+        fail(fault, error, "%s/%s: %s", dir, name, error == ELOOP && shared
+             ? "others may write in this folder, and this is no plain file of yours alone: move it away, or name another "
+               "folder" : strerror(error));
+    return fd;
+}

@@ -34,4 +34,10 @@ int folder_replace(const char *dir, const char *below, const char *name, const c
 /* Remove the file, or link, name there; it may be absent, and so may the folder. 0, or -1 as above. */
 int folder_remove(const char *dir, const char *below, const char *name, struct buffer *fault);
 
+/* Open the file name in the folder dir to write there what a person wants to have, from its beginning: mode 0666 less the
+ * umask. Where nobody but us and root may write, as every tool does, through a link of ours too. Elsewhere others may have
+ * laid a link, or a file that is theirs to read: there it is a new file, or a regular one of ours alone. A descriptor, or -1
+ * as above. */
+int folder_output(const char *dir, const char *name, struct buffer *fault);
+
 #endif

@@ -44,6 +44,23 @@ mkdir -m 0700 "$work/locks"
 ln -s "$target" "$work/locks/lock"
 check "a lock is no link" refused 'locks/lock .*is a link' "${up[@]}" "$work/locks"
 
+# ---- what a command writes where its user says ----
+
+simulate_to=("$GAIT_BIN/gait" simulate --customers 2 --readings 2 --out)
+mkdir "$work/public" && chmod 1777 "$work/public"
+ln -s "$target" "$work/public/accelerometer.ndjson"
+check "bug_451: no link is followed where others may lay one" refused 'public/accelerometer.ndjson: others may write' \
+    "${simulate_to[@]}" "$work/public"
+check "its target is as it was" untouched
+rm "$work/public/accelerometer.ndjson"
+check "new files are made there" "${simulate_to[@]}" "$work/public"
+check "and written anew" "${simulate_to[@]}" "$work/public"
+check "with all records" equal 2 "$(wc -l <"$work/public/customer.ndjson")"
+mkdir -m 0755 "$work/mine"
+ln -s "$work/mine.ndjson" "$work/mine/customer.ndjson"
+check "one's own link is followed" "${simulate_to[@]}" "$work/mine"
+check "to its target" equal 2 "$(wc -l <"$work/mine.ndjson")"
+
 # ---- somebody else's ----
 
 if [ "$(id -u)" -eq 0 ]; then

@@ -229,6 +229,58 @@ a_file_is_replaced_whole_and_through_no_link(void **state)
     assert_int_equal(fault.len, 0);
 }
 
+/* Write a word there; closed. */
+static void
+write_out(const char *word)
+{
+    const int fd = folder_output(below("out"), "people", &fault);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, word, strlen(word)), strlen(word));
+    close(fd);
+}
+
+/* bug_451: root wrote through a link that somebody had laid in a folder that others may write in. */
+static void
+bug_451_what_a_person_wants_is_written_where_others_lay_nothing(void **state)
+{
+    static const mode_t modes[] = {01777, 0777, 0770};
+    char target[256];
+    (void)state;
+    assert_int_equal(mkdir(below("out"), 0755), 0);
+    snprintf(target, sizeof target, "%s/target", dir);
+    assert_int_equal(file_replace(target, "a long text\n"), 0);
+    assert_int_equal(symlink(target, below("out/people")), 0);
+    write_out("mine\n"); /* one's own link, as any tool */
+    assert_content(target, "mine\n");
+    for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod(below("out"), modes[i]), 0);
+        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move it away");
+        assert_content(target, "mine\n");
+    }
+    assert_int_equal(unlink(below("out/people")), 0);
+    write_out("a longer text\n");
+    write_out("new\n");
+    assert_content(below("out/people"), "new\n");
+    assert_int_equal(unlink(below("out/people")), 0);
+    assert_int_equal(link(target, below("out/people")), 0); /* another name of it, laid there */
+    expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move it away");
+    assert_int_equal(unlink(below("out/people")), 0);
+    assert_int_equal(mkfifo(below("out/people"), 0600), 0);
+    expect_refused(folder_output(below("out"), "people", &fault), ENXIO, "/out/people: ", "No such device");
+    assert_int_equal(unlink(below("out/people")), 0);
+    assert_content(target, "mine\n");
+    if (geteuid() == 0) {
+        assert_int_equal(file_replace(below("out/people"), "theirs\n"), 0);
+        assert_int_equal(chown(below("out/people"), SOMEBODY, (gid_t)-1), 0);
+        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move");
+        assert_content(below("out/people"), "theirs\n");
+        assert_int_equal(chmod(below("out"), 0755), 0);
+        assert_int_equal(chown(below("out"), SOMEBODY, (gid_t)-1), 0); /* its owner may write in it */
+        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move");
+    }
+    expect_refused(folder_output(below("nowhere"), "people", &fault), ENOENT, "/nowhere: ", "No such file");
+}
+
 static int
 refuse_to_sync(const struct disk_call *call)
 {
@@ -263,6 +315,7 @@ main(void)
         TEST(a_file_is_opened_through_no_link_and_is_one),
         TEST(a_folder_with_links_is_not_clean),
         TEST(a_file_is_replaced_whole_and_through_no_link),
+        TEST(bug_451_what_a_person_wants_is_written_where_others_lay_nothing),
         TEST(a_name_that_is_not_durable_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
