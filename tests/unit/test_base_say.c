@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -15,20 +16,34 @@
 
 #include "base/say.h"
 
-enum { FINE, MAY_BE_DUMPED, HAS_ROOM_FOR_A_CORE, WAS_SO_BEFORE };
+enum { FINE, MAY_BE_DUMPED, HAS_ROOM_FOR_A_CORE, HAS_MEMORY_IN_A_CORE, WAS_SO_BEFORE };
+
+/* Which kinds of memory go into a core, as core(5) has it; 0 none. */
+static long
+core_filter(void)
+{
+    FILE *file = fopen("/proc/self/coredump_filter", "re");
+    char text[32] = "";
+    if (file == NULL || fgets(text, sizeof text, file) == NULL)
+        return -1;
+    fclose(file);
+    return strtol(text, NULL, 16);
+}
 
 static int
 begin(void)
 {
     struct rlimit core;
 
-    if (prctl(PR_GET_DUMPABLE) != 1)
+    if (prctl(PR_GET_DUMPABLE) != 1 || core_filter() == 0)
         return WAS_SO_BEFORE;
     say_begin();
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     if (prctl(PR_GET_DUMPABLE) != 0)
         return MAY_BE_DUMPED;
 #endif
+    if (core_filter() != 0)
+        return HAS_MEMORY_IN_A_CORE;
     return getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0 ? FINE : HAS_ROOM_FOR_A_CORE;
 }
 
