@@ -10,13 +10,15 @@
 #include "streams/catalog.h"
 
 #include "commands.h"
+#include "memory.h"
 #include "say.h"
 #include "settings.h"
 
 static const char help[] =
     "usage: gait check FILE\n"
     "       gait check --keys [--markdown]\n\n"
-    "Say what is wrong with the configuration in FILE, each fault with its line, on standard error.\n"
+    "Say what is wrong with the configuration in FILE, each fault with its line, on standard error; and of `payload` if\n"
+    "a packet of that size can cost more than half of this machine's memory, which is no fault.\n"
     "Exit status 78 if there is one, 0 if there is none.\n\n"
     "  -c, --config FILE  the same as FILE\n"
     "      --keys         print every key there is, with default, bounds and what it does\n"
@@ -47,6 +49,7 @@ check_file(const char *path)
     if (config == NULL)
         return COMMAND_CONFIGURATION;
     int rc = config_find_exposed(config, path, &faults);
+    memory_warn(config, path, memory_of_machine(""), &faults);
     say_lines(buffer_text(&faults));
     buffer_free(&faults);
     config_free(config);

@@ -254,7 +254,7 @@ bug_451_what_a_person_wants_is_written_where_others_lay_nothing(void **state)
     assert_content(target, "mine\n");
     for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         assert_int_equal(chmod(below("out"), modes[i]), 0);
-        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move it away");
+        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "people: others may write", "move it away");
         assert_content(target, "mine\n");
     }
     assert_int_equal(unlink(below("out/people")), 0);
@@ -263,7 +263,7 @@ bug_451_what_a_person_wants_is_written_where_others_lay_nothing(void **state)
     assert_content(below("out/people"), "new\n");
     assert_int_equal(unlink(below("out/people")), 0);
     assert_int_equal(link(target, below("out/people")), 0); /* another name of it, laid there */
-    expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move it away");
+    expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "people: others may write", "move it away");
     assert_int_equal(unlink(below("out/people")), 0);
     assert_int_equal(mkfifo(below("out/people"), 0600), 0);
     expect_refused(folder_output(below("out"), "people", &fault), ENXIO, "/out/people: ", "No such device");
