@@ -115,7 +115,7 @@ memory_warn(const struct config *config, const char *path, uint64_t memory_bytes
         return;
     buffer_printf(warnings,
                   "%s: [limits] payload: with %s a packet that is all properties takes %" PRIu64 " MiB of a process's "
-                  "memory, and this machine has %" PRIu64 " MiB: who may publish one can end the process with it, each time it is "
-                  "started. Allow less, there and in max_packet_size of the broker, or give it the memory\n",
+                  "memory, and this machine has %" PRIu64 " MiB: who may publish one can end the process with it, each time "
+                  "it is started. Allow less, there and in max_packet_size of the broker, or give it the memory\n",
                   path, config_text(config, "limits", "payload"), cost / MIB, memory_bytes / MIB);
 }
