@@ -35,10 +35,11 @@ struct request {
 static void
 print_no_faults(const char *path)
 {
-    struct buffer shown = {NULL, 0, 0};
-    printable_add(&shown, span_of(path));
-    printf("%s: no faults\n", buffer_text(&shown));
-    buffer_free(&shown);
+    struct buffer line = {NULL, 0, 0};
+    buffer_printf(&line, "%s: no faults", path);
+    line.len = printable_clean(line.data, line.len);
+    puts(buffer_text(&line));
+    buffer_free(&line);
 }
 
 static int
