@@ -39,7 +39,8 @@ static const struct config_key keys[] = {
     {"mqtt", "session", CONFIG_DURATION, "7d", "1m", "365d", NULL,
      "How long the broker keeps landing messages for a process that is away."},
 
-    {"limits", "payload", CONFIG_SIZE, "1MiB", "1KiB", "16MiB", NULL, "Largest payload that is taken in."},
+    {"limits", "payload", CONFIG_SIZE, "1MiB", "1KiB", "16MiB", NULL,
+     "Largest payload that is taken in. Reading a packet of that size can take 150 times as much memory."},
     {"limits", "depth", CONFIG_INTEGER, "16", "1", "64", NULL, "Deepest nesting of a JSON record."},
     {"limits", "string", CONFIG_SIZE, "1KiB", "16B", "64KiB", NULL, "Longest string in a record."},
     {"limits", "earliest", CONFIG_DATE, "2000-01-01", "1970-01-01", NULL, NULL,

@@ -392,10 +392,12 @@ run(struct backup *backup)
     copying_begin(&backup->copying);
     const int rc = fill(backup);
     copying_end(&backup->copying);
-    if (rc == 0)
+    if (rc == 0) {
+        set_say_back(&backup->set);
         say_done(backup);
-    else if (file_remove_dir(backup->partial) != 0 && errno != ENOENT)
+    } else if (file_remove_dir(backup->partial) != 0 && errno != ENOENT) {
         say("%s can't be removed, and is no backup: %s", backup->partial, strerror(errno));
+    }
     return copying_status(rc);
 }
 

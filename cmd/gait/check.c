@@ -6,16 +6,19 @@
 
 #include "base/config.h"
 #include "base/options.h"
+#include "base/printable.h"
 #include "streams/catalog.h"
 
 #include "commands.h"
+#include "memory.h"
 #include "say.h"
 #include "settings.h"
 
 static const char help[] =
     "usage: gait check FILE\n"
     "       gait check --keys [--markdown]\n\n"
-    "Say what is wrong with the configuration in FILE, each fault with its line, on standard error.\n"
+    "Say what is wrong with the configuration in FILE, each fault with its line, on standard error; and of `payload` if\n"
+    "a packet of that size can cost more than half of this machine's memory, which is no fault.\n"
     "Exit status 78 if there is one, 0 if there is none.\n\n"
     "  -c, --config FILE  the same as FILE\n"
     "      --keys         print every key there is, with default, bounds and what it does\n"
@@ -29,6 +32,16 @@ struct request {
     bool markdown;
 };
 
+static void
+print_no_faults(const char *path)
+{
+    struct buffer line = {NULL, 0, 0};
+    buffer_printf(&line, "%s: no faults", path);
+    line.len = printable_clean(line.data, line.len);
+    puts(buffer_text(&line));
+    buffer_free(&line);
+}
+
 static int
 check_file(const char *path)
 {
@@ -37,12 +50,13 @@ check_file(const char *path)
     if (config == NULL)
         return COMMAND_CONFIGURATION;
     int rc = config_find_exposed(config, path, &faults);
+    memory_warn(config, path, memory_of_machine(""), &faults);
     say_lines(buffer_text(&faults));
     buffer_free(&faults);
     config_free(config);
     if (rc != 0)
         return COMMAND_CONFIGURATION;
-    printf("%s: no faults\n", path);
+    print_no_faults(path);
     return COMMAND_DONE;
 }
 

@@ -11,8 +11,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/wire.h"
+
+#define FOLDER "broker"
+#define SETTINGS "mosquitto.conf"
 
 int
 private_broker_find(struct buffer *path)
@@ -111,30 +115,36 @@ add_settings(struct buffer *conf, const char *dir, int port, size_t payload_byte
                     "connection_messages false\n");
 }
 
-/* Make the file at path hold text. One that does already stays: `gait up` must be able to start on a full disk. */
+/* Make the file in the folder of brokers hold text. One that does already stays: `gait up` must be able to start on a full
+ * disk. */
 static int
-settle_file(const char *path, const char *text)
+settle_file(const char *dir, const char *text)
 {
+    struct buffer path = {NULL, 0, 0};
     struct buffer old = {NULL, 0, 0};
-    bool same = file_read(path, &old) == 0 && span_is(buffer_span(&old), text);
+    struct buffer fault = {NULL, 0, 0};
+    buffer_printf(&path, "%s/" FOLDER "/" SETTINGS, dir);
+    const bool same = file_read(buffer_text(&path), &old) == 0 && span_is(buffer_span(&old), text);
+    const int rc = same ? 0 : folder_replace(dir, FOLDER, SETTINGS, text, &fault);
+    if (rc != 0)
+        log_error("%s", buffer_text(&fault));
+    buffer_free(&path);
     buffer_free(&old);
-    return same ? 0 : file_replace(path, text);
+    buffer_free(&fault);
+    return rc;
 }
 
 int
 private_broker_configure(const char *dir, int port, size_t payload_bytes, struct buffer *conf_path)
 {
     struct buffer conf = {NULL, 0, 0};
-    size_t start = conf_path->len;
     int result = -1;
-    buffer_printf(conf_path, "%s/broker/mosquitto.conf", dir);
+    buffer_printf(conf_path, "%s/" FOLDER "/" SETTINGS, dir);
     add_settings(&conf, dir, port, payload_bytes);
     if (strpbrk(dir, "\r\n") != NULL)
         log_error("a folder with a line end in its name can't stand in mosquitto.conf");
-    else if (settle_file(buffer_text(conf_path) + start, buffer_text(&conf)) != 0)
-        log_error("%s can't be written: %s", buffer_text(conf_path) + start, strerror(errno));
     else
-        result = 0;
+        result = settle_file(dir, buffer_text(&conf));
     buffer_free(&conf);
     return result;
 }

@@ -144,6 +144,8 @@ check_states(const struct restore *restore)
         rc = check_members(restore, &set);
     if (rc == 0)
         rc = set_open(&set, false) == 0 && set_look(&set) == 0 && set_is_cut(&set) ? 0 : -1;
+    if (rc == 0)
+        set_say_back(&set);
     set_close(&set);
     for (unsigned i = 0; rc == 0 && catalog_streams[i] != NULL; i++) {
         const char *name = catalog_streams[i]->name;

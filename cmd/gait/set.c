@@ -71,6 +71,16 @@ set_is_cut(const struct set *set)
 }
 
 void
+set_say_back(const struct set *set)
+{
+    for (unsigned i = 0; i < set->count; i++) {
+        if (set->members[i].positions.back)
+            say("%s went back in time, and nobody has acknowledged that: what its state lacks is not in this backup either; "
+                "gait status and its log say more", set->members[i].stream->name);
+    }
+}
+
+void
 set_close(struct set *set)
 {
     for (unsigned i = 0; i < set->count; i++)

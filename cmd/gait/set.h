@@ -33,6 +33,9 @@ int set_look(struct set *set);
 /* Whether the pipeline can go on from there; else said, link by link. */
 bool set_is_cut(const struct set *set);
 
+/* Say of which states something is lost that nobody has acknowledged: the pipeline can go on from them, without that. */
+void set_say_back(const struct set *set);
+
 /* The path DIR/state/<process of member i> followed by what comes behind; valid until path changes. */
 const char *set_path(const struct set *set, unsigned i, const char *behind, struct buffer *path);
 

@@ -10,6 +10,8 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/folder.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "record/record.h"
 
@@ -222,6 +224,23 @@ make_people(const struct request *request, struct sink *sink)
     return rc;
 }
 
+static FILE *
+open_file(const char *dir, enum record_kind kind)
+{
+    struct buffer name = {0};
+    struct buffer fault = {0};
+    buffer_printf(&name, "%s.ndjson", record_kind_name(kind));
+    const int fd = folder_output(dir, buffer_text(&name), &fault);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (fd >= 0 && file == NULL)
+        log_fatal("out of memory");
+    if (file == NULL)
+        say("%s", buffer_text(&fault));
+    buffer_free(&name);
+    buffer_free(&fault);
+    return file;
+}
+
 static int
 open_files(const char *dir, struct sink *sink)
 {
@@ -230,12 +249,7 @@ open_files(const char *dir, struct sink *sink)
         return -1;
     }
     for (unsigned i = 0; i < KINDS; i++) {
-        struct buffer path = {0};
-        buffer_printf(&path, "%s/%s.ndjson", dir, record_kind_name((enum record_kind)i));
-        sink->files[i] = fopen(buffer_text(&path), "we");
-        if (sink->files[i] == NULL)
-            say("%s: %s", buffer_text(&path), strerror(errno));
-        buffer_free(&path);
+        sink->files[i] = open_file(dir, (enum record_kind)i);
         if (sink->files[i] == NULL)
             return -1;
     }

@@ -12,6 +12,7 @@
 #include "base/broker.h"
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/printable.h"
 #include "streams/catalog.h"
 
 #include "commands.h"
@@ -235,6 +236,7 @@ static void
 print_json(const struct peers *peers)
 {
     struct buffer json = {NULL, 0, 0};
+    struct buffer shown = {NULL, 0, 0};
     struct buffer why = {NULL, 0, 0};
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
@@ -255,8 +257,10 @@ print_json(const struct peers *peers)
     buffer_printf(&json, ",\"at_rest\":%s", peers_at_rest(peers, &why) ? "true" : "false");
     /* Of what did not answer nothing is known: neither true nor false. */
     buffer_printf(&json, ",\"balanced\":%s}", !balanced ? "false" : answered < expected ? "null" : "true");
-    puts(buffer_text(&json));
+    printable_add_json(&shown, buffer_span(&json)); /* the documents are as whoever may publish there made them */
+    puts(buffer_text(&shown));
     buffer_free(&json);
+    buffer_free(&shown);
     buffer_free(&why);
 }
 

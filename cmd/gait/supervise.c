@@ -21,7 +21,7 @@
 #include "base/broker.h"
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "run/daemon.h"
@@ -90,15 +90,6 @@ struct supervisor {
 
 /* ---- one child ---- */
 
-/* DIR/FOLDER/NAME.FOLDER into path, which is then text. */
-static const char *
-child_path(const struct supervisor *supervisor, const struct child *child, const char *folder, struct buffer *path)
-{
-    buffer_clear(path);
-    buffer_printf(path, "%s/%s/%s.%s", supervisor->dir, folder, child->program->name, folder);
-    return buffer_text(path);
-}
-
 /* Standard input from nowhere, output and errors to the log file. 0, or -1 with what is wrong in fault. */
 static int
 redirect(const char *log_path, struct buffer *fault)
@@ -138,7 +129,8 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
         _exit(COMMAND_FAILED);
 
-    if (redirect(child_path(supervisor, child, "log", &path), &fault) != 0 ||
+    buffer_printf(&path, "%s/log/%s.log", supervisor->dir, child->program->name);
+    if (redirect(buffer_text(&path), &fault) != 0 ||
         set_environment(supervisor, child->program, buffer_text(&path), &fault) != 0) {
         log_error("%s can't be prepared: %s", child->program->name, buffer_text(&fault));
         _exit(COMMAND_FAILED);
@@ -151,27 +143,33 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
 static void
 remove_pid_file(const struct supervisor *supervisor, const struct child *child)
 {
-    struct buffer path = {NULL, 0, 0};
-    if (unlink(child_path(supervisor, child, "pid", &path)) != 0 && errno != ENOENT)
-        log_error("%s can't be removed: %s", buffer_text(&path), strerror(errno));
-    buffer_free(&path);
+    struct buffer name = {NULL, 0, 0};
+    struct buffer fault = {NULL, 0, 0};
+    buffer_printf(&name, "%s.pid", child->program->name);
+    if (folder_remove(supervisor->dir, "pid", buffer_text(&name), &fault) != 0 && !child->pid_file_failed)
+        log_error("%s", buffer_text(&fault));
+    buffer_free(&name);
+    buffer_free(&fault);
 }
 
 /* If it can't be written there is none: the old one would name a dead process, or by now anybody. */
 static void
 write_pid_file(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
 {
-    struct buffer path = {NULL, 0, 0};
+    struct buffer name = {NULL, 0, 0};
+    struct buffer fault = {NULL, 0, 0};
     char text[24];
     snprintf(text, sizeof text, "%d\n", (int)child->pid);
-    bool failed = file_replace(child_path(supervisor, child, "pid", &path), text) != 0;
+    buffer_printf(&name, "%s.pid", child->program->name);
+    bool failed = folder_replace(supervisor->dir, "pid", buffer_text(&name), text, &fault) != 0;
     if (failed && !child->pid_file_failed)
-        log_error("%s can't be written: %s", buffer_text(&path), strerror(errno));
+        log_error("the pid file of %s: %s", child->program->name, buffer_text(&fault));
+    child->pid_file_failed = failed;
     if (failed)
         remove_pid_file(supervisor, child);
-    child->pid_file_failed = failed;
     child->pid_file_ms = failed ? now_ms + PID_FILE_AGAIN_MS : INT64_MAX;
-    buffer_free(&path);
+    buffer_free(&name);
+    buffer_free(&fault);
 }
 
 /* The next start is due after the delay, which doubles for the time after that. */
@@ -202,16 +200,18 @@ start(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
 }
 
 static void
-become_ready(struct child *child)
+become_ready(const struct supervisor *supervisor, struct child *child)
 {
+    struct buffer fault = {NULL, 0, 0};
     if (child->ready)
         return;
     child->ready = true;
     child->was_ready = true;
     log_info("%s is ready", child->program->name);
-    const char *spent = child->program->spent_file;
-    if (spent != NULL && unlink(spent) != 0 && errno != ENOENT)
-        log_error("%s can't be removed: %s", spent, strerror(errno));
+    const struct supervise_program *program = child->program;
+    if (program->spent_file != NULL && folder_remove(supervisor->dir, program->name, program->spent_file, &fault) != 0)
+        log_error("%s", buffer_text(&fault));
+    buffer_free(&fault);
 }
 
 static bool
@@ -293,7 +293,7 @@ look_for_ready(struct supervisor *supervisor)
     for (unsigned i = 0; i < supervisor->count; i++) {
         struct child *child = &supervisor->children[i];
         if (child->pid != 0 && !child->ready && is_broker(child) && takes_connections(child->program->port))
-            become_ready(child);
+            become_ready(supervisor, child);
     }
     remind(supervisor, clock_steady_ms());
 }
@@ -526,7 +526,7 @@ static void
 take_notified(struct supervisor *supervisor, struct child *child, const struct notification *said)
 {
     if (said->ready)
-        become_ready(child);
+        become_ready(supervisor, child);
     else if (said->status.len > 0 && !child->ready)
         take_hindrance(supervisor, child, said->status);
     if (said->refused)

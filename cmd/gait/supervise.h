@@ -16,8 +16,8 @@ struct supervise_program {
     /* 0: the program says by the notify protocol (base/notify.h) that it is ready. Else it is ready when it takes
      * connections on this port of 127.0.0.1; the others need it, so it is started before and stopped after them. */
     int port;
-    /* A file to remove whenever the program has become ready, or NULL: what it saved at its last end, and must not find
-     * again if it is killed before it can save anew. */
+    /* A file in DIR/NAME/ to remove whenever the program has become ready, or NULL: what it saved at its last end, and must
+     * not find again if it is killed before it can save anew. */
     const char *spent_file;
     /* For its environment, as BROKER_PASSWORD, or NULL. */
     const char *password;

@@ -15,12 +15,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/printable.h"
 #include "base/suggest.h"
 #include "streams/catalog.h"
 
 #include "client.h"
 #include "commands.h"
-#include "printable.h"
 #include "say.h"
 #include "settings.h"
 

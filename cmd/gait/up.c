@@ -58,7 +58,6 @@ struct up {
     char bin_dir[PATH_MAX]; /* where this program lies, and the processes beside it */
     int lock;
     int remains_lock;
-    struct buffer broker_saved;
     char *arguments[SUPERVISE_PROGRAMS_MAX][ARGUMENTS_MAX]; /* copies */
     struct supervise_program programs[SUPERVISE_PROGRAMS_MAX];
     unsigned count;
@@ -277,13 +276,12 @@ add_own_broker(struct up *up)
     struct buffer path = {NULL, 0, 0};
     struct buffer conf = {NULL, 0, 0};
     int result = -1;
-    buffer_printf(&up->broker_saved, "%s/broker/%s", up->dir, PRIVATE_BROKER_SAVED);
     if (private_broker_find(&path) == 0 && private_broker_check_port(up->broker.port) == 0 &&
         private_broker_configure(up->dir, up->broker.port, (size_t)config_int(up->config, "limits", "payload"),
                                  &conf) == 0) {
         char **arguments = add_program(up, "broker", buffer_text(&path), up->broker.port);
         add_option(arguments, "-c", buffer_text(&conf));
-        up->programs[up->count - 1].spent_file = buffer_text(&up->broker_saved);
+        up->programs[up->count - 1].spent_file = PRIVATE_BROKER_SAVED;
         result = 0;
     }
     buffer_free(&path);
@@ -375,7 +373,6 @@ release(struct up *up)
         for (unsigned j = 0; up->arguments[i][j] != NULL; j++)
             free(up->arguments[i][j]);
     }
-    buffer_free(&up->broker_saved);
     buffer_free(&up->address);
     config_free(up->config);
     if (up->lock >= 0)

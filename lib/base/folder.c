@@ -204,6 +204,14 @@ folder_file_at(int folder, const char *path, const char *name, int flags, struct
                 (unsigned)geteuid());
 }
 
+/* dir and below as one name. */
+static void
+add_path(struct buffer *path, const char *dir, const char *below)
+{
+    buffer_printf(path, "%s%s%s", dir, *below == '\0' ? "" : "/", below);
+    buffer_text(path);
+}
+
 int
 folder_file(const char *dir, const char *below, const char *name, int flags, struct buffer *fault)
 {
@@ -211,11 +219,120 @@ folder_file(const char *dir, const char *below, const char *name, int flags, str
     int folder = folder_open(dir, below, fault);
     if (folder < 0)
         return -1;
-    buffer_printf(&path, "%s%s%s", dir, *below == '\0' ? "" : "/", below);
-    int fd = folder_file_at(folder, buffer_text(&path), name, flags, fault);
+    add_path(&path, dir, below);
+    int fd = folder_file_at(folder, path.data, name, flags, fault);
     const int error = errno;
     close(folder);
     buffer_free(&path);
     errno = error;
+    return fd;
+}
+
+/* Write text to the new file made in the open folder, and give it the name. What is left of one who was killed here is in
+ * the way of nobody. 0, or -1 with errno. */
+static int
+replace_at(int folder, const char *made, const char *name, const char *text)
+{
+    if (unlinkat(folder, made, 0) != 0 && errno != ENOENT)
+        return -1;
+    const int fd = openat(folder, made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    int rc = file_write_at(fd, text, strlen(text), 0) != 0 || fsync(fd) != 0 ? -1 : 0;
+    int error = errno;
+    close(fd);
+    if (rc == 0 && (rc = renameat(folder, made, folder, name)) != 0)
+        error = errno;
+    if (rc != 0)
+        unlinkat(folder, made, 0);
+    errno = error;
+    return rc;
+}
+
+/* folder_look, to which absence is a fault. */
+static int
+open_existing(const char *dir, const char *below, struct buffer *fault)
+{
+    const size_t before = fault->len;
+    const int folder = folder_look(dir, below, fault);
+    if (folder < 0 && fault->len == before)
+        return fail(fault, ENOENT, "%s/%s: %s", dir, below, strerror(ENOENT));
+    return folder;
+}
+
+int
+folder_replace(const char *dir, const char *below, const char *name, const char *text, struct buffer *fault)
+{
+    struct buffer path = {NULL, 0, 0};
+    struct buffer made = {NULL, 0, 0};
+    const int folder = open_existing(dir, below, fault);
+    if (folder < 0)
+        return -1;
+    add_path(&path, dir, below);
+    buffer_printf(&made, "%s.new", name);
+    int rc = replace_at(folder, buffer_text(&made), name, text);
+    if (rc != 0)
+        rc = fail(fault, errno, "%s/%s can't be written: %s", path.data, name, strerror(errno));
+    const int error = errno;
+    close(folder);
+    buffer_free(&path);
+    buffer_free(&made);
+    errno = error;
+    return rc;
+}
+
+int
+folder_remove(const char *dir, const char *below, const char *name, struct buffer *fault)
+{
+    struct buffer path = {NULL, 0, 0};
+    const size_t before = fault->len;
+    const int folder = folder_look(dir, below, fault);
+    if (folder < 0)
+        return fault->len == before ? 0 : -1;
+    add_path(&path, dir, below);
+    int rc = unlinkat(folder, name, 0) == 0 || errno == ENOENT ? 0 : -1;
+    if (rc != 0)
+        rc = fail(fault, errno, "%s/%s can't be removed: %s", path.data, name, strerror(errno));
+    const int error = errno;
+    close(folder);
+    buffer_free(&path);
+    errno = error;
+    return rc;
+}
+
+/* Whether the open file is a regular one that belongs to us, and has no other name by which it is somebody else's. */
+static bool
+is_ours_alone(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() && info.st_nlink == 1;
+}
+
+int
+folder_output(const char *dir, const char *name, struct buffer *fault)
+{
+    struct buffer other = {NULL, 0, 0}; /* what is wrong with a folder of ours, which this need not be */
+    const int folder = open(dir, OPEN_FLAGS);
+    if (folder < 0)
+        return fail(fault, errno, "%s: %s", dir, strerror(errno));
+    const bool shared = check_folder(folder, dir, &other) != 0;
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | (shared ? O_NOFOLLOW | O_NONBLOCK : O_TRUNC), 0666);
+    int error = errno;
+    close(folder);
+    buffer_free(&other);
+    if (fd >= 0 && shared && !is_ours_alone(fd)) {
+        close(fd);
+        fd = -1;
+        error = ELOOP;
+    }
+    if (fd >= 0 && shared && ftruncate(fd, 0) != 0) {
+        error = errno;
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0)
+        fail(fault, error, "%s/%s: %s", dir, name, error == ELOOP && shared
+             ? "others may write in this folder, and this is no plain file of yours alone: move it away, or name another "
+               "folder" : strerror(error));
     return fd;
 }

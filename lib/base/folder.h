@@ -27,4 +27,17 @@ int folder_file(const char *dir, const char *below, const char *name, int flags,
 /* The same for the file name in the open folder, which faults call path. */
 int folder_file_at(int folder, const char *path, const char *name, int flags, struct buffer *fault);
 
+/* Make the file name in the folder below of dir, which must be there, hold text, mode 0600, seen whole or not at all by
+ * readers: what file_replace does, through no link. One writer at a time. 0, or -1 as above. */
+int folder_replace(const char *dir, const char *below, const char *name, const char *text, struct buffer *fault);
+
+/* Remove the file, or link, name there; it may be absent, and so may the folder. 0, or -1 as above. */
+int folder_remove(const char *dir, const char *below, const char *name, struct buffer *fault);
+
+/* Open the file name in the folder dir to write there what a person wants to have, from its beginning: mode 0666 less the
+ * umask. Where nobody but us and root may write, as every tool does, through a link of ours too. Elsewhere others may have
+ * laid a link, or a file that is theirs to read: there it is a new file, or a regular one of ours alone. A descriptor, or -1
+ * as above. */
+int folder_output(const char *dir, const char *name, struct buffer *fault);
+
 #endif

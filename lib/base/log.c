@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
+#include "base/printable.h"
 
 /* Longest line; what is longer is cut. Below PIPE_BUF (4096), so that lines of several processes that share a pipe
  * never run into each other. */
@@ -38,16 +39,30 @@ log_set_level(enum log_level level)
     level_max = level;
 }
 
+/* Where in path, whose first len bytes count, the last level begins. */
+static size_t
+last_level(const char *path, size_t len)
+{
+    const char *slash = memrchr(path, '/', len);
+    return slash == NULL ? 0 : (size_t)(slash + 1 - path);
+}
+
 int
 log_to_file(const char *path, struct buffer *fault)
 {
-    const char *slash = strrchr(path, '/');
     struct buffer dir = {NULL, 0, 0};
+    struct buffer folder = {NULL, 0, 0};
+    const size_t name = last_level(path, strlen(path));
+    const size_t below = name == 0 ? 0 : last_level(path, name - 1);
     int rc = 0;
 
-    buffer_add_span(&dir, slash == NULL ? span_of(".") : span_at(path, (size_t)(slash - path)));
+    if (below > 0)
+        buffer_add_span(&dir, span_at(path, below > 1 ? below - 1 : 1)); /* "/" is a name, too */
+    else
+        buffer_add_text(&dir, path[0] == '/' ? "/" : ".");
+    buffer_add_span(&folder, span_at(path + below, name > below ? name - below - 1 : 0));
     /* Appended to, so that who cuts the file while we write it (copytruncate) gets no hole. */
-    int fd = folder_file(buffer_text(&dir), "", slash == NULL ? path : slash + 1, O_WRONLY | O_CREAT | O_APPEND, fault);
+    int fd = folder_file(buffer_text(&dir), buffer_text(&folder), path + name, O_WRONLY | O_CREAT | O_APPEND, fault);
     if (fd >= 0 && (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)) {
         buffer_printf(fault, "%s: %s", path, strerror(errno));
         rc = -1;
@@ -55,6 +70,7 @@ log_to_file(const char *path, struct buffer *fault)
     if (fd >= 0)
         close(fd);
     buffer_free(&dir);
+    buffer_free(&folder);
     return fd < 0 ? -1 : rc;
 }
 
@@ -80,16 +96,6 @@ write_prefix(char *line, size_t size, enum log_level level)
     return len < size ? len : size - 1;
 }
 
-/* Whatever ended up in the text, one event is one line. */
-static void
-blank_controls(char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            text[i] = ' ';
-    }
-}
-
 static void write_line(enum log_level level, bool shown, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
@@ -104,7 +110,7 @@ write_line(enum log_level level, bool shown, const char *format, va_list args)
     size_t len = start + (more < 0 ? 0 : (size_t)more);
     if (len > room - 1)
         len = room - 1; /* vsnprintf has cut it there */
-    blank_controls(line + start, len - start);
+    len = start + printable_clean(line + start, len - start); /* whatever is in the text, one event is one line */
     line[len] = '\0';
     void (*follower)(const char *text) = follow;
     if (follower != NULL && level <= LOG_WARNING)

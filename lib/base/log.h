@@ -1,6 +1,7 @@
 /*
  * log: one line an event on standard error: time, level, program, text. No personal data ever goes in: callers name
- * processes, topics, keys of the configuration, positions and reason codes, never values of records.
+ * processes, topics, keys of the configuration, positions and reason codes, never values of records. What would speak to
+ * a terminal is shown as '?' (base/printable.h): a log is read on one.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -16,8 +17,9 @@ void log_set_level(enum log_level level);
 
 struct buffer;
 
-/* Go on with the file at path, in a folder of ours, made if need be: standard error and output are that from now on. 0, or
- * -1 with what is wrong appended to fault. */
+/* Go on with the file at path, in a folder of ours, made if need be: standard error and output are that from now on. The
+ * folder is no link, at whose end that file would be anybody's; what it is in may be reached through one. 0, or -1 with what
+ * is wrong appended to fault. */
 int log_to_file(const char *path, struct buffer *fault);
 
 /* Give the text of each error and warning that is logged to follower, too; NULL for nobody any more. It is called from

@@ -6,21 +6,32 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/printable.h"
+
 static const char *as = "gait";
 
 /* A limit does not hold for a dump that goes into a pipe, and nobody but root may look into who can't be dumped. Sanitizers
- * have to, at the end. */
+ * have to, at the end. What we start (a broker) has the limit too, and the filter, by which no kind of memory goes into a
+ * dump; that it can't be dumped ends with exec. The filter before that: afterwards it is root's. */
 static void
 leave_no_core(void)
 {
     const struct rlimit none = {0, 0};
+    const int filter = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
 
     setrlimit(RLIMIT_CORE, &none);
+    if (filter >= 0) {
+        const ssize_t written = write(filter, "0", 1); /* there is nobody to tell: a kernel without core dumps */
+        (void)written;
+        close(filter);
+    }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     prctl(PR_SET_DUMPABLE, 0);
 #endif
@@ -55,14 +66,19 @@ void
 say(const char *format, ...)
 {
     va_list args;
+    char *text = NULL;
 
-    flockfile(stderr); /* one event is one line, whichever threads speak */
-    fprintf(stderr, "%s: ", as);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    const int len = vasprintf(&text, format, args);
     va_end(args);
+    if (len < 0)
+        log_fatal("out of memory");
+    flockfile(stderr); /* one event is one line, whichever threads speak and whatever is in it */
+    fprintf(stderr, "%s: ", as);
+    fwrite(text, 1, printable_clean(text, (size_t)len), stderr);
     fputc('\n', stderr);
     funlockfile(stderr);
+    free(text);
 }
 
 void

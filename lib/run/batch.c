@@ -967,6 +967,7 @@ int
 batch_read_positions(struct store *store, int meta, const struct stream *stream, struct cut_positions *positions)
 {
     struct buffer key = {0};
+    struct span value;
     uint64_t format = 0;
 
     *positions = (struct cut_positions){0};
@@ -987,6 +988,8 @@ batch_read_positions(struct store *store, int meta, const struct stream *stream,
             rc = get_lives(store, meta, link_key_of(stream, "left ", i, &key), &positions->left[i]);
         positions->links[i] = (struct link_position){link[0], link[1]};
     }
+    rc = rc >= 0 ? store_get(store, meta, back_key, &value) : -1;
+    positions->back = rc == 1;
     buffer_free(&key);
     if (rc < 0)
         log_error("the state of %s: what it says of its positions is damaged, or not of this program", stream->name);

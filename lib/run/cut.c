@@ -50,8 +50,8 @@ cut_write(const struct cut_member *member, struct buffer *text)
 
     buffer_printf(text, "process %s epoch %016" PRIx64, member->stream->name, at->epoch);
     write_lives(&at->earlier, false, "earlier", text);
-    buffer_printf(text, " inbox %" PRIu64 " output %" PRIu64 " %" PRIu64 "\n", at->inbox, at->trimmed.sequence,
-                  at->last.sequence);
+    buffer_printf(text, " inbox %" PRIu64 " output %" PRIu64 " %" PRIu64 "%s\n", at->inbox, at->trimmed.sequence,
+                  at->last.sequence, at->back ? " back" : "");
     for (unsigned i = 0; i < member->stream->input_count; i++) {
         if (member->stream->inputs[i].from != NULL)
             write_link(member, i, text);

@@ -11,6 +11,7 @@
 #ifndef RUN_CUT_H
 #define RUN_CUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -28,6 +29,7 @@ struct cut_positions {
     struct lives left[OPERATOR_INPUTS_MAX];          /* by input: the lives before these */
     struct outbox_mark last;                         /* of the output */
     struct outbox_mark trimmed;
+    bool back; /* it is an older copy of itself, which has begun another life, and nobody has acknowledged that */
 };
 
 /* One process of a set; stream NULL: it is not in it. */
@@ -40,7 +42,7 @@ struct cut_member {
 int cut_read(struct store *store, const struct stream *stream, struct cut_positions *positions);
 
 /* Append what member's positions are, for people, of itself and of each link that it consumes:
- *   process NAME epoch E [earlier E N …] inbox N output TRIMMED LAST
+ *   process NAME epoch E [earlier E N …] inbox N output TRIMMED LAST [back]
  *   link PRODUCER NAME epoch E applied N [left E N …] */
 void cut_write(const struct cut_member *member, struct buffer *text);
 

@@ -34,4 +34,25 @@ check_not "nothing was started" test -e "$run_dir/pid/broker.pid"
 
 rules as_of customer 4000
 check "a right one is accepted" equal "$work/gait.conf: no faults" "$("$GAIT_BIN/gait" check -c "$work/gait.conf")"
+
+# bug_453: a packet that the configuration lets in can cost more than the machine has. One with little memory is made of a
+# mount that only gait check sees.
+check_with_memory() {
+    local own
+    for own in -m -rm; do
+        unshare "$own" bash -c 'mount --make-rprivate / && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory' \
+            2>/dev/null && break
+    done || return
+    unshare "$own" bash -c 'mount --make-rprivate / && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory &&
+        echo "$1" | tee /sys/fs/cgroup/memory.max >/sys/fs/cgroup/memory/memory.limit_in_bytes && exec "$2" check "$3"' - \
+        "$1" "$GAIT_BIN/gait" "$work/gait.conf" >"$work/said" 2>&1
+}
+if check_with_memory 1000000000; then
+    check "a GB is enough for what the default lets in" equal "$work/gait.conf: no faults" "$(cat "$work/said")"
+    printf '[limits]\npayload = 4MiB\n' | configure
+    check "it is no fault" check_with_memory 1000000000
+    check "but it is said" grep -qE 'gait.conf: \[limits\] payload: with 4MiB .* 609 MiB .* has 953 MiB' "$work/said"
+else
+    echo "skip   little memory: no file system may be mounted here"
+fi
 finish

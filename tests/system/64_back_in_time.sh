@@ -55,6 +55,17 @@ check "the balance holds" equal 1 "$(ask "SELECT json ->> 'balanced' FROM status
 check "one line of the log says so" equal 1 "$(cat "$run_dir"/log/*.log | grep -c 'error.*went back in time')"
 check_not "without a person" grep -q @example "$run_dir"/log/*.log
 
+# Nor is a backup silent about it: the set is one, but what that state lacks is not in it.
+unseen="$restored went back in time, and nobody has acknowledged that"
+backup() {
+    "$GAIT_BIN/gait" backup --dir "$run_dir" "$1" 2>"$work/said"
+}
+check "a backup meanwhile is one" backup "$work/unseen"
+check "bug_455: it says what it lacks" grep -qF "gait backup: $unseen" "$work/said"
+check "so does its manifest" grep -qE "^process $restored .* back\$" "$work/unseen/manifest"
+check "it can be restored" eval '"$GAIT_BIN/gait" restore --dir "$work/new" "$work/unseen" 2>"$work/said"'
+check "which says so" grep -qF "gait restore: $unseen" "$work/said"
+
 kill_hard "$restored"
 wait_until 30 "an answer of the new process" counter_is "$restored" accelerometer invalid 0
 check_not "it is remembered across a crash" wait_idle 3
@@ -66,6 +77,9 @@ check "so is another form" equal 2 $?
 check "another process has nothing to acknowledge" equal "0 acknowledged" "$(gait status --acknowledge lake)"
 check "acknowledged" equal "1 acknowledged" "$(gait status --acknowledge)"
 check "then it is at rest" wait_idle 60
+check "a backup" backup "$work/seen"
+check_not "is silent then" grep -qF "$unseen" "$work/said"
+check_not "as is its manifest" grep -qE '^process .* back$' "$work/seen/manifest"
 check "and gait status is content" gait status >/dev/null
 for ((i = 300; i < 900; i += 100)); do check "load it again" load accelerometer "$work/b$i"; done
 check "load what the copy knew" load accelerometer "$work/a"

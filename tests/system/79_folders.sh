@@ -23,6 +23,7 @@ lake=("$GAIT_BIN/lake" -p "$port" --dir)
 
 mkdir -m 0700 "$work/links" "$work/links/log" "$work/links/state"
 ln -s "$target" "$work/links/log/broker.log"
+: >"$work/links.log"
 "${up[@]}" "$work/links" >/dev/null 2>"$work/links.log" &
 up_pid=$!
 wait_until 30 "a word of the link" grep -q 'links/log/broker.log .*is a link' "$work/links.log"
@@ -42,6 +43,23 @@ check "or the group" refused 'open has mode 0770.*chmod go-w ' "${lake[@]}" "$wo
 mkdir -m 0700 "$work/locks"
 ln -s "$target" "$work/locks/lock"
 check "a lock is no link" refused 'locks/lock .*is a link' "${up[@]}" "$work/locks"
+
+# ---- what a command writes where its user says ----
+
+simulate_to=("$GAIT_BIN/gait" simulate --customers 2 --readings 2 --out)
+mkdir "$work/public" && chmod 1777 "$work/public"
+ln -s "$target" "$work/public/accelerometer.ndjson"
+check "bug_451: no link is followed where others may lay one" refused 'public/accelerometer.ndjson: others may write' \
+    "${simulate_to[@]}" "$work/public"
+check "its target is as it was" untouched
+rm "$work/public/accelerometer.ndjson"
+check "new files are made there" "${simulate_to[@]}" "$work/public"
+check "and written anew" "${simulate_to[@]}" "$work/public"
+check "with all records" equal 2 "$(wc -l <"$work/public/customer.ndjson")"
+mkdir -m 0755 "$work/mine"
+ln -s "$work/mine.ndjson" "$work/mine/customer.ndjson"
+check "one's own link is followed" "${simulate_to[@]}" "$work/mine"
+check "to its target" equal 2 "$(wc -l <"$work/mine.ndjson")"
 
 # ---- somebody else's ----
 
@@ -80,5 +98,20 @@ kill -HUP "$(pid_of lake)"
 wait_until 10 "a word of the link" grep -q 'the log stays where it is: .*lake.log .*is a link' "$log.3"
 check "the log stays" has_line "$log.3"
 check "nothing went through the link" untouched
+
+# bug_450: nor are the folders links that were none at the start: what is opened in them while it runs is opened below DIR.
+mkdir "$work/elsewhere" "$work/elsewhere.pid"
+mv "$run_dir/log" "$run_dir/log.old" && ln -s "$work/elsewhere" "$run_dir/log"
+mv "$run_dir/pid" "$run_dir/pid.old" && ln -s "$work/elsewhere.pid" "$run_dir/pid"
+lake_pid=$(cat "$run_dir/pid.old/lake.pid")
+kill -HUP "$lake_pid"
+wait_until 10 "a word of the folder" grep -q 'the log stays where it is: .*/log is a link' "$run_dir/log.old/lake.log.3"
+kill -KILL "$lake_pid"
+wait_until 10 "a word of the other" grep -q 'the pid file of lake: .*/pid is a link' "$work/up.log"
+check "nothing was made at their ends" equal "" "$(ls "$work/elsewhere" "$work/elsewhere.pid" | grep -v :)"
+wait_until 10 "lake can't be prepared" grep -q "lake can't be prepared: .*/log is a link" "$work/up.log"
+rm "$run_dir/log" "$run_dir/pid"
+mv "$run_dir/log.old" "$run_dir/log" && mv "$run_dir/pid.old" "$run_dir/pid"
+wait_until 30 "lake is back, with a pid file" has_new_pid lake "$lake_pid"
 check_stop
 finish

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What makes a fault of ours harder to use: how programs are built, as readelf sees it; and what the services of conf/systemd
-# may still do.
+# What makes a fault of ours harder to use: how programs are built, as readelf sees it; what a crash leaves of their memory;
+# and what the services of conf/systemd may still do.
 . "$(dirname "$0")/lib.sh"
 units=$lib_dir/../../conf/systemd
 
@@ -33,6 +33,20 @@ if [ "$(uname -m)" = x86_64 ]; then
 else
     echo "skip   control flow protection: looked at on x86_64 only"
 fi
+
+# ---- what a crash leaves ----
+
+# leaves_nothing PID: neither has it room for a core, nor does any of its memory go into one that is piped to somebody.
+leaves_nothing() {
+    grep -qE '^Max core file size +0 +0 ' "/proc/$1/limits" && equal 00000000 "$(cat "/proc/$1/coredump_filter")"
+}
+rules any time 0
+start
+for name in broker "${processes[@]}"; do
+    check "bug_452: a crash of $name leaves no records" leaves_nothing "$(pid_of "$name")"
+done
+check "nor one of gait up" leaves_nothing "$up_pid"
+check_stop
 
 # ---- the services ----
 

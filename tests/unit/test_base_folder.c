@@ -180,6 +180,107 @@ a_folder_with_links_is_not_clean(void **state)
     close(fd);
 }
 
+static void
+assert_content(const char *path, const char *wanted)
+{
+    struct buffer content = {NULL, 0, 0};
+    assert_int_equal(file_read(path, &content), 0);
+    assert_string_equal(buffer_text(&content), wanted);
+    buffer_free(&content);
+}
+
+static int
+refuse_to_rename(const struct disk_call *call)
+{
+    return call->deed == DISK_RENAME ? EIO : 0;
+}
+
+static void
+a_file_is_replaced_whole_and_through_no_link(void **state)
+{
+    char path[256];
+    (void)state;
+    expect_refused(folder_replace(dir, "pid", "lake.pid", "1\n", &fault), ENOENT, "/pid: ", "No such");
+    assert_int_equal(mkdir(below("pid"), 0700), 0);
+    assert_int_equal(folder_replace(dir, "pid", "lake.pid", "1\n", &fault), 0);
+    assert_int_equal(folder_replace(dir, "pid", "lake.pid", "22\n", &fault), 0);
+    assert_content(below("pid/lake.pid"), "22\n");
+    disk_before = refuse_to_rename;
+    expect_refused(folder_replace(dir, "pid", "lake.pid", "333\n", &fault), EIO, "/pid/lake.pid can't be written", "");
+    disk_before = NULL;
+    assert_content(below("pid/lake.pid"), "22\n");
+    assert_int_not_equal(access(below("pid/lake.pid.new"), F_OK), 0);
+    snprintf(path, sizeof path, "%s/target", dir);
+    assert_int_equal(file_replace(path, "theirs\n"), 0);
+    assert_int_equal(symlink(path, below("pid/lake.pid.new")), 0); /* laid in wait */
+    assert_int_equal(folder_replace(dir, "pid", "lake.pid", "4444\n", &fault), 0);
+    assert_content(below("pid/lake.pid"), "4444\n");
+    assert_content(path, "theirs\n");
+    snprintf(path, sizeof path, "%s/away", dir);
+    assert_int_equal(rename(below("pid"), path), 0);
+    assert_int_equal(symlink(path, below("pid")), 0);
+    expect_refused(folder_replace(dir, "pid", "lake.pid", "5\n", &fault), ENOTDIR, "/pid is a link", "move it away");
+    expect_refused(folder_remove(dir, "pid", "lake.pid", &fault), ENOTDIR, "/pid is a link", "move it away");
+    assert_content(below("away/lake.pid"), "4444\n");
+    assert_int_equal(folder_remove(dir, "away", "lake.pid", &fault), 0);
+    assert_int_not_equal(access(below("away/lake.pid"), F_OK), 0);
+    assert_int_equal(folder_remove(dir, "away", "lake.pid", &fault), 0);
+    assert_int_equal(folder_remove(dir, "nowhere", "lake.pid", &fault), 0);
+    assert_int_equal(fault.len, 0);
+}
+
+/* Write a word there; closed. */
+static void
+write_out(const char *word)
+{
+    const int fd = folder_output(below("out"), "people", &fault);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, word, strlen(word)), strlen(word));
+    close(fd);
+}
+
+/* bug_451: root wrote through a link that somebody had laid in a folder that others may write in. */
+static void
+bug_451_what_a_person_wants_is_written_where_others_lay_nothing(void **state)
+{
+    static const mode_t modes[] = {01777, 0777, 0770};
+    char target[256];
+    (void)state;
+    assert_int_equal(mkdir(below("out"), 0755), 0);
+    snprintf(target, sizeof target, "%s/target", dir);
+    assert_int_equal(file_replace(target, "a long text\n"), 0);
+    assert_int_equal(symlink(target, below("out/people")), 0);
+    write_out("mine\n"); /* one's own link, as any tool */
+    assert_content(target, "mine\n");
+    for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod(below("out"), modes[i]), 0);
+        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "people: others may write", "move it away");
+        assert_content(target, "mine\n");
+    }
+    assert_int_equal(unlink(below("out/people")), 0);
+    write_out("a longer text\n");
+    write_out("new\n");
+    assert_content(below("out/people"), "new\n");
+    assert_int_equal(unlink(below("out/people")), 0);
+    assert_int_equal(link(target, below("out/people")), 0); /* another name of it, laid there */
+    expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "people: others may write", "move it away");
+    assert_int_equal(unlink(below("out/people")), 0);
+    assert_int_equal(mkfifo(below("out/people"), 0600), 0);
+    expect_refused(folder_output(below("out"), "people", &fault), ENXIO, "/out/people: ", "No such device");
+    assert_int_equal(unlink(below("out/people")), 0);
+    assert_content(target, "mine\n");
+    if (geteuid() == 0) {
+        assert_int_equal(file_replace(below("out/people"), "theirs\n"), 0);
+        assert_int_equal(chown(below("out/people"), SOMEBODY, (gid_t)-1), 0);
+        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move");
+        assert_content(below("out/people"), "theirs\n");
+        assert_int_equal(chmod(below("out"), 0755), 0);
+        assert_int_equal(chown(below("out"), SOMEBODY, (gid_t)-1), 0); /* its owner may write in it */
+        expect_refused(folder_output(below("out"), "people", &fault), ELOOP, "/out/people: others may write", "move");
+    }
+    expect_refused(folder_output(below("nowhere"), "people", &fault), ENOENT, "/nowhere: ", "No such file");
+}
+
 static int
 refuse_to_sync(const struct disk_call *call)
 {
@@ -213,6 +314,8 @@ main(void)
         TEST(somebody_elses_folder_is_refused),
         TEST(a_file_is_opened_through_no_link_and_is_one),
         TEST(a_folder_with_links_is_not_clean),
+        TEST(a_file_is_replaced_whole_and_through_no_link),
+        TEST(bug_451_what_a_person_wants_is_written_where_others_lay_nothing),
         TEST(a_name_that_is_not_durable_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

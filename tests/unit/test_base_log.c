@@ -8,16 +8,20 @@
 
 #include <regex.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/notify.h"
 
@@ -103,7 +107,7 @@ static void
 log_line_ends(void)
 {
     log_open("test", LOG_INFO);
-    log_info("a\nb\r\x1b[2J\x7f");
+    log_info("a\nb\r\x1b[2J\x7f\xc2\x9b" "2J\x9b%s", "\xc3\xa9");
 }
 
 static void
@@ -111,7 +115,7 @@ an_event_stays_one_line_whatever_is_in_it(void **state)
 {
     (void)state;
     assert_int_equal(capture(log_line_ends), 0);
-    expect_match("^" TIME " info test: a b  \\[2J \n$");
+    expect_match("^" TIME " info test: a\\?b\\?\\?\\[2J\\?\\?2J\\?\xc3\xa9\n$");
 }
 
 static void
@@ -163,6 +167,69 @@ panic_aborts(void **state)
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
     expect_match("^" TIME " error test: our fault\n");
+}
+
+static char log_dir[64];
+
+/* The child's part: to the file at path, then a line. Its status: 0 taken, 1 refused with fault, which is said. */
+static const char *log_path;
+
+static void
+log_into_file(void)
+{
+    struct buffer fault = {NULL, 0, 0};
+    log_open("test", LOG_INFO);
+    if (log_to_file(log_path, &fault) == 0)
+        log_info("a line");
+    else
+        log_error("refused: %s", buffer_text(&fault));
+    _exit(fault.len > 0);
+}
+
+/* What is at path as the child says it: in the file itself (true), or on its old standard error. */
+static bool
+goes_to_file(const char *path)
+{
+    log_path = path;
+    const int status = capture(log_into_file);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 0)
+        assert_string_equal(text, "");
+    return WEXITSTATUS(status) == 0;
+}
+
+static const char *
+in_log_dir(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", log_dir, name);
+    return path;
+}
+
+/* bug_450: SIGHUP opened the file anew through a link that had taken the place of the folder since the start. */
+static void
+bug_450_a_log_is_opened_through_no_link(void **state)
+{
+    char target[128];
+    (void)state;
+    snprintf(log_dir, sizeof log_dir, "/tmp/gait-log-XXXXXX");
+    assert_non_null(mkdtemp(log_dir));
+    assert_true(goes_to_file(in_log_dir("log/lake.log")));
+    assert_int_equal(access(log_path, F_OK), 0);
+    assert_true(goes_to_file(log_path)); /* once more, appended */
+    snprintf(target, sizeof target, "%s", in_log_dir("elsewhere"));
+    assert_int_equal(mkdir(target, 0700), 0);
+    assert_int_equal(symlink(target, in_log_dir("link")), 0);
+    assert_false(goes_to_file(in_log_dir("link/lake.log")));
+    expect_match(" error test: refused: /tmp/gait-log-[^/]+/link is a link");
+    assert_int_not_equal(access(in_log_dir("elsewhere/lake.log"), F_OK), 0);
+    assert_int_equal(chdir(log_dir), 0);
+    assert_true(goes_to_file("log/lake.log"));
+    assert_true(goes_to_file("alone.log"));
+    assert_false(goes_to_file("link/lake.log"));
+    assert_int_equal(chdir("/"), 0);
+    assert_true(goes_to_file(in_log_dir("link/log/lake.log"))); /* the user's own link to DIR */
+    assert_int_equal(file_remove_dir(log_dir), 0);
 }
 
 /* A datagram socket bound to the len bytes of address. */
@@ -314,6 +381,7 @@ main(void)
         cmocka_unit_test(a_long_line_is_cut_and_ended),
         cmocka_unit_test(fatal_exits_with_1),
         cmocka_unit_test(panic_aborts),
+        cmocka_unit_test(bug_450_a_log_is_opened_through_no_link),
         cmocka_unit_test(readiness_is_told_on_an_abstract_socket),
         cmocka_unit_test(readiness_is_told_on_a_socket_with_a_path),
         cmocka_unit_test(what_hinders_is_told_and_whether_a_person_must_mend_it),

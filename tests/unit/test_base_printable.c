@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "printable.h"
+#include "base/printable.h"
 
 static void
 assert_shown(const char *text, const char *expected)
@@ -34,11 +34,32 @@ bug_365_no_control_character_comes_through(void **state)
     assert_shown("\xed\xa0\x80\xf8\xff", "?????");
 }
 
+static void
+assert_document(const char *text, const char *expected)
+{
+    struct buffer line = {0};
+    printable_add_json(&line, span_of(text));
+    assert_string_equal(buffer_text(&line), expected);
+    buffer_free(&line);
+}
+
+/* gait status --json gives out what processes, or whoever speaks in their name, said: JSON lets DEL and C1 stand bare. */
+static void
+a_document_stays_the_same_and_speaks_to_no_terminal(void **state)
+{
+    (void)state;
+    assert_document("{\"why\":\"\xc2\x9b" "2J\x7f\xe2\x80\xae\"}", "{\"why\":\"\\u009b2J\\u007f\\u202e\"}");
+    assert_document("{\n\t\"a\" :\r\n1}", "{ \t\"a\" :  1}");
+    assert_document("{\"a\":\"\xc3\xa9\\n\"}", "{\"a\":\"\xc3\xa9\\n\"}");
+    assert_document("\"\x9b\"", "\"\\ufffd\""); /* no JSON; it must not come through all the same */
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bug_365_no_control_character_comes_through),
+        cmocka_unit_test(a_document_stays_the_same_and_speaks_to_no_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
-#include "printable.h"
+#include "base/printable.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The character at the beginning of text, and in *len its bytes; 0xfffd and 1 byte if it is no UTF-8. */
 static uint32_t
@@ -35,16 +36,49 @@ speaks(uint32_t character)
            (character >= 0x2066 && character <= 0x2069);
 }
 
+/* The next character and its *len bytes, which is to be shown as it is (true), or not. */
+static bool
+is_shown(struct span text, uint32_t *character, size_t *len)
+{
+    *character = next_character(text, len);
+    return !speaks(*character) && !(*character == 0xfffd && *len == 1);
+}
+
+size_t
+printable_clean(char *text, size_t len)
+{
+    size_t kept = 0;
+    for (size_t at = 0, bytes; at < len; at += bytes) {
+        uint32_t character;
+        if (is_shown(span_at(text + at, len - at), &character, &bytes)) {
+            memmove(text + kept, text + at, bytes);
+            kept += bytes;
+        } else {
+            text[kept++] = '?';
+        }
+    }
+    return kept;
+}
+
 void
 printable_add(struct buffer *line, struct span text)
 {
-    while (text.len > 0) {
-        size_t len;
-        const uint32_t character = next_character(text, &len);
-        if (speaks(character) || (character == 0xfffd && len == 1))
-            buffer_add_byte(line, '?');
+    const size_t before = line->len;
+    buffer_add_span(line, text);
+    if (line->len > before)
+        line->len = before + printable_clean(line->data + before, line->len - before);
+}
+
+void
+printable_add_json(struct buffer *line, struct span document)
+{
+    for (size_t at = 0, bytes; at < document.len; at += bytes) {
+        uint32_t character;
+        if (is_shown(span_at(document.at + at, document.len - at), &character, &bytes))
+            buffer_add(line, document.at + at, bytes);
+        else if (character < 0x20)
+            buffer_add_byte(line, ' ');
         else
-            buffer_add(line, text.at, len);
-        text = span_at(text.at + len, text.len - len);
+            buffer_printf(line, "\\u%04x", (unsigned)character);
     }
 }
