@@ -39,7 +39,8 @@ backup_keys_save(const struct config *config, const struct set *set, const char 
         struct manifest_file *file = manifest_add(manifest, buffer_text(&to));
         buffer_clear(&to);
         buffer_printf(&to, "%s/%s", partial, file->path);
-        const int copied = copying_file(copying, parameters_key_path(config, name, set->dir, &from), UINT64_MAX, buffer_text(&to), file);
+        parameters_key_path(config, name, set->dir, &from);
+        const int copied = copying_file(copying, buffer_text(&from), UINT64_MAX, buffer_text(&to), file);
         if (copied == 0)
             say("%s: the key of %s is not there; if it lies elsewhere, name the configuration with -c", buffer_text(&from),
                 name);

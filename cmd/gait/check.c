@@ -1,5 +1,6 @@
 /*
- * gait check: what is wrong with a configuration, before a process has to say so.
+ * gait check: what is wrong with a configuration, and with what it names, before a process has to say so. It asks the same
+ * functions as a start does.
  */
 #include <stdbool.h>
 #include <stdio.h>

@@ -529,8 +529,8 @@ take_notification(struct supervisor *supervisor)
 }
 
 /* Signals of one kind merge, so one SIGCHLD may stand for many; and as the first process of a container we are also
- * given orphans, which are none of ours. What one that ended has said before that is taken first: that it was ready, or why it
- * ends. */
+ * given orphans, which are none of ours. What one that ended has said before that is taken first: that it was ready, or why
+ * it ends. */
 static void
 reap(struct supervisor *supervisor)
 {

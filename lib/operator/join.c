@@ -223,8 +223,8 @@ join_fits(const void *parameters, struct store *store, struct buffer *fault)
         return store_damaged(store, table, "rules that are none");
     if (match == join->match && subject == join->subject)
         return 1;
-    buffer_printf(fault, "was made with match = %s and subject = %s, and the configuration says %s and %s: set these back, or, "
-                  "to begin anew with the others, stop this process and remove its state folder", matches[match],
+    buffer_printf(fault, "was made with match = %s and subject = %s, and the configuration says %s and %s: set these back, "
+                  "or, to begin anew with the others, stop this process and remove its state folder", matches[match],
                   subjects[subject], matches[join->match], subjects[join->subject]);
     return 0;
 }

@@ -79,8 +79,8 @@ struct operator {
     int (*open)(const void *parameters, struct store *store, void **state);
     void (*close)(void *state);
 
-    /* Whether the state in store, in the transaction or snapshot at hand, was made by these parameters, or is none yet. 1; 0,
-     * and how it was made and what to do is appended to fault; −1. */
+    /* Whether the state in store, in the transaction or snapshot at hand, was made by these parameters, or is none yet. 1;
+     * 0, and how it was made and what to do is appended to fault; −1. */
     int (*fits)(const void *parameters, struct store *store, struct buffer *fault);
 
     /* Read what is kept in memory from the store: after open and after an aborted transaction, inside a new one. What it

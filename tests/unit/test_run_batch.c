@@ -316,8 +316,8 @@ email_case_is_not_changed_over_a_state(void **state)
         assert_null(process_open(&bench.options));
         assert_true(log_had_config_error());
         assert_int_equal(start_check_state(&customer_trusted, bench.config, bench.options.dir, NULL, &fault), 0);
-        assert_non_null(strstr(buffer_text(&fault), i == 0 ? "email_case = keep, and the configuration says fold: set it back" :
-                                                             "email_case = fold, and the configuration says keep: set it back"));
+        assert_non_null(strstr(buffer_text(&fault), i == 0 ? "email_case = keep, and the configuration says fold: set it " :
+                                                             "email_case = fold, and the configuration says keep: set it "));
         buffer_free(&fault);
         bench_end(NULL);
         bench_begin(NULL);
