@@ -268,9 +268,9 @@ add_bounds(struct buffer *out, const struct config_key *key)
 static void
 add_length(struct buffer *out, const struct config_key *key)
 {
-    const bool is_text = key->type == CONFIG_TEXT || key->type == CONFIG_SECRET || key->type == CONFIG_HOST;
+    const bool is_prose = key->type == CONFIG_TEXT || key->type == CONFIG_SECRET || key->type == CONFIG_HOST;
     if (key->most != NULL)
-        buffer_printf(out, is_text ? " of at most %s bytes" : "; a path of at most %s bytes", key->most);
+        buffer_printf(out, is_prose ? " of at most %s bytes" : "; a path of at most %s bytes", key->most);
 }
 
 static void
