@@ -20,22 +20,26 @@ static const char *const subject_words[] = {"pseudonym", "email", "none", NULL};
 static const char *const email_case_words[] = {"keep", "fold", NULL};
 static const char *const log_words[] = {"error", "warning", "info", "debug", NULL};
 
+#define PATH_BYTES_MAX "3840"  /* a path has 4095 bytes at most, with the names of ours below or behind it */
+#define TEXT_BYTES_MAX "65535" /* MQTT takes no longer ones */
+#define HOST_BYTES_MAX "253"   /* nor does the DNS */
+
 static const struct config_key keys[] = {
     /* section, name, type, preset, least, most, choices, prose */
-    {"gait", "dir", CONFIG_TEXT, "/var/lib/gait", NULL, NULL, NULL,
+    {"gait", "dir", CONFIG_DIR, "/var/lib/gait", NULL, PATH_BYTES_MAX, NULL,
      "Folder for state, lake and logs; --dir says otherwise."},
     {"gait", "clock_check", CONFIG_SWITCH, "on", NULL, NULL, NULL,
      "Take nothing in while the clock is before this program was made, or behind the newest commit by more than `ahead`."},
     {"gait", "log", CONFIG_CHOICE, "info", NULL, NULL, log_words, "Least important lines that are logged."},
 
-    {"mqtt", "host", CONFIG_HOST, "127.0.0.1", NULL, NULL, NULL, "The broker's host."},
+    {"mqtt", "host", CONFIG_HOST, "127.0.0.1", NULL, HOST_BYTES_MAX, NULL, "The broker's host."},
     {"mqtt", "port", CONFIG_INTEGER, "0", "0", "65535", NULL, "The broker's port; 0 is 1883, or 8883 with cafile."},
     {"mqtt", "prefix", CONFIG_TOPIC, "gait", NULL, NULL, NULL, "First level or levels of every topic."},
-    {"mqtt", "username", CONFIG_TEXT, NULL, NULL, NULL, NULL, "User name for the broker."},
-    {"mqtt", "password", CONFIG_SECRET, NULL, NULL, NULL, NULL, "Password for the broker."},
-    {"mqtt", "cafile", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Speak TLS and trust the certificates in this file."},
-    {"mqtt", "cert", CONFIG_TEXT, NULL, NULL, NULL, NULL, "Our certificate, for brokers that ask for one."},
-    {"mqtt", "key", CONFIG_SECRET_FILE, NULL, NULL, NULL, NULL, "The private key of cert."},
+    {"mqtt", "username", CONFIG_TEXT, NULL, NULL, TEXT_BYTES_MAX, NULL, "User name for the broker."},
+    {"mqtt", "password", CONFIG_SECRET, NULL, NULL, TEXT_BYTES_MAX, NULL, "Password for the broker."},
+    {"mqtt", "cafile", CONFIG_FILE, NULL, NULL, PATH_BYTES_MAX, NULL, "Speak TLS and trust the certificates in this file."},
+    {"mqtt", "cert", CONFIG_FILE, NULL, NULL, PATH_BYTES_MAX, NULL, "Our certificate, for brokers that ask for one."},
+    {"mqtt", "key", CONFIG_SECRET_FILE, NULL, NULL, PATH_BYTES_MAX, NULL, "The private key of cert."},
     {"mqtt", "session", CONFIG_DURATION, "7d", "1m", "365d", NULL,
      "How long the broker keeps landing messages for a process that is away."},
 
@@ -66,7 +70,7 @@ static const struct config_key keys[] = {
     {"*", "rejected_payload", CONFIG_SWITCH, "off", NULL, NULL, NULL,
      "Put the refused record itself, or what there is room for, into the rejected topic (personal data)."},
 
-    {"customer-trusted", "pseudonym_key", CONFIG_SECRET_FILE, NULL, NULL, NULL, NULL,
+    {"customer-trusted", "pseudonym_key", CONFIG_KEY_FILE, NULL, NULL, PATH_BYTES_MAX, NULL,
      "File with the key of the row names; made if absent; default DIR/pseudonym.key."},
     {"customer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long a repeated record is recognised."},
     {"customer-trusted", "rows", CONFIG_INTEGER, "10000000", "1", "1000000000000", NULL,
@@ -92,7 +96,7 @@ static const struct config_key keys[] = {
      "How long after its arrival a reading may still find a partner."},
     {"machine-learning-curated", "subject", CONFIG_CHOICE, "pseudonym", NULL, NULL, subject_words,
      "What stands for the e-mail address in the output."},
-    {"machine-learning-curated", "pseudonym_key", CONFIG_SECRET_FILE, NULL, NULL, NULL, NULL,
+    {"machine-learning-curated", "pseudonym_key", CONFIG_KEY_FILE, NULL, NULL, PATH_BYTES_MAX, NULL,
      "File with the key of the pseudonyms; made if absent; default DIR/pseudonym.key."},
 
     {"lake", "part_bytes", CONFIG_SIZE, "128MiB", "4KiB", "16GiB", NULL, "A part file that has reached this is closed."},

@@ -12,7 +12,17 @@
 /* size zeroed bytes, to be freed with hash_secret_free; out of memory is fatal. */
 void *parameters_new(size_t size);
 
-/* Read, or make, the pseudonym key that section names, by default dir/pseudonym.key. 0, or −1 with a line in the log. */
+/* What configurations call the file with a key. */
+#define PARAMETERS_KEY "pseudonym_key"
+
+/* The name of the file that section names, by default dir/pseudonym.key, into path, which is then text. */
+const char *parameters_key_path(const struct config *config, const char *section, const char *dir, struct buffer *path);
+
+/* Read, or make, the key in it. 0, or −1 with a line in the log. */
 int parameters_pseudonym_key(const struct config *config, const char *section, const char *dir, struct hash_key *key);
+
+/* What that would find, without making anything: 1, a key; 0, none, and it can be made; −1 with the line appended to
+ * faults. */
+int parameters_look_for_key(const struct config *config, const char *section, const char *dir, struct buffer *faults);
 
 #endif

@@ -8,34 +8,19 @@
 
 #include "base/file.h"
 #include "streams/catalog.h"
+#include "streams/parameters.h"
 
 #include "say.h"
-
-#define KEY "pseudonym_key" /* what configurations call it */
-#define PRESET "pseudonym.key"
 
 /* Whether the process called name has a key. */
 static bool
 has_key(const char *name)
 {
     for (unsigned i = 0; i < catalog_config.count; i++) {
-        if (strcmp(catalog_config.keys[i].section, name) == 0 && strcmp(catalog_config.keys[i].name, KEY) == 0)
+        if (strcmp(catalog_config.keys[i].section, name) == 0 && strcmp(catalog_config.keys[i].name, PARAMETERS_KEY) == 0)
             return true;
     }
     return false;
-}
-
-/* Where the process called name has it. */
-static const char *
-path_of(const struct config *config, const char *dir, const char *name, struct buffer *path)
-{
-    const char *said = config_text(config, name, KEY);
-    buffer_clear(path);
-    if (said[0] != '\0')
-        buffer_add_text(path, said);
-    else
-        buffer_printf(path, "%s/" PRESET, dir);
-    return buffer_text(path);
 }
 
 int
@@ -54,7 +39,8 @@ backup_keys_save(const struct config *config, const struct set *set, const char 
         struct manifest_file *file = manifest_add(manifest, buffer_text(&to));
         buffer_clear(&to);
         buffer_printf(&to, "%s/%s", partial, file->path);
-        const int copied = copying_file(copying, path_of(config, set->dir, name, &from), UINT64_MAX, buffer_text(&to), file);
+        parameters_key_path(config, name, set->dir, &from);
+        const int copied = copying_file(copying, buffer_text(&from), UINT64_MAX, buffer_text(&to), file);
         if (copied == 0)
             say("%s: the key of %s is not there; if it lies elsewhere, name the configuration with -c", buffer_text(&from),
                 name);
@@ -130,7 +116,7 @@ backup_keys_restore(const struct config *config, const char *dir, const char *so
             continue;
         buffer_clear(&from);
         buffer_printf(&from, "%s/%s", source, file);
-        rc = restore(buffer_text(&from), path_of(config, dir, buffer_text(&name), &path), check);
+        rc = restore(buffer_text(&from), parameters_key_path(config, buffer_text(&name), dir, &path), check);
     }
     buffer_free(&from);
     buffer_free(&name);

@@ -21,6 +21,19 @@ settings_read(const char *path)
     return config;
 }
 
+const char settings_nothing_runs[] =
+    "enabled is off in the section of every process; allowed is that one is on, or `gait up` has nothing to run";
+
+bool
+settings_run_anything(const struct config *config)
+{
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
+        if (config_int(config, catalog_streams[i]->name, "enabled") != 0)
+            return true;
+    }
+    return false;
+}
+
 /* A prefix is checked by the rule that the configuration has for it. */
 static int
 take_prefix(struct config *config, const char *prefix)

@@ -21,6 +21,8 @@
 #include "base/broker.h"
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/config.h"
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -47,9 +49,6 @@
  * one may have much to read, or the broker may be away. */
 #define SLOW_START_MS 10000
 #define REMIND_MS 60000
-
-/* Longest text by which a program says what hinders it; what is longer is cut. */
-#define STATUS_BYTES 400
 
 /* When a pid file could not be written: the disk may have room again by then. */
 #define PID_FILE_AGAIN_MS 1000
@@ -84,7 +83,7 @@ struct supervisor {
     int64_t kill_ms; /* when patience with those that are stopping ends */
     bool announced;
     int64_t remind_ms;           /* not before this is it said again who is not ready */
-    char hindrance[STATUS_BYTES]; /* what a program said last that is not ready; the log has been told */
+    char hindrance[NOTIFY_BYTES_MAX]; /* what a program said last that is not ready; the log has been told */
     int exit_code;
 };
 
@@ -132,8 +131,9 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
     buffer_printf(&path, "%s/log/%s.log", supervisor->dir, child->program->name);
     if (redirect(buffer_text(&path), &fault) != 0 ||
         set_environment(supervisor, child->program, buffer_text(&path), &fault) != 0) {
+        const bool final = config_is_to_blame(errno);
         log_error("%s can't be prepared: %s", child->program->name, buffer_text(&fault));
-        _exit(COMMAND_FAILED);
+        _exit(final ? COMMAND_CONFIGURATION : COMMAND_FAILED);
     }
     execv(child->program->argv[0], child->program->argv);
     log_error("%s can't be executed: %s", child->program->argv[0], strerror(errno));
@@ -437,38 +437,6 @@ find_child(struct supervisor *supervisor, pid_t pid)
     return NULL;
 }
 
-/* Signals of one kind merge, so one SIGCHLD may stand for many; and as the first process of a container we are also
- * given orphans, which are none of ours. */
-static void
-reap(struct supervisor *supervisor)
-{
-    pid_t pid;
-    int status;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct child *child = find_child(supervisor, pid);
-        if (child != NULL)
-            take_end(supervisor, child, status);
-    }
-}
-
-static void
-take_signals(struct supervisor *supervisor)
-{
-    struct signalfd_siginfo info;
-    bool ended = false;
-    while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGCHLD)
-            ended = true;
-        else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-            begin_stop(supervisor, COMMAND_DONE);
-        else if (info.ssi_signo == SIGHUP && supervisor->phase == PHASE_RUNNING)
-            pass_hangup_on(supervisor);
-    }
-    /* Last: Control-C reaches the children too, and their end is no accident then. */
-    if (ended)
-        reap(supervisor);
-}
-
 /* What a datagram says. */
 struct notification {
     bool ready;
@@ -502,7 +470,7 @@ read_notification(const char *text, size_t len)
 static void
 take_hindrance(struct supervisor *supervisor, const struct child *child, struct span text)
 {
-    char hindrance[STATUS_BYTES];
+    char hindrance[NOTIFY_BYTES_MAX];
     snprintf(hindrance, sizeof hindrance, "%.*s", (int)text.len, text.at);
     if (strcmp(hindrance, supervisor->hindrance) == 0)
         return;
@@ -537,7 +505,7 @@ take_notified(struct supervisor *supervisor, struct child *child, const struct n
 static bool
 take_notification(struct supervisor *supervisor)
 {
-    char text[512]; /* as long as notify.c sends them */
+    char text[NOTIFY_BYTES_MAX];
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred))]; /* no room for file descriptors: those are dropped */
@@ -559,6 +527,42 @@ take_notification(struct supervisor *supervisor)
     if (child != NULL && !is_broker(child))
         take_notified(supervisor, child, &said);
     return true;
+}
+
+/* Signals of one kind merge, so one SIGCHLD may stand for many; and as the first process of a container we are also
+ * given orphans, which are none of ours. What one that ended has said before that is taken first: that it was ready, or why
+ * it ends. */
+static void
+reap(struct supervisor *supervisor)
+{
+    siginfo_t ended = {.si_pid = 0};
+    int status;
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
+        while (take_notification(supervisor))
+            continue;
+        struct child *child = find_child(supervisor, ended.si_pid);
+        if (waitpid(ended.si_pid, &status, WNOHANG) == ended.si_pid && child != NULL)
+            take_end(supervisor, child, status);
+        ended.si_pid = 0;
+    }
+}
+
+static void
+take_signals(struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+    bool ended = false;
+    while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            ended = true;
+        else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            begin_stop(supervisor, COMMAND_DONE);
+        else if (info.ssi_signo == SIGHUP && supervisor->phase == PHASE_RUNNING)
+            pass_hangup_on(supervisor);
+    }
+    /* Last: Control-C reaches the children too, and their end is no accident then. */
+    if (ended)
+        reap(supervisor);
 }
 
 /* ---- the loop ---- */
@@ -610,7 +614,6 @@ run(struct supervisor *supervisor)
         if (supervisor->phase == PHASE_STOPPED)
             break;
         poll(polled, 2, wait_ms(supervisor));
-        /* Before the signals: one that said it is ready and then died was ready. */
         while (take_notification(supervisor))
             continue;
         take_signals(supervisor);

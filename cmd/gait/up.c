@@ -24,6 +24,7 @@
 #include "streams/catalog.h"
 
 #include "commands.h"
+#include "folders.h"
 #include "private_broker.h"
 #include "say.h"
 #include "settings.h"
@@ -128,10 +129,13 @@ take_configuration(struct up *up)
     if (up->config == NULL)
         return COMMAND_CONFIGURATION;
     log_open("up", (enum log_level)config_int(up->config, "gait", "log"));
-    if (up->broker.config_path != NULL)
-        config_warn_exposed(up->config, up->broker.config_path);
+    config_warn_exposed(up->config);
     if (broker_take_environment(&up->broker) != 0)
         return COMMAND_USAGE;
+    if (!settings_run_anything(up->config)) {
+        say("%s", settings_nothing_runs);
+        return COMMAND_CONFIGURATION;
+    }
     if (up->own_broker)
         return settle_own_broker(up);
     /* A copy, to find what contradicts itself: the processes are told what we were told, and complete it themselves. */
@@ -139,63 +143,57 @@ take_configuration(struct up *up)
     if (broker_complete(&broker, up->config) != 0)
         return COMMAND_USAGE;
     broker_address(&broker, &up->address);
-    return -1;
+    struct buffer faults = {NULL, 0, 0};
+    const int rc = broker_check_files(&broker, up->config, &faults);
+    say_lines(buffer_text(&faults));
+    buffer_free(&faults);
+    return rc == 0 ? -1 : COMMAND_CONFIGURATION;
 }
 
 /* ---- the folder ---- */
 
-/* Make the folder below, if it is missing, and see that it is ours. 0, or -1 with what is wrong in fault. */
+/* Say what is wrong with a folder, or with what lies in it, of which errno is; the exit code. */
 static int
-make_dir(const struct up *up, const char *below, struct buffer *fault)
+refuse_folder(struct buffer *fault)
 {
-    struct buffer path = {NULL, 0, 0};
-    int fd = folder_open(up->dir, below, fault);
-    int result = fd < 0 ? -1 : 0;
-    /* mosquitto opens by name what it keeps there. */
-    buffer_printf(&path, "%s/%s", up->dir, below);
-    if (fd >= 0 && strcmp(below, "broker") == 0)
-        result = folder_is_clean(fd, buffer_text(&path), fault);
-    if (fd >= 0)
-        close(fd);
-    buffer_free(&path);
-    return result;
+    const int code = config_is_to_blame(errno) ? COMMAND_CONFIGURATION : COMMAND_FAILED;
+    log_error("%s", buffer_text(fault));
+    return code;
 }
 
-/* Make the folder and those in it. 0, or -1 with a line in the log. */
+/* Make the folder and those in it. -1 to go on, or the exit code. */
 static int
 make_dirs(struct up *up)
 {
-    static const char *const below[] = {"", "state", "lake", "log", "pid", "broker"};
     const char *dir = up->dir_option != NULL ? up->dir_option : config_text(up->config, "gait", "dir");
     struct buffer fault = {NULL, 0, 0};
-    int result = 0;
+    int code = -1;
     if (file_make_dirs(dir) != 0 || realpath(dir, up->dir) == NULL) {
-        log_error("folder %s can't be made: %s", dir, strerror(errno));
-        return -1;
+        const int error = errno;
+        buffer_printf(&fault, "folder %s can't be made: %s", dir, strerror(error));
+        errno = error;
+        code = refuse_folder(&fault);
+    } else if (folders_make(up->dir, &fault) != 0) {
+        code = refuse_folder(&fault);
     }
-    for (size_t i = 0; i < sizeof below / sizeof below[0] && result == 0; i++)
-        result = make_dir(up, below[i], &fault);
-    if (result != 0)
-        log_error("%s", buffer_text(&fault));
     buffer_free(&fault);
-    return result;
+    return code;
 }
 
-/* Open the lock file name in the folder; inherited: by what we start. The descriptor, or -1 with a line in the log. */
+/* Open the lock file name in the folder; inherited: by what we start. -1 to go on, or the exit code. */
 static int
-open_lock(const struct up *up, const char *name, bool inherited)
+open_lock(const struct up *up, const char *name, bool inherited, int *lock)
 {
     struct buffer fault = {NULL, 0, 0};
-    int fd = folder_file(up->dir, "", name, O_RDWR | O_CREAT, &fault);
-    if (fd >= 0 && inherited && fcntl(fd, F_SETFD, 0) != 0)
+    *lock = folder_file(up->dir, "", name, O_RDWR | O_CREAT, &fault);
+    if (*lock >= 0 && inherited && fcntl(*lock, F_SETFD, 0) != 0)
         log_fatal("%s/%s: %s", up->dir, name, strerror(errno));
-    if (fd < 0)
-        log_error("%s", buffer_text(&fault));
+    const int code = *lock < 0 ? refuse_folder(&fault) : -1;
     buffer_free(&fault);
-    return fd;
+    return code;
 }
 
-/* Wait until nobody holds remains_lock. 0, or -1 with a line in the log. */
+/* Wait until nobody holds remains_lock. -1 to go on, or the exit code. */
 static int
 wait_for_remains(struct up *up)
 {
@@ -204,31 +202,31 @@ wait_for_remains(struct up *up)
     while (flock(up->remains_lock, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK || clock_steady_ms() >= end_ms) {
             log_error("processes of a killed `gait up` are still working in %s: %s/pid says which", up->dir, up->dir);
-            return -1;
+            return COMMAND_FAILED;
         }
         if (!told)
             log_info("waiting for the processes of a killed `gait up` to stop");
         told = true;
         poll(NULL, 0, REMAINS_POLL_MS);
     }
-    return 0;
+    return -1;
 }
 
-/* One `gait up` a folder. Two locks, because a killed one leaves processes that stop a moment later: `lock` is ours
- * alone, `lock.processes` is inherited by all we start and is free when the last of them is gone. 0, or -1 with a line
- * in the log. */
+/* One `gait up` a folder. Two locks, because a killed one leaves processes that stop a moment later: the first is ours
+ * alone, the second is inherited by all we start and is free when the last of them is gone. -1 to go on, or the exit
+ * code. */
 static int
 lock_dir(struct up *up)
 {
-    up->lock = open_lock(up, "lock", false);
-    if (up->lock < 0)
-        return -1;
+    int code = open_lock(up, FOLDERS_LOCK, false, &up->lock);
+    if (code >= 0)
+        return code;
     if (flock(up->lock, LOCK_EX | LOCK_NB) != 0) {
         log_error("another `gait up` works in %s; stop it, or use another folder with --dir", up->dir);
-        return -1;
+        return COMMAND_FAILED;
     }
-    up->remains_lock = open_lock(up, "lock.processes", true);
-    return up->remains_lock < 0 ? -1 : wait_for_remains(up);
+    code = open_lock(up, FOLDERS_LOCK_PROCESSES, true, &up->remains_lock);
+    return code < 0 ? wait_for_remains(up) : code;
 }
 
 /* ---- what is run ---- */
@@ -337,7 +335,6 @@ find_bin_dir(struct up *up)
 static int
 add_programs(struct up *up)
 {
-    bool any = false;
     if (find_bin_dir(up) != 0 || (up->own_broker && add_own_broker(up) != 0))
         return -1;
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
@@ -345,11 +342,8 @@ add_programs(struct up *up)
         bool wanted = config_int(up->config, name, "enabled") != 0;
         if (wanted && add_process(up, name) != 0)
             return -1;
-        any |= wanted;
     }
-    if (!any)
-        log_error("there is nothing to run: enabled is off in the section of every process");
-    return any ? 0 : -1;
+    return 0;
 }
 
 /* ---- the command ---- */
@@ -357,7 +351,12 @@ add_programs(struct up *up)
 static int
 run(struct up *up)
 {
-    if (make_dirs(up) != 0 || lock_dir(up) != 0 || hold_restores(up->dir) || add_programs(up) != 0)
+    int code = make_dirs(up);
+    if (code < 0)
+        code = lock_dir(up);
+    if (code >= 0)
+        return code;
+    if (hold_restores(up->dir) || add_programs(up) != 0)
         return COMMAND_FAILED;
     if (up->own_broker)
         log_info("folder %s, own broker on port %d of 127.0.0.1", up->dir, up->broker.port);

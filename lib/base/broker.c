@@ -1,9 +1,13 @@
 #include "base/broker.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/say.h"
@@ -298,6 +302,37 @@ broker_complete(struct broker *broker, const struct config *config)
     }
     broker_defaults(broker);
     return 0;
+}
+
+static int
+check_file(const struct config *config, const char *key, const char *file, struct buffer *faults)
+{
+    if (file == NULL)
+        return 0;
+    struct stat info;
+    const int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const int error = fd < 0 || fstat(fd, &info) != 0 ? errno : S_ISDIR(info.st_mode) ? EISDIR : 0;
+    if (fd >= 0)
+        close(fd);
+    if (error == 0)
+        return 0;
+    if (file == config_text(config, "mqtt", key))
+        config_where(config, "mqtt", key, faults);
+    else
+        buffer_printf(faults, "--%s: ", key);
+    buffer_printf(faults, "%s can't be read: %s; allowed is a file that user %u, as whom this runs, may read\n", file,
+                  strerror(error), (unsigned)geteuid());
+    return -1;
+}
+
+int
+broker_check_files(const struct broker *broker, const struct config *config, struct buffer *faults)
+{
+    if (!broker_speaks_tls(broker))
+        return 0;
+    int rc = check_file(config, "cafile", broker->cafile, faults);
+    rc |= check_file(config, "cert", broker->cert, faults);
+    return rc | check_file(config, "key", broker->key, faults);
 }
 
 void

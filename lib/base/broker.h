@@ -69,6 +69,10 @@ int broker_take_environment(struct broker *broker);
  * what was given contradicts itself (said). */
 int broker_complete(struct broker *broker, const struct config *config);
 
+/* Whether the files that are needed to speak TLS can be read. 0; or -1, and a line for each that can't is appended to
+ * faults, which begins with where config says it, if it does. */
+int broker_check_files(const struct broker *broker, const struct config *config, struct buffer *faults);
+
 /* Fill in what was not given: 127.0.0.1 and the port. */
 void broker_defaults(struct broker *broker);
 

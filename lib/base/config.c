@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -16,8 +17,11 @@
 /* Largest file: every key with a long value and a page of comments each is a tenth of it. */
 #define FILE_BYTES_MAX (1024 * 1024)
 
-/* Longest line, without its end: what libinih takes, less CR, LF and NUL. */
-#define LINE_BYTES_MAX (INI_MAX_LINE - 3)
+/* Longest section, with its brackets, or key: what libinih takes of a line, less '=', LF and NUL. */
+#define HEAD_BYTES_MAX (INI_MAX_LINE - 3)
+
+/* What is shown of a value that is refused. */
+#define SHOWN_BYTES_MAX 128
 
 /* A key in one section: the rows of "*" are here once for each process. */
 struct value {
@@ -32,6 +36,7 @@ struct config {
     const struct config_table *table;
     struct value *values;
     unsigned count;
+    char *path; /* of the file that was read last; NULL: none was */
 };
 
 struct unit {
@@ -46,6 +51,12 @@ static const struct unit duration_units[] = {
 static const struct unit size_units[] = {
     {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0},
 };
+
+static bool
+is_text(enum config_type type)
+{
+    return type >= CONFIG_TEXT;
+}
 
 /* ---- what a value means: these return NULL, or what is wrong with it ---- */
 
@@ -154,6 +165,32 @@ parse_names(const char *text, char separator, unsigned most)
     return NULL;
 }
 
+/* Whether name, of list, stands there before that, too. */
+static bool
+is_repeated(const char *list, struct span name)
+{
+    struct span other;
+    while (next_name(&list, ',', &other) && other.at != name.at) {
+        if (span_equal(other, name))
+            return true;
+    }
+    return false;
+}
+
+/* A list of names, each of which stands for somebody. */
+static const char *
+parse_list(const char *list)
+{
+    const char *rest = list;
+    struct span name;
+    if (list[strspn(list, " \t")] == '\0')
+        return NULL;
+    const char *wrong = parse_names(list, ',', NAMES_MAX);
+    while (wrong == NULL && next_name(&rest, ',', &name))
+        wrong = is_repeated(list, name) ? "has a name twice" : NULL;
+    return wrong;
+}
+
 static const char *
 parse_value(const struct config_key *key, const char *text, int64_t *number)
 {
@@ -174,14 +211,17 @@ parse_value(const struct config_key *key, const char *text, int64_t *number)
         return parse_word(text, switch_words, number);
     case CONFIG_TEXT:
     case CONFIG_SECRET:
+    case CONFIG_DIR:
+    case CONFIG_FILE:
     case CONFIG_SECRET_FILE:
+    case CONFIG_KEY_FILE:
         return NULL;
     case CONFIG_HOST:
         return parse_host(text);
     case CONFIG_TOPIC:
         return strlen(text) > PREFIX_BYTES_MAX ? "is too long" : parse_names(text, '/', PREFIX_LEVELS_MAX);
     case CONFIG_NAMES:
-        return text[strspn(text, " \t")] == '\0' ? NULL : parse_names(text, ',', NAMES_MAX);
+        return parse_list(text);
     }
     log_panic("configuration key %s has no type", key->name);
 }
@@ -191,7 +231,7 @@ static int64_t
 parse_bound(const struct config_key *key, const char *bound)
 {
     int64_t number;
-    if (parse_value(key, bound, &number) != NULL)
+    if ((is_text(key->type) ? parse_integer(bound, &number) : parse_value(key, bound, &number)) != NULL)
         log_panic("configuration key %s: its own bound %s can't be read", key->name, bound);
     return number;
 }
@@ -202,6 +242,8 @@ parse_within_bounds(const struct config_key *key, const char *text, int64_t *num
     const char *wrong = parse_value(key, text, number);
     if (wrong != NULL)
         return wrong;
+    if (is_text(key->type))
+        return key->most != NULL && (int64_t)strlen(text) > parse_bound(key, key->most) ? "is too long" : NULL;
     if (key->least != NULL && *number < parse_bound(key, key->least))
         return "is too small";
     if (key->most != NULL && *number > parse_bound(key, key->most))
@@ -220,6 +262,15 @@ add_bounds(struct buffer *out, const struct config_key *key)
         buffer_printf(out, " of at least %s", key->least);
     else if (key->most != NULL)
         buffer_printf(out, " of at most %s", key->most);
+}
+
+/* Of a text, or of a path. */
+static void
+add_length(struct buffer *out, const struct config_key *key)
+{
+    const bool is_prose = key->type == CONFIG_TEXT || key->type == CONFIG_SECRET || key->type == CONFIG_HOST;
+    if (key->most != NULL)
+        buffer_printf(out, is_prose ? " of at most %s bytes" : "; a path of at most %s bytes", key->most);
 }
 
 static void
@@ -263,23 +314,42 @@ add_allowed(struct buffer *out, const struct config_key *key)
         break;
     case CONFIG_TEXT:
         buffer_add_text(out, "any text");
+        add_length(out, key);
         break;
     case CONFIG_SECRET:
-        buffer_add_text(out, "any text, in a file that only owner and group may read");
+        buffer_add_text(out, "any text");
+        add_length(out, key);
+        buffer_add_text(out, ", in a file that only owner and group may read");
+        break;
+    case CONFIG_DIR:
+        buffer_add_text(out, "a folder that belongs to whoever runs this or to root, in which nobody else may write");
+        add_length(out, key);
+        break;
+    case CONFIG_FILE:
+        buffer_add_text(out, "a file that whoever runs this may read");
+        add_length(out, key);
         break;
     case CONFIG_SECRET_FILE:
         buffer_add_text(out, "a file that only owner and group may read");
+        add_length(out, key);
+        break;
+    case CONFIG_KEY_FILE:
+        buffer_printf(out, "a file of %d bytes that belongs to whoever runs this or to root, which nobody else may read",
+                      HASH_KEY_BYTES);
+        add_length(out, key);
         break;
     case CONFIG_HOST:
-        buffer_add_text(out, "a host name or an IP address; port and TLS have keys of their own");
+        buffer_add_text(out, "a host name or an IP address");
+        add_length(out, key);
+        buffer_add_text(out, "; port and TLS have keys of their own");
         break;
     case CONFIG_TOPIC:
         buffer_printf(out, "at most %d topic levels of A-Z, a-z, 0-9, _ and -, at most %d characters each and %d in all, "
                       "with / between them", PREFIX_LEVELS_MAX, NAME_BYTES_MAX, PREFIX_BYTES_MAX);
         break;
     case CONFIG_NAMES:
-        buffer_printf(out, "at most %d names of A-Z, a-z, 0-9, _ and -, at most %d characters each, with commas between "
-                      "them", NAMES_MAX, NAME_BYTES_MAX);
+        buffer_printf(out, "at most %d names of A-Z, a-z, 0-9, _ and -, each once and of at most %d characters, with commas "
+                      "between them", NAMES_MAX, NAME_BYTES_MAX);
         break;
     }
 }
@@ -414,7 +484,21 @@ config_free(struct config *config)
     for (unsigned i = 0; i < config->count; i++)
         forget_text(&config->values[i]);
     free(config->values);
+    free(config->path);
     free(config);
+}
+
+/* A value that is refused, as far as it may be shown, and a blank. A text may be a password, and a URL for a host hold one;
+ * of what is long its beginning tells enough. */
+static void
+add_shown(struct buffer *out, enum config_type type, const char *text)
+{
+    const char *user_end = type == CONFIG_HOST ? strrchr(text, '@') : NULL;
+    if (user_end != NULL)
+        text = user_end + 1;
+    if (type == CONFIG_SECRET)
+        return;
+    buffer_printf(out, "'%.*s%s' ", SHOWN_BYTES_MAX, text, strlen(text) > SHOWN_BYTES_MAX ? "..." : "");
 }
 
 static int
@@ -423,10 +507,9 @@ set_value(struct value *value, const char *text, const char *where, struct buffe
     int64_t number;
     const char *wrong = parse_within_bounds(value->key, text, &number);
     if (wrong != NULL) {
-        /* Texts, and with them passwords, are never wrong and so never printed; but a URL for a host may hold one. */
-        const char *user_end = value->key->type == CONFIG_HOST ? strrchr(text, '@') : NULL;
-        buffer_printf(errors, "%s: [%s] %s: '%s' %s; allowed is ", where, value->section, value->key->name,
-                      user_end != NULL ? user_end + 1 : text, wrong);
+        buffer_printf(errors, "%s: [%s] %s: ", where, value->section, value->key->name);
+        add_shown(errors, value->key->type, text);
+        buffer_printf(errors, "%s; allowed is ", wrong);
         add_allowed(errors, value->key);
         buffer_add_byte(errors, '\n');
         return -1;
@@ -460,9 +543,7 @@ int64_t
 config_int(const struct config *config, const char *section, const char *key)
 {
     const struct value *value = know_value(config, section, key);
-    const enum config_type type = value->key->type;
-    if (type == CONFIG_TEXT || type == CONFIG_SECRET || type == CONFIG_SECRET_FILE || type == CONFIG_HOST ||
-        type == CONFIG_TOPIC || type == CONFIG_NAMES)
+    if (is_text(value->key->type))
         log_panic("configuration key [%s] %s is no number", section, key);
     return value->number;
 }
@@ -476,19 +557,21 @@ config_text(const struct config *config, const char *section, const char *key)
 /*
  * ---- the file ----
  *
- * libinih splits sections, keys and values, but it guesses where it could complain: it cuts lines of 200 bytes and more
+ * libinih keeps track of sections and keys, but it guesses where it could complain: it cuts lines of 200 bytes and more
  * in two, takes indented lines for more of the value above, ends values at " ;", ignores what follows "[section]", stops
  * at a NUL and reports only the first broken line. And as distributions build it, it does not tell the handler the line.
- * So it reads through read_line, which counts lines and lets pass only those that have one meaning.
+ * So it reads through read_line, which counts lines, lets pass only those that have one meaning, and keeps the value, which
+ * may be longer than libinih's lines.
  */
 
 struct reading {
     struct config *config;
     const char *path;
     struct buffer *errors;
-    const char *at; /* the next line */
-    const char *end;
-    unsigned line; /* number of the line that libinih works on */
+    char *at; /* the next line */
+    char *end;
+    unsigned line;     /* number of the line that libinih works on */
+    const char *value; /* what stands behind its key */
     bool failed;
     enum { SECTION_NONE, SECTION_WRONG, SECTION_KNOWN } section; /* what the line stands in */
 };
@@ -503,10 +586,39 @@ refuse_line(struct reading *reading, const char *wrong)
 }
 
 static bool
-refuse_length(struct reading *reading, size_t len)
+is_blank(char byte)
 {
-    buffer_printf(reading->errors, "%s:%u: line of %zu bytes; allowed are %d\n", reading->path, reading->line, len,
-                  LINE_BYTES_MAX);
+    return byte == ' ' || byte == '\t';
+}
+
+/* What ends the key in line, a section none: its place, or the end of the line. */
+static size_t
+find_separator(struct span line)
+{
+    size_t at = line.at[0] == '[' ? line.len : 0;
+    while (at < line.len && line.at[at] != '=' && line.at[at] != ':')
+        at++;
+    return at;
+}
+
+/* How much of line is section or key. */
+static size_t
+measure_head(struct span line)
+{
+    size_t len = find_separator(line);
+    while (len > 0 && is_blank(line.at[len - 1]))
+        len--;
+    return len;
+}
+
+static bool
+check_head(struct reading *reading, struct span line)
+{
+    const size_t len = measure_head(line);
+    if (len <= HEAD_BYTES_MAX)
+        return true;
+    buffer_printf(reading->errors, "%s:%u: section or key of %zu bytes; allowed are %d\n", reading->path, reading->line,
+                  len, HEAD_BYTES_MAX);
     reading->failed = true;
     return false;
 }
@@ -527,12 +639,6 @@ check_section(struct reading *reading, struct span line)
     buffer_add_byte(reading->errors, '\n');
     reading->failed = true;
     return false;
-}
-
-static bool
-is_blank(char byte)
-{
-    return byte == ' ' || byte == '\t';
 }
 
 /* What, if anything, libinih would silently misread in line. */
@@ -559,8 +665,8 @@ check_line(struct reading *reading, struct span line)
     bool is_section = line.at[0] == '[';
     if (is_section)
         reading->section = SECTION_WRONG; /* the keys below it must not count to the section before */
-    if (line.len > LINE_BYTES_MAX)
-        return refuse_length(reading, line.len);
+    if (!check_head(reading, line))
+        return false;
     const char *misreading = find_misreading(line);
     if (misreading != NULL)
         return refuse_line(reading, misreading);
@@ -578,8 +684,8 @@ check_line(struct reading *reading, struct span line)
 static struct span
 take_line(struct reading *reading)
 {
-    const char *start = reading->at;
-    const char *end = memchr(start, '\n', (size_t)(reading->end - start));
+    char *start = reading->at;
+    char *end = memchr(start, '\n', (size_t)(reading->end - start));
     if (end == NULL)
         end = reading->end;
     reading->at = end == reading->end ? end : end + 1;
@@ -590,6 +696,7 @@ take_line(struct reading *reading)
         start++;
     while (end > start && is_blank(end[-1]))
         end--;
+    *end = '\0'; /* what stood there is looked at no more */
     return span_at(start, (size_t)(end - start));
 }
 
@@ -600,22 +707,31 @@ read_line(char *line, int size, void *stream)
     struct reading *reading = stream;
     if (reading->at == reading->end)
         return NULL;
-    if (size < LINE_BYTES_MAX + 3)
+    if (size < HEAD_BYTES_MAX + 3)
         log_fatal("this libinih takes lines of %d bytes only, its header says %d", size, INI_MAX_LINE);
     struct span taken = take_line(reading);
-    if (!check_line(reading, taken))
-        taken.len = 0;
-    memcpy(line, taken.at, taken.len);
-    line[taken.len] = '\n';
-    line[taken.len + 1] = '\0';
+    size_t len = 0;
+    if (check_line(reading, taken)) {
+        const size_t separator = find_separator(taken);
+        len = measure_head(taken);
+        memcpy(line, taken.at, len);
+        if (separator < taken.len) {
+            line[len++] = '=';
+            reading->value = taken.at + separator + 1;
+            reading->value += strspn(reading->value, " \t");
+        }
+    }
+    line[len] = '\n';
+    line[len + 1] = '\0';
     return line;
 }
 
 /* Called by libinih for each key; 1 because it shall go on in any case. */
 static int
-take_key(void *user, const char *section, const char *key, const char *text)
+take_key(void *user, const char *section, const char *key, const char *nothing)
 {
     struct reading *reading = user;
+    (void)nothing;
     struct value *value = find_value(reading->config, section, key);
     struct buffer where = {NULL, 0, 0};
     buffer_printf(&where, "%s:%u", reading->path, reading->line);
@@ -623,7 +739,8 @@ take_key(void *user, const char *section, const char *key, const char *text)
         buffer_printf(reading->errors, "%s: [%s] %s: already set by line %u; allowed is once\n", buffer_text(&where),
                       section, key, value->line);
         reading->failed = true;
-    } else if (config_set(reading->config, section, key, text, buffer_text(&where), reading->errors) != 0) {
+    } else if (config_set(reading->config, section, key, reading->value, buffer_text(&where),
+                          reading->errors) != 0) {
         reading->failed = true;
     }
     if (value != NULL && value->line == 0)
@@ -633,16 +750,20 @@ take_key(void *user, const char *section, const char *key, const char *text)
 }
 
 static int
-parse_content(struct config *config, const char *path, struct span content, struct buffer *errors)
+parse_content(struct config *config, const char *path, struct buffer *content, struct buffer *errors)
 {
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
     struct reading reading = {.config = config, .path = path, .errors = errors};
-    reading.at = content.at;
-    reading.end = content.at + content.len;
-    if (content.len >= 3 && memcmp(content.at, byte_order_mark, 3) == 0)
+    buffer_text(content); /* a NUL behind it, as take_line wants it */
+    reading.at = content->data;
+    reading.end = content->data + content->len;
+    if (content->len >= 3 && memcmp(content->data, byte_order_mark, 3) == 0)
         reading.at += 3;
     for (unsigned i = 0; i < config->count; i++)
         config->values[i].line = 0;
+    free(config->path);
+    if ((config->path = strdup(path)) == NULL)
+        log_fatal("out of memory");
     int line = ini_parse_stream(read_line, &reading, take_key, &reading);
     if (line != 0 && !reading.failed) {
         reading.line = line > 0 ? (unsigned)line : reading.line;
@@ -662,60 +783,111 @@ config_read(struct config *config, const char *path, struct buffer *errors)
     else if (content.len > FILE_BYTES_MAX)
         buffer_printf(errors, "%s: has %zu bytes; allowed are %d\n", path, content.len, FILE_BYTES_MAX);
     else
-        result = parse_content(config, path, buffer_span(&content), errors);
+        result = parse_content(config, path, &content, errors);
     if (content.len > 0)
         hash_wipe(content.data, content.len); /* there may be a password in it */
     buffer_free(&content);
     return result;
 }
 
-/* ---- who else can read it ---- */
+/* ---- the files that it names ---- */
 
-/* What everybody may do with the file at path: the words, or NULL if nothing. A pipe has nobody else at its end, and what is
- * not there or not ours to look at is found when it is used. */
-static const char *
-find_exposure(const char *path, unsigned *mode)
+void
+config_where(const struct config *config, const char *section, const char *key, struct buffer *out)
 {
+    const struct value *value = know_value(config, section, key);
+    if (config->path != NULL)
+        buffer_add_text(out, config->path);
+    if (config->path != NULL && value->line != 0)
+        buffer_printf(out, ":%u", value->line);
+    buffer_printf(out, "%s[%s] %s: ", config->path != NULL ? ": " : "", section, key);
+}
+
+/* What everybody may do with a file of this mode: the words, or NULL if nothing. */
+static const char *
+find_exposure(mode_t mode)
+{
+    if ((mode & (S_IROTH | S_IWOTH)) == 0)
+        return NULL;
+    return (mode & S_IROTH) != 0 ? "read" : "change";
+}
+
+/* A pipe has nobody else at its end, and what is not there or not ours to look at is found when it is used. */
+static bool
+look_at(const char *path, struct stat *info)
+{
+    return stat(path, info) == 0 && S_ISREG(info->st_mode);
+}
+
+/* Whether the file, which the fault begins with as name, is somebody else's. */
+static bool
+find_owner(const char *where, const char *name, const char *file, const struct stat *info, struct buffer *faults)
+{
+    if (file_is_ours(info))
+        return false;
+    buffer_printf(faults, "%s%s belongs to user %u, who may change it; allowed are root and user %u, as whom this runs: "
+                  "chown %u %s\n", where, name, (unsigned)info->st_uid, (unsigned)geteuid(), (unsigned)geteuid(), file);
+    return true;
+}
+
+/* What is wrong with the file that holds the secret. */
+static bool
+find_value_exposed(const struct config *config, const struct value *value, struct buffer *faults)
+{
+    const bool is_file = value->key->type == CONFIG_SECRET_FILE;
+    const char *file = is_file ? value->text : config->path;
+    struct buffer where = {NULL, 0, 0};
     struct stat info;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode))
-        return NULL;
-    *mode = (unsigned)(info.st_mode & 07777);
-    if ((info.st_mode & (S_IROTH | S_IWOTH)) == 0)
-        return NULL;
-    return (info.st_mode & S_IROTH) != 0 ? "read" : "change";
+    bool found = false;
+    if (value->line == 0 || value->text[0] == '\0' || (!is_file && value->key->type != CONFIG_SECRET) ||
+        !look_at(file, &info))
+        return false;
+    config_where(config, value->section, value->key->name, &where);
+    const char *exposure = find_exposure(info.st_mode);
+    if (exposure != NULL)
+        buffer_printf(faults, "%s%s has mode %04o, so that everybody on this machine may %s it; allowed are owner and "
+                      "group: chmod o-rwx %s\n", buffer_text(&where), is_file ? file : "this file",
+                      (unsigned)(info.st_mode & 07777), exposure, file);
+    found = (is_file && find_owner(buffer_text(&where), file, file, &info, faults)) || exposure != NULL;
+    buffer_free(&where);
+    return found;
 }
 
 int
-config_find_exposed(const struct config *config, const char *path, struct buffer *faults)
+config_find_exposed(const struct config *config, struct buffer *faults)
 {
-    int result = 0;
-    for (unsigned i = 0; i < config->count; i++) {
-        const struct value *value = &config->values[i];
-        const bool is_file = value->key->type == CONFIG_SECRET_FILE;
-        unsigned mode;
-        if (value->line == 0 || value->text[0] == '\0' || (!is_file && value->key->type != CONFIG_SECRET))
-            continue;
-        const char *file = is_file ? value->text : path;
-        const char *exposure = find_exposure(file, &mode);
-        if (exposure == NULL)
-            continue;
-        buffer_printf(faults, "%s:%u: [%s] %s: %s has mode %04o, so that everybody on this machine may %s it; allowed are "
-                      "owner and group: chmod o-rwx %s\n", path, value->line, value->section, value->key->name,
-                      is_file ? file : "this file", mode, exposure, file);
-        result = -1;
-    }
-    return result;
+    struct stat info;
+    bool found = false;
+    if (config->path == NULL)
+        return 0;
+    for (unsigned i = 0; i < config->count; i++)
+        found |= find_value_exposed(config, &config->values[i], faults);
+    /* Whoever may change it says where we write. */
+    if (look_at(config->path, &info))
+        found |= find_owner(config->path, ": this file", config->path, &info, faults);
+    return found ? -1 : 0;
 }
 
 void
-config_warn_exposed(const struct config *config, const char *path)
+config_warn_exposed(const struct config *config)
 {
     struct buffer faults = {NULL, 0, 0};
-    if (config_find_exposed(config, path, &faults) != 0) {
+    if (config_find_exposed(config, &faults) != 0) {
         for (const char *line = buffer_text(&faults); *line != '\0'; line += strcspn(line, "\n") + 1)
             log_warning("%.*s", (int)strcspn(line, "\n"), line);
     }
     buffer_free(&faults);
+}
+
+bool
+config_is_to_blame(int error)
+{
+    static const int errors[] = {EPERM, EACCES, ENOENT, ENOTDIR, EISDIR, ELOOP, ENAMETOOLONG, EROFS, EINVAL, ENXIO};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        if (errors[i] == error)
+            return true;
+    }
+    return false;
 }
 
 /* ---- the table, for people ---- */

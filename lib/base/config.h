@@ -20,12 +20,15 @@ enum config_type {
     CONFIG_SIZE,     /* with a unit: B, KiB, MiB, GiB; held in bytes. "0" needs none */
     CONFIG_CHOICE,   /* one of the words in choices; held as its index */
     CONFIG_SWITCH,   /* on or off; held as 1 or 0 */
-    CONFIG_TEXT,     /* any text */
+    CONFIG_TEXT,     /* any text; of it and all that follow but the last two, most says how many bytes they may have */
     CONFIG_SECRET,   /* any text, which is shown to nobody; see config_find_exposed */
-    CONFIG_SECRET_FILE, /* the name of a file that holds one */
+    CONFIG_DIR,      /* the name of a folder that is worked in; see base/folder.h */
+    CONFIG_FILE,     /* the name of a file that is read */
+    CONFIG_SECRET_FILE, /* of one that holds a secret; see config_find_exposed */
+    CONFIG_KEY_FILE, /* of one that holds a key; see hash_key_file */
     CONFIG_HOST,     /* a host name or address, nothing around it */
     CONFIG_TOPIC,    /* topic levels of [A-Za-z0-9_-]{1,64}, separated by / */
-    CONFIG_NAMES     /* names of [A-Za-z0-9_-]{1,64}, separated by commas; may be empty */
+    CONFIG_NAMES     /* names of [A-Za-z0-9_-]{1,64}, each once, separated by commas; may be empty */
 };
 
 /* One key: a row of the table. section may be "*": the key exists in every section that config_processes names. */
@@ -55,13 +58,21 @@ struct config *config_new(const struct config_table *table);
  * wrong; what is allowed". 0, or -1 when there was one (or the file can't be read). */
 int config_read(struct config *config, const char *path, struct buffer *errors);
 
-/* What everybody on this machine can read, or change, though the file at path, read last, says that it is secret: the file
- * itself if a CONFIG_SECRET stands in it, and what each CONFIG_SECRET_FILE names. Each is a line in faults, like those of
- * config_read. 0, or -1 when there is one. */
-int config_find_exposed(const struct config *config, const char *path, struct buffer *faults);
+/* Append where the key is set, "FILE:LINE: [section] key: " of the file that was read last, without the line if it does not
+ * say so, without FILE if none was read: what a fault of what the key names begins with. */
+void config_where(const struct config *config, const char *section, const char *key, struct buffer *out);
+
+/* What others on this machine can read, or change, though the file that was read last says that it is secret: the file
+ * itself if a CONFIG_SECRET stands in it, and what each CONFIG_SECRET_FILE names; and whether somebody else than us and root
+ * owns one of these, or the file itself. Each is a line in faults, like those of config_read. 0, or -1 when there is one. */
+int config_find_exposed(const struct config *config, struct buffer *faults);
 
 /* Say these as warnings in the log: a program that runs can't take back what was read, and does not stop over it. */
-void config_warn_exposed(const struct config *config, const char *path);
+void config_warn_exposed(const struct config *config);
+
+/* Whether error, an errno, of a file or folder that the configuration names, is for whoever wrote that to mend: where it
+ * lies, whose it is, what it is. Not what passes, like a disk that is full. */
+bool config_is_to_blame(int error);
 
 /* Set one key as if the file had said so; where names the origin for the message (an option). 0, or -1 with errors. */
 int config_set(struct config *config, const char *section, const char *key, const char *value, const char *where,

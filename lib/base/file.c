@@ -213,3 +213,9 @@ file_sync_dir(const char *path)
     errno = saved;
     return result;
 }
+
+bool
+file_is_ours(const struct stat *info)
+{
+    return info->st_uid == geteuid() || info->st_uid == 0;
+}

@@ -4,8 +4,10 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/buffer.h"
@@ -35,5 +37,8 @@ int file_sync_dir(const char *path);
 
 /* The same for the name path itself: sync the folder that it is in. */
 int file_sync_name(const char *path);
+
+/* Whether what is looked at belongs to us or to root, the only ones whose files we believe. */
+bool file_is_ours(const struct stat *info);
 
 #endif

@@ -34,7 +34,7 @@ fail(struct buffer *fault, int error, const char *format, ...)
 static int
 check_owner(const struct stat *info, const char *path, struct buffer *fault)
 {
-    if (info->st_uid == geteuid() || info->st_uid == 0)
+    if (file_is_ours(info))
         return 0;
     const unsigned us = (unsigned)geteuid();
     return fail(fault, EPERM, "%s belongs to user %u, but allowed is only what belongs to root or to user %u, as whom this "
@@ -197,7 +197,7 @@ folder_file_at(int folder, const char *path, const char *name, int flags, struct
     if (fd < 0)
         return fail(fault, error, "%s/%s can't be opened: %s", path, name,
                     error == ELOOP ? "it is a link, and gait follows none there" : strerror(error));
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_uid == geteuid() || info.st_uid == 0))
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && file_is_ours(&info))
         return fd;
     close(fd);
     return fail(fault, EPERM, "%s/%s is not a file that belongs to user %u or to root; move it away", path, name,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,35 +142,68 @@ hash_checksum(struct span bytes)
     return bytes_get_u64(sum);
 }
 
-/* Read the key from the open file fd. 0, or -1 with a line in the log. */
+/* Append the fault of the key file at path; always -1, with the errno that names it. */
+static int refuse_key(struct buffer *fault, const char *path, int error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 static int
-read_key(int fd, const char *path, struct hash_key *key)
+refuse_key(struct buffer *fault, const char *path, int error, const char *format, ...)
+{
+    char text[PATH_MAX + 256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    buffer_printf(fault, "key file %s %s", path, text);
+    errno = error;
+    return -1;
+}
+
+/* Whether the open file fd may be a key. 0, or -1 with the fault. */
+static int
+check_key(int fd, const char *path, struct buffer *fault)
 {
     struct stat info;
-    if (fstat(fd, &info) != 0) {
-        log_error("key file %s: %s", path, strerror(errno));
-        return -1;
-    }
+    if (fstat(fd, &info) != 0)
+        return refuse_key(fault, path, errno, "can't be read: %s", strerror(errno));
     /* Root may have made it for us, and for others of our group nobody. */
-    if (info.st_uid != geteuid() && info.st_uid != 0) {
-        log_error("key file %s belongs to user %u, who could read and change it; allowed is our own user, %u, or "
-                  "root: chown it, or name another file", path, (unsigned)info.st_uid, (unsigned)geteuid());
-        return -1;
-    }
-    if (!S_ISREG(info.st_mode) || info.st_size != HASH_KEY_BYTES) {
-        log_error("key file %s is not a file of exactly %d bytes", path, HASH_KEY_BYTES);
-        return -1;
-    }
-    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        log_error("key file %s has mode %04o, but only its owner may have any right to it: mode 0400 or 0600", path,
-                  (unsigned)(info.st_mode & 07777));
-        return -1;
-    }
-    if (file_read_at(fd, key->bytes, sizeof key->bytes, 0) != HASH_KEY_BYTES) {
-        log_error("key file %s can't be read", path);
-        return -1;
-    }
+    if (!file_is_ours(&info))
+        return refuse_key(fault, path, EPERM, "belongs to user %u, who could read and change it; allowed are root and user "
+                          "%u, as whom this runs: chown it, or name another file", (unsigned)info.st_uid,
+                          (unsigned)geteuid());
+    if (!S_ISREG(info.st_mode))
+        return refuse_key(fault, path, EINVAL, "is a folder, a pipe or a device; allowed is a file of %d bytes: name "
+                          "another, or one that is not there, which is made", HASH_KEY_BYTES);
+    if (info.st_size != HASH_KEY_BYTES)
+        return refuse_key(fault, path, EINVAL, "has %lld bytes; allowed is a file of %d: bring back the copy of it, or, if "
+                          "no state was made with it, remove it, and one is made", (long long)info.st_size, HASH_KEY_BYTES);
+    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        return refuse_key(fault, path, EPERM, "has mode %04o; allowed is that only its owner may read it: chmod 0400 %s",
+                          (unsigned)(info.st_mode & 07777), path);
     return 0;
+}
+
+/* Open the key at path, which may be one: a descriptor, or -1 with the fault; where there is none, without one and with
+ * ENOENT. */
+static int
+open_key(const char *path, struct buffer *fault)
+{
+    /* A FIFO must not hang us before it is refused, and where a link leads is somebody else's choice. */
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT)
+        return -1;
+    if (fd < 0 && errno == ELOOP)
+        return refuse_key(fault, path, ELOOP, "is a symbolic link; allowed is the file itself: name that");
+    if (fd < 0)
+        return refuse_key(fault, path, errno, "can't be opened: %s%s", strerror(errno),
+                          errno == EACCES ? "; it has to be readable for whoever runs this, and its folder passable" : "");
+    if (check_key(fd, path, fault) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
 }
 
 /* Fill the new file fd with a random key. 0, or -1 with errno. */
@@ -185,10 +219,19 @@ fill_key(int fd)
     return result;
 }
 
-/* Make the file at path with a random key, unless it is there by now. link, unlike rename, never replaces a file: of
- * two processes one makes it and both read that one's key. 0, or -1 with a line in the log. */
+/* Append why the key at path can't be made, from errno; always -1. */
 static int
-make_key(const char *path)
+refuse_to_make(struct buffer *fault, const char *path)
+{
+    const int error = errno;
+    return refuse_key(fault, path, error, "is not there and can't be made: %s%s", strerror(error),
+                      error == ENOENT ? "; the folder that it is in has to be there: make it, or name another file" : "");
+}
+
+/* Make the file at path with a random key, unless it is there by now. link, unlike rename, never replaces a file: of
+ * two processes one makes it and both read that one's key. 0, or -1 with the fault. */
+static int
+make_key(const char *path, struct buffer *fault)
 {
     char temporary[PATH_MAX];
     int len = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
@@ -200,35 +243,54 @@ make_key(const char *path)
     if (fd >= 0 && fill_key(fd) == 0 && (link(temporary, path) == 0 || errno == EEXIST))
         result = 0;
     if (result != 0)
-        log_error("key file %s can't be made: %s", path, strerror(errno));
+        refuse_to_make(fault, path);
     if (fd >= 0) {
+        int error = errno;
         unlink(temporary);
         close(fd);
+        errno = error;
     }
     return result;
 }
 
 int
-hash_key_file(const char *path, struct hash_key *key)
+hash_key_file(const char *path, struct hash_key *key, struct buffer *fault)
 {
-    /* A FIFO must not hang us before read_key refuses it, and where a link leads is somebody else's choice. */
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int fd = open_key(path, fault);
     if (fd < 0 && errno == ENOENT) {
-        if (make_key(path) != 0)
+        if (make_key(path, fault) != 0)
             return -1;
-        fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        fd = open_key(path, fault);
     }
-    if (fd < 0) {
-        log_error("key file %s: %s", path, errno == ELOOP ? "is a symbolic link; name the file itself" : strerror(errno));
-        return -1;
-    }
-    int result = read_key(fd, path, key);
+    if (fd < 0)
+        return errno == ENOENT ? refuse_to_make(fault, path) : -1;
+    int result = 0;
+    if (file_read_at(fd, key->bytes, sizeof key->bytes, 0) != HASH_KEY_BYTES)
+        result = refuse_key(fault, path, EIO, "can't be read");
     close(fd);
     /* A key that is lost in a power cut would rename every person. Whoever made it may not have come to this yet; where the
      * folder may not be read, it was somebody else's care. */
-    if (result == 0 && file_sync_name(path) != 0 && errno != EACCES) {
-        log_error("key file %s: its folder can't be synced: %s", path, strerror(errno));
-        result = -1;
-    }
+    if (result == 0 && file_sync_name(path) != 0 && errno != EACCES)
+        result = refuse_key(fault, path, errno, "can't be made durable: its folder: %s", strerror(errno));
     return result;
+}
+
+int
+hash_key_look(const char *path, struct buffer *fault)
+{
+    char dir[PATH_MAX];
+    int fd = open_key(path, fault);
+    if (fd >= 0) {
+        close(fd);
+        return 1;
+    }
+    if (errno != ENOENT)
+        return -1;
+    const char *slash = strrchr(path, '/');
+    const int len = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    if (snprintf(dir, sizeof dir, "%.*s", len, slash == NULL ? "." : path) >= (int)sizeof dir)
+        errno = ENAMETOOLONG;
+    else if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0)
+        return 0;
+    return refuse_to_make(fault, path);
 }

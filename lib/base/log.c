@@ -25,6 +25,7 @@ static const char *const level_names[] = {
 static const char *program = "gait";
 static _Atomic enum log_level level_max = LOG_INFO;
 static void (*_Atomic follow)(const char *text);
+static atomic_bool config_error;
 
 void
 log_open(const char *name, enum log_level level)
@@ -67,10 +68,12 @@ log_to_file(const char *path, struct buffer *fault)
         buffer_printf(fault, "%s: %s", path, strerror(errno));
         rc = -1;
     }
+    const int error = errno;
     if (fd >= 0)
         close(fd);
     buffer_free(&dir);
     buffer_free(&folder);
+    errno = error;
     return fd < 0 ? -1 : rc;
 }
 
@@ -123,16 +126,39 @@ write_line(enum log_level level, bool shown, const char *format, va_list args)
     (void)written;
 }
 
+static void write_error(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
+static void
+write_error(const char *format, va_list args)
+{
+    bool shown = level_max >= LOG_ERROR;
+    if (shown || follow != NULL)
+        write_line(LOG_ERROR, shown, format, args);
+}
+
 void
 log_error(const char *format, ...)
 {
-    bool shown = level_max >= LOG_ERROR;
-    if (!shown && follow == NULL)
-        return;
     va_list args;
     va_start(args, format);
-    write_line(LOG_ERROR, shown, format, args);
+    write_error(format, args);
     va_end(args);
+}
+
+void
+log_config_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_error(format, args);
+    va_end(args);
+    config_error = true;
+}
+
+bool
+log_had_config_error(void)
+{
+    return config_error;
 }
 
 void

@@ -6,6 +6,8 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdbool.h>
+
 enum log_level { LOG_NOTHING = -1, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* Name the program in every line from now on and drop lines above level; what ends the program is said at any level. name
@@ -18,8 +20,8 @@ void log_set_level(enum log_level level);
 struct buffer;
 
 /* Go on with the file at path, in a folder of ours, made if need be: standard error and output are that from now on. The
- * folder is no link, at whose end that file would be anybody's; what it is in may be reached through one. 0, or -1 with what
- * is wrong appended to fault. */
+ * folder is no link, at whose end that file would be anybody's; what it is in may be reached through one. 0, or -1 with
+ * errno, and what is wrong appended to fault. */
 int log_to_file(const char *path, struct buffer *fault);
 
 /* Give the text of each error and warning that is logged to follower, too; NULL for nobody any more. It is called from
@@ -27,6 +29,13 @@ int log_to_file(const char *path, struct buffer *fault);
 void log_follow(void (*follower)(const char *text));
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, of what only whoever wrote the configuration, or keeps the files that it names, can mend: a program whose start
+ * failed over it ends as one with a wrong configuration does, and is not to be started again. */
+void log_config_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Whether that has happened. */
+bool log_had_config_error(void);
+
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

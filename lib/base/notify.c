@@ -9,8 +9,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MESSAGE_BYTES 512
-
 static void
 send_message(const char *message)
 {
@@ -41,7 +39,7 @@ notify_ready(void)
 void
 notify_status(const char *text)
 {
-    char message[MESSAGE_BYTES];
+    char message[NOTIFY_BYTES_MAX];
     snprintf(message, sizeof message, "STATUS=%s", text);
     send_message(message);
 }
@@ -49,7 +47,7 @@ notify_status(const char *text)
 void
 notify_refused(const char *text)
 {
-    char message[MESSAGE_BYTES];
+    char message[NOTIFY_BYTES_MAX];
     snprintf(message, sizeof message, "ERRNO=%d\nSTATUS=%s", EACCES, text);
     send_message(message);
 }

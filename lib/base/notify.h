@@ -5,6 +5,9 @@
 #ifndef BASE_NOTIFY_H
 #define BASE_NOTIFY_H
 
+/* Longest message, with a NUL: room for the longest line of the log. What is longer is cut. */
+#define NOTIFY_BYTES_MAX 2304
+
 /* Each sends, if there is anybody to tell. Failure is not an error: the supervisor may be gone. */
 
 /* Ready: READY=1, and an empty STATUS, since what hindered it does not any more. */

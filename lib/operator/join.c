@@ -84,6 +84,7 @@ struct join {
     struct buffer body;   /* of the accelerometer reading, its subject replaced; of a pairing's or rest's reading */
 };
 
+static const char rules_table[] = "rules";
 static const struct span rules_key = {"rules", 5};
 
 static void
@@ -192,7 +193,7 @@ join_open(const void *parameters, struct store *store, void **state)
     join->pseudonym.key = &join->parameters.pseudonym_key;
     join->pairings = store_table(store, "pairings");
     join->rests = store_table(store, "rests");
-    join->rules = store_table(store, "rules");
+    join->rules = store_table(store, rules_table);
     if (join->pairings < 0 || join->rests < 0 || join->rules < 0 || secret_open(store, &join->key) != 0 ||
         open_side(join, 0) != 0 || open_side(join, 1) != 0) {
         join_close(join);
@@ -205,21 +206,40 @@ join_open(const void *parameters, struct store *store, void **state)
 /* Index keys are laid out for one way to match, and readings are kept with their subject replaced already: a
  * state that was made by other rules must not be read by these. */
 static int
-check_rules(struct join *join)
+join_fits(const void *parameters, struct store *store, struct buffer *fault)
+{
+    static const char *const matches[] = {[JOIN_BY_TIME] = "time", [JOIN_BY_CUSTOMER] = "customer"};
+    static const char *const subjects[] = {
+        [JOIN_SUBJECT_PSEUDONYM] = "pseudonym", [JOIN_SUBJECT_EMAIL] = "email", [JOIN_SUBJECT_NONE] = "none"};
+    const struct join_parameters *join = parameters;
+    const int table = store_table(store, rules_table);
+    struct span value;
+    int rc = table < 0 ? -1 : store_get_exact(store, table, rules_key, 2, &value);
+
+    if (rc <= 0)
+        return rc < 0 ? -1 : 1;
+    const unsigned match = (unsigned char)value.at[0], subject = (unsigned char)value.at[1];
+    if (match >= sizeof matches / sizeof matches[0] || subject >= sizeof subjects / sizeof subjects[0])
+        return store_damaged(store, table, "rules that are none");
+    if (match == join->match && subject == join->subject)
+        return 1;
+    buffer_printf(fault, "was made with match = %s and subject = %s, and the configuration says %s and %s: set these back, "
+                  "or, to begin anew with the others, stop this process and remove its state folder", matches[match],
+                  subjects[subject], matches[join->match], subjects[join->subject]);
+    return 0;
+}
+
+static int
+load_rules(struct join *join)
 {
     const char rules[2] = {(char)join->parameters.match, (char)join->parameters.subject};
-    const struct span wanted = span_at(rules, sizeof rules);
-    struct span value;
-    int rc = store_get(join->store, join->rules, rules_key, &value);
+    struct buffer fault = {0};
+    const int rc = join_fits(&join->parameters, join->store, &fault);
 
     if (rc == 0)
-        return store_put(join->store, join->rules, rules_key, wanted);
-    if (rc == 1 && !span_equal(value, wanted)) {
-        log_error("join: the state was made with another `match` or `subject`: set those again, or remove the state "
-                  "folder of this process to begin anew");
-        return -1;
-    }
-    return rc < 0 ? -1 : 0;
+        log_config_error("join: the state %s", buffer_text(&fault));
+    buffer_free(&fault);
+    return rc == 1 && store_put_new(join->store, join->rules, rules_key, span_at(rules, sizeof rules)) >= 0 ? 0 : -1;
 }
 
 static int
@@ -227,7 +247,7 @@ join_load(void *state)
 {
     struct join *join = state;
 
-    if (check_rules(join) != 0)
+    if (load_rules(join) != 0)
         return -1;
     join->pairing_count = store_count(join->store, join->pairings);
     join->rest_count = store_count(join->store, join->rests);
@@ -931,6 +951,7 @@ const struct operator join_operator = {
     .name = "join",
     .open = join_open,
     .close = join_close,
+    .fits = join_fits,
     .load = join_load,
     .take = join_take,
     .work = join_work,

@@ -69,8 +69,8 @@ struct gauge {
 };
 #define OPERATOR_GAUGES_MAX 8
 
-/* work, flush, committed, due_ms, gauges, why_full and recall may be NULL: nothing to do, nothing due, nothing to show,
- * never full, nothing to be learned. */
+/* fits, work, flush, committed, due_ms, gauges, why_full and recall may be NULL: any state does, nothing to do, nothing due,
+ * nothing to show, never full, nothing to be learned. */
 struct operator {
     const char *name;
 
@@ -78,6 +78,10 @@ struct operator {
      * tables in store. *state is its memory. 0 or −1 with a line in the log. */
     int (*open)(const void *parameters, struct store *store, void **state);
     void (*close)(void *state);
+
+    /* Whether the state in store, in the transaction or snapshot at hand, was made by these parameters, or is none yet. 1;
+     * 0, and how it was made and what to do is appended to fault; −1. */
+    int (*fits)(const void *parameters, struct store *store, struct buffer *fault);
 
     /* Read what is kept in memory from the store: after open and after an aborted transaction, inside a new one. What it
      * writes after open is committed before anything is taken. 0, −1. */

@@ -871,34 +871,47 @@ load_mark(struct process *process)
 }
 
 static bool
-folds_email(const struct process *process)
+folds_email(const struct config *config)
 {
-    return config_int(process->options.config, "limits", "email_case") != 0;
+    return config_int(config, "limits", "email_case") != 0;
 }
 
 /* For a new store. */
 static int
 note_email_case(struct process *process)
 {
-    return folds_email(process) ? store_put(process->store, process->meta, email_case_key, span_at("\1", 1)) : 0;
+    return folds_email(process->options.config) ?
+               store_put(process->store, process->meta, email_case_key, span_at("\1", 1)) : 0;
 }
 
 /* Rows and persons are kept by hashes of the addresses, which can't be made again in the other way. */
-static int
-check_email_case(struct process *process)
+int
+batch_email_case_fits(struct store *store, int meta, const struct config *config, struct buffer *fault)
 {
     struct span value;
-    int rc = store_get(process->store, process->meta, email_case_key, &value);
+    int rc = store_get(store, meta, email_case_key, &value);
 
     if (rc < 0)
         return -1;
     const bool folded = rc == 1 && value.len == 1 && value.at[0] == 1;
-    if (folded == folds_email(process))
-        return 0;
-    log_error("the state in %s was made with [limits] email_case = %s, and the configuration says %s: set it back, or, to "
-              "begin anew with the other, stop all processes, remove the state folders and the lake, and load again",
-              process->dir, folded ? "fold" : "keep", folded ? "keep" : "fold");
-    return -1;
+    if (folded == folds_email(config))
+        return 1;
+    buffer_printf(fault, "was made with [limits] email_case = %s, and the configuration says %s: set it back, or, to begin "
+                  "anew with the other, stop all processes, remove the state folders and the lake, and load again",
+                  folded ? "fold" : "keep", folded ? "keep" : "fold");
+    return 0;
+}
+
+static int
+check_email_case(struct process *process)
+{
+    struct buffer fault = {0};
+    const int rc = batch_email_case_fits(process->store, process->meta, process->options.config, &fault);
+
+    if (rc == 0)
+        log_config_error("the state in %s %s", process->dir, buffer_text(&fault));
+    buffer_free(&fault);
+    return rc == 1 ? 0 : -1;
 }
 
 static int

@@ -79,6 +79,29 @@ read_options(struct program *program, int argc, char **argv)
     return status;
 }
 
+/* Until we are ready, whoever started us is told what hinders us. */
+static void
+tell_supervisor(const char *text)
+{
+    if (broker_refuses(text))
+        notify_refused(text);
+    else
+        notify_status(text);
+}
+
+/* Files that we would try in vain for ever. −1 to go on, else the exit status. */
+static int
+check_files(const struct program *program)
+{
+    struct buffer fault = {0};
+    const int rc = broker_check_files(&program->broker, program->config, &fault);
+
+    if (rc != 0)
+        log_config_error("%.*s", (int)strcspn(buffer_text(&fault), "\n"), buffer_text(&fault));
+    buffer_free(&fault);
+    return rc == 0 ? -1 : EXIT_CONFIG;
+}
+
 /* −1 to go on, else the exit status. */
 static int
 read_config(struct program *program)
@@ -97,9 +120,9 @@ read_config(struct program *program)
     if (broker_complete(&program->broker, program->config) != 0)
         return EXIT_USAGE;
     log_open(program->stream->name, (enum log_level)config_int(program->config, "gait", "log"));
-    if (path != NULL)
-        config_warn_exposed(program->config, path);
-    return -1;
+    config_warn_exposed(program->config);
+    log_follow(tell_supervisor);
+    return check_files(program);
 }
 
 static struct wire *
@@ -178,22 +201,11 @@ block_signals(struct program *program)
     signal(SIGHUP, SIG_DFL); /* `gait up` starts us with SIG_IGN, so that it does no harm before we can take it */
 }
 
-/* Until we are ready, whoever started us is told what hinders us. */
-static void
-tell_supervisor(const char *text)
-{
-    if (broker_refuses(text))
-        notify_refused(text);
-    else
-        notify_status(text);
-}
-
 static void
 loop(struct program *program)
 {
     bool told = false;
 
-    log_follow(tell_supervisor);
     while (!atomic_load(&program->stop)) {
         int64_t wait_ms = process_step(program->process);
         if (!told && process_ready(program->process)) {
@@ -228,7 +240,7 @@ run(struct program *program, const struct stream *const *catalog)
     block_signals(program);
     program->process = process_open(&options);
     if (program->process == NULL)
-        return EXIT_FAILED;
+        return log_had_config_error() ? EXIT_CONFIG : EXIT_FAILED;
     if (pthread_create(&waiter, NULL, wait_for_signal, program) != 0)
         log_fatal("can't start a thread");
     loop(program);

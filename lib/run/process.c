@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "run/process_state.h"
+#include "run/start.h"
 
 /* Longest wait of the loop: the metrics' second. */
 #define TICK_MS 1000
@@ -103,6 +104,13 @@ setting(const struct process *process, const char *key)
     return config_int(process->options.config, process->stream->name, key);
 }
 
+/* Say what is wrong with a folder, of which errno is. */
+static void
+log_folder(struct buffer *fault)
+{
+    (config_is_to_blame(errno) ? log_config_error : log_error)("%s", buffer_text(fault));
+}
+
 /* One process a state folder: LMDB would let two in, and both would answer for the same records. */
 static int
 lock_state(struct process *process)
@@ -112,7 +120,7 @@ lock_state(struct process *process)
 
     process->lock_fd = folder_file(process->options.dir, below, "lock", O_RDWR | O_CREAT, &fault);
     if (process->lock_fd < 0)
-        log_error("%s", buffer_text(&fault));
+        log_folder(&fault);
     else if ((process->hold_fd = hold_open(process->options.dir)) < 0)
         log_error("can't open the lock of backups in %s: %s", process->options.dir, strerror(errno));
     else if (flock(process->lock_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -125,30 +133,14 @@ lock_state(struct process *process)
     return process->lock_fd < 0 || process->hold_fd < 0 ? -1 : 0;
 }
 
-/* The folders in which LMDB and others open files by name are ours, and nobody has laid a link there. */
 static int
 check_folders(const struct process *process)
 {
-    static const struct {
-        const char *form;
-        bool ours_alone;
-    } folders[] = {{"state/1", true}, {"state/1/store", true}, {"state/1/inbox", true}, {"lake", false}};
     struct buffer fault = {0};
+    const int rc = start_check_folders(process->stream, process->options.dir, &fault);
 
-    for (unsigned i = 0; i < sizeof folders / sizeof folders[0] && fault.len == 0; i++) {
-        char *below = format(folders[i].form, process->stream->name, NULL, NULL);
-        char *path = format("1/2", process->options.dir, below, NULL);
-        int folder = folder_look(process->options.dir, below, &fault);
-        if (folder >= 0 && folders[i].ours_alone)
-            folder_is_clean(folder, path, &fault);
-        if (folder >= 0)
-            close(folder);
-        free(path);
-        free(below);
-    }
-    if (fault.len > 0)
-        log_error("%s", buffer_text(&fault));
-    int rc = fault.len > 0 ? -1 : 0;
+    if (rc != 0)
+        log_folder(&fault);
     buffer_free(&fault);
     return rc;
 }

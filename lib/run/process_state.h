@@ -382,6 +382,10 @@ int batch_load_own(struct process *process);
  * log: something is not of a format that is read here. */
 int batch_read_positions(struct store *store, int meta, const struct stream *stream, struct cut_positions *positions);
 
+/* Whether the state in store, in the transaction or snapshot at hand, goes with email_case of config; meta is its table. 1;
+ * 0, and how it was made and what to do is appended to fault; −1. */
+int batch_email_case_fits(struct store *store, int meta, const struct config *config, struct buffer *fault);
+
 /* Publish the receipts of the batch that was committed. */
 void batch_send_receipts(struct process *process);
 

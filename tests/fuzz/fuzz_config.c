@@ -100,8 +100,7 @@ blank_lines(struct buffer *content, struct buffer *errors, const char *path)
 static bool
 is_number(const struct config_key *key)
 {
-    return key->type != CONFIG_TEXT && key->type != CONFIG_SECRET && key->type != CONFIG_SECRET_FILE &&
-           key->type != CONFIG_HOST && key->type != CONFIG_TOPIC && key->type != CONFIG_NAMES;
+    return key->type < CONFIG_TEXT; /* texts come behind numbers */
 }
 
 /* Call each for every key of every section. */

@@ -41,10 +41,14 @@ check_stop
 
 configure_case fold
 launch
-wait_until 60 "what is wrong" grep -q 'made with \[limits\] email_case = keep, and the configuration says fold: set it back' \
-    "$work/up.log" "$run_dir"/log/*
+wait_until 60 "the end of gait up" is_gone "$up_pid"
+status=0
+wait "$up_pid" || status=$?
+up_pid=
+check "another case over a state ends it" equal 78 "$status"
+check "and it says what to do" grep -q \
+    'made with \[limits\] email_case = keep, and the configuration says fold: set it back' "$work/up.log"
 check_not "it is not ready" is_ready
-stop
 rm -rf "$run_dir"
 
 start

@@ -6,7 +6,7 @@
 #   /usr/local/bin                           where the programs were built
 #   1883, 8883, 8884                         free ports of 127.0.0.1
 #   broker.example.org, 192.0.2.10           this machine
-#   apt-get, useradd, systemctl              small programs that do what matters here
+#   apt-get, useradd, systemctl, runuser     small programs that do what matters here
 #   install, chown                           leave owners out who are not known here, or that only root can give
 . "$(dirname "$0")/lib.sh"
 
@@ -45,6 +45,7 @@ make_machine() {
     for name in apt-get useradd; do
         printf '#!/bin/sh\nexit 0\n' >"$work/bin/$name"
     done
+    program runuser 'runuser() { shift 3 && "$@"; }' # there is no user gait: as whom we are
     program systemctl "$(declare -f systemctl service_start service_stop service_up is_alive here)"
     program install "$(declare -f install is_known)"
     program chown "$(declare -f chown is_known)"

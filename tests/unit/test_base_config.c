@@ -241,8 +241,8 @@ static void
 names_are_checked(void **state)
 {
     (void)state;
-#define NAMES "; allowed is at most 32 names of A-Z, a-z, 0-9, _ and -, at most 64 characters each, with commas between " \
-              "them\n"
+#define NAMES "; allowed is at most 32 names of A-Z, a-z, 0-9, _ and -, each once and of at most 64 characters, with " \
+              "commas between them\n"
     struct buffer text = {NULL, 0, 0};
     refuse("[one]\nfriends = a,,b\n", "2: [one] friends: 'a,,b' has an empty name" NAMES);
     refuse("[one]\nfriends = a,\n", "2: [one] friends: 'a,' has an empty name" NAMES);
@@ -259,12 +259,76 @@ names_are_checked(void **state)
     buffer_clear(&text);
     buffer_add_text(&text, "[one]\nfriends = a");
     for (unsigned i = 1; i < NAMES_MAX; i++)
-        buffer_add_text(&text, ", a");
+        buffer_printf(&text, ", a%u", i);
     accept(buffer_text(&text));
-    buffer_add_text(&text, ", a");
+    buffer_add_text(&text, ", b");
     assert_int_equal(read_bytes(buffer_span(&text)), -1);
     assert_non_null(strstr(buffer_text(&errors), "has too many names"));
     buffer_free(&text);
+}
+
+static void
+a_name_stands_once_in_a_list(void **state)
+{
+    (void)state;
+    refuse("[one]\nfriends = a,a\n", "2: [one] friends: 'a,a' has a name twice" NAMES);
+    refuse("[one]\nfriends = b, a ,c,\ta\n", "2: [one] friends: 'b, a ,c,\ta' has a name twice" NAMES);
+    accept("[one]\nfriends = a, aa, A, a_\n[two]\nfriends = a\n");
+    accept("[net]\nroot = a/a\n"); /* levels of a topic may be the same */
+}
+
+/* Whatever is allowed can be written down: libinih's lines end at 200 bytes. */
+static void
+bug_400_the_longest_values_can_be_read(void **state)
+{
+    (void)state;
+    struct buffer text = {NULL, 0, 0};
+    struct buffer names = {NULL, 0, 0};
+    for (unsigned i = 0; i < NAMES_MAX; i++)
+        buffer_printf(&names, "%s%0*u", i > 0 ? ", " : "", NAME_BYTES_MAX, i);
+    buffer_printf(&text, "[one]\nfriends \t = %s \t\r\n[net]\npassword=%060000d\n", buffer_text(&names), 7);
+    buffer_printf(&text, "host:;%0400d;#\nroot = %064d/%063d\nport = 7", 1, 1, 1);
+    accept(buffer_text(&text));
+    assert_string_equal(config_text(config, "one", "friends"), buffer_text(&names));
+    assert_int_equal(strlen(config_text(config, "net", "password")), 60000);
+    assert_int_equal(strlen(config_text(config, "net", "host")), 403);
+    assert_string_equal(config_text(config, "net", "host") + 400, "1;#");
+    assert_int_equal(config_int(config, "net", "port"), 7);
+    buffer_free(&text);
+    buffer_free(&names);
+}
+
+static void
+a_text_has_a_longest_one(void **state)
+{
+    static const struct config_key text_keys[] = {
+        {"net", "user", CONFIG_TEXT, NULL, NULL, "300", NULL, "Who."},
+        {"net", "password", CONFIG_SECRET, NULL, NULL, "300", NULL, "Secret."},
+        {"net", "dir", CONFIG_DIR, "/", NULL, "300", NULL, "Where."},
+        {"net", "file", CONFIG_FILE, NULL, NULL, "300", NULL, "What."},
+        {"net", "key", CONFIG_SECRET_FILE, NULL, NULL, "300", NULL, "In it is a secret."},
+        {"net", "pseudonym", CONFIG_KEY_FILE, NULL, NULL, "300", NULL, "In it is a key."},
+        {"net", "host", CONFIG_HOST, "h", NULL, "300", NULL, "At whose."},
+    };
+    static const struct config_table text_table = {text_keys, sizeof text_keys / sizeof text_keys[0], processes};
+    struct config *texts = config_new(&text_table);
+    struct buffer text = {NULL, 0, 0};
+    (void)state;
+    for (size_t i = 0; i < text_table.count; i++) {
+        buffer_clear(&text);
+        buffer_printf(&text, "%0300d", 1);
+        buffer_clear(&errors);
+        assert_int_equal(config_set(texts, "net", text_keys[i].name, buffer_text(&text), "here", &errors), 0);
+        buffer_add_byte(&text, '2');
+        assert_int_equal(config_set(texts, "net", text_keys[i].name, buffer_text(&text), "here", &errors), -1);
+        assert_non_null(strstr(buffer_text(&errors), "is too long; allowed is "));
+        assert_non_null(strstr(buffer_text(&errors), "of at most 300 bytes"));
+        assert_true(errors.len < 400); /* its beginning is enough */
+        assert_int_equal(strlen(config_text(texts, "net", text_keys[i].name)), 300);
+        assert_int_equal(strstr(buffer_text(&errors), "'000") == NULL, text_keys[i].type == CONFIG_SECRET);
+    }
+    buffer_free(&text);
+    config_free(texts);
 }
 
 /* What is taken here is the prefix of topics that the tools are answered on. */
@@ -387,22 +451,18 @@ a_comment_behind_a_value_is_refused(void **state)
 }
 
 static void
-a_line_is_taken_whole_or_refused(void **state)
+a_section_or_key_is_taken_whole_or_refused(void **state)
 {
     (void)state;
     struct buffer text = {NULL, 0, 0};
-    char host[192];
-    memset(host, 'h', sizeof host);
-    host[192 - 1] = '\0';
-    buffer_printf(&text, "[net]\n# %0500d\nhost =%s\nport = 7\n", 1, host);
-    accept(buffer_text(&text));
-    assert_string_equal(config_text(config, "net", "host"), host);
-    assert_int_equal(config_int(config, "net", "port"), 7);
-    buffer_clear(&text);
-    buffer_printf(&text, "[net]\nhost = %s\nport = 0\n[%0300d]\nport = 9\n", host, 1);
-    refuse(buffer_text(&text), "2: line of 198 bytes; allowed are 197\n"
-                               "3: [net] port: '0' is too small; allowed is an integer from 1 to 65535\n"
-                               "4: line of 302 bytes; allowed are 197\n");
+    buffer_printf(&text, "[net]\n# %0500d\n%0197d = 1\n%0198d = 1\nport = 0\n[%0195d]\n[%0196d]\nport = 9\n", 1, 1, 1, 1, 1);
+    assert_int_equal(read_bytes(buffer_span(&text)), -1);
+    assert_non_null(strstr(buffer_text(&errors), ":3: [net] 0000"));
+    assert_non_null(strstr(buffer_text(&errors), ":4: section or key of 198 bytes; allowed are 197\n"));
+    assert_non_null(strstr(buffer_text(&errors), ":5: [net] port: '0' is too small"));
+    assert_non_null(strstr(buffer_text(&errors), ":6: [0000"));
+    assert_non_null(strstr(buffer_text(&errors), ":7: section or key of 198 bytes; allowed are 197\n"));
+    assert_int_equal(config_int(config, "net", "port"), 1883);
     buffer_free(&text);
 }
 
@@ -470,7 +530,7 @@ expect_exposed(const char *text, const char *file, mode_t mode, const char *want
     assert_int_equal(file_replace(path, text), 0);
     assert_int_equal(chmod(file, mode), 0);
     assert_int_equal(config_read(config, path, &errors), 0);
-    assert_int_equal(config_find_exposed(config, path, &faults), want == NULL ? 0 : -1);
+    assert_int_equal(config_find_exposed(config, &faults), want == NULL ? 0 : -1);
     if (want != NULL)
         assert_non_null(strstr(buffer_text(&faults), want));
     assert_null(strstr(buffer_text(&faults), "hush"));
@@ -496,7 +556,51 @@ a_secret_that_everybody_can_read_is_told(void **state)
     expect_exposed(text, key, 0644, ":2: [net] key: /tmp/gait-key-");
     expect_exposed(text, key, 0640, NULL);
     unlink(key);
-    assert_int_equal(config_find_exposed(config, path, &errors), 0);
+    assert_int_equal(config_find_exposed(config, &errors), 0);
+}
+
+/* Whoever owns it may change it: where we write, or whom we are to the broker. */
+static void
+a_file_of_somebody_else_is_told(void **state)
+{
+    (void)state;
+    char key[] = "/tmp/gait-key-XXXXXX";
+    char text[128];
+    if (geteuid() != 0)
+        skip(); /* nobody else can make one */
+    int fd = mkstemp(key);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(text, sizeof text, "[net]\nkey = %s\n", key);
+    expect_exposed(text, path, 0644, NULL);
+    assert_int_equal(chown(key, 12345, 0), 0);
+    snprintf(text, sizeof text, "%s:2: [net] key: %s belongs to user 12345, who may change it; allowed are root and ",
+             path, key);
+    assert_int_equal(config_find_exposed(config, &errors), -1);
+    assert_non_null(strstr(buffer_text(&errors), text));
+    unlink(key);
+    buffer_clear(&errors);
+    assert_int_equal(chown(path, 12345, 0), 0);
+    snprintf(text, sizeof text, "%s: this file belongs to user 12345, who may change it; allowed are root and ", path);
+    assert_int_equal(config_find_exposed(config, &errors), -1);
+    assert_non_null(strstr(buffer_text(&errors), text));
+}
+
+static void
+a_fault_says_where_its_key_is_set(void **state)
+{
+    struct buffer where = {NULL, 0, 0}, expected = {NULL, 0, 0};
+    (void)state;
+    config_where(config, "net", "host", &where);
+    assert_string_equal(buffer_text(&where), "[net] host: ");
+    buffer_clear(&where);
+    accept("\n[net]\nport = 1\n");
+    config_where(config, "net", "port", &where);
+    config_where(config, "two", "room", &where);
+    buffer_printf(&expected, "%s:3: [net] port: %s: [two] room: ", path, path);
+    assert_string_equal(buffer_text(&where), buffer_text(&expected));
+    buffer_free(&where);
+    buffer_free(&expected);
 }
 
 /* Read what is printed into a string to be freed. */
@@ -542,6 +646,9 @@ main(void)
         TEST(what_is_no_value_is_refused_with_what_is_allowed),
         TEST(quantities_need_a_unit_that_exists),
         TEST(names_are_checked),
+        TEST(a_name_stands_once_in_a_list),
+        TEST(bug_400_the_longest_values_can_be_read),
+        TEST(a_text_has_a_longest_one),
         TEST(bug_222_a_prefix_is_no_longer_than_topics_may_be),
         TEST(a_host_has_nothing_around_it),
         TEST(unknown_keys_and_sections_are_refused_with_the_known_ones),
@@ -549,10 +656,12 @@ main(void)
         TEST(broken_lines_are_refused_each_and_not_shown),
         TEST(an_indented_line_does_not_continue_a_value),
         TEST(a_comment_behind_a_value_is_refused),
-        TEST(a_line_is_taken_whole_or_refused),
+        TEST(a_section_or_key_is_taken_whole_or_refused),
         TEST(control_characters_are_refused),
         TEST(a_password_is_never_shown),
         TEST(a_secret_that_everybody_can_read_is_told),
+        TEST(a_file_of_somebody_else_is_told),
+        TEST(a_fault_says_where_its_key_is_set),
         TEST(a_file_that_can_not_be_read_is_an_error),
         TEST(options_are_checked_like_the_file),
         TEST(the_table_is_printed_for_people),

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -118,25 +119,59 @@ the_checksum_is_siphash_and_stays_what_it_is(void **state)
 }
 
 static void
+read_key(const char *file, struct hash_key *key)
+{
+    struct buffer fault = {NULL, 0, 0};
+    assert_int_equal(hash_key_file(file, key, &fault), 0);
+    assert_int_equal(fault.len, 0);
+}
+
+/* Who reads the key and who only looks at it say the same, and that has these words in it. */
+static void
+refuse_key(const char *file, int error, const char *words)
+{
+    struct hash_key key;
+    struct buffer read = {NULL, 0, 0};
+    struct buffer looked = {NULL, 0, 0};
+    errno = 0;
+    assert_int_equal(hash_key_file(file, &key, &read), -1);
+    assert_int_equal(errno, error);
+    errno = 0;
+    assert_int_equal(hash_key_look(file, &looked), -1);
+    assert_int_equal(errno, error);
+    assert_string_equal(buffer_text(&read), buffer_text(&looked));
+    assert_non_null(strstr(buffer_text(&read), file));
+    assert_non_null(strstr(buffer_text(&read), words));
+    buffer_free(&read);
+    buffer_free(&looked);
+}
+
+static void
 a_missing_key_file_is_made_and_read_again(void **state)
 {
     (void)state;
     struct hash_key first;
     struct hash_key second;
     struct stat info;
-    assert_int_equal(hash_key_file(path, &first), 0);
+    struct buffer fault = {NULL, 0, 0};
+    assert_int_equal(hash_key_look(path, &fault), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    read_key(path, &first);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_mode & 07777, 0400);
     assert_int_equal(info.st_size, HASH_KEY_BYTES);
     assert_int_equal(info.st_nlink, 1);
-    assert_int_equal(hash_key_file(path, &second), 0);
+    assert_int_equal(hash_key_look(path, &fault), 1);
+    assert_int_equal(fault.len, 0);
+    read_key(path, &second);
     assert_memory_equal(first.bytes, second.bytes, HASH_KEY_BYTES);
 }
 
 static void *
 read_key_in_thread(void *key)
 {
-    return hash_key_file(path, key) == 0 ? key : NULL;
+    struct buffer fault = {NULL, 0, 0};
+    return hash_key_file(path, key, &fault) == 0 ? key : NULL;
 }
 
 static void
@@ -170,12 +205,11 @@ static void
 a_key_file_of_another_size_is_refused(void **state)
 {
     (void)state;
-    struct hash_key key;
     const char bytes[HASH_KEY_BYTES + 1] = "x";
     const size_t sizes[] = {0, HASH_KEY_BYTES - 1, HASH_KEY_BYTES + 1};
     for (unsigned i = 0; i < 3; i++) {
         write_file(bytes, sizes[i], 0600);
-        assert_int_equal(hash_key_file(path, &key), -1);
+        refuse_key(path, EINVAL, "bytes; allowed is a file of 32");
         unlink(path);
     }
 }
@@ -186,35 +220,58 @@ a_key_file_that_others_may_read_is_refused(void **state)
     (void)state;
     struct hash_key key;
     const char bytes[HASH_KEY_BYTES] = "x";
-    const mode_t modes[] = {0440, 0604, 0644, 0620};
-    for (unsigned i = 0; i < 4; i++) {
+    const mode_t modes[] = {0440, 0604, 0644, 0620, 0640, 0660, 0401, 0666};
+    for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         write_file(bytes, sizeof bytes, modes[i]);
-        assert_int_equal(hash_key_file(path, &key), -1);
+        refuse_key(path, EPERM, "; allowed is that only its owner may read it: chmod 0400 ");
         unlink(path);
     }
     write_file(bytes, sizeof bytes, 0600);
-    assert_int_equal(hash_key_file(path, &key), 0);
+    read_key(path, &key);
     assert_memory_equal(key.bytes, bytes, sizeof bytes);
+}
+
+static void
+a_key_file_of_somebody_else_is_refused(void **state)
+{
+    (void)state;
+    const char bytes[HASH_KEY_BYTES] = "x";
+    if (geteuid() != 0)
+        skip(); /* nobody else can make one */
+    write_file(bytes, sizeof bytes, 0400);
+    assert_int_equal(chown(path, 12345, 0), 0);
+    refuse_key(path, EPERM, "belongs to user 12345, who could read and change it; allowed are root and user 0");
+}
+
+static void
+a_link_as_key_file_is_refused(void **state)
+{
+    (void)state;
+    const char bytes[HASH_KEY_BYTES] = "x";
+    char link[96];
+    write_file(bytes, sizeof bytes, 0400);
+    snprintf(link, sizeof link, "%s/link", dir);
+    assert_int_equal(symlink(path, link), 0);
+    refuse_key(link, ELOOP, "is a symbolic link; allowed is the file itself");
+    unlink(link);
 }
 
 static void
 a_fifo_or_folder_as_key_file_is_refused_at_once(void **state)
 {
     (void)state;
-    struct hash_key key;
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(hash_key_file(path, &key), -1);
-    assert_int_equal(hash_key_file(dir, &key), -1);
+    refuse_key(path, EINVAL, "is a folder, a pipe or a device; allowed is a file of 32 bytes");
+    refuse_key(dir, EINVAL, "is a folder, a pipe or a device; allowed is a file of 32 bytes");
 }
 
 static void
 a_key_file_in_a_missing_folder_is_refused(void **state)
 {
     (void)state;
-    struct hash_key key;
     char missing[96];
     snprintf(missing, sizeof missing, "%s/none/key", dir);
-    assert_int_equal(hash_key_file(missing, &key), -1);
+    refuse_key(missing, ENOENT, "; the folder that it is in has to be there: make it");
 }
 
 /* Sanitizers do not let mlock through. */
@@ -299,6 +356,8 @@ main(void)
         cmocka_unit_test_setup_teardown(all_who_make_a_key_file_at_once_get_the_same_key, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_key_file_of_another_size_is_refused, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_key_file_that_others_may_read_is_refused, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_key_file_of_somebody_else_is_refused, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_link_as_key_file_is_refused, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_fifo_or_folder_as_key_file_is_refused_at_once, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_key_file_in_a_missing_folder_is_refused, make_dir, remove_dir),
     };

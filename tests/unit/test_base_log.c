@@ -297,7 +297,7 @@ what_hinders_is_told_and_whether_a_person_must_mend_it(void **state)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t len = sizeof address;
     char name[sizeof address.sun_path + 1];
-    char endless[2000];
+    char endless[2 * NOTIFY_BYTES_MAX];
     int fd = bind_socket(&address, sizeof address.sun_family);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     snprintf(name, sizeof name, "@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
@@ -309,7 +309,7 @@ what_hinders_is_told_and_whether_a_person_must_mend_it(void **state)
     memset(endless, 'x', sizeof endless - 1);
     endless[sizeof endless - 1] = '\0';
     notify_status(endless);
-    assert_true(recv(fd, endless, sizeof endless, 0) < 512);
+    assert_true(recv(fd, endless, sizeof endless, 0) < NOTIFY_BYTES_MAX);
     close(fd);
 }
 

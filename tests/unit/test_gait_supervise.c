@@ -9,7 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -52,16 +52,23 @@ tear_down(void **state)
     return 0;
 }
 
-/* The program: note when it was started, say that it is ready if it is to be, and end. */
+/* The program: note when it was started, say that it is ready if it is to be, or what is wrong with its configuration, and
+ * end. */
 static int
-be_the_program(const char *path, bool ready)
+be_the_program(const char *path, const char *word)
 {
     const int64_t now_ms = clock_steady_ms();
     const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     if (fd < 0 || write(fd, &now_ms, sizeof now_ms) != (ssize_t)sizeof now_ms)
         return 2;
-    if (ready)
+    if (strcmp(word, "misconfigured") == 0) {
+        char text[1500];
+        snprintf(text, sizeof text, "%01400d set it back", 1);
+        notify_status(text);
+        return 78;
+    }
+    if (strcmp(word, "ready") == 0)
         notify_ready();
     return 1;
 }
@@ -108,7 +115,7 @@ wait_for_starts(int64_t *starts_ms)
 static unsigned
 lines_with(const char *part)
 {
-    char line[1024];
+    char line[4096];
     unsigned count = 0;
     FILE *file = fopen(log_path, "re");
 
@@ -152,14 +159,41 @@ one_that_ends_before_it_is_ready_is_started_ever_more_rarely(void **state)
     assert_put_off(word);
 }
 
+/* Its log is nowhere that whoever started `gait up` looks. */
+static void
+one_whose_configuration_is_wrong_is_not_started_again_and_its_reason_is_said_whole(void **state)
+{
+    char word[] = "misconfigured";
+    struct stat info;
+    int status;
+    (void)state;
+    const pid_t pid = supervise(word);
+    const int64_t until_ms = clock_steady_ms() + LIMIT_MS;
+    pid_t ended;
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && clock_steady_ms() < until_ms)
+        usleep(10000);
+    if (ended == 0)
+        kill(pid, SIGTERM);
+    assert_int_equal(ended, pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 78);
+    assert_int_equal(stat(starts_path, &info), 0);
+    assert_int_equal(info.st_size, sizeof(int64_t));
+    assert_int_equal(lines_with("short-lived is not ready: 000"), 1);
+    assert_int_equal(lines_with("1 set it back\n"), 1);
+    assert_int_equal(lines_with("finds its configuration wrong"), 1);
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_that_is_ready_and_ends_is_started_ever_more_rarely, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_ends_before_it_is_ready_is_started_ever_more_rarely, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_whose_configuration_is_wrong_is_not_started_again_and_its_reason_is_said_whole,
+                                        set_up, tear_down),
     };
     if (argc == 3)
-        return be_the_program(argv[2], strcmp(argv[1], "ready") == 0);
+        return be_the_program(argv[2], argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

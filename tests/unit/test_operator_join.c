@@ -724,7 +724,11 @@ the_state_of_another_match_is_not_opened(void **state)
             parameters.match = same ? match : (enum join_match)(JOIN_BY_CUSTOMER - match);
             assert_int_equal(setup.operator->open(&parameters, bench->store, &bench->state), 0);
             assert_int_equal(store_begin(bench->store), 0);
+            struct buffer fault = {0};
+            assert_int_equal(setup.operator->fits(&parameters, bench->store, &fault), same);
+            assert_int_equal(strncmp(buffer_text(&fault), "was made with match = ", same ? 0 : 22), 0);
             assert_int_equal(setup.operator->load(bench->state), same ? 0 : -1);
+            buffer_free(&fault);
             store_abort(bench->store);
             if (!same)
                 setup.operator->close(bench->state);

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "memory_process.h"
+#include "run/start.h"
 
 #define LANDING "gait/landing/accelerometer"
 #define REJECTED "gait/rejected/accelerometer-trusted"
@@ -301,13 +303,22 @@ email_case_is_not_changed_over_a_state(void **state)
     static const struct setting fold[] = {{"limits", "email_case", "fold"}, {0}};
     static const struct setting *const settings[] = {NULL, fold};
     for (unsigned i = 0; i < 2; i++) {
+        struct buffer errors = {0}, fault = {0};
         bench_open_process(&customer_trusted, settings[i]);
         bench_close_process();
         bench_open_process(&customer_trusted, settings[i]);
         bench_close_process();
-        struct buffer errors = {0};
+        assert_int_equal(start_check_state(&customer_trusted, bench.config, bench.options.dir, NULL, &fault), 1);
+        assert_int_equal(start_check_state(&lake, bench.config, bench.options.dir, NULL, &fault), 1); /* it has none */
+        assert_int_equal(fault.len, 0);
         assert_int_equal(config_set(bench.config, "limits", "email_case", i == 0 ? "fold" : "keep", "test", &errors), 0);
+        assert_int_equal(log_had_config_error(), i > 0);
         assert_null(process_open(&bench.options));
+        assert_true(log_had_config_error());
+        assert_int_equal(start_check_state(&customer_trusted, bench.config, bench.options.dir, NULL, &fault), 0);
+        assert_non_null(strstr(buffer_text(&fault), i == 0 ? "email_case = keep, and the configuration says fold: set it " :
+                                                             "email_case = fold, and the configuration says keep: set it "));
+        buffer_free(&fault);
         bench_end(NULL);
         bench_begin(NULL);
     }
