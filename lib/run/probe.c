@@ -2,10 +2,11 @@
  * probe: whether a landing subscription brings anything. mosquitto grants one whose messages its ACL denies, and is silent
  * then, which looks like a quiet night.
  *
- * So when nothing has come for a while behind a connect, a message of ours goes to <prefix>/landing/<x>/.probe, at QoS 1. The
- * broker may refuse it, for good reason: then nothing is known, and nothing said. It may take it, and it comes back: all is
- * well, for this connection. Or it takes it, nothing comes back, and nothing else comes meanwhile: that is said, and it is
- * tried again, until something comes. What waits for us at the broker comes before the probe, so it is not sent beside that.
+ * So when nothing has come for a while behind a connect, a message of ours goes to <prefix>/landing/<x>/.probe, at QoS 1.
+ * The broker may refuse it, for good reason: then nothing is known, and nothing said. It may take it, and it comes back: all
+ * is well, for this connection. Or it takes it, nothing comes back, and nothing else comes meanwhile: that is said, and it
+ * is tried again, until something comes. What waits for us at the broker comes before the probe, so it is not sent beside
+ * that.
  *
  * It holds no record ("[]"), so no subscriber takes it for one; one that the broker has kept since an earlier connection is
  * taken in like anybody's, and does nothing. Ours is known by a token. It is left out of the inbox only as it was sent: with

@@ -180,8 +180,10 @@ receipts_are_sent_at_most_once_but_for_one_now_and_then(void **state)
         for (unsigned i = 0; i < 4; i++)
             bench_send(LANDING, "{}", "gait/receipt/me", NULL);
         bench_settle();
-        for (unsigned i = 0; i < 4; i++)
-            assert_int_equal(bench_heard("gait/receipt/me", 3 - i)->delivery, i == 0 ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE);
+        for (unsigned i = 0; i < 4; i++) {
+            const struct heard *receipt = bench_heard("gait/receipt/me", 3 - i);
+            assert_int_equal(receipt->delivery, i == 0 ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE);
+        }
         bench.steady_ms += RECEIPT_TRIED_MS;
     }
 }
