@@ -300,6 +300,20 @@ peers_onward(const struct peers *peers, struct buffer *why)
     return true;
 }
 
+bool
+peers_well(const struct peers *peers, struct buffer *why)
+{
+    const char *comma = "";
+    for (unsigned i = 0; i < peers->count; i++) {
+        const struct peer *peer = &peers->list[i];
+        if (!peer->answered || peer->answer.why[0] == '\0')
+            continue;
+        buffer_printf(why, "%s%s", comma, peer->stream->name);
+        comma = ", ";
+    }
+    return comma[0] == '\0';
+}
+
 void
 peers_acknowledge(struct peers *peers, const struct peer *peer)
 {

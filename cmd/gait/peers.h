@@ -54,6 +54,10 @@ const struct peer *peers_find(const struct peers *peers, const struct stream *st
  * which did. */
 bool peers_onward(const struct peers *peers, struct buffer *why);
 
+/* Whether every process that answered takes in what comes, and has nothing to say of what hinders it; if not, why names
+ * those that have. */
+bool peers_well(const struct peers *peers, struct buffer *why);
+
 /* Tell the process that an operator has seen that it went back in time. What comes of it the next answers say. */
 void peers_acknowledge(struct peers *peers, const struct peer *peer);
 

@@ -30,7 +30,8 @@
 static const char help[] =
     "usage: gait status [OPTION]... [--acknowledge [PROCESS]...]\n\n"
     "Show every process: state, what it has taken in, what became of it, and how far it is behind.\n"
-    "Exit status 0 if all processes answered, every input balances and none went back in time, 1 if not.\n\n"
+    "Exit status 0 if all processes answered, every input balances, none went back in time and nothing hinders one\n"
+    "(no `why`), 1 if not.\n\n"
     "  --json               one JSON document instead of a table\n"
     "  --wait-idle SECONDS  print nothing and return as soon as everything that has come in is worked\n"
     "                       everywhere; exit status 1 if it is not after SECONDS\n"
@@ -189,6 +190,9 @@ add_verdicts(const struct peers *peers, struct buffer *text)
         add_line(text, "balance: %u of %u answered", answered, expected);
     else
         add_line(text, "balance ok");
+    buffer_clear(&why);
+    if (!peers_well(peers, &why))
+        add_line(text, "not well: %s", buffer_text(&why));
     buffer_free(&why);
 }
 
@@ -256,7 +260,9 @@ print_json(const struct peers *peers)
     buffer_clear(&why);
     buffer_printf(&json, ",\"at_rest\":%s", peers_at_rest(peers, &why) ? "true" : "false");
     /* Of what did not answer nothing is known: neither true nor false. */
-    buffer_printf(&json, ",\"balanced\":%s}", !balanced ? "false" : answered < expected ? "null" : "true");
+    const char *otherwise = answered < expected ? "null" : "true";
+    buffer_printf(&json, ",\"balanced\":%s", balanced ? otherwise : "false");
+    buffer_printf(&json, ",\"well\":%s}", peers_well(peers, &why) ? otherwise : "false");
     printable_add_json(&shown, buffer_span(&json)); /* the documents are as whoever may publish there made them */
     puts(buffer_text(&shown));
     buffer_free(&json);
@@ -294,7 +300,7 @@ show(struct peers *peers, const struct request *request)
     else
         print_table(peers);
     look_for_nobody(peers, request);
-    bool right = peers_balanced(peers, &why) && peers_onward(peers, &why);
+    bool right = peers_balanced(peers, &why) && peers_onward(peers, &why) && peers_well(peers, &why);
     buffer_free(&why);
     return asked == 1 && right ? COMMAND_DONE : COMMAND_FAILED;
 }

@@ -22,7 +22,6 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/config.h"
-#include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/notify.h"

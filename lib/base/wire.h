@@ -29,6 +29,7 @@ struct wire_message {
     bool retained;              /* outgoing: the broker keeps it; incoming: it was kept, this is not news */
     enum wire_delivery delivery;
     unsigned expiry_s; /* outgoing: the broker may forget it after this; 0 never */
+    bool tentative;    /* outgoing: it may be refused, which is told to the owner and not to the log */
 };
 
 /* What the other side takes, as it said on connecting. A wire keeps to it: what is too large is not sent, what can't be

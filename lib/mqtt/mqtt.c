@@ -100,6 +100,7 @@ struct request {
     uint64_t token;
     uint64_t connection;
     size_t bytes; /* of a publish: what counts as in flight */
+    bool tentative;
     char topic[]; /* of a publish; of a subscription all filters, one behind the other, each with its NUL */
 };
 
@@ -829,7 +830,7 @@ hear_refusal(struct mqtt *mqtt, const struct request *request, enum MQTTReasonCo
         mqtt->refusals_ms = clock_steady_ms();
         mqtt->refused_topic[0] = '\0';
     }
-    const bool news = strncmp(mqtt->refused_topic, request->topic, TOPIC_SHOWN_MAX - 1) != 0;
+    const bool news = !request->tentative && strncmp(mqtt->refused_topic, request->topic, TOPIC_SHOWN_MAX - 1) != 0;
     if (news && mqtt->refusals_logged < REFUSALS_LOGGED_MAX) {
         mqtt->refusals_logged++;
         snprintf(mqtt->refused_topic, sizeof mqtt->refused_topic, "%s", request->topic);
@@ -909,7 +910,8 @@ has_room(const struct mqtt *mqtt, const struct wire_message *message)
 static void
 begin_send(struct mqtt *mqtt, const struct wire_message *message, uint64_t token, struct request *request)
 {
-    *request = (struct request){.mqtt = mqtt, .token = token, .connection = mqtt->connection};
+    *request = (struct request){
+        .mqtt = mqtt, .token = token, .connection = mqtt->connection, .tentative = message->tentative};
     memcpy(request->topic, message->topic.at, message->topic.len + 1);
     snprintf(mqtt->last_topic, sizeof mqtt->last_topic, "%s", request->topic);
     mqtt->sending = true;

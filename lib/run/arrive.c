@@ -275,6 +275,11 @@ message_on_landing(void *context, const struct wire_message *message)
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (process->topics.landing[i] == NULL || !matches(message->topic, process->topics.landing[i], &level))
             continue;
+        pthread_mutex_lock(&process->lock);
+        const bool own = probe_came(process, i, message);
+        pthread_mutex_unlock(&process->lock);
+        if (own)
+            break;
         struct inbox_entry entry = {.input = i, .levels = readable(level, levels), .payload = message->payload};
         if (entry.payload.len > process->payload_bytes_max) /* enough of it to be refused as too large */
             entry.payload.len = process->payload_bytes_max + 1;
@@ -364,6 +369,8 @@ delivered_on_links(void *context, uint64_t token)
     pthread_mutex_lock(&process->lock);
     if (token == TOKEN_REFILL_LAST)
         arrived->refill_delivered = true;
+    else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_PROBE)
+        probe_answered(process, token, true);
     else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_OUTPUT && token > arrived->delivered_output)
         arrived->delivered_output = token;
     else if ((token & ~PUBLISHER_TOKEN_MASK) == TOKEN_REJECTED && token > arrived->delivered_rejected)
@@ -380,6 +387,13 @@ refused_on_links(void *context, uint64_t token, struct span topic, const char *r
     const uint64_t kind = token & ~PUBLISHER_TOKEN_MASK;
 
     (void)topic; /* the reason says it */
+    if (kind == TOKEN_PROBE) {
+        pthread_mutex_lock(&process->lock);
+        probe_answered(process, token, false);
+        pthread_mutex_unlock(&process->lock);
+        process_wake(process);
+        return;
+    }
     pthread_mutex_lock(&process->lock);
     if (kind == TOKEN_REFILL)
         arrived->refill_refused = true;

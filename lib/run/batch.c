@@ -1555,6 +1555,18 @@ write_receipt(const struct tally *tally, enum record_kind kind, struct buffer *t
     buffer_add_text(text, tally->verdicts[VERDICT_INVALID] > 0 ? "]}" : "}");
 }
 
+/* Receipts are not acknowledged, but for one now and then: else nobody would say that the broker's ACL denies them. */
+static enum wire_delivery
+receipt_delivery(struct process *process)
+{
+    const int64_t steady_ms = process->options.steady_ms();
+
+    if (steady_ms < process->receipt_tried_ms)
+        return WIRE_AT_MOST_ONCE;
+    process->receipt_tried_ms = steady_ms + RECEIPT_TRIED_MS;
+    return WIRE_AT_LEAST_ONCE;
+}
+
 void
 batch_send_receipts(struct process *process)
 {
@@ -1569,7 +1581,7 @@ batch_send_receipts(struct process *process)
             .topic = span_at(receipts->bytes.data + receipt->topic_at, receipt->topic_len),
             .payload = buffer_span(&process->scratch),
             .correlation = span_at(receipts->bytes.data + receipt->correlation_at, receipt->correlation_len),
-            .delivery = WIRE_AT_MOST_ONCE,
+            .delivery = receipt_delivery(process),
         };
         /* One that can't be sent is not missed for long: the publisher sends its message again. */
         if (wire->calls->waiting(wire) > ANSWERS_WAITING_BYTES_MAX || wire->calls->publish(wire, &message, 0) != 0)

@@ -113,9 +113,8 @@ refused_by_broker(struct process *process, int64_t steady_ms)
     return shown;
 }
 
-/* The account at the broker. */
-static const char *
-user_of(const struct process *process)
+const char *
+metrics_user(const struct process *process)
 {
     const char *username = config_text(process->options.config, "mqtt", "username");
 
@@ -128,7 +127,7 @@ why_silent(struct process *process)
 {
     snprintf(process->why_text, sizeof process->why_text,
              "nothing is published: our own message to %s does not come back to user %s; the broker's ACL must allow to "
-             "publish there and to subscribe to %s", process->topics.sync, user_of(process), process->topics.reports);
+             "publish there and to subscribe to %s", process->topics.sync, metrics_user(process), process->topics.reports);
     return process->why_text;
 }
 
@@ -346,7 +345,20 @@ say_who_is_missed(struct process *process, struct saying *saying)
     if (first != NULL)
         buffer_printf(saying->text,
                       ". If it runs: does the broker's ACL let user %s publish at %s/%s/feed, and it subscribe there?",
-                      user_of(process), publisher->link, first);
+                      metrics_user(process), publisher->link, first);
+}
+
+/* Where messages may be there, and don't come. */
+static void
+say_silent(const struct process *process, struct saying *saying)
+{
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        if (!process->probes[i].silent)
+            continue;
+        buffer_add_text(saying->text, saying->between);
+        probe_write(process, &process->probes[i], saying->text);
+        saying->between = "; ";
+    }
 }
 
 static void
@@ -362,6 +374,7 @@ add_why(struct process *process, struct buffer *text)
     struct saying saying = {&why, why.len > 0 ? "; " : "", 0};
     say_back_in_time(process, &saying);
     say_twofold(process, &saying);
+    say_silent(process, &saying);
     if (process->why == WHY_NOT_STOPPED)
         say_who_is_missed(process, &saying);
     add_text(text, "why", buffer_text(&why));

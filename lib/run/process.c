@@ -375,6 +375,7 @@ process_open(const struct process_options *options)
     }
     batch_opened(process);
     open_publishers(process);
+    probe_open(process);
     if (open_ports(process) != 0) {
         process_close(process);
         return NULL;
@@ -572,7 +573,7 @@ links_ready(struct process *process)
     recall_ask(process);
     buffer_clear(&process->metrics_sent);
     publish(process, process->topics.status, span_of("online"), true);
-    process->sync_ms = 0;
+    process->sync_ms = process->receipt_tried_ms = 0;
 }
 
 /* Ask the broker, and again if the answer got lost, whether everything retained has come. */
@@ -848,6 +849,7 @@ process_step(struct process *process)
     int worked = work(process, steady_ms);
     send_reports(process, steady_ms);
     pump(process, steady_ms);
+    probe_step(process, steady_ms);
     answer_asks(process);
     send_metrics(process, steady_ms);
     if (process->synced && (process->inbox == NULL || process->landing_port.state == PORT_READY))
@@ -921,6 +923,7 @@ free_memory(struct process *process)
     refill_free(process);
     newcomer_free(process);
     recall_free(process);
+    probe_free(process);
     struct buffer *const buffers[] = {&process->output_message, &process->rejected_message, &process->receipts.bytes,
                                       &process->refused_topic,  &process->untold.topic,     &process->scratch,
                                       &process->metrics,        &process->metrics_sent};

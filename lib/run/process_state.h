@@ -1,6 +1,6 @@
 /*
  * process_state: the inside of a process, shared by the files of the skeleton (process.c, batch.c, refusal.c,
- * arrive.c, refill.c, newcomer.c, metrics.c) and nobody else.
+ * arrive.c, refill.c, newcomer.c, probe.c, metrics.c) and nobody else.
  */
 #ifndef RUN_PROCESS_STATE_H
 #define RUN_PROCESS_STATE_H
@@ -47,6 +47,9 @@
  * is left out is asked for again. */
 #define ANSWERS_WAITING_BYTES_MAX (16u << 20)
 
+/* How often a receipt is to be acknowledged, if there are any. */
+#define RECEIPT_TRIED_MS 1000
+
 /* How long it is shown that the broker refused something: what is tried again comes in less. */
 #define REFUSAL_SHOWN_MS 60000
 
@@ -61,6 +64,7 @@
 #define TOKEN_REJECTED (UINT64_C(2) << 56)
 #define TOKEN_REFILL (UINT64_C(3) << 56)
 #define TOKEN_REFILL_LAST (TOKEN_REFILL | 1) /* of a chunk */
+#define TOKEN_PROBE (UINT64_C(4) << 56)
 
 /* Topics of this process, with the prefix. */
 struct topics {
@@ -220,6 +224,29 @@ struct recall {
     unsigned withdrawn, withdrawn_now; /* likewise, rows of which we did not know it */
 };
 
+#define PROBE_TOKEN_BYTES 16
+
+/* Whether a landing subscription brings anything; see probe.c. */
+struct probe {
+    char *topic; /* NULL: the input is none of landing */
+
+    /* The loop's. */
+    bool up;        /* there are connections to look at */
+    bool under_way; /* it was sent, and the broker has not answered */
+    bool back;      /* it came back on this connection */
+    bool missed;    /* the broker took it, and it is not back yet */
+    bool silent;    /* and that was too long: the log says so */
+    int64_t due_ms; /* when it is sent, or missed; steady clock */
+    int64_t cut_wait_ms; /* after a connection that ended in place of an answer: so long, */
+    int64_t held_until_ms; /* and until then */
+
+    /* Shared with the wires' threads; under process->lock. */
+    char token[PROBE_TOKEN_BYTES]; /* of this connection: nobody else knows it before it is sent */
+    uint64_t sent;                 /* which sending, of all */
+    bool taken, refused, came_back;
+    bool something_came; /* from anybody */
+};
+
 /* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
 enum why_stopped {
     WHY_NOT_STOPPED,
@@ -335,11 +362,13 @@ struct process {
     struct refill refill;
     struct newcomers newcomers;
     struct recall recall;
+    struct probe probes[OPERATOR_INPUTS_MAX];
     struct ask asks[ASKS_MAX];
     unsigned ask_count;
     struct buffer scratch;
     struct buffer metrics;
     struct buffer metrics_sent;
+    int64_t receipt_tried_ms; /* when the next one is to be acknowledged; steady clock */
     int64_t metrics_ms; /* when they may be sent again; steady clock */
     int64_t trim_ms;    /* when the outboxes are trimmed even if nothing else is to be committed */
     int lock_fd;
@@ -454,8 +483,24 @@ void recall_committed(struct process *process);
 
 void recall_free(struct process *process);
 
+/* probe.c: set up what is to be looked at; send what is due, and judge what came of it. */
+void probe_open(struct process *process);
+void probe_step(struct process *process, int64_t steady_ms);
+void probe_free(struct process *process);
+
+/* What the wires' threads hear, to be called with the lock held: the broker took the probe with this token, or refused it;
+ * and a message came to a landing input: whether it is our own, and to be left out. */
+void probe_answered(struct process *process, uint64_t token, bool taken);
+bool probe_came(struct process *process, unsigned input, const struct wire_message *message);
+
+/* What is to be said of one that is silent. */
+void probe_write(const struct process *process, const struct probe *probe, struct buffer *text);
+
 /* metrics.c: append the metrics as one JSON object; without the newest refusals if the broker does not take it with them. */
 void metrics_write(struct process *process, struct buffer *text);
+
+/* Our account at the broker, for people. */
+const char *metrics_user(const struct process *process);
 
 /* What is to be said of a state that went back in time, without the operator's next step. */
 void back_write(const struct back *back, struct buffer *text);

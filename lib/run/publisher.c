@@ -627,8 +627,8 @@ publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms
 bool
 publisher_consumer_silent(const struct publisher *publisher, const struct publisher_consumer *consumer)
 {
-    return consumer->feed.applied < publisher->outbox->last.sequence &&
-           (!consumer->feed.follows || consumer->feed.probe_wait_ms >= PROBE_SILENT_MS);
+    return consumer->feed.applied < publisher->outbox->last.sequence && !consumer->newcomer &&
+           (consumer->complained || consumer->feed.probe_wait_ms >= PROBE_SILENT_MS);
 }
 
 void

@@ -165,7 +165,8 @@ uint64_t publisher_confirmed(const struct publisher *publisher);
 /* Whether anything waits to be sent that a window would allow. */
 bool publisher_ready(const struct publisher *publisher, int64_t steady_ms);
 
-/* Whether nothing comes from the consumer although something waits for it: it does not answer, or can't go on. */
+/* Whether nothing comes from the consumer although something waits for it: it does not answer, for longer than one that
+ * has just been started may take, or can't go on. */
 bool publisher_consumer_silent(const struct publisher *publisher, const struct publisher_consumer *consumer);
 
 void publisher_free(struct publisher *publisher);

@@ -93,6 +93,10 @@ struct memory_broker {
     unsigned cut_in;     /* the connection breaks at this publish call from now, of whomever; 0 never */
     /* Whether the broker's ACL refuses a message that has come so far; NULL: none. */
     bool (*refuses_message)(void *context, const struct memory_wire *from, const struct wire_message *message);
+    /* Or ends the connection because of it. */
+    bool (*cuts_for)(void *context, const struct memory_wire *from, const struct wire_message *message);
+    /* Whether the ACL keeps a message from whoever has subscribed to it, without a word. */
+    bool (*hides)(void *context, const struct memory_wire *to, const struct wire_message *message);
     /* Whether a publish call has any effect; NULL: it has. */
     bool (*allows)(void *context, const struct memory_wire *from);
     /* Sees each message that a publish call takes; may be NULL. */
@@ -232,6 +236,8 @@ memory_route_to(struct memory_broker *broker, struct memory_wire *to, const stru
     for (unsigned i = 0; i < to->filter_count; i++) {
         if (!memory_matches(message->topic.at, to->filters[i]))
             continue;
+        if (broker->hides != NULL && broker->hides(broker->context, to, message))
+            return;
         enum memory_fate fate = broker->fate != NULL ? broker->fate(broker->context, to, message) : MEMORY_ONCE;
         if (fate == MEMORY_LOST && to->deliveries[i] == WIRE_AT_LEAST_ONCE)
             fate = MEMORY_ONCE;
@@ -350,6 +356,23 @@ memory_subscribe_client(struct memory_wire *wire, struct memory_item *request)
 
 /* What the test does. */
 
+/* The connection breaks; the owner will hear of it. */
+static inline void
+memory_wire_cut(struct memory_wire *wire)
+{
+    if (wire->state == MEMORY_IDLE)
+        return;
+    const bool will = wire->state == MEMORY_ONLINE && wire->options->will_topic != NULL;
+    const struct wire_options *options = wire->options;
+    memory_end_connection(wire);
+    wire->down = "connection lost";
+    if (will) {
+        const struct wire_message message = {
+            .topic = span_of(options->will_topic), .payload = span_of(options->will_text), .retained = true};
+        memory_route(wire->broker, &message);
+    }
+}
+
 /* Let the broker see the next thing that the owner of wire asked for. Whether there was any. */
 static inline bool
 memory_wire_send(struct memory_wire *wire)
@@ -364,6 +387,9 @@ memory_wire_send(struct memory_wire *wire)
         memory_accept(wire);
     } else if (item->kind == MEMORY_SUBSCRIBE) {
         memory_subscribe_client(wire, item);
+    } else if (wire->broker->cuts_for != NULL &&
+               wire->broker->cuts_for(wire->broker->context, wire, &item->message->wire)) {
+        memory_wire_cut(wire);
     } else if (wire->broker->refuses_message != NULL &&
                wire->broker->refuses_message(wire->broker->context, wire, &item->message->wire)) {
         if (item->message->wire.delivery == WIRE_AT_LEAST_ONCE) {
@@ -409,23 +435,6 @@ memory_wire_hear(struct memory_wire *wire)
         events->refused(events->context, item->token, item->message->wire.topic, "refused to user test");
     memory_free_item(memory_pop(&wire->in));
     return true;
-}
-
-/* The connection breaks; the owner will hear of it. */
-static inline void
-memory_wire_cut(struct memory_wire *wire)
-{
-    if (wire->state == MEMORY_IDLE)
-        return;
-    const bool will = wire->state == MEMORY_ONLINE && wire->options->will_topic != NULL;
-    const struct wire_options *options = wire->options;
-    memory_end_connection(wire);
-    wire->down = "connection lost";
-    if (will) {
-        const struct wire_message message = {
-            .topic = span_of(options->will_topic), .payload = span_of(options->will_text), .retained = true};
-        memory_route(wire->broker, &message);
-    }
 }
 
 /* As memory_wire_hear, but then the connection breaks before the broker sees the acknowledgement. */

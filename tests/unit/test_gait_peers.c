@@ -115,12 +115,42 @@ bug_257_a_running_process_is_not_called_stopped(void **state)
     expect_not_at_rest("running", "", "customer-trusted has 0 bytes in its inbox and 1 records due");
 }
 
+/* Whether all is well when customer-trusted answers with this state and why. */
+static void
+expect_well(const char *state, const char *because, bool well)
+{
+    static const struct broker broker;
+    struct buffer document = {0}, why = {0};
+    buffer_printf(&document, "{\"process\":\"customer-trusted\",\"state\":\"%s\",\"why\":\"%s\"}", state, because);
+    process.document = buffer_text(&document);
+    struct peers *peers = peers_new(&broker, "gait");
+    assert_non_null(peers);
+    assert_int_equal(peers_ask(peers, clock_steady_ms() + 1000, 1000), 1);
+    assert_true(peers_at_rest(peers, &why));
+    assert_int_equal(peers_well(peers, &why), well);
+    assert_string_equal(buffer_text(&why), well ? "" : "customer-trusted");
+    peers_free(peers);
+    buffer_free(&document);
+    buffer_free(&why);
+}
+
+/* The exit status of gait status was 0. */
+static void
+bug_402_whoever_has_something_to_say_is_not_well(void **state)
+{
+    (void)state;
+    expect_well("running", "", true);
+    expect_well("running", "nothing comes in", false);
+    expect_well("stopped", "disk full", false);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stopped_process_says_why),
         cmocka_unit_test(bug_257_a_running_process_is_not_called_stopped),
+        cmocka_unit_test(bug_402_whoever_has_something_to_say_is_not_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -438,6 +438,41 @@ bug_342_what_the_broker_refuses_is_kept_and_tried_again(void **state)
     assert_true(why_says(""));
 }
 
+/* At QoS 0 the broker's ACL drops them without a word, and nobody noticed. */
+static void
+bug_401_receipts_that_the_broker_refuses_are_said(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench.broker.refuses_message = deny;
+    denied = "gait/receipt/";
+    for (unsigned i = 0; i < 100; i++) {
+        bench_send(LANDING, READING("a"), "gait/receipt/me", NULL);
+        bench_settle();
+        bench.steady_ms += 900;
+    }
+    assert_true(why_says("refused to user test"));
+    denied = NULL;
+    bench_send(LANDING, READING("b"), "gait/receipt/me", NULL);
+    bench_settle();
+    bench.steady_ms += REFUSAL_SHOWN_MS;
+    assert_true(why_says(""));
+}
+
+static void
+answers_that_the_broker_refuses_are_said(void **state)
+{
+    (void)state;
+    bench_open_process(&customer_curated, NULL);
+    bench.broker.refuses_message = deny;
+    denied = "gait/answer/you";
+    assert_true(why_says(""));
+    bench_send("gait/ask", "", "gait/answer/you", NULL);
+    bench_settle();
+    assert_true(why_says("refused to user test"));
+    denied = NULL;
+}
+
 static void
 a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed(void **state)
 {
@@ -515,6 +550,8 @@ main(void)
         TEST(reports_are_kept_if_they_are_ones_of_a_consumer),
         TEST(bug_344_of_many_reports_the_newest_holds),
         TEST(bug_342_what_the_broker_refuses_is_kept_and_tried_again),
+        TEST(bug_401_receipts_that_the_broker_refuses_are_said),
+        TEST(answers_that_the_broker_refuses_are_said),
         TEST(a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed),
         TEST(acknowledgements_are_told_apart),
         TEST(what_was_acknowledged_on_an_earlier_connection_does_not_count),

@@ -680,6 +680,25 @@ what_nothing_is_heard_of_is_sent_again_ever_more_rarely(void **state)
     assert_int_equal(sent_count, 0);
 }
 
+/* gait status told its caller that something was wrong while a pipeline started. */
+static void
+bug_403_one_that_has_just_been_started_is_not_called_silent(void **state)
+{
+    (void)state;
+    begin(1);
+    append(4);
+    const int64_t from_ms = now_ms;
+    for (; now_ms - from_ms < 6000; now_ms += 100) {
+        turn();
+        assert_false(publisher_consumer_silent(&publisher, &publisher.consumers[0]));
+    }
+    for (; now_ms - from_ms < 10000; now_ms += 100)
+        turn();
+    assert_true(publisher_consumer_silent(&publisher, &publisher.consumers[0]));
+    publisher.consumers[0].newcomer = true; /* it waits for us */
+    assert_false(publisher_consumer_silent(&publisher, &publisher.consumers[0]));
+}
+
 /* The broker dropped 3 and 4 for a slow consumer, and nothing follows. */
 static void
 a_report_of_a_part_does_not_end_the_probes_for_the_rest(void **state)
@@ -1076,6 +1095,7 @@ main(void)
         TEST(the_brokers_acknowledgements_say_what_it_has),
         TEST(a_name_that_is_registered_twice_is_one_consumer),
         TEST(what_nothing_is_heard_of_is_sent_again_ever_more_rarely),
+        TEST(bug_403_one_that_has_just_been_started_is_not_called_silent),
         TEST(a_report_of_a_part_does_not_end_the_probes_for_the_rest),
         TEST(a_full_window_is_probed_after_a_report_that_says_nothing_new),
         TEST(bug_300_new_messages_do_not_put_off_the_probe_for_a_lost_one),
