@@ -228,8 +228,9 @@ read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, str
 {
     uint64_t position = plan->position;
     struct inbox_entry entry;
+    struct inbox_gap gap;
     int rc;
-    while ((rc = inbox_read(inbox, &position, &entry)) == 1) {
+    while ((rc = inbox_read(inbox, &position, &entry, &gap)) == 1) {
         size_t bytes = PREFIX_BYTES + HEAD_BYTES + (entry.levels.len > 0) + entry.levels.len + entry.response_topic.len +
                        entry.correlation.len + entry.payload.len;
         uint64_t from = position - bytes;
@@ -255,7 +256,9 @@ read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, str
 static struct inbox *
 open_inbox(const struct plan *plan)
 {
-    return inbox_open(dir, 1, plan->position, 1 << 30, CONTENT_BYTES_MAX);
+    const struct inbox_options options = {
+        .dir = dir, .epoch = 1, .bytes_max = 1 << 30, .payload_bytes_max = CONTENT_BYTES_MAX};
+    return inbox_open(&options, plan->position);
 }
 
 static void
