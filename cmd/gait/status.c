@@ -29,12 +29,14 @@
 static const char help[] =
     "usage: gait status [OPTION]... [--acknowledge [PROCESS]...]\n\n"
     "Show every process: state, what it has taken in, what became of it, and how far it is behind.\n"
-    "Exit status 0 if all processes answered, every input balances and none went back in time, 1 if not.\n\n"
+    "Exit status 0 if all processes answered, every input balances, none went back in time and no inbox lost\n"
+    "messages, 1 if not.\n\n"
     "  --json               one JSON document instead of a table\n"
     "  --wait-idle SECONDS  print nothing and return as soon as everything that has come in is worked\n"
     "                       everywhere; exit status 1 if it is not after SECONDS\n"
     "  --acknowledge        tell these processes, or all, that you have seen that their state is an older copy\n"
-    "                       of itself: they go on; exit status 1 if one of them can't\n"
+    "                       of itself, or that their inbox lost messages: they go on; exit status 1 if one of\n"
+    "                       them can't\n"
     "  --prefix PREFIX      first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
     "  --help               print this\n"
     "  --version            print the version\n";

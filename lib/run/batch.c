@@ -21,8 +21,8 @@
  * in the release notes.
  *
  * What 3 has more than 2 is told apart where it stands (flags of a customer's row, the sign of a consent's date, the length
- * of a place, keys that are absent), so a store of 2 becomes one of 3 with its first transaction. So does one of 3 become one
- * of 4, which says that entries of the inbox may have marks: programs of before would take them for damaged.
+ * of a place, keys that are absent), so a store of 2 becomes one of 3 with its first transaction; and one of 3 one of 4,
+ * which says that entries of the inbox may have marks: programs of before would take them for damaged.
  */
 #define FORMAT_VERSION 4
 #define FORMAT_OLDEST 2
@@ -846,8 +846,8 @@ load_lost(struct process *process)
 
     process->lost = (struct inbox_lost){0};
     if (rc == 1)
-        process->lost = (struct inbox_lost){bytes_get_u64(value.at), bytes_get_u64(value.at + 8), bytes_get_u64(value.at + 16),
-                                            bytes_get_u64(value.at + 24)};
+        process->lost = (struct inbox_lost){bytes_get_u64(value.at), bytes_get_u64(value.at + 8),
+                                            bytes_get_u64(value.at + 16), bytes_get_u64(value.at + 24)};
     return rc < 0 ? -1 : 0;
 }
 
@@ -1110,8 +1110,9 @@ int
 batch_load_own(struct process *process)
 {
     if (load_format(process) != 0 || load_epoch(process) != 0 || load_lives(process) != 0 || load_mark(process) != 0 ||
-        load_inbox_key(process) != 0 || load_lost(process) != 0 || load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
-        refusal_load(process) != 0 || outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+        load_inbox_key(process) != 0 || load_lost(process) != 0 || load_positions(process) != 0 ||
+        ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 || refusal_load(process) != 0 ||
+        outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     process->own_loaded = true;
     tell_publishers(process);

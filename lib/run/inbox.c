@@ -28,6 +28,7 @@
 #define NOTE ".end" /* behind the folder's name */
 #define NOTE_BYTES 40
 #define DAMAGED ".damaged"
+#define DAMAGED_SIZE (NAME_SIZE + sizeof DAMAGED - 1)
 
 /* What a disk writes whole or not at all. */
 #define SECTOR_BYTES 512
@@ -863,8 +864,8 @@ go_on(struct inbox *inbox, uint64_t position, uint64_t known)
     return begin_file(inbox, inbox->end < position ? position : inbox->end);
 }
 
-/* Up to where messages are acknowledged that no power cut can have taken, by the note; 0: it does not say. The names of files
- * are never taken: that there is none is somebody's doing. */
+/* Up to where messages are acknowledged that no power cut can have taken, by the note; 0: it does not say. The names of
+ * files are never taken all: that there is none is somebody's doing. */
 static uint64_t
 acknowledged_to(const struct inbox *inbox, const struct note *note, uint64_t position)
 {
@@ -1201,7 +1202,7 @@ entries_end(int fd, uint64_t begin, uint64_t *end)
 /* Keep the bytes of the file from `from` to `to` in one by name, DAMAGED; unless there are none, or only zeros: then name is
  * "". −1 with errno. */
 static int
-keep_damaged(struct inbox *inbox, const struct place *place, uint64_t from, uint64_t to, char name[NAME_SIZE + sizeof DAMAGED])
+keep_damaged(struct inbox *inbox, const struct place *place, uint64_t from, uint64_t to, char name[DAMAGED_SIZE])
 {
     uint64_t behind, end;
     const int file = place->file > from ? -1 : file_to_read(inbox, place->file);
@@ -1234,8 +1235,8 @@ say_lost(const struct inbox *inbox, const struct place *place, uint64_t from, ui
 
     name_of(place->file, name);
     if (!damage)
-        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ", in file %s: a power cut has taken some of it, and it had "
-                  "no receipt", inbox->dir, from, to, name);
+        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ", in file %s: a power cut has taken some of it, and it "
+                  "had no receipt", inbox->dir, from, to, name);
     else if (place->file > from)
         log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ": the file is gone, and messages in it were acknowledged. "
                   "What follows is worked, from file %s on", inbox->dir, from, to, name);
@@ -1252,7 +1253,7 @@ say_lost(const struct inbox *inbox, const struct place *place, uint64_t from, ui
 static int
 pass_over(struct inbox *inbox, const struct place *place, uint64_t *position, struct inbox_gap *gap)
 {
-    char kept[NAME_SIZE + sizeof DAMAGED] = "";
+    char kept[DAMAGED_SIZE] = "";
     const uint64_t from = *position;
     uint64_t to = place->file;
 

@@ -111,8 +111,9 @@ int inbox_copy(const struct inbox_options *options, uint64_t position, const cha
 int inbox_append(struct inbox *inbox, const struct inbox_entry *entry);
 
 /* The entry at *position, which moves behind it; what can't be read before it is passed over, which *gap says. Spans are
- * valid until the next call. 1; 0 there is none yet (there may have been a gap all the same, which *position is behind then);
- * −1 with errno and a line in the log, which is not said again for the same position. */
+ * valid until the next call. 1; 0 there is none yet, but there may have been a gap, which *position is behind then; −1 with
+ * errno and a line in the log, which is not said again for the same position. Without room to keep what is damaged it is −1
+ * without a line. */
 int inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry, struct inbox_gap *gap);
 
 /* Say of the entry at position what is wrong with it, unless that has been said of this one. */

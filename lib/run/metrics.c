@@ -260,8 +260,8 @@ back_write(const struct back *back, struct buffer *text)
 void
 lost_write(const struct inbox_lost *lost, struct buffer *text)
 {
-    buffer_printf(text, "its inbox lost messages that were acknowledged: %" PRIu64 " bytes in %" PRIu64 " place%s from %" PRIu64
-                        " to %" PRIu64, lost->bytes, lost->gaps, lost->gaps == 1 ? "" : "s", lost->from, lost->to);
+    buffer_printf(text, "its inbox lost messages that were acknowledged: %" PRIu64 " bytes in %" PRIu64 " place%s from %"
+                        PRIu64 " to %" PRIu64, lost->bytes, lost->gaps, lost->gaps == 1 ? "" : "s", lost->from, lost->to);
 }
 
 /* Up to where messages are gone that the input lacks; 0: none. */

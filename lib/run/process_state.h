@@ -250,8 +250,8 @@ struct process {
     uint64_t unanswered; /* receipts and answers that were asked for where we give none, since the start; under lock */
 
     struct store *store;
-    int meta; /* table: "epoch", "earlier", "back", "inbox", "inbox_key", "inbox_lost", "link <producer>", "left <producer>", "awaits <producer>",
-               * "first", "ledger", "recent", "clock", "email_case", "untold" */
+    int meta; /* table: "epoch", "earlier", "back", "inbox", "inbox_key", "inbox_lost", "link <producer>",
+               * "left <producer>", "awaits <producer>", "first", "ledger", "recent", "clock", "email_case", "untold" */
     uint64_t epoch;
     uint64_t first_epoch; /* of all lives of this store: what the inbox knows it by */
     struct lives earlier;

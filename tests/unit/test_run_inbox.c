@@ -561,8 +561,8 @@ expect_no_gap(void)
 static void
 write_whole(const char *path, const struct buffer *content);
 
-/* The file holds what content says, and the entry `hit` of those that were torn is damaged; all others are read, now and when
- * it is opened again. */
+/* The file holds what content says, and the entry `hit` of those that were torn is damaged; all others are read, now and
+ * when it is opened again. */
 static void
 expect_all_but(const struct buffer *content, const struct buffer *noted, const uint64_t *ends, uint64_t begin, unsigned hit)
 {
@@ -624,8 +624,7 @@ bug_680_one_wrong_bit_takes_its_entry_and_none_behind_it(void **state)
     buffer_free(&noted);
 }
 
-/* Also where nobody knows when it was written. In the last entry, which could be a crash's, a wrong length is not told from
- * that. */
+/* Also where nobody knows when it was written; but a wrong length of the last entry could be a crash's. */
 static void
 bug_680_garbage_is_kept_and_told_whoever_wrote_it(void **state)
 {
@@ -1710,8 +1709,8 @@ bug_680_an_inbox_that_was_emptied_is_told(void **state)
     }
 }
 
-/* A cut takes pages; what stands behind them is read all the same, and no operator has to look. In a machine that has been up
- * all the time something else took them. */
+/* A cut takes pages; what stands behind them is read all the same, and no operator has to look. In a machine that has been
+ * up all the time something else took them. */
 static void
 what_a_power_cut_took_is_passed_over_and_only_said(void **state)
 {
