@@ -55,10 +55,20 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 
 static char dir[SCRATCH_DIR_SIZE];
 
+/* What the inbox says of itself beside its folder. */
+static void
+remove_note(void)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s.end", dir);
+    unlink(path);
+}
+
 static void
 remove_dir(void)
 {
     scratch_dir_remove(dir);
+    remove_note();
 }
 
 static void
@@ -176,6 +186,7 @@ empty_dir(void)
             unlink(path);
     }
     closedir(open_dir);
+    remove_note();
 }
 
 static void
