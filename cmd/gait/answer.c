@@ -142,7 +142,8 @@ answer_decode(struct span text, struct answer *answer)
         answer->inbox_bytes = json_int_at(json, "inbox_bytes", 0);
         answer->due = json_int_at(json, "due", 0);
         answer->unanswered = json_int_at(json, "unanswered", 0);
-        answer->back_in_time = json_int_at(json, "back_in_time", 0) != 0;
+        answer->unacknowledged =
+            json_int_at(json, "back_in_time", 0) != 0 || json_int_at(json, "inbox_lost", 0) != 0;
         json_each(json, "inputs", read_input, &reading);
         json_each(json, "output.consumers", read_consumer, &reading);
         json_each(json, "reasons", read_reason, &reading);

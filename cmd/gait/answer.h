@@ -70,7 +70,7 @@ struct answer {
     int64_t inbox_bytes;
     int64_t due;
     int64_t unanswered; /* asked for at topics where no answers are given */
-    bool back_in_time; /* its state is an older copy of itself, and no operator has acknowledged that */
+    bool unacknowledged; /* its state is an older copy of itself, or its inbox lost messages, and nobody has seen that */
 };
 
 /* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog, or longer than any. */

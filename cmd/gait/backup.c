@@ -138,9 +138,15 @@ copy_inbox(struct backup *backup, unsigned i)
         rc = file_make_dirs(buffer_text(&to));
         if (rc != 0)
             say("%s: %s", buffer_text(&to), strerror(errno));
-        else
-            rc = inbox_copy(set_path(&backup->set, i, "/inbox", &from), member->positions.inbox, buffer_text(&to),
-                            copying_step, &backup->copying, &backup->inbox_end[i]);
+        const struct inbox_options options = {
+            .dir = set_path(&backup->set, i, "/inbox", &from),
+            .epoch = member->positions.inbox_epoch,
+            .key = member->positions.inbox_key,
+            .payload_bytes_max = (uint64_t)config_int(backup->config, "limits", "payload") + 1,
+        };
+        if (rc == 0)
+            rc = inbox_copy(&options, member->positions.inbox, buffer_text(&to), copying_step, &backup->copying,
+                            &backup->inbox_end[i]);
     }
     buffer_free(&from);
     buffer_free(&to);

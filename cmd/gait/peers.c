@@ -275,7 +275,7 @@ peer_at_rest(const struct peers *peers, const struct peer *peer, struct buffer *
         add_why(answer, why);
         return false;
     }
-    if (answer->back_in_time) {
+    if (answer->unacknowledged) {
         buffer_printf(why, "%s %s: %s", peer->stream->name, answer_is_stopped(answer) ? "is stopped" : "runs, but",
                       answer->why);
         return false;
@@ -292,7 +292,7 @@ peers_onward(const struct peers *peers, struct buffer *why)
 {
     for (unsigned i = 0; i < peers->count; i++) {
         const struct peer *peer = &peers->list[i];
-        if (peer->known && peer->answer.back_in_time) {
+        if (peer->known && peer->answer.unacknowledged) {
             buffer_printf(why, "%s: %s", peer->stream->name, peer->answer.why);
             return false;
         }

@@ -50,15 +50,15 @@ unsigned peers_answered(const struct peers *peers, unsigned *expected);
 /* The peer with this stream. */
 const struct peer *peers_find(const struct peers *peers, const struct stream *stream);
 
-/* Whether no known process went back in time without an operator's having acknowledged it; if not, why says in one line
- * which did. */
+/* Whether no known process has something to say that an operator has yet to acknowledge: that it went back in time, or that
+ * its inbox lost messages; if not, why says in one line which has. */
 bool peers_onward(const struct peers *peers, struct buffer *why);
 
 /* Whether every process that answered takes in what comes, and has nothing to say of what hinders it; if not, why names
  * those that have. */
 bool peers_well(const struct peers *peers, struct buffer *why);
 
-/* Tell the process that an operator has seen that it went back in time. What comes of it the next answers say. */
+/* Tell the process that an operator has seen what peers_onward finds. What comes of it the next answers say. */
 void peers_acknowledge(struct peers *peers, const struct peer *peer);
 
 /* Whether everything that has come in is worked everywhere, and peers_onward; if not, why says in one line who is not

@@ -30,13 +30,14 @@
 static const char help[] =
     "usage: gait status [OPTION]... [--acknowledge [PROCESS]...]\n\n"
     "Show every process: state, what it has taken in, what became of it, and how far it is behind.\n"
-    "Exit status 0 if all processes answered, every input balances, none went back in time and nothing hinders one\n"
-    "(no `why`), 1 if not.\n\n"
+    "Exit status 0 if all processes answered, every input balances, none went back in time, no inbox lost messages\n"
+    "and nothing hinders one (no `why`), 1 if not.\n\n"
     "  --json               one JSON document instead of a table\n"
     "  --wait-idle SECONDS  print nothing and return as soon as everything that has come in is worked\n"
     "                       everywhere; exit status 1 if it is not after SECONDS\n"
     "  --acknowledge        tell these processes, or all, that you have seen that their state is an older copy\n"
-    "                       of itself: they go on; exit status 1 if one of them can't\n"
+    "                       of itself, or that their inbox lost messages: they go on; exit status 1 if one of\n"
+    "                       them can't\n"
     "  --prefix PREFIX      first level of the topics (default gait)\n" BROKER_OPTIONS_HELP
     "  --help               print this\n"
     "  --version            print the version\n";
@@ -316,12 +317,12 @@ is_named(const struct request *request, const struct peer *peer)
 
 /* What is left to acknowledge of those that are named, told to them if tell is set: how many. */
 static unsigned
-count_back(struct peers *peers, const struct request *request, bool tell)
+count_told(struct peers *peers, const struct request *request, bool tell)
 {
     unsigned count, left = 0;
     const struct peer *list = peers_list(peers, &count);
     for (unsigned i = 0; i < count; i++) {
-        if (!is_named(request, &list[i]) || !list[i].answered || !list[i].answer.back_in_time)
+        if (!is_named(request, &list[i]) || !list[i].answered || !list[i].answer.unacknowledged)
             continue;
         left++;
         if (tell)
@@ -340,7 +341,7 @@ say_left(const struct peers *peers, const struct request *request)
     for (unsigned i = 0; i < count; i++) {
         if (!is_named(request, &list[i]) || !is_shown(peers, &list[i]))
             continue;
-        if (list[i].answered && !list[i].answer.back_in_time)
+        if (list[i].answered && !list[i].answer.unacknowledged)
             continue;
         say("%s: %s", list[i].stream->name, list[i].answered ? list[i].answer.why : "does not answer");
         result = COMMAND_FAILED;
@@ -355,14 +356,14 @@ acknowledge(struct peers *peers, const struct request *request)
     int64_t deadline_ms = clock_steady_ms() + ANSWER_WAIT_MS;
     if (peers_ask(peers, deadline_ms, ANSWER_WAIT_MS) < 0)
         return COMMAND_FAILED;
-    const unsigned back = count_back(peers, request, true);
+    const unsigned back = count_told(peers, request, true);
     deadline_ms = clock_steady_ms() + (back > 0 ? ACKNOWLEDGE_WAIT_MS : 0);
     unsigned left = back;
     while (left > 0 && clock_steady_ms() < deadline_ms) {
         nanosleep(&pause, NULL);
         if (peers_ask(peers, deadline_ms, ROUND_WAIT_MS) < 0)
             return COMMAND_FAILED;
-        left = count_back(peers, request, false);
+        left = count_told(peers, request, false);
     }
     printf("%u acknowledged\n", back - left);
     look_for_nobody(peers, request);

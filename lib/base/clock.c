@@ -1,7 +1,9 @@
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static int64_t
 read_ms(clockid_t clock)
@@ -21,6 +23,29 @@ int64_t
 clock_steady_ms(void)
 {
     return read_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t
+clock_boot(void)
+{
+    static const char hex[] = "0123456789abcdef";
+    char text[64] = "";
+    uint64_t boot = 0;
+    unsigned digits = 0;
+    const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+        text[0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    for (const char *at = text; *at != '\0' && digits < 16; at++) {
+        const char *digit = strchr(hex, *at);
+        if (digit == NULL)
+            continue;
+        boot = boot << 4 | (uint64_t)(digit - hex);
+        digits++;
+    }
+    return boot;
 }
 
 /* The number that the len digits at text make, or −1 if there are others among them. */

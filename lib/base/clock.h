@@ -12,6 +12,9 @@ int64_t clock_wall_ms(void);
 /* Milliseconds of a clock that never goes back; its zero means nothing. */
 int64_t clock_steady_ms(void);
 
+/* A number that is another one each time that the machine comes up; 0: there is none here. */
+uint64_t clock_boot(void);
+
 /* Midnight UTC of a day since the year 0 that is written as YYYY-MM-DD, in ms since 1970. 0, or −1 if it is none. */
 int clock_date(const char *text, int64_t *wall_ms);
 

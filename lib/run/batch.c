@@ -1,6 +1,7 @@
 /*
  * batch: one transaction of a process, from what has arrived to the commit.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -20,9 +21,10 @@
  * in the release notes.
  *
  * What 3 has more than 2 is told apart where it stands (flags of a customer's row, the sign of a consent's date, the length
- * of a place, keys that are absent), so a store of 2 becomes one of 3 with its first transaction.
+ * of a place, keys that are absent), so a store of 2 becomes one of 3 with its first transaction; and one of 3 one of 4,
+ * which says that entries of the inbox may have marks: programs of before would take them for damaged.
  */
-#define FORMAT_VERSION 3
+#define FORMAT_VERSION 4
 #define FORMAT_OLDEST 2
 
 static bool
@@ -34,6 +36,13 @@ is_read(uint64_t format)
 static const struct span format_key = {"format", 6};
 static const struct span epoch_key = {"epoch", 5};
 static const struct span inbox_key = {"inbox", 5};
+
+/* The key of the marks in the inbox (inbox.h), INBOX_KEY_BYTES of it; made when it is first wanted. */
+static const struct span inbox_mark_key = {"inbox_key", 9};
+#define INBOX_KEY_BYTES 16
+
+/* Value: u64 BE each gaps, bytes, from and to (struct inbox_lost). Absent when nothing is to be acknowledged. */
+static const struct span inbox_lost_key = {"inbox_lost", 10};
 
 /* Value: u8 1: persons are told apart without the capitals of their e-mail addresses. Absent: with them. */
 static const struct span email_case_key = {"email_case", 10};
@@ -202,6 +211,7 @@ struct progress {
     struct lives earlier;
     uint64_t last;                               /* the newest message then */
     bool acknowledged;
+    struct inbox_lost lost;
     unsigned link_messages[OPERATOR_INPUTS_MAX]; /* that are worked */
     struct payload_place places[PLACES];
     bool worked[PLACES]; /* there is something new to say of the place, or the position before it */
@@ -457,20 +467,42 @@ add_receipt(struct receipts *receipts, const struct inbox_entry *entry, const st
     buffer_add_span(&receipts->bytes, entry->correlation);
 }
 
+/* What stands at the inbox's front can't be read, and is passed over: what was begun there is not gone on with. */
+static void
+pass_gap(struct process *process, const struct inbox_gap *gap, struct progress *progress)
+{
+    struct inbox_lost *lost = &progress->lost;
+
+    leave_payload(process, &progress->places[PLACE_INBOX], progress);
+    progress->inbox_position = gap->to;
+    progress->worked[PLACE_INBOX] = true;
+    if (!gap->damage)
+        return;
+    lost->from = lost->gaps == 0 ? gap->from : lost->from;
+    lost->to = gap->to;
+    lost->bytes += gap->to - gap->from;
+    lost->gaps++;
+}
+
 static int
 work_inbox(struct process *process, struct progress *progress)
 {
     struct payload_place *place = &progress->places[PLACE_INBOX];
     struct inbox_entry entry;
+    struct inbox_gap gap;
     int rc = 0;
 
     progress->bytes = 0;
     while (!takes_no_more(process, progress)) {
         uint64_t behind = progress->inbox_position;
-        if ((rc = inbox_read(process->inbox, &behind, &entry)) != 1)
+        rc = inbox_read(process->inbox, &behind, &entry, &gap);
+        if (rc >= 0 && gap.from != gap.to)
+            pass_gap(process, &gap, progress);
+        if (rc != 1)
             break;
         if (entry.input >= process->stream->input_count || process->stream->inputs[entry.input].landing == NULL) {
             inbox_damaged(process->inbox, progress->inbox_position, "is for an input that this process does not have");
+            errno = EINVAL;
             rc = -1;
             break;
         }
@@ -486,8 +518,8 @@ work_inbox(struct process *process, struct progress *progress)
         progress->inbox_position = behind;
         progress->bytes += entry.levels.len + entry.response_topic.len + entry.correlation.len;
     }
-    if (rc < 0) /* nothing behind a damaged entry can be found */
-        store_found(process->store, STORE_BROKEN);
+    if (rc < 0) /* full: for what is damaged, which is to be kept */
+        store_found(process->store, errno == ENOSPC || errno == EDQUOT ? STORE_FULL : STORE_BROKEN);
     return rc < 0 ? -1 : 0;
 }
 
@@ -782,7 +814,10 @@ acknowledge(struct process *process, struct progress *progress)
             continue;
         forget_table(process, i, progress);
     }
-    return store_delete(process->store, process->meta, back_key) < 0 ? -1 : 0;
+    progress->lost = (struct inbox_lost){0};
+    if (store_delete(process->store, process->meta, back_key) < 0)
+        return -1;
+    return store_delete(process->store, process->meta, inbox_lost_key) < 0 ? -1 : 0;
 }
 
 static void
@@ -831,6 +866,30 @@ load_back(struct process *process)
     back->last = bytes_get_u64(value.at + 16);
     memcpy(back->witness, witness.at, witness.len);
     return 0;
+}
+
+static int
+put_lost(struct process *process, const struct inbox_lost *lost)
+{
+    const uint64_t numbers[] = {lost->gaps, lost->bytes, lost->from, lost->to};
+    char value[sizeof numbers];
+
+    for (unsigned i = 0; i < 4; i++)
+        bytes_put_u64(value + 8 * i, numbers[i]);
+    return store_put(process->store, process->meta, inbox_lost_key, span_at(value, sizeof value));
+}
+
+static int
+load_lost(struct process *process)
+{
+    struct span value;
+    const int rc = store_get_exact(process->store, process->meta, inbox_lost_key, 32, &value);
+
+    process->lost = (struct inbox_lost){0};
+    if (rc == 1)
+        process->lost = (struct inbox_lost){bytes_get_u64(value.at), bytes_get_u64(value.at + 8),
+                                            bytes_get_u64(value.at + 16), bytes_get_u64(value.at + 24)};
+    return rc < 0 ? -1 : 0;
 }
 
 /* What publishers know of it is what is committed. */
@@ -933,6 +992,31 @@ load_format(struct process *process)
     return check_email_case(process);
 }
 
+/* The key of the inbox's marks, if there is one. 1, 0, −1. */
+static int
+get_inbox_key(struct store *store, int meta, struct hash_key *key)
+{
+    struct span value;
+    const int rc = store_get_exact(store, meta, inbox_mark_key, INBOX_KEY_BYTES, &value);
+
+    if (rc == 1)
+        memcpy(key->bytes, value.at, INBOX_KEY_BYTES);
+    return rc;
+}
+
+/* Of stores that have no inbox too: what is the same for all needs no reason. */
+static int
+load_inbox_key(struct process *process)
+{
+    struct hash_key *key = &process->inbox_key;
+    const int rc = get_inbox_key(process->store, process->meta, key);
+
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    hash_random(key->bytes, INBOX_KEY_BYTES);
+    return store_put(process->store, process->meta, inbox_mark_key, span_at((const char *)key->bytes, INBOX_KEY_BYTES));
+}
+
 static int
 load_epoch(struct process *process)
 {
@@ -992,6 +1076,9 @@ batch_read_positions(struct store *store, int meta, const struct stream *stream,
     }
     rc = rc == 1 ? get_numbers(store, meta, epoch_key, &positions->epoch, 1) : -1;
     rc = rc == 1 ? get_numbers(store, meta, inbox_key, &positions->inbox, 1) : -1;
+    rc = rc >= 0 ? get_numbers(store, meta, first_key, &positions->inbox_epoch, 1) : -1;
+    positions->inbox_epoch = rc == 1 ? positions->inbox_epoch : positions->epoch;
+    rc = rc >= 0 ? get_inbox_key(store, meta, &positions->inbox_key) : -1;
     rc = rc >= 0 ? get_lives(store, meta, earlier_key, &positions->earlier) : -1;
     for (unsigned i = 0; i < stream->input_count && rc >= 0; i++) {
         uint64_t link[2] = {0};
@@ -1080,8 +1167,9 @@ int
 batch_load_own(struct process *process)
 {
     if (load_format(process) != 0 || load_epoch(process) != 0 || load_lives(process) != 0 || load_mark(process) != 0 ||
-        load_positions(process) != 0 || ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 ||
-        refusal_load(process) != 0 || outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+        load_inbox_key(process) != 0 || load_lost(process) != 0 || load_positions(process) != 0 ||
+        ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 || refusal_load(process) != 0 ||
+        outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
         return -1;
     process->own_loaded = true;
     tell_publishers(process);
@@ -1312,6 +1400,8 @@ flush(struct process *process, const struct progress *progress)
         return -1;
     if (progress->worked[PLACE_INBOX] && put_inbox_position(process, progress) != 0)
         return -1;
+    if (progress->lost.gaps != process->lost.gaps && progress->lost.gaps > 0 && put_lost(process, &progress->lost) != 0)
+        return -1;
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         if (progress->worked[i] && put_link_position(process, i, progress) != 0)
             return -1;
@@ -1335,6 +1425,8 @@ committed_acknowledgement(struct process *process)
 {
     if (process->back.told)
         log_info("%s: that it went back in time is acknowledged", process->stream->name);
+    if (process->lost.gaps > 0)
+        log_info("%s: that its inbox lost messages is acknowledged", process->stream->name);
     process->back.told = process->acknowledged = false;
 }
 
@@ -1375,6 +1467,7 @@ committed(struct process *process, const struct progress *progress)
     pthread_mutex_unlock(&process->lock);
     if (progress->acknowledged)
         committed_acknowledgement(process);
+    process->lost = progress->lost;
     if (progress->epoch != 0)
         committed_life(process, progress);
 }
@@ -1392,6 +1485,7 @@ begin(struct process *process, int64_t now_ms, struct progress *progress)
     buffer_clear(&process->output_message);
     buffer_clear(&process->rejected_message);
     progress->inbox_position = process->inbox_position;
+    progress->lost = process->lost;
     memcpy(progress->places, process->places, sizeof progress->places);
     for (unsigned i = 0; i < process->stream->input_count; i++) {
         progress->links[i] = process->links[i].committed;

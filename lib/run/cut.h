@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "run/link.h"
 #include "run/lives.h"
 #include "run/outbox.h"
@@ -25,6 +26,8 @@ struct cut_positions {
     uint64_t epoch;
     struct lives earlier;                            /* before this epoch's */
     uint64_t inbox;                                  /* the first entry that is not worked */
+    uint64_t inbox_epoch;                            /* what the inbox knows the store by, */
+    struct hash_key inbox_key;                       /* and how it marks entries; zeros in stores of before */
     struct link_position links[OPERATOR_INPUTS_MAX]; /* by input; zeros for landing, and where nothing was heard */
     struct lives left[OPERATOR_INPUTS_MAX];          /* by input: the lives before these */
     struct outbox_mark last;                         /* of the output */

@@ -234,6 +234,7 @@ run(struct program *program, const struct stream *const *catalog)
         .wall_ms = clock_wall_ms,
         .steady_ms = clock_steady_ms,
         .built_ms = built_ms,
+        .boot = clock_boot(),
     };
     pthread_t waiter;
 

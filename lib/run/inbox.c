@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 
-#define PREFIX_BYTES 12 /* length and checksum */
+#define PREFIX_BYTES 12 /* length and marks */
 #define HEAD_BYTES 5    /* input and the two lengths */
 #define HAS_LEVELS 0x80 /* in the byte of the input */
 #define NAME_SIZE 17    /* 16 hex digits and NUL */
@@ -25,6 +25,16 @@
 #define RELEASED "released" /* what the trailer says, in a file, in folders of the program before */
 #define SAID_BYTES 24
 #define TRAILER_BYTES (2 * SAID_BYTES)
+#define NOTE ".end" /* behind the folder's name */
+#define NOTE_BYTES 40
+#define DAMAGED ".damaged"
+#define DAMAGED_SIZE (NAME_SIZE + sizeof DAMAGED - 1)
+
+/* What a disk writes whole or not at all. */
+#define SECTOR_BYTES 512
+
+/* Where no inbox ever gets to: a name that says so is none of ours, and sums of positions stay in range. */
+#define POSITION_MAX (UINT64_C(1) << 62)
 
 /* Small, because two of them are always allocated; large enough for two of the largest entries. */
 #define FILE_BYTES_MIN (4u << 20)
@@ -47,18 +57,24 @@
 struct inbox {
     char *dir; /* for the log */
     int dir_fd;
+    int note_fd; /* −1: none */
     uint64_t epoch;
+    struct hash_key key;
+    uint64_t boot;
+    uint64_t since; /* what is from here on was written since the machine came up */
     uint64_t file_bytes;
     uint64_t bytes_max;
 
     pthread_mutex_t lock; /* for what follows */
     uint64_t files[FILES_MAX]; /* where each begins, ascending; the last one is appended to */
     unsigned file_count;
+    unsigned strangers; /* more that are called as ours are; once, at the start */
     uint64_t end;
     uint64_t released;
     uint64_t wiped; /* everything before this is gone from the files */
     int append_fd;
     bool spare;
+    int spare_error;       /* why there is none, if that is said in the log; 0 */
     unsigned named;        /* files that were given their names, and how many of these are durable */
     unsigned named_synced;
     struct buffer entry; /* being appended */
@@ -68,6 +84,7 @@ struct inbox {
     uint64_t read_file;  /* where the open file begins */
     bool told;           /* the log says that the entry at told_at is damaged */
     uint64_t told_at;
+    uint64_t passed_over;  /* the log says what can't be read before this, and its bytes are kept */
     struct buffer ahead; /* bytes read at ahead_at */
     uint64_t ahead_at;
 };
@@ -78,11 +95,28 @@ name_of(uint64_t begin, char *name)
     snprintf(name, NAME_SIZE, "%016" PRIx64, begin);
 }
 
-/* Of the entry at at; length is what stands in its first four bytes. */
+/* Of an entry of before version 4 at at; length is what stands in its first four bytes. */
 static uint64_t
 checksum_of(const char *at, size_t length)
 {
     return hash_checksum(span_at(at + PREFIX_BYTES, length)) ^ length;
+}
+
+/* Of an entry of this length at position: its head is the lower half. */
+static uint64_t
+place_mark(const struct inbox *inbox, uint64_t position, size_t length)
+{
+    char place[12];
+
+    bytes_put_u64(place, position);
+    bytes_put_u32(place + 8, (uint32_t)length);
+    return hash_64(&inbox->key, span_at(place, sizeof place));
+}
+
+static uint32_t
+body_mark(const struct inbox *inbox, uint64_t place, const char *at, size_t length)
+{
+    return (uint32_t)hash_64(&inbox->key, span_at(at + PREFIX_BYTES, length)) ^ (uint32_t)(place >> 32);
 }
 
 static bool
@@ -107,9 +141,24 @@ parts_fit(const unsigned char *head, size_t length)
     return bytes + ((size_t)head[1] << 8 | head[2]) + ((size_t)head[3] << 8 | head[4]) <= length;
 }
 
-/* How many bytes the entry at the start of bytes takes, if it is whole and right; else 0. */
+/* Whether at, of an entry of this length at position, stands its head. */
+static bool
+has_head(const struct inbox *inbox, uint64_t position, const char *at, size_t length)
+{
+    return (uint32_t)place_mark(inbox, position, length) == bytes_get_u32(at + 4);
+}
+
+/* Whether the marks at at, of an entry of this length at position, are right: nobody can forge them. */
+static bool
+has_marks(const struct inbox *inbox, uint64_t position, const char *at, size_t length)
+{
+    return has_head(inbox, position, at, length) &&
+           body_mark(inbox, place_mark(inbox, position, length), at, length) == bytes_get_u32(at + 8);
+}
+
+/* How many bytes the entry at position, the start of bytes, takes, if it is whole and right; else 0. */
 static size_t
-whole_entry(struct span bytes)
+whole_entry(const struct inbox *inbox, uint64_t position, struct span bytes)
 {
     if (bytes.len < PREFIX_BYTES)
         return 0;
@@ -117,7 +166,9 @@ whole_entry(struct span bytes)
     if (length < HEAD_BYTES || length > bytes.len - PREFIX_BYTES ||
         !parts_fit((const unsigned char *)bytes.at + PREFIX_BYTES, length))
         return 0;
-    return checksum_of(bytes.at, length) == bytes_get_u64(bytes.at + 4) ? PREFIX_BYTES + length : 0;
+    if (!has_marks(inbox, position, bytes.at, length) && checksum_of(bytes.at, length) != bytes_get_u64(bytes.at + 4))
+        return 0;
+    return PREFIX_BYTES + length;
 }
 
 /* Open a file of the inbox's folder. -1 with errno. */
@@ -176,22 +227,51 @@ read_said(int fd, uint64_t size, struct said *said)
     return count;
 }
 
+/* Whether there is no room, which goes by. */
+static bool
+is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
+/* Why there is no spare file is said once, unless that is a full disk, which others say. */
+static int
+say_no_spare(struct inbox *inbox, int error)
+{
+    if (!is_full(error) && inbox->spare_error != error)
+        log_error("inbox: can't make %s/" SPARE ": %s. Nothing is taken in without it%s", inbox->dir, strerror(error),
+                  error == EEXIST ? ": what is there by that name is no file of ours, move it away" : "");
+    inbox->spare_error = is_full(error) ? 0 : error;
+    errno = error;
+    return -1;
+}
+
 static int
 make_spare(struct inbox *inbox)
 {
     int fd = open_file(inbox, SPARE, O_RDWR | O_CREAT | O_EXCL);
 
     if (fd < 0)
-        return -1;
+        return say_no_spare(inbox, errno);
     int rc = posix_fallocate(fd, 0, (off_t)inbox->file_bytes);
     close(fd);
     if (rc != 0) {
         unlinkat(inbox->dir_fd, SPARE, 0);
-        errno = rc;
-        return -1;
+        return say_no_spare(inbox, rc);
     }
     inbox->spare = true;
+    inbox->spare_error = 0;
     return 0;
+}
+
+/* Let the names of files be durable; with the lock. Whether they are, else errno. */
+static bool
+sync_names(struct inbox *inbox)
+{
+    if (inbox->named_synced != inbox->named && fsync(inbox->dir_fd) != 0)
+        return false;
+    inbox->named_synced = inbox->named;
+    return true;
 }
 
 /* Go on in a new file that begins at begin. If that is where the last one begins there is nothing in it, and it goes. */
@@ -209,9 +289,8 @@ begin_file(struct inbox *inbox, uint64_t begin)
         return -1;
     /* If a power cut left this file its name and the one before it none, what is not worked of that would seem to have
      * been removed, which is refused. Mostly inbox_has_room has done it. */
-    if (inbox->named_synced != inbox->named && fsync(inbox->dir_fd) != 0)
+    if (!sync_names(inbox))
         return -1;
-    inbox->named_synced = inbox->named;
     name_of(begin, name);
     /* Whoever copies it may first look where data is, and read it later: its trailer is there before its first entry. */
     int fd = open_file(inbox, SPARE, O_RDWR);
@@ -278,29 +357,45 @@ inbox_damaged(struct inbox *inbox, uint64_t position, const char *what)
     inbox->told_at = position;
 }
 
+/* The file that begins at file, for reading. -1 with errno. */
 static int
-read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
+file_to_read(struct inbox *inbox, uint64_t file)
 {
     char name[NAME_SIZE];
 
-    if (inbox->read_fd < 0 || inbox->read_file != file) {
-        if (inbox->read_fd >= 0)
-            close(inbox->read_fd);
-        name_of(file, name);
-        inbox->read_fd = open_file(inbox, name, O_RDONLY);
-        inbox->read_file = file;
-    }
+    if (inbox->read_fd >= 0 && inbox->read_file == file)
+        return inbox->read_fd;
+    if (inbox->read_fd >= 0)
+        close(inbox->read_fd);
+    name_of(file, name);
+    inbox->read_fd = open_file(inbox, name, O_RDONLY);
+    inbox->read_file = file;
+    return inbox->read_fd;
+}
+
+/* −1 with errno. */
+static int
+unreadable(struct inbox *inbox, uint64_t position)
+{
+    char what[128];
+    const int error = errno;
+
+    snprintf(what, sizeof what, "can't be read: %s", strerror(error));
+    inbox_damaged(inbox, position, what);
+    errno = error;
+    return -1;
+}
+
+static int
+read_ahead(struct inbox *inbox, uint64_t file, uint64_t position, size_t want)
+{
+    const int fd = file_to_read(inbox, file);
+
     buffer_clear(&inbox->ahead);
     inbox->ahead_at = position;
-    ssize_t got = inbox->read_fd < 0
-                      ? -1
-                      : file_read_at(inbox->read_fd, buffer_reserve(&inbox->ahead, want), want, position - file);
-    if (got < 0) {
-        char what[128];
-        snprintf(what, sizeof what, "can't be read: %s", strerror(errno));
-        inbox_damaged(inbox, position, what);
-        return -1;
-    }
+    ssize_t got = fd < 0 ? -1 : file_read_at(fd, buffer_reserve(&inbox->ahead, want), want, position - file);
+    if (got < 0)
+        return unreadable(inbox, position);
     inbox->ahead.len = (size_t)got;
     return 0;
 }
@@ -315,8 +410,8 @@ ahead_from(const struct inbox *inbox, uint64_t position)
     return span_at(inbox->ahead.data + skip, inbox->ahead.len - skip);
 }
 
-/* The whole entry at position, of a file with there more bytes in it: len 0 if it is damaged. −1 with a line in the log if
- * it can't be read. */
+/* The whole entry at position, of a file with there more bytes in it: len 0 if it is damaged. −1 with errno and a line in
+ * the log if it can't be read. */
 static int
 entry_at(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t there, struct span *entry)
 {
@@ -337,7 +432,36 @@ entry_at(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t there, 
         if (entry->len < want) /* the file is shorter than it was made: what is whole before its end counts */
             break;
     }
-    entry->len = whole_entry(*entry);
+    entry->len = whole_entry(inbox, position, *entry);
+    return 0;
+}
+
+/* Where the first whole entry that nobody can have forged begins in file, from `from` on and before `last`, and ends before
+ * `to`; `to` if there is none. −1 likewise. */
+static int
+find_entry(struct inbox *inbox, uint64_t file, uint64_t from, uint64_t last, uint64_t to, uint64_t *position)
+{
+    struct span bytes, entry;
+
+    for (*position = from; *position < last; ++*position) {
+        bytes = ahead_from(inbox, *position);
+        /* Not beyond `to`: what is appended there later would be read out of this. */
+        const size_t want = to - *position < READ_BYTES ? (size_t)(to - *position) : READ_BYTES;
+        if (bytes.len < PREFIX_BYTES && read_ahead(inbox, file, *position, want) != 0)
+            return -1;
+        bytes = ahead_from(inbox, *position);
+        if (bytes.len < PREFIX_BYTES || to - *position < PREFIX_BYTES)
+            break;
+        const size_t length = bytes_get_u32(bytes.at);
+        if (length < HEAD_BYTES || length > to - *position - PREFIX_BYTES ||
+            !has_head(inbox, *position, bytes.at, length))
+            continue;
+        if (entry_at(inbox, file, *position, to - *position, &entry) != 0)
+            return -1;
+        if (entry.len > 0 && has_marks(inbox, *position, entry.at, length))
+            return 0;
+    }
+    *position = to;
     return 0;
 }
 
@@ -381,21 +505,25 @@ check_spare(struct inbox *inbox)
         unlinkat(inbox->dir_fd, SPARE, 0);
 }
 
-/* How many bytes of fd from at to end are not zero: where the file system knows of holes, they are passed over. */
+/* How many bytes of fd from at to end are not zero; *behind is where the last of these ends. Where the file system knows of
+ * holes, they are passed over. */
 static uint64_t
-remains_in(int fd, uint64_t at, uint64_t end)
+remains_in(int fd, uint64_t at, uint64_t end, uint64_t *behind)
 {
     char bytes[1 << 14];
     uint64_t count = 0;
     ssize_t got = 0;
 
+    *behind = at;
     do {
         const off_t data = lseek(fd, (off_t)at, SEEK_DATA);
         at = data > 0 ? (uint64_t)data : at;
         const bool none = (data < 0 && errno == ENXIO) || at >= end;
         got = none ? 0 : file_read_at(fd, bytes, end - at < sizeof bytes ? (size_t)(end - at) : sizeof bytes, at);
-        for (ssize_t i = 0; i < got; i++)
+        for (ssize_t i = 0; i < got; i++) {
             count += bytes[i] != '\0';
+            *behind = bytes[i] != '\0' ? at + (uint64_t)i + 1 : *behind;
+        }
         at += got > 0 ? (uint64_t)got : 0;
     } while (got > 0);
     return count;
@@ -405,25 +533,96 @@ remains_in(int fd, uint64_t at, uint64_t end)
 static int
 zero_remains(struct inbox *inbox, int fd, uint64_t begin, uint64_t end)
 {
-    const uint64_t remains = remains_in(fd, inbox->end - begin, end - begin);
+    uint64_t behind;
 
+    if (inbox->end >= end)
+        return zero(fd, end - begin, end - begin);
+    const uint64_t remains = remains_in(fd, inbox->end - begin, end - begin, &behind);
     if (remains > 0)
         log_warning("inbox: %s: from %" PRIu64 " on %" PRIu64 " bytes of no whole message are wiped: whoever wrote them "
                     "died before it acknowledged them, or they had no receipt", inbox->dir, inbox->end, remains);
     return zero(fd, inbox->end - begin, end - begin);
 }
 
-/* Find the end of the last file, the open fd: behind its last whole entry, looking from position on (what is before it may
- * be wiped). What stands behind is zeroed; the trailer stays. Whether it can be gone on in: that can't a file that is not as
- * long as ours, nor one of the program before that has entries where the trailer would be, nor one that ends before
- * position. −1 with errno. */
+/* What can't be read. */
+
+/* Whether fd has a sector from at to end, or the part of one that begins at either, which is nothing but zeros: what a
+ * power cut has taken. If an entry stands at end the sector before it is whole. −1 with errno. */
 static int
-find_end(struct inbox *inbox, int fd, uint64_t position)
+lacks_sector(int fd, uint64_t at, uint64_t end, bool entry_at_end)
+{
+    char bytes[SECTOR_BYTES];
+
+    while (at < end) {
+        const uint64_t next = at / SECTOR_BYTES * SECTOR_BYTES + SECTOR_BYTES;
+        const size_t len = (size_t)((next < end ? next : end) - at);
+        memset(bytes, 0, len); /* where the file ends, too */
+        if (file_read_at(fd, bytes, len, at) < 0)
+            return -1;
+        size_t zeros = 0;
+        while (zeros < len && bytes[zeros] == '\0')
+            zeros++;
+        if (zeros == len && (next <= end || !entry_at_end))
+            return 1;
+        at += len;
+    }
+    return 0;
+}
+
+/* Whether what stands in the last file, the open fd, behind its last whole entry up to end was there whole once: neither has
+ * a crash torn it nor a power cut taken some of it. Then *behind is where it ends. −1 with errno. */
+static int
+was_whole(const struct inbox *inbox, int fd, uint64_t begin, uint64_t end, uint64_t *behind)
+{
+    char length[4] = {0};
+    const uint64_t at = inbox->end - begin;
+
+    if (inbox->end >= end || remains_in(fd, at, end - begin, behind) == 0)
+        return 0;
+    if (file_read_at(fd, length, sizeof length, at) < 0)
+        return -1;
+    const uint64_t whole = at + PREFIX_BYTES + bytes_get_u32(length);
+    if (whole > *behind && (whole <= end - begin || whole <= inbox->file_bytes)) /* the file may be cut short, too */
+        return 0; /* its last byte never came */
+    const int lacks = lacks_sector(fd, at, *behind, false);
+    *behind += begin;
+    return lacks < 0 ? -1 : lacks == 0;
+}
+
+/* Let inbox->end be behind the last whole entry of the last file, the open fd, which has them from there up to end, and
+ * nothing but zeros or a trailer from trailer on. −1 with errno. */
+static int
+find_last(struct inbox *inbox, int fd, uint64_t begin, uint64_t end, uint64_t trailer)
+{
+    struct span entry;
+    uint64_t behind, next = 0;
+
+    while (next < end) {
+        do {
+            if (entry_at(inbox, begin, inbox->end, end - inbox->end, &entry) != 0)
+                return -1;
+            inbox->end += entry.len;
+        } while (entry.len > 0);
+        if (inbox->end >= trailer || remains_in(fd, inbox->end - begin, trailer - begin, &behind) == 0)
+            break;
+        if (find_entry(inbox, begin, inbox->end + 1, begin + behind, end, &next) != 0)
+            return -1;
+        inbox->end = next < end ? next : inbox->end;
+    }
+    return 0;
+}
+
+/* Find the end of the last file, the open fd: behind its last whole entry, looking from position on (what is before it may
+ * be wiped); or behind what was whole once, known: messages are acknowledged up to there. What stands behind is zeroed; the
+ * trailer stays. Whether it can be gone on in: that can't a file that is not as long as ours, nor one of the program before
+ * that has entries where the trailer would be, nor one that ends before position. −1 with errno. */
+static int
+find_end(struct inbox *inbox, int fd, uint64_t position, uint64_t known)
 {
     const uint64_t begin = inbox->files[inbox->file_count - 1];
     struct said said[2];
     struct stat status;
-    struct span entry;
+    uint64_t behind;
 
     const int told = fstat(fd, &status) != 0 ? -1 : read_said(fd, (uint64_t)status.st_size, said);
     if (told < 0)
@@ -432,15 +631,73 @@ find_end(struct inbox *inbox, int fd, uint64_t position)
     const uint64_t end = begin + (uint64_t)status.st_size;
     const uint64_t trailer = ours || (told > 0 && end - begin > TRAILER_BYTES) ? end - TRAILER_BYTES : end;
     inbox->end = position < begin ? begin : position < end ? position : end;
-    do {
-        if (entry_at(inbox, begin, inbox->end, end - inbox->end, &entry) != 0)
-            return -1;
-        inbox->end += entry.len;
-    } while (entry.len > 0);
+    if (find_last(inbox, fd, begin, end, trailer) != 0)
+        return -1;
+    const int damaged = was_whole(inbox, fd, begin, trailer, &behind);
+    if (damaged < 0)
+        return -1;
+    if (damaged > 0)
+        inbox->end = behind;
+    if (inbox->end < known)
+        inbox->end = known;
     buffer_clear(&inbox->ahead); /* not what stands there from now on */
     if (zero_remains(inbox, fd, begin, trailer) != 0)
         return -1;
     return ours && inbox->end <= trailer;
+}
+
+/* The note beside the folder. */
+
+struct note {
+    uint64_t boot, epoch, since, end;
+};
+
+/* -1 with errno. */
+static int
+open_note(const char *dir, int flags)
+{
+    struct buffer path = {0};
+
+    buffer_printf(&path, "%s" NOTE, dir);
+    const int fd = open(buffer_text(&path), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    const int error = errno;
+    buffer_free(&path);
+    errno = error;
+    return fd;
+}
+
+/* The note, if there is one of this store's inbox; else zeros. */
+static struct note
+read_note(const struct inbox *inbox)
+{
+    char bytes[NOTE_BYTES];
+    struct note note = {0};
+    const int fd = open_note(inbox->dir, O_RDONLY);
+
+    if (fd >= 0 && file_read_at(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes &&
+        hash_checksum(span_at(bytes, NOTE_BYTES - 8)) == bytes_get_u64(bytes + NOTE_BYTES - 8) &&
+        bytes_get_u64(bytes + 8) == inbox->epoch)
+        note = (struct note){bytes_get_u64(bytes), inbox->epoch, bytes_get_u64(bytes + 16), bytes_get_u64(bytes + 24)};
+    if (note.end > POSITION_MAX)
+        note = (struct note){0};
+    if (fd >= 0)
+        close(fd);
+    return note;
+}
+
+/* Messages before inbox->end are acknowledged. Without the note less is noticed, and that is all. */
+static void
+write_note(const struct inbox *inbox)
+{
+    char bytes[NOTE_BYTES];
+
+    bytes_put_u64(bytes, inbox->boot);
+    bytes_put_u64(bytes + 8, inbox->epoch);
+    bytes_put_u64(bytes + 16, inbox->since);
+    bytes_put_u64(bytes + 24, inbox->end);
+    bytes_put_u64(bytes + 32, hash_checksum(span_at(bytes, NOTE_BYTES - 8)));
+    if (inbox->note_fd >= 0 && file_write_at(inbox->note_fd, bytes, sizeof bytes, 0) != 0)
+        log_debug("inbox: %s" NOTE " can't be written: %s", inbox->dir, strerror(errno));
 }
 
 /* Whether the store of position goes with what was said, else a line in the log. */
@@ -456,8 +713,9 @@ goes_with(const struct inbox *inbox, const struct said *said, uint64_t position)
     return false;
 }
 
-/* Whether the store goes with the file name, as far as that says anything; else a line in the log. */
-static bool
+/* How often the file name says that the store goes with it; −1 with a line in the log: it says that it does not, or can't be
+ * read. */
+static int
 file_goes_with(const struct inbox *inbox, const char *name, uint64_t position)
 {
     struct buffer fault = {0};
@@ -476,7 +734,7 @@ file_goes_with(const struct inbox *inbox, const char *name, uint64_t position)
     bool fine = count >= 0;
     for (int i = 0; i < count && fine; i++)
         fine = goes_with(inbox, &said[i], position);
-    return fine;
+    return fine ? count : -1;
 }
 
 /* Whether the store goes with the inbox; else a line in the log. */
@@ -484,18 +742,87 @@ static bool
 belongs_to_store(const struct inbox *inbox, uint64_t position)
 {
     char name[NAME_SIZE];
+    bool said = false;
 
-    if (inbox->file_count > 0 && inbox->files[0] > position) {
+    for (unsigned i = 0; i < inbox->file_count; i++) {
+        name_of(inbox->files[i], name);
+        const int count = file_goes_with(inbox, name, position);
+        if (count < 0)
+            return false;
+        said = said || count > 0;
+    }
+    const bool none = inbox->file_count == 0 && inbox->strangers > 0;
+    if (none || (inbox->file_count > 0 && inbox->files[0] > position && !said)) {
         log_error("inbox: %s: nothing is left from %" PRIu64 " on, where the state ends: do they belong together?" MEND,
                   inbox->dir, position);
         return false;
     }
-    for (unsigned i = 0; i < inbox->file_count; i++) {
-        name_of(inbox->files[i], name);
-        if (!file_goes_with(inbox, name, position))
+    return faccessat(inbox->dir_fd, RELEASED, F_OK, AT_SYMLINK_NOFOLLOW) != 0 ||
+           file_goes_with(inbox, RELEASED, position) >= 0;
+}
+
+/* Whether the file that begins at begin, size bytes long, is an inbox's: by its end, or by what is in it. */
+static bool
+is_proven(struct inbox *inbox, uint64_t begin, uint64_t size)
+{
+    struct said said[2];
+    struct span entry = {0};
+    uint64_t found = UINT64_MAX;
+    const uint64_t end = begin + (size < inbox->file_bytes ? size : inbox->file_bytes);
+    const int fd = file_to_read(inbox, begin);
+
+    if (fd < 0 || read_said(fd, size, said) > 0)
+        return fd >= 0;
+    buffer_clear(&inbox->ahead);
+    return (entry_at(inbox, begin, begin, end - begin, &entry) == 0 && entry.len > 0) ||
+           (find_entry(inbox, begin, begin, end, end, &found) == 0 && found < end);
+}
+
+/* Whether an entry of the file before, looking from position on, ends behind begin: then no file of ours begins there. */
+static bool
+is_run_over(struct inbox *inbox, uint64_t before, uint64_t begin, uint64_t position)
+{
+    struct span entry;
+    uint64_t end = before < position ? position : before;
+
+    buffer_clear(&inbox->ahead);
+    do {
+        if (entry_at(inbox, before, end, inbox->file_bytes, &entry) != 0)
             return false;
+        end += entry.len;
+    } while (entry.len > 0 && end <= begin);
+    return entry.len > 0;
+}
+
+/* Leave files alone that are called by a position where none of ours begins, unless they are by what is in them; reach is up
+ * to where messages can be. */
+static void
+leave_strangers(struct inbox *inbox, uint64_t position, uint64_t reach)
+{
+    unsigned count = 0;
+    struct stat status;
+    char name[NAME_SIZE];
+
+    for (unsigned i = 0; i < inbox->file_count; i++) {
+        const uint64_t begin = inbox->files[i];
+        name_of(begin, name);
+        const bool file = fstatat(inbox->dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+        const uint64_t size = file && (uint64_t)status.st_size < POSITION_MAX ? (uint64_t)status.st_size : 0;
+        bool strange = begin > POSITION_MAX;
+        if (!strange && !(file && is_proven(inbox, begin, size)))
+            strange = begin > reach || (file && count > 0 && is_run_over(inbox, inbox->files[count - 1], begin, position));
+        if (strange) {
+            log_error("inbox: %s/%s is left alone: no message can begin at %" PRIu64 ", as it is called, and nothing in it "
+                      "says that it is of this inbox. Move it away", inbox->dir, name, begin);
+            continue;
+        }
+        inbox->files[count++] = begin;
+        const uint64_t end = begin + (size > inbox->file_bytes ? size : inbox->file_bytes);
+        reach = end > reach ? end : reach;
     }
-    return faccessat(inbox->dir_fd, RELEASED, F_OK, AT_SYMLINK_NOFOLLOW) != 0 || file_goes_with(inbox, RELEASED, position);
+    inbox->strangers = inbox->file_count - count;
+    inbox->file_count = count;
+    buffer_clear(&inbox->ahead);
 }
 
 static int
@@ -516,18 +843,19 @@ open_files(struct inbox *inbox)
 }
 
 /* Where the next entry goes: behind the last whole one, in its file if that can be gone on in. After a power cut the files
- * may have lost what was worked and committed: then at position. */
+ * may have lost what was worked and committed: then at position. And not before known: messages are acknowledged up to
+ * there. */
 static int
-go_on(struct inbox *inbox, uint64_t position)
+go_on(struct inbox *inbox, uint64_t position, uint64_t known)
 {
     char name[NAME_SIZE];
     int goes_on = 0;
 
-    inbox->end = position;
+    inbox->end = position > known ? position : known;
     if (inbox->file_count > 0) {
         name_of(inbox->files[inbox->file_count - 1], name);
         inbox->append_fd = open_file(inbox, name, O_RDWR);
-        goes_on = inbox->append_fd < 0 ? -1 : find_end(inbox, inbox->append_fd, position);
+        goes_on = inbox->append_fd < 0 ? -1 : find_end(inbox, inbox->append_fd, position, known);
     }
     if (goes_on != 0)
         return goes_on < 0 ? -1 : say_released(inbox, inbox->append_fd, position);
@@ -538,31 +866,71 @@ go_on(struct inbox *inbox, uint64_t position)
     return begin_file(inbox, inbox->end < position ? position : inbox->end);
 }
 
-struct inbox *
-inbox_open(const char *dir, uint64_t epoch, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max)
+/* Up to where messages are acknowledged that no power cut can have taken, by the note; 0: it does not say. The names of
+ * files are never taken all: that there is none is somebody's doing. */
+static uint64_t
+acknowledged_to(const struct inbox *inbox, const struct note *note, uint64_t position)
 {
-    const uint64_t largest =
-        PREFIX_BYTES + HEAD_BYTES + 1 + INBOX_LEVELS_BYTES_MAX + 2 * (uint64_t)INBOX_FIELD_BYTES_MAX + payload_bytes_max;
+    if (inbox->file_count == 0 && note->end == 0 && position > 0)
+        log_warning("inbox: %s has no file, though messages up to %" PRIu64 " were worked: if others waited behind them, "
+                    "they are lost", inbox->dir, position);
+    return inbox->file_count == 0 || (note->boot == inbox->boot && inbox->boot != 0) ? note->end : 0;
+}
+
+/* What was written before the machine came up may be lost to that. */
+static void
+say_since(struct inbox *inbox, const struct note *note)
+{
+    const bool same = note->boot == inbox->boot && inbox->boot != 0 && note->end > 0;
+
+    inbox->since = same ? note->since : inbox->end;
+    if (note->end > inbox->end)
+        log_warning("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ": the machine went down before this was on its disk; it "
+                    "had no receipt", inbox->dir, inbox->end, note->end);
+    inbox->note_fd = open_note(inbox->dir, O_RDWR | O_CREAT);
+    write_note(inbox);
+}
+
+static struct inbox *
+inbox_new(const struct inbox_options *options)
+{
+    const uint64_t largest = PREFIX_BYTES + HEAD_BYTES + 1 + INBOX_LEVELS_BYTES_MAX + 2 * (uint64_t)INBOX_FIELD_BYTES_MAX +
+                             options->payload_bytes_max;
     struct inbox *inbox = calloc(1, sizeof *inbox);
 
     if (inbox == NULL)
         log_fatal("out of memory");
     pthread_mutex_init(&inbox->lock, NULL);
-    inbox->dir_fd = inbox->append_fd = inbox->read_fd = -1;
-    inbox->epoch = epoch;
+    inbox->dir_fd = inbox->append_fd = inbox->read_fd = inbox->note_fd = -1;
+    inbox->epoch = options->epoch;
+    inbox->key = options->key;
+    inbox->boot = options->boot;
     inbox->named = 1; /* those that are there: who named them may have been killed before the sync */
     inbox->file_bytes = 2 * largest + TRAILER_BYTES > FILE_BYTES_MIN ? 2 * largest + TRAILER_BYTES : FILE_BYTES_MIN;
-    inbox->bytes_max = bytes_max;
-    if ((inbox->dir = strdup(dir)) == NULL)
+    inbox->bytes_max = options->bytes_max;
+    if ((inbox->dir = strdup(options->dir)) == NULL)
         log_fatal("out of memory");
-    if (open_files(inbox) != 0 || !belongs_to_store(inbox, position))
+    return inbox;
+}
+
+struct inbox *
+inbox_open(const struct inbox_options *options, uint64_t position)
+{
+    struct inbox *inbox = inbox_new(options);
+
+    if (open_files(inbox) != 0)
+        goto fail;
+    const struct note note = read_note(inbox);
+    leave_strangers(inbox, position, position > note.end ? position : note.end);
+    if (!belongs_to_store(inbox, position))
         goto fail;
     check_spare(inbox);
     inbox->released = position;
-    if (go_on(inbox, position) != 0) {
-        log_error("inbox: %s: %s", dir, strerror(errno));
+    if (go_on(inbox, position, acknowledged_to(inbox, &note, position)) != 0) {
+        log_error("inbox: %s: %s", inbox->dir, strerror(errno));
         goto fail;
     }
+    say_since(inbox, &note);
     unlinkat(inbox->dir_fd, RELEASED, 0); /* the trailer says it from now on */
     return inbox;
 fail:
@@ -580,35 +948,74 @@ struct copy {
     void *context;
 };
 
-/* Copy the entries from *position on, which is in the file that begins at begin, up to next at most; *position goes behind
- * them. */
+/* Copy the bytes of file from position on up to end, to fd. 0 or −1 with errno. */
+static int
+copy_bytes(struct inbox *inbox, uint64_t file, uint64_t position, uint64_t end, int fd, uint64_t to)
+{
+    char bytes[1 << 14];
+    const int from = file_to_read(inbox, file);
+    ssize_t got = from < 0 ? -1 : 1;
+
+    while (got > 0 && position < end) {
+        got = file_read_at(from, bytes, end - position < sizeof bytes ? (size_t)(end - position) : sizeof bytes,
+                           position - file);
+        if (got > 0 && file_write_at(fd, bytes, (size_t)got, to) != 0)
+            return -1;
+        position += got > 0 ? (uint64_t)got : 0;
+        to += got > 0 ? (uint64_t)got : 0;
+    }
+    return got < 0 ? -1 : 0;
+}
+
+/* Copy what stands at *position of the file that begins at begin, up to end: an entry, or what is damaged before the next
+ * one; of the last file, to which somebody may append, not what stands behind all of them. *bytes is how much it was. 0, or
+ * −1 with errno. */
+static int
+copy_next(struct inbox *inbox, uint64_t begin, uint64_t end, bool last, int fd, uint64_t *position, uint64_t *bytes)
+{
+    struct span entry;
+    uint64_t next;
+
+    *bytes = 0;
+    if (entry_at(inbox, begin, *position, end - *position, &entry) != 0)
+        return -1;
+    *bytes = entry.len;
+    if (entry.len > 0)
+        return file_write_at(fd, entry.at, entry.len, *position - begin);
+    if (*position >= end)
+        return 0;
+    if (find_entry(inbox, begin, *position + 1, end, end, &next) != 0)
+        return -1;
+    *bytes = next < end || !last ? next - *position : 0;
+    return copy_bytes(inbox, begin, *position, *position + *bytes, fd, *position - begin);
+}
+
+/* Copy the entries from *position on, which is in the file that begins at begin, up to next at most (UINT64_MAX: there is no
+ * next file); *position goes behind them. */
 static int
 copy_entries(struct inbox *inbox, const struct copy *copy, uint64_t begin, uint64_t next, uint64_t *position)
 {
     char name[NAME_SIZE];
     struct stat status;
-    struct span entry;
-    int rc = -1;
+    uint64_t bytes = 1;
+    bool goes_on = true;
 
     name_of(begin, name);
     const int fd = openat(copy->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || fstatat(inbox->dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         goto failed;
     const uint64_t end = begin + (uint64_t)status.st_size < next ? begin + (uint64_t)status.st_size : next;
-    while ((rc = entry_at(inbox, begin, *position, end - *position, &entry)) == 0 && entry.len > 0) {
-        if (file_write_at(fd, entry.at, entry.len, *position - begin) != 0)
+    while (bytes > 0 && goes_on) {
+        if (copy_next(inbox, begin, end, next == UINT64_MAX, fd, position, &bytes) != 0)
             goto failed;
-        *position += entry.len;
-        if (!copy->step(copy->context, entry.len)) {
-            rc = -1;
-            break;
-        }
+        *position += bytes;
+        goes_on = bytes == 0 || copy->step(copy->context, bytes);
     }
     /* What a sender has chosen must not stand where a trailer would. */
-    if (rc == 0 && ftruncate(fd, (off_t)(*position - begin + TRAILER_BYTES)) != 0)
+    if (goes_on && ftruncate(fd, (off_t)(*position - begin + TRAILER_BYTES)) != 0)
         goto failed;
     close(fd);
-    return rc;
+    return goes_on ? 0 : -1;
 failed:
     log_error("inbox: can't copy %s/%s to %s: %s", inbox->dir, name, copy->dir, strerror(errno));
     if (fd >= 0)
@@ -640,23 +1047,21 @@ copy_files(struct inbox *inbox, const struct copy *copy, uint64_t *position)
 }
 
 int
-inbox_copy(const char *dir, uint64_t position, const char *to, bool (*step)(void *context, uint64_t bytes),
-           void *context, uint64_t *end)
+inbox_copy(const struct inbox_options *options, uint64_t position, const char *to,
+           bool (*step)(void *context, uint64_t bytes), void *context, uint64_t *end)
 {
-    struct inbox *inbox = calloc(1, sizeof *inbox);
+    struct inbox *inbox = inbox_new(options);
     struct copy copy = {open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC), to, step, context};
     int rc = -1;
 
-    if (inbox == NULL || (inbox->dir = strdup(dir)) == NULL)
-        log_fatal("out of memory");
-    pthread_mutex_init(&inbox->lock, NULL);
-    inbox->append_fd = inbox->read_fd = -1;
-    inbox->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    inbox->dir_fd = open(inbox->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *end = position;
-    if (copy.dir_fd < 0 || inbox->dir_fd < 0 || list_files(inbox) != 0)
-        log_error("inbox: can't copy %s to %s: %s", dir, to, strerror(errno));
-    else
+    if (copy.dir_fd < 0 || inbox->dir_fd < 0 || list_files(inbox) != 0) {
+        log_error("inbox: can't copy %s to %s: %s", inbox->dir, to, strerror(errno));
+    } else {
+        leave_strangers(inbox, position, position);
         rc = copy_files(inbox, &copy, end);
+    }
     if (copy.dir_fd >= 0)
         close(copy.dir_fd);
     inbox_close(inbox);
@@ -686,7 +1091,17 @@ encode_entry(const struct inbox_entry *entry, struct buffer *bytes)
     buffer_add_span(bytes, entry->correlation);
     buffer_add_span(bytes, entry->payload);
     bytes_put_u32(bytes->data, (uint32_t)length);
-    bytes_put_u64(bytes->data + 4, checksum_of(bytes->data, length));
+}
+
+/* Mark the encoded entry for its place. */
+static void
+mark_entry(const struct inbox *inbox, uint64_t position, struct buffer *bytes)
+{
+    const size_t length = bytes->len - PREFIX_BYTES;
+    const uint64_t place = place_mark(inbox, position, length);
+
+    bytes_put_u32(bytes->data + 4, (uint32_t)place);
+    bytes_put_u32(bytes->data + 8, body_mark(inbox, place, bytes->data, length));
 }
 
 /* The entry in the whole_entry bytes at at. */
@@ -728,53 +1143,159 @@ inbox_append(struct inbox *inbox, const struct inbox_entry *entry)
             goto done;
         begin = inbox->end;
     }
+    mark_entry(inbox, inbox->end, &inbox->entry);
     if (file_write_at(inbox->append_fd, inbox->entry.data, inbox->entry.len, inbox->end - begin) != 0)
         goto done;
     inbox->end += inbox->entry.len;
+    write_note(inbox);
     rc = 0;
 done:
     pthread_mutex_unlock(&inbox->lock);
     return rc;
 }
 
-/* The file that position is in: where it begins, where the next one does, and whether there is none. */
-static uint64_t
-file_of(struct inbox *inbox, uint64_t position, uint64_t *next, bool *last)
+/* Where a position is in the files. */
+struct place {
+    uint64_t file; /* where its file begins; that may be behind it, if the one that it was in is gone */
+    uint64_t next; /* where the next file begins, or the next entry goes */
+    bool last;
+};
+
+static struct place
+place_of(struct inbox *inbox, uint64_t position)
 {
     unsigned i = inbox->file_count - 1;
 
     while (i > 0 && inbox->files[i] > position)
         i--;
-    *last = i + 1 == inbox->file_count;
-    *next = *last ? inbox->end : inbox->files[i + 1];
-    return inbox->files[i];
+    const bool last = i + 1 == inbox->file_count;
+    return (struct place){inbox->files[i], last ? inbox->end : inbox->files[i + 1], last};
+}
+
+/* Whether a power cut can have taken what can't be read from `from` to `to`; −1 with errno. */
+static int
+may_be_a_power_cuts(struct inbox *inbox, const struct place *place, uint64_t from, uint64_t to)
+{
+    struct stat status;
+
+    if (from >= inbox->since || place->file > from)
+        return 0;
+    const int fd = file_to_read(inbox, place->file);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        return -1;
+    const uint64_t size = (uint64_t)status.st_size > inbox->file_bytes ? (uint64_t)status.st_size : inbox->file_bytes;
+    if (to - place->file > size)
+        return 0; /* a file is missing */
+    return lacks_sector(fd, from - place->file, to - place->file, to != place->next);
+}
+
+/* Where the entries of the open file, which begins at begin, end at the latest. −1 with errno. */
+static int
+entries_end(int fd, uint64_t begin, uint64_t *end)
+{
+    struct stat status;
+    struct said said[2];
+
+    const int count = fstat(fd, &status) != 0 ? -1 : read_said(fd, (uint64_t)status.st_size, said);
+    *end = begin + (uint64_t)status.st_size - (count > 0 ? TRAILER_BYTES : 0);
+    return count < 0 ? -1 : 0;
+}
+
+/* Keep the bytes of the file from `from` to `to` in one by name, DAMAGED; unless there are none, or only zeros: then name is
+ * "". −1 with errno. */
+static int
+keep_damaged(struct inbox *inbox, const struct place *place, uint64_t from, uint64_t to, char name[DAMAGED_SIZE])
+{
+    uint64_t behind, end;
+    const int file = place->file > from ? -1 : file_to_read(inbox, place->file);
+
+    name[0] = '\0';
+    if (place->file > from)
+        return 0;
+    if (file < 0 || entries_end(file, place->file, &end) != 0)
+        return -1;
+    end = to < end ? to : end;
+    if (end <= from || remains_in(file, from - place->file, end - place->file, &behind) == 0)
+        return 0;
+    name_of(from, name);
+    memcpy(name + NAME_SIZE - 1, DAMAGED, sizeof DAMAGED);
+    const int fd = open_file(inbox, name, O_WRONLY | O_CREAT | O_TRUNC);
+    if (fd < 0)
+        return -1;
+    const bool kept =
+        copy_bytes(inbox, place->file, from, end, fd, 0) == 0 && fdatasync(fd) == 0 && fsync(inbox->dir_fd) == 0;
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return kept ? 0 : -1;
+}
+
+static void
+say_lost(const struct inbox *inbox, const struct place *place, uint64_t from, uint64_t to, bool damage, const char *kept)
+{
+    char name[NAME_SIZE];
+
+    name_of(place->file, name);
+    if (!damage)
+        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ", in file %s: a power cut has taken some of it, and it "
+                  "had no receipt", inbox->dir, from, to, name);
+    else if (place->file > from)
+        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ": the file is gone, and messages in it were acknowledged. "
+                  "What follows is worked, from file %s on", inbox->dir, from, to, name);
+    else if (kept[0] == '\0')
+        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ", in file %s: nothing is there, and messages in it were "
+                  "acknowledged. What follows is worked", inbox->dir, from, to, name);
+    else
+        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64 ", in file %s: it is damaged, and messages in it were "
+                  "acknowledged. Its bytes are kept in %s/%s, which nobody removes but you. What follows is worked",
+                  inbox->dir, from, to, name, inbox->dir, kept);
+}
+
+/* Go over what can't be read at *position, to the next whole entry or file. −1 with errno and a line in the log. */
+static int
+pass_over(struct inbox *inbox, const struct place *place, uint64_t *position, struct inbox_gap *gap)
+{
+    char kept[DAMAGED_SIZE] = "";
+    const uint64_t from = *position;
+    uint64_t to = place->file;
+
+    if (place->file <= from && find_entry(inbox, place->file, from + 1, place->next, place->next, &to) != 0)
+        return -1;
+    const int cut = may_be_a_power_cuts(inbox, place, from, to);
+    if (cut < 0)
+        return unreadable(inbox, from);
+    if (from >= inbox->passed_over) {
+        if (cut == 0 && keep_damaged(inbox, place, from, to, kept) != 0)
+            return is_full(errno) ? -1 : unreadable(inbox, from);
+        say_lost(inbox, place, from, to, cut == 0, kept);
+        inbox->passed_over = to;
+    }
+    gap->from = gap->from == gap->to ? from : gap->from;
+    gap->to = to;
+    gap->damage = gap->damage || cut == 0;
+    *position = to;
+    return 0;
 }
 
 int
-inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry)
+inbox_read(struct inbox *inbox, uint64_t *position, struct inbox_entry *entry, struct inbox_gap *gap)
 {
-    struct span bytes;
-    uint64_t next;
-    bool last;
+    struct span bytes = {0};
 
+    *gap = (struct inbox_gap){0};
     for (;;) {
         pthread_mutex_lock(&inbox->lock);
         const uint64_t end = inbox->end;
-        const uint64_t file = file_of(inbox, *position, &next, &last);
+        const struct place place = place_of(inbox, *position);
         pthread_mutex_unlock(&inbox->lock);
         if (*position >= end)
             return 0;
-        if (entry_at(inbox, file, *position, next - *position, &bytes) != 0)
+        if (place.file <= *position && entry_at(inbox, place.file, *position, place.next - *position, &bytes) != 0)
             return -1;
         if (bytes.len > 0)
             break;
-        if (last) {
-            inbox_damaged(inbox, *position, "is damaged");
+        if (pass_over(inbox, &place, position, gap) != 0)
             return -1;
-        }
-        /* Only a power cut leaves a damaged file with a whole one behind it: this much had no receipt and is gone. */
-        log_error("inbox: %s: lost from %" PRIu64 " to %" PRIu64, inbox->dir, *position, next);
-        *position = next;
     }
     *entry = decode_entry(bytes.at, bytes.len);
     *position += bytes.len;
@@ -808,6 +1329,11 @@ inbox_release(struct inbox *inbox, uint64_t position)
 
     pthread_mutex_lock(&inbox->lock);
     inbox->released = position;
+    /* None goes before the next one has its name for good: no power cut may leave none at all. */
+    if (inbox->file_count > 1 && inbox->files[1] <= position && !sync_names(inbox)) {
+        pthread_mutex_unlock(&inbox->lock);
+        return;
+    }
     /* If it can't be said they go all the same: on a full disk that makes room, and a state that is older than this finds
      * that they are not there. */
     if (inbox->file_count > 1 && inbox->files[1] <= position)
@@ -841,6 +1367,15 @@ inbox_has_room(struct inbox *inbox)
     return room;
 }
 
+bool
+inbox_is_hindered(struct inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->lock);
+    const bool hindered = !inbox->spare && inbox->spare_error != 0;
+    pthread_mutex_unlock(&inbox->lock);
+    return hindered;
+}
+
 uint64_t
 inbox_end(struct inbox *inbox)
 {
@@ -855,7 +1390,7 @@ inbox_close(struct inbox *inbox)
 {
     if (inbox == NULL)
         return;
-    const int fds[] = {inbox->dir_fd, inbox->append_fd, inbox->read_fd};
+    const int fds[] = {inbox->dir_fd, inbox->append_fd, inbox->read_fd, inbox->note_fd};
     for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0)
             close(fds[i]);

@@ -256,6 +256,13 @@ back_write(const struct back *back, struct buffer *text)
         buffer_add_text(text, "has followed a later one");
 }
 
+void
+lost_write(const struct inbox_lost *lost, struct buffer *text)
+{
+    buffer_printf(text, "its inbox lost messages that were acknowledged: %" PRIu64 " bytes in %" PRIu64 " place%s from %"
+                        PRIu64 " to %" PRIu64, lost->bytes, lost->gaps, lost->gaps == 1 ? "" : "s", lost->from, lost->to);
+}
+
 /* Up to where messages are gone that the input lacks; 0: none. */
 static uint64_t
 lost_on(struct process *process, unsigned input)
@@ -294,6 +301,7 @@ static void
 say_back_in_time(struct process *process, struct saying *saying)
 {
     if (process->back.told) {
+        buffer_add_text(saying->text, saying->between);
         back_write(&process->back, saying->text);
         buffer_add_text(saying->text, ": see its log, then gait status --acknowledge");
         saying->between = "; ";
@@ -308,6 +316,18 @@ say_back_in_time(struct process *process, struct saying *saying)
         buffer_add_int(saying->text, (int64_t)lost);
         saying->between = "; ";
     }
+}
+
+/* What it lost of its inbox. */
+static void
+say_lost_inbox(const struct process *process, struct saying *saying)
+{
+    if (process->lost.gaps == 0)
+        return;
+    buffer_add_text(saying->text, saying->between);
+    lost_write(&process->lost, saying->text);
+    buffer_add_text(saying->text, ": see its log, then gait status --acknowledge");
+    saying->between = "; ";
 }
 
 /* Where nothing more is taken, since somebody else publishes in the producer's name. */
@@ -373,6 +393,7 @@ add_why(struct process *process, struct buffer *text)
     }
     struct saying saying = {&why, why.len > 0 ? "; " : "", 0};
     say_back_in_time(process, &saying);
+    say_lost_inbox(process, &saying);
     say_twofold(process, &saying);
     say_silent(process, &saying);
     if (process->why == WHY_NOT_STOPPED)
@@ -405,6 +426,7 @@ write_all(struct process *process, bool recent, struct buffer *text)
     add_number(text, "inbox_bytes", process->inbox != NULL ? inbox_end(process->inbox) - process->inbox_position : 0);
     add_number(text, "due", due_ms <= 0);
     add_number(text, "back_in_time", is_back(process));
+    add_number(text, "inbox_lost", process->lost.bytes);
     pthread_mutex_lock(&process->lock);
     const uint64_t unanswered = process->unanswered;
     pthread_mutex_unlock(&process->lock);

@@ -214,8 +214,15 @@ open_inbox(struct process *process)
         return 0;
     char *dir = format("1/inbox", process->dir, NULL, NULL);
     attempt_opens(&process->attempt, ATTEMPT_OPENS_INBOX);
-    process->inbox = inbox_open(dir, process->first_epoch, process->inbox_position,
-                                (uint64_t)setting(process, "inbox_bytes"), process->payload_bytes_max + 1);
+    const struct inbox_options options = {
+        .dir = dir,
+        .epoch = process->first_epoch,
+        .key = process->inbox_key,
+        .boot = process->options.boot,
+        .bytes_max = (uint64_t)setting(process, "inbox_bytes"),
+        .payload_bytes_max = process->payload_bytes_max + 1,
+    };
+    process->inbox = inbox_open(&options, process->inbox_position);
     free(dir);
     process->inbox_released = UINT64_MAX;
     batch_release(process);
@@ -690,7 +697,7 @@ may_take(struct process *process, int64_t steady_ms)
         const bool room = inbox_has_room(process->inbox);
         process->landing_port.wanted = room && process->link_port.state == PORT_READY;
         if (!room)
-            process->why = WHY_INBOX_FULL;
+            process->why = inbox_is_hindered(process->inbox) ? WHY_FILES_WRONG : WHY_INBOX_FULL;
     }
     if (process->link_port.state != PORT_READY)
         process->why = WHY_BROKER_AWAY;

@@ -274,6 +274,13 @@ struct back {
     char witness[NAME_SIZE]; /* a consumer, or "the broker" */
 };
 
+/* Messages of the inbox that were acknowledged and can't be read, which nobody has acknowledged yet. */
+struct inbox_lost {
+    uint64_t gaps;     /* 0: there are none */
+    uint64_t bytes;    /* of them */
+    uint64_t from, to; /* where the first one begins and the last one ends */
+};
+
 struct process {
     struct process_options options;
     const struct stream *stream;
@@ -287,12 +294,14 @@ struct process {
     uint64_t unanswered; /* receipts and answers that were asked for where we give none, since the start; under lock */
 
     struct store *store;
-    int meta; /* table: "epoch", "earlier", "back", "inbox", "link <producer>", "left <producer>", "awaits <producer>",
-               * "first", "ledger", "recent", "clock", "email_case", "untold" */
+    int meta; /* table: "epoch", "earlier", "back", "inbox", "inbox_key", "inbox_lost", "link <producer>",
+               * "left <producer>", "awaits <producer>", "first", "ledger", "recent", "clock", "email_case", "untold" */
     uint64_t epoch;
     uint64_t first_epoch; /* of all lives of this store: what the inbox knows it by */
     struct lives earlier;
     struct back back;
+    struct hash_key inbox_key;
+    struct inbox_lost lost;
     bool acknowledged; /* and that is to be committed */
     bool loaded; /* what is kept in memory agrees with the store; */
     bool own_loaded; /* all but what the operator keeps, which is what metrics show */
@@ -504,6 +513,9 @@ const char *metrics_user(const struct process *process);
 
 /* What is to be said of a state that went back in time, without the operator's next step. */
 void back_write(const struct back *back, struct buffer *text);
+
+/* What is to be said of what the inbox lost, likewise. */
+void lost_write(const struct inbox_lost *lost, struct buffer *text);
 
 /* Whether a table lacks rows that its producer has no longer: what this state has of it may be withdrawn. */
 bool lacks_rows(struct process *process);

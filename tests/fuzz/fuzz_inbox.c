@@ -1,12 +1,14 @@
 /*
  * The inbox: any bytes as its files. Opening it fails if one of them says that it has been worked beyond where reading is to
  * begin, and changes nothing then; else it succeeds, and what is read are entries as they stand in the files, each with the
- * right checksum, in order; and after one more was appended and the inbox opened again, the same ones and that one.
+ * right checksum, in order; and after one more was appended and the inbox opened again, the same ones and that one. What is
+ * passed over has no whole entry in it that nobody can have forged; and behind it, in the same file, stands one of these.
  *
  * The first line of the input is five numbers: where the second file begins (0: there is none), where to begin to read,
  * how many bytes are cut off the first file, which files have a trailer (1 the first, 2 the second, 3 both), and up to where
  * that says that they have been worked. The rest is the content of the files. An entry whose checksum is 0 is given the
- * right one: else no input would ever get beyond the first checksum.
+ * right one of entries of before, if it begins where the one before it ends, and one whose checksum is 1, wherever it is,
+ * the right marks: else no input would ever get beyond the first checksum.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -53,10 +55,20 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 
 static char dir[SCRATCH_DIR_SIZE];
 
+/* What the inbox says of itself beside its folder. */
+static void
+remove_note(void)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s.end", dir);
+    unlink(path);
+}
+
 static void
 remove_dir(void)
 {
     scratch_dir_remove(dir);
+    remove_note();
 }
 
 static void
@@ -114,6 +126,33 @@ checksum_of(const char *at, size_t entry)
     return hash_checksum(span_at(at + PREFIX_BYTES, length)) ^ length;
 }
 
+static const struct hash_key key = {"the inbox's"};
+
+/* The two marks of the entry of this many bytes at at, which is at position. */
+static uint64_t
+marks_of(const char *at, size_t entry, uint64_t position)
+{
+    char place[12];
+    const size_t length = entry - PREFIX_BYTES;
+    bytes_put_u64(place, position);
+    bytes_put_u32(place + 8, (uint32_t)length);
+    const uint64_t mark = hash_64(&key, span_at(place, sizeof place));
+    const uint64_t body = (hash_64(&key, span_at(at + PREFIX_BYTES, length)) ^ mark >> 32) & UINT32_MAX;
+    return mark << 32 | body;
+}
+
+/* Give entries of the content from at to end their marks; those within others first. */
+static void
+mark(const struct buffer *content, size_t at, size_t end)
+{
+    for (size_t i = end; i-- > at;) {
+        char *bytes = content->data + i;
+        const size_t entry = entry_length(bytes, end - i);
+        if (entry > 0 && bytes_get_u64(bytes + 4) == 1)
+            bytes_put_u64(bytes + 4, marks_of(bytes, entry, BEGIN + i));
+    }
+}
+
 /* Give entries from at to end their checksums. */
 static void
 seal(char *at, const char *end)
@@ -147,6 +186,7 @@ empty_dir(void)
             unlink(path);
     }
     closedir(open_dir);
+    remove_note();
 }
 
 static void
@@ -200,6 +240,42 @@ each_file(const struct plan *plan,
             (plan->told_by & 2) != 0, plan->told);
 }
 
+/* Whether a whole entry that nobody can have forged stands at at of the content, in one file and before end. */
+static bool
+is_marked(const struct plan *plan, size_t at, size_t end)
+{
+    const size_t file_end = at < plan->split ? plan->first_end : plan->content.len;
+    if (at >= plan->content.len || at >= file_end)
+        return false;
+    const char *bytes = plan->content.data + at;
+    const size_t len = entry_length(bytes, (end < file_end ? end : file_end) - at);
+    if (len == 0 || bytes_get_u64(bytes + 4) != marks_of(bytes, len, BEGIN + at))
+        return false;
+    /* Its parts, too. */
+    const bool has_levels = ((uint8_t)bytes[12] & 128) != 0;
+    if (has_levels && (len == PREFIX_BYTES + HEAD_BYTES || bytes[17] == 0 || (uint8_t)bytes[17] > INBOX_LEVELS_BYTES_MAX))
+        return false;
+    const size_t parts = (uint8_t)bytes[13] * 256u + (uint8_t)bytes[14] + (uint8_t)bytes[15] * 256u + (uint8_t)bytes[16] +
+                         (has_levels ? 1u + (uint8_t)bytes[17] : 0);
+    return PREFIX_BYTES + HEAD_BYTES + parts <= len;
+}
+
+/* What was passed over, and the entry that was read behind it, if one was. */
+static void
+check_gap(const struct plan *plan, const struct inbox_gap *gap, bool entry, uint64_t planned_end)
+{
+    const size_t from = (size_t)(gap->from - BEGIN);
+    const size_t to = (size_t)(gap->to - BEGIN);
+    if (gap->from < plan->position || gap->to < gap->from)
+        log_panic("a gap outside");
+    for (size_t at = from; at < to && at < plan->content.len; at++) {
+        if (is_marked(plan, at, to))
+            log_panic("a whole entry is passed over");
+    }
+    if (entry && gap->to < planned_end && to != plan->split && !is_marked(plan, to, SIZE_MAX))
+        log_panic("an entry behind a gap that may be forged");
+}
+
 /* The entry that was read from position must stand there, in one file. */
 static void
 check_entry(const struct plan *plan, uint64_t position, const struct inbox_entry *entry)
@@ -209,7 +285,8 @@ check_entry(const struct plan *plan, uint64_t position, const struct inbox_entry
         log_panic("an entry where nothing was");
     const char *bytes = plan->content.data + at;
     size_t len = entry_length(bytes, (at < plan->split ? plan->first_end : plan->content.len) - at);
-    if (len == 0 || bytes_get_u64(bytes + 4) != checksum_of(bytes, len))
+    if (len == 0 || (bytes_get_u64(bytes + 4) != checksum_of(bytes, len) &&
+                     bytes_get_u64(bytes + 4) != marks_of(bytes, len, position)))
         log_panic("an entry that is not whole");
     size_t response = (uint8_t)bytes[13] * 256u + (uint8_t)bytes[14];
     size_t correlation = (uint8_t)bytes[15] * 256u + (uint8_t)bytes[16];
@@ -228,13 +305,16 @@ read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, str
 {
     uint64_t position = plan->position;
     struct inbox_entry entry;
+    struct inbox_gap gap;
     int rc;
-    while ((rc = inbox_read(inbox, &position, &entry)) == 1) {
+    while ((rc = inbox_read(inbox, &position, &entry, &gap)) == 1) {
         size_t bytes = PREFIX_BYTES + HEAD_BYTES + (entry.levels.len > 0) + entry.levels.len + entry.response_topic.len +
                        entry.correlation.len + entry.payload.len;
         uint64_t from = position - bytes;
         if (from < plan->position || position > inbox_end(inbox))
             log_panic("an entry outside");
+        if (gap.from != gap.to)
+            check_gap(plan, &gap, true, planned_end);
         if (from < planned_end)
             check_entry(plan, from, &entry);
         buffer_printf(found, "%" PRIu64 " %u ", from, entry.input);
@@ -249,13 +329,17 @@ read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, str
     }
     if (rc != 0)
         log_panic("the inbox opens, and can't be read");
+    if (gap.from != gap.to)
+        check_gap(plan, &gap, false, planned_end);
     return position;
 }
 
 static struct inbox *
 open_inbox(const struct plan *plan)
 {
-    return inbox_open(dir, 1, plan->position, 1 << 30, CONTENT_BYTES_MAX);
+    const struct inbox_options options = {
+        .dir = dir, .epoch = 1, .key = key, .bytes_max = 1 << 30, .payload_bytes_max = CONTENT_BYTES_MAX};
+    return inbox_open(&options, plan->position);
 }
 
 static void
@@ -302,6 +386,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     empty_dir();
     read_plan(span_at(data, size), &plan);
     if (plan.content.len > 0) {
+        mark(&plan.content, 0, plan.split);
+        mark(&plan.content, plan.split, plan.content.len);
         seal(plan.content.data, plan.content.data + plan.split);
         seal(plan.content.data + plan.split, plan.content.data + plan.content.len);
     }

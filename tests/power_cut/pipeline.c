@@ -108,11 +108,12 @@ note_entries(struct pipeline *pipeline, unsigned number)
 {
     struct process *process = pipeline->processes[number];
     struct inbox_entry found;
+    struct inbox_gap gap;
     uint64_t position = process->inbox_position;
 
     if (process->inbox == NULL || pipeline->entries[number].count > 0)
         return;
-    while (inbox_read(process->inbox, &position, &found) == 1) {
+    while (inbox_read(process->inbox, &position, &found, &gap) == 1) {
         const struct entry entry = {.begin = position - pipeline_entry_bytes(&found),
                                     .end = position,
                                     .sum = pipeline_sum(found.response_topic, found.correlation, found.payload),
@@ -349,7 +350,10 @@ pipeline_group_of(const char *path)
 void
 pipeline_in(struct pipeline *pipeline, const char *root)
 {
+    static uint64_t boot;
+
     snprintf(pipeline->dir, sizeof pipeline->dir, "%s/gait", root);
+    boot++;
     for (unsigned i = 0; i < PROCESSES; i++)
         pipeline->options[i] = (struct process_options){
             .stream = catalog_streams[i],
@@ -360,6 +364,7 @@ pipeline_in(struct pipeline *pipeline, const char *root)
             .context = pipeline,
             .wall_ms = wall_ms,
             .steady_ms = steady_ms,
+            .boot = boot,
         };
 }
 

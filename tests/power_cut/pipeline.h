@@ -72,7 +72,7 @@ void pipeline_free_world(void);
 /* For tape_begin: whose file path is, below the folder that pipeline_in is called with. */
 unsigned pipeline_group_of(const char *path);
 
-/* Keep everything in the folder root/gait. */
+/* Keep everything in the folder root/gait, of a machine that has just come up. */
 void pipeline_in(struct pipeline *pipeline, const char *root);
 
 /* Begin to record what is below root. */

@@ -170,16 +170,19 @@ digest_file(const char *path, const struct stat *status, int type, struct FTW *p
     return 0;
 }
 
-/* What it reads from its inbox is what came, in its place; it may pass over what was lost before a later file. Returns
- * where that ends. */
+/* What it reads from its inbox is what came, in its place; it may pass over what was lost, which is for no operator to look
+ * at. Returns where that ends. */
 static uint64_t
 read_inbox(unsigned number, struct inbox *inbox, uint64_t position, bool probed, const char **wrong)
 {
     static const struct span probe = {"probe", 5};
     struct inbox_entry found;
+    struct inbox_gap gap;
     int rc;
 
-    while ((rc = inbox_read(inbox, &position, &found)) == 1) {
+    while ((rc = inbox_read(inbox, &position, &found, &gap)) == 1) {
+        if (gap.damage)
+            *wrong = "its inbox calls damage what a power cut took";
         const uint64_t begin = position - pipeline_entry_bytes(&found);
         if (probed && span_equal(found.payload, probe))
             return begin;
@@ -190,6 +193,8 @@ read_inbox(unsigned number, struct inbox *inbox, uint64_t position, bool probed,
     }
     if (rc < 0)
         *wrong = "its inbox can't be read";
+    else if (gap.damage)
+        *wrong = "its inbox calls damage what a power cut took";
     else if (probed)
         *wrong = "its inbox lost what was appended since";
     return position;
@@ -200,9 +205,14 @@ static void
 check_inbox(unsigned number, const char *dir, struct process **process, struct finding *finding)
 {
     const struct inbox_entry probe = {.payload = {"probe", 5}};
-    const uint64_t epoch = (*process)->epoch;
     const uint64_t position = (*process)->inbox_position;
     char path[600];
+    const struct inbox_options options = {.dir = path,
+                                          .epoch = (*process)->epoch,
+                                          .key = (*process)->inbox_key,
+                                          .boot = (*process)->options.boot,
+                                          .bytes_max = UINT64_C(1) << 30,
+                                          .payload_bytes_max = (1u << 20) + 1};
 
     finding->inbox_end = read_inbox(number, (*process)->inbox, position, false, &finding->wrong);
     if (finding->inbox_end != inbox_end((*process)->inbox))
@@ -212,7 +222,7 @@ check_inbox(unsigned number, const char *dir, struct process **process, struct f
     process_close(*process);
     *process = NULL;
     snprintf(path, sizeof path, "%s/state/%s/inbox", dir, catalog_streams[number]->name);
-    struct inbox *inbox = inbox_open(path, epoch, position, UINT64_C(1) << 30, (1u << 20) + 1);
+    struct inbox *inbox = inbox_open(&options, position);
     if (inbox == NULL)
         finding->wrong = "its inbox does not open again";
     else if (read_inbox(number, inbox, position, true, &finding->wrong) != finding->inbox_end)

@@ -77,7 +77,7 @@ asker_hears_rest(const struct asker *asker)
 {
     for (unsigned i = 0; i < PROCESSES; i++) {
         const struct answer *answer = &asker->answers[i];
-        if (answer->process[0] == '\0' || answer->inbox_bytes != 0 || answer->due != 0 || answer->back_in_time)
+        if (answer->process[0] == '\0' || answer->inbox_bytes != 0 || answer->due != 0 || answer->unacknowledged)
             return false;
         for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
             const struct stream *from = catalog_streams[i]->inputs[j].from;

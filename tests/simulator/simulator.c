@@ -624,6 +624,7 @@ configure(void)
             .wall_ms = wall_ms,
             .steady_ms = steady_ms,
             .built_ms = START_WALL_MS - DAY_MS,
+            .boot = 1, /* it is never cut off its power */
         };
     }
 }

@@ -166,7 +166,7 @@ check "nor a manifest that names a state which is not there" fails 1 restore "$w
 check "it says which" says "forged/state/lake/store/data.mdb and the manifest do not go together"
 forge
 store=state/lake/store/data.mdb
-at=$(LC_ALL=C grep -obaP 'format\x00{7}\x03' "$work/forged/$store" | head -n 1 | cut -d: -f1)
+at=$(LC_ALL=C grep -obaP 'format\x00{7}\x04' "$work/forged/$store" | head -n 1 | cut -d: -f1)
 printf '\x63' | dd of="$work/forged/$store" bs=1 seek=$((at + 13)) conv=notrunc status=none
 sed "s|^file [0-9a-f]* \([0-9]*\) $store\$|file $(digest <"$work/forged/$store") \1 $store|; \$d" "$work/b/manifest" |
     seal "$work/forged"

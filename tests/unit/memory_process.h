@@ -143,6 +143,7 @@ bench_open_process(const struct stream *stream, const struct setting *settings)
         .context = &bench.broker,
         .wall_ms = bench_wall_ms,
         .steady_ms = bench_steady_ms,
+        .boot = 1,
     };
     bench.process = process_open(&bench.options);
     assert_non_null(bench.process);

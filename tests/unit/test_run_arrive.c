@@ -28,7 +28,7 @@ assert_levels(const char *topic, const char *levels)
     struct inbox_entry entry;
     uint64_t position = inbox_end(bench.process->inbox);
     bring(true, topic, "{}");
-    assert_int_equal(inbox_read(bench.process->inbox, &position, &entry), 1);
+    assert_int_equal(inbox_read(bench.process->inbox, &position, &entry, &(struct inbox_gap){0}), 1);
     if (!span_is(entry.levels, levels))
         fail_msg("%s: '%.*s'", topic, (int)entry.levels.len, entry.levels.at);
     bench_settle();
@@ -484,7 +484,7 @@ a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed(void **state)
     uint64_t position = inbox_end(bench.process->inbox);
     snprintf(payload, sizeof payload, "%02999d", 0);
     bring(true, LANDING, payload);
-    assert_int_equal(inbox_read(bench.process->inbox, &position, &entry), 1);
+    assert_int_equal(inbox_read(bench.process->inbox, &position, &entry, &(struct inbox_gap){0}), 1);
     assert_int_equal(entry.payload.len, 1025);
 }
 

@@ -568,24 +568,117 @@ spoil_byte(uint64_t at)
     close(fd);
 }
 
-/* Five lines a second, for ever: a process with a damaged inbox stands, and says why once. */
+/* For a minute, then what was said of it is in lines_said and said. */
 static void
-a_damaged_entry_of_the_inbox_is_one_line(void **state)
+step_for_a_minute(void)
 {
-    (void)state;
-    bench_open_process(&accelerometer_trusted, NULL);
-    take_in_only();
-    spoil_byte(bench.process->inbox_position + 20);
     lines_said = 0;
     log_follow(count_said);
     for (unsigned i = 0; i < 6000; i++, bench.steady_ms += 10)
         process_step(bench.process);
     log_follow(NULL);
+}
+
+/* Five lines a second, for ever: a process that can't go on in its inbox stands, and says why once. */
+static void
+an_entry_that_can_not_be_worked_is_one_line(void **state)
+{
+    (void)state;
+    const struct inbox_entry entry = {.input = 7, .payload = span_of("{}")};
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_int_equal(inbox_append(bench.process->inbox, &entry), 0);
+    take_in_only();
+    step_for_a_minute();
     assert_int_equal(lines_said, 1);
     assert_non_null(strstr(said, "inbox: "));
-    assert_non_null(strstr(said, " is damaged"));
+    assert_non_null(strstr(said, " is for an input that this process does not have"));
     assert_non_null(strstr(why_stopped(bench.process), "damaged"));
     assert_int_equal(bench.process->ledger.inputs[0].taken, 0);
+}
+
+/* Whether the metrics say this. */
+static bool
+metrics_say(const char *what)
+{
+    struct buffer text = {0};
+    metrics_write(bench.process, &text);
+    const bool say = strstr(buffer_text(&text), what) != NULL;
+    buffer_free(&text);
+    return say;
+}
+
+static bool
+lost_is_told(uint64_t from, uint64_t to)
+{
+    char why[256];
+    snprintf(why, sizeof why,
+             "its inbox lost messages that were acknowledged: %" PRIu64 " bytes in 1 place from %" PRIu64 " to %" PRIu64
+             ": see its log, then gait status --acknowledge", to - from, from, to);
+    return metrics_say(why) && !metrics_say("\"inbox_lost\":0,") && metrics_say("\"state\":\"running\"");
+}
+
+/* What stands behind damage is worked, and what is lost is told until somebody has seen it, whatever comes. */
+static void
+bug_680_a_damaged_inbox_is_worked_and_told_until_that_is_acknowledged(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    const uint64_t from = inbox_end(bench.process->inbox);
+    take_in_only();
+    const uint64_t to = inbox_end(bench.process->inbox);
+    take_in_only();
+    spoil_byte(from + 20);
+    step_for_a_minute();
+    assert_int_equal(lines_said, 1);
+    assert_non_null(strstr(said, "inbox: "));
+    assert_non_null(strstr(said, "lost from "));
+    assert_int_equal(bench.process->ledger.inputs[0].taken, 1);
+    assert_int_equal(bench.process->inbox_position, inbox_end(bench.process->inbox));
+    assert_true(lost_is_told(from, to));
+    bench_close_process();
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_true(lost_is_told(from, to));
+    bench_send("gait/acknowledge/accelerometer-trusted", "", NULL, NULL);
+    bench_settle();
+    assert_true(metrics_say("\"why\":\"\""));
+    assert_true(metrics_say("\"inbox_lost\":0,"));
+    bench_close_process();
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_true(metrics_say("\"inbox_lost\":0,"));
+    /* And the last entry, behind which nothing comes. */
+    const uint64_t last = inbox_end(bench.process->inbox);
+    take_in_only();
+    spoil_byte(last + 20);
+    step_for_a_minute();
+    assert_int_equal(lines_said, 1);
+    assert_true(lost_is_told(last, inbox_end(bench.process->inbox)));
+    assert_int_equal(bench.process->inbox_position, inbox_end(bench.process->inbox));
+}
+
+/* A folder in the place of the spare file: "inbox full, or no disk for it", and no line. */
+static void
+bug_681_what_hinders_the_spare_file_is_said(void **state)
+{
+    (void)state;
+    char path[3 * SCRATCH_DIR_SIZE];
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench_close_process();
+    snprintf(path, sizeof path, "%s/state/accelerometer-trusted/inbox/spare", bench.dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    bench.process = process_open(&bench.options);
+    assert_non_null(bench.process);
+    lines_said = 0;
+    log_follow(count_said);
+    for (unsigned i = 0; i < 100; i++)
+        bench_settle();
+    log_follow(NULL);
+    assert_int_equal(lines_said, 1);
+    assert_non_null(strstr(said, "spare: File exists"));
+    assert_non_null(strstr(why_stopped(bench.process), "its log says which"));
+    assert_int_equal(rmdir(path), 0);
+    bench_settle();
+    assert_string_equal(why_stopped(bench.process), "");
 }
 
 /* Damaged stores: of each value of each table of each process something is missing, or too much; none dies of it. */
@@ -850,7 +943,8 @@ static void
 bug_364_nor_of_damaged_lives(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"first", "earlier", "back", "left customer-trusted", "awaits customer-trusted"};
+    static const char *const keys[] = {"first", "earlier", "back", "inbox_key", "inbox_lost", "left customer-trusted",
+                                       "awaits customer-trusted"};
     static const size_t lens[] = {0, 1, 7, 9, 23, 24, 25, 23 + NAME_SIZE, 24 + NAME_SIZE, 9 * 24, 500};
     const struct damage_case *test = &damage_cases[1];
     log_open("test", LOG_ERROR);
@@ -878,7 +972,10 @@ main(void)
         cmocka_unit_test_setup_teardown(kills_at_random_set_nothing_aside, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(something_stored_that_kills_when_it_is_due_is_set_aside, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(who_dies_of_a_store_says_which, bench_begin, bench_end),
-        cmocka_unit_test_setup_teardown(a_damaged_entry_of_the_inbox_is_one_line, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(an_entry_that_can_not_be_worked_is_one_line, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_680_a_damaged_inbox_is_worked_and_told_until_that_is_acknowledged, bench_begin,
+                                        bench_end),
+        cmocka_unit_test_setup_teardown(bug_681_what_hinders_the_spare_file_is_said, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_no_process_dies_of_a_damaged_store, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_nor_of_damaged_lives, bench_begin, bench_end),
     };
