@@ -342,7 +342,8 @@ what_readers_were_told_is_withdrawn_stays_so(void **state)
                 fail_msg("%s, time %u: %d", cases[i].what, times, rc);
         }
         bench_check_balance(bench);
-        const char *marker = cases[i].rc == 0 ? "" : bench_text("row ann/s1 {\"withdrawn\":%" PRId64 "}\n", cases[i].recalled_ms);
+        const char *marker =
+            cases[i].rc == 0 ? "" : bench_text("row ann/s1 {\"withdrawn\":%" PRId64 "}\n", cases[i].recalled_ms);
         const char *lines = buffer_text(&bench->lines);
         if (strstr(lines, marker) == NULL)
             fail_msg("%s: no marker in %s", cases[i].what, lines);

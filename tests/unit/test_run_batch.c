@@ -249,8 +249,9 @@ bug_324_a_receipt_says_the_verdict_and_what_is_dated_ahead(void **state)
     assert_string_equal(receipt_for(customer(now_ms - 500, 0)), COUNTS(1, 0, 0, 0, 0, 1, 0) "}");
     assert_string_equal(receipt_for(customer(now_ms + 1, now_ms)), COUNTS(1, 1, 0, 0, 0, 0, 0) ",\"ahead\":1}");
     assert_string_equal(receipt_for(customer(now_ms + 1, now_ms)), COUNTS(1, 0, 0, 0, 1, 0, 0) ",\"ahead\":1}");
+    assert_string_equal(receipt_for(customer(now_ms - 500, 0)), COUNTS(1, 1, 0, 0, 0, 0, 0) "}");
     assert_string_equal(receipt_for(customer(now_ms - 500, 0)), COUNTS(1, 0, 0, 0, 1, 0, 0) "}");
-    assert_string_equal(receipt_for(customer(now_ms - 400, 0)), COUNTS(1, 1, 0, 0, 0, 0, 0) "}");
+    assert_string_equal(receipt_for(customer(now_ms - 400, 0)), COUNTS(1, 0, 0, 0, 0, 1, 0) "}");
     assert_string_equal(receipt_for(customer(now_ms + 2, now_ms + 5000)), COUNTS(1, 0, 1, 0, 0, 0, 0) ",\"ahead\":1}");
     assert_string_equal(receipt_for("{}"),
                         COUNTS(1, 0, 0, 0, 0, 0, 1)
