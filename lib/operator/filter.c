@@ -716,8 +716,8 @@ filter_load(void *state)
     struct filter *filter = state;
 
     filter->closing_count = store_count(filter->store, filter->closings);
-    if (secret_load(filter->store, &filter->key) != 0 || load_counts(filter) != 0 || filter->closing_count < 0 || look_for_unmade(filter) != 0 ||
-        look_at_openings(filter) != 0)
+    if (secret_load(filter->store, &filter->key) != 0 || load_counts(filter) != 0 || filter->closing_count < 0 ||
+        look_for_unmade(filter) != 0 || look_at_openings(filter) != 0)
         return -1;
     return seen_load(&filter->seen);
 }

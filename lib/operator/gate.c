@@ -56,7 +56,9 @@ gate_load(void *state)
     struct gate *gate = state;
 
     consent_load(&gate->consent);
-    return secret_load(gate->consent.store, &gate->key) != 0 || seen_load(&gate->seen) != 0 || waiting_load(&gate->waiting) != 0 ? -1 : 0;
+    if (secret_load(gate->consent.store, &gate->key) != 0)
+        return -1;
+    return seen_load(&gate->seen) != 0 || waiting_load(&gate->waiting) != 0 ? -1 : 0;
 }
 
 static struct hash_id

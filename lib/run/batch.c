@@ -1085,7 +1085,8 @@ check_positions(struct process *process)
         taken += process->ledger.inputs[i].taken;
     }
     if (taken == 0 && process->output.last.sequence > 0)
-        return store_damaged_at(process->store, process->meta, span_of("ledger"), "it counts no records, and there is output");
+        return store_damaged_at(process->store, process->meta, span_of("ledger"),
+                                "it counts no records, and there is output");
     return 0;
 }
 

@@ -3,9 +3,8 @@
  * written over it dies of a signal, at every start, without a line. So its pages are looked at before, by reads, which fail
  * where a map kills.
  *
- * The only file that knows how LMDB lays out its file (data version 1, native byte order and word size); layouts stand at the
- * top of pages.c. What a page holds is not checked against anything, since LMDB keeps no checksums: that is for whoever reads
- * it.
+ * The only module that knows how LMDB lays out its file (data version 1, native byte order and word size): see the top of
+ * pages.c. What entries hold is compared with nothing, since LMDB keeps no checksums: that is for whoever reads them.
  */
 #ifndef STORE_PAGES_H
 #define STORE_PAGES_H

@@ -135,8 +135,8 @@ begin_file(const struct store *store, const char *path)
 static int
 damaged_file(const char *path, const char *what)
 {
-    log_error("store: %s is damaged, or no store: it %s. Nothing is changed: bring back the newest backup (gait restore), or "
-              "move the state folder that it is in away and load again", path, what);
+    log_error("store: %s is damaged, or no store: it %s. Nothing is changed: bring back the newest backup (gait restore), "
+              "or move the state folder that it is in away and load again", path, what);
     return -1;
 }
 

@@ -79,7 +79,8 @@ change(struct store *store, const int *tables, uint64_t *random)
         if (splitmix_roll(random, 5) < 2)
             assert_true(store_delete(store, tables[t], span_at(key, 8)) >= 0);
         else
-            assert_int_equal(store_put(store, tables[t], span_at(key, 8), span_at(value, splitmix_roll(random, (unsigned)max))), 0);
+            assert_int_equal(store_put(store, tables[t], span_at(key, 8),
+                                       span_at(value, splitmix_roll(random, (unsigned)max))), 0);
     }
     assert_int_equal(store_commit(store), 0);
 }
@@ -301,6 +302,35 @@ bug_410_a_wrong_byte_kills_nobody(void **state)
     }
 }
 
+static size_t
+word_at(size_t at)
+{
+    size_t word;
+    memcpy(&word, good.data + at, sizeof word);
+    return word;
+}
+
+/* LMDB would not notice: it would write over what is stored there. The list of free pages is a leaf of few entries here. */
+static void
+bug_410_a_page_in_use_that_is_listed_as_free_is_named(void **state)
+{
+    (void)state;
+    make_good(12);
+    const size_t meta = word_at(144) > word_at(PAGE + 144) ? 0 : PAGE;
+    const size_t leaf = word_at(meta + 80) * PAGE;
+    size_t list, count = 0;
+    for (unsigned i = 0; count == 0; i++) {
+        uint16_t node;
+        assert_true(i < word_at(meta + 72));
+        memcpy(&node, good.data + leaf + 16 + 2 * i, sizeof node);
+        list = leaf + node + 16; /* behind the head of the entry and its key */
+        count = word_at(list);
+    }
+    const size_t one_of_tables[] = {1, word_at(meta + 128)};
+    memcpy(good.data + list, one_of_tables, sizeof one_of_tables);
+    assert_refused(good.data, good.len, "has another use as well");
+}
+
 static void
 bug_411_what_is_no_store_stays_as_it_is(void **state)
 {
@@ -404,6 +434,7 @@ main(void)
         EACH(bug_410_what_was_cut_short_is_named),
         EACH(bug_410_what_was_written_over_is_named),
         EACH(bug_410_a_wrong_byte_kills_nobody),
+        EACH(bug_410_a_page_in_use_that_is_listed_as_free_is_named),
         EACH(bug_411_what_is_no_store_stays_as_it_is),
         EACH(two_pages_without_a_commit_are_begun_anew),
         EACH(a_store_has_its_name_when_it_is_whole),
