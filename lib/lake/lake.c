@@ -147,7 +147,7 @@ lake_open(const void *parameters, struct store *store, void **state)
     lake->parts = store_table(store, "parts");
     lake->rows = store_table(store, "rows");
     lake->lines = store_table(store, "lines");
-    if (lake->parts < 0 || lake->rows < 0 || lake->lines < 0 || secret_open(store, &lake->key) != 0) {
+    if (lake->parts < 0 || lake->rows < 0 || lake->lines < 0 || secret_open(store) != 0) {
         lake_close(lake);
         return -1;
     }
@@ -594,6 +594,8 @@ lake_load(void *state)
 
     lake->behind = true;
     lake->sync_ms = INT64_MAX;
+    if (secret_load(lake->store, &lake->key) != 0)
+        return -1;
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
         if (load_table(lake, &lake->tables[i]) != 0)
             return -1;

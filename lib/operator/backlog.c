@@ -41,12 +41,15 @@ head_bytes(struct span value)
     return HEAD_BYTES + (value.len > 0 && (value.at[0] & MARK_SENDER) != 0 ? SENDER_BYTES : 0);
 }
 
-/* 0, or −1 if value is no record. Times are added to. */
+/* 0, or −1 if value is no record. Times are added to; and nobody's hash is all zeros. */
 static int
 check_value(struct backlog *backlog, struct span value)
 {
+    static const struct hash_id nobody;
+
     if (value.len < head_bytes(value) || !record_time_is_right((int64_t)bytes_get_u64(value.at + 1)) ||
-        !record_time_is_right((int64_t)bytes_get_u64(value.at + 9)))
+        !record_time_is_right((int64_t)bytes_get_u64(value.at + 9)) ||
+        memcmp(value.at + 25, nobody.bytes, HASH_ID_BYTES) == 0)
         return store_damaged(backlog->store, backlog->records, "a record that is none");
     return 0;
 }
@@ -96,11 +99,16 @@ read_ends(struct backlog *backlog)
         return -1;
     backlog->last = rc == 1 ? bytes_get_u64(state.at) : 0;
     backlog->lowest = rc == 1 ? bytes_get_u64(state.at + 8) : 1;
+    const uint64_t given = backlog->last;
     if ((rc = store_last(backlog->store, backlog->records, &item)) == 1 && item.key.len == KEY_BYTES)
         backlog->last = bytes_get_u64(item.key.at);
-    if (rc == 1 && (item.key.len != KEY_BYTES || backlog->last < backlog->lowest || backlog->last == UINT64_MAX))
+    if ((rc == 1 && item.key.len != KEY_BYTES) || backlog->last < given || backlog->last == UINT64_MAX ||
+        backlog->lowest == 0 || backlog->last < backlog->lowest - 1)
         return store_damaged(backlog->store, backlog->records, "a record's number that is none");
-    if (rc < 0 || read_first(backlog) != 0)
+    const int64_t count = store_count(backlog->store, backlog->records);
+    if (rc >= 0 && count >= 0 && (uint64_t)count != backlog->last + 1 - backlog->lowest)
+        return store_damaged(backlog->store, backlog->records, "more or fewer records than their numbers say");
+    if (rc < 0 || count < 0 || read_first(backlog) != 0)
         return -1;
     return read_entered(backlog, backlog->last, &backlog->last_ms);
 }
@@ -139,6 +147,8 @@ load_index(struct backlog *backlog)
     if (keyset_load(backlog->index) != 0)
         return -1;
     const uint64_t newest = keyset_newest(backlog->index);
+    if (newest > backlog->last)
+        return store_damaged(backlog->store, backlog->settled, "records were given numbers behind the last one");
     uint64_t next = newest < backlog->lowest ? backlog->lowest : newest + 1;
     bytes_put_u64(number, next);
     int rc = store_seek(backlog->store, backlog->records, span_at(number, sizeof number), &item);
@@ -296,6 +306,13 @@ backlog_get(struct backlog *backlog, uint64_t number, struct backlog_record *rec
     return 1;
 }
 
+int
+backlog_get_kept(struct backlog *backlog, uint64_t number, struct backlog_record *record)
+{
+    const int rc = backlog_get(backlog, number, record);
+    return rc == 1 ? 0 : rc == 0 ? missing(backlog) : -1;
+}
+
 uint64_t
 backlog_number(const struct backlog *backlog, const char *key)
 {
@@ -330,7 +347,7 @@ visit_lowest(struct backlog *backlog, void *context, int (*visit)(void *context,
 {
     struct backlog_record record;
 
-    if (backlog_get(backlog, backlog->lowest, &record) != 1)
+    if (backlog_get_kept(backlog, backlog->lowest, &record) != 0)
         return -1;
     buffer_clear(&backlog->body);
     buffer_add_span(&backlog->body, record.body);
@@ -349,7 +366,7 @@ backlog_expire(struct backlog *backlog, int64_t until_ms, bool settled_too, unsi
         const bool expired = backlog->first_ms <= until_ms;
         if (!expired && !settled_too)
             break;
-        if (backlog_get(backlog, backlog->lowest, &record) != 1)
+        if (backlog_get_kept(backlog, backlog->lowest, &record) != 0)
             return -1;
         const int waits = backlog_waits(backlog, &record);
         if (waits == 1 && !expired)

@@ -75,6 +75,9 @@ int backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t 
 /* The record with number: 1, 0 it is gone, −1. */
 int backlog_get(struct backlog *backlog, uint64_t number, struct backlog_record *record);
 
+/* The same of one that must be kept, since an index has it: 0, or −1; that it is gone is damage. */
+int backlog_get_kept(struct backlog *backlog, uint64_t number, struct backlog_record *record);
+
 /* Whether record waits: 1, 0 it is settled, −1. May change the store. */
 int backlog_waits(struct backlog *backlog, const struct backlog_record *record);
 

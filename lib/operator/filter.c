@@ -138,7 +138,7 @@ filter_open(const void *parameters, struct store *store, void **state)
     filter->closings = store_table(store, "closings");
     filter->row_counts = store_table(store, "row_counts");
     if (filter->rows < 0 || filter->row_counts < 0 || filter->openings < 0 || filter->persons < 0 ||
-        filter->person_rows < 0 || filter->closings < 0 || secret_open(store, &filter->key) != 0 ||
+        filter->person_rows < 0 || filter->closings < 0 || secret_open(store) != 0 ||
         seen_open(&filter->seen, store, &filter->key, filter->parameters.hold_ms) != 0) {
         filter_close(filter);
         return -1;
@@ -253,6 +253,8 @@ load_counts(struct filter *filter)
     int rc = store_get_exact(filter->store, filter->row_counts, closed_key, 8, &value);
     if (rc < 0 || filter->row_count < 0)
         return -1;
+    if (rc == 1 && bytes_get_u64(value.at) > (uint64_t)filter->row_count)
+        return store_damaged(filter->store, filter->row_counts, "more rows without consent than rows");
     if (rc == 1)
         filter->closed_count = (int64_t)bytes_get_u64(value.at);
     else if (count_closed(filter) != 0)
@@ -749,8 +751,8 @@ filter_load(void *state)
     struct filter *filter = state;
 
     filter->closing_count = store_count(filter->store, filter->closings);
-    if (load_counts(filter) != 0 || filter->closing_count < 0 || look_for_unmade(filter) != 0 ||
-        look_at_openings(filter) != 0)
+    if (secret_load(filter->store, &filter->key) != 0 || load_counts(filter) != 0 || filter->closing_count < 0 ||
+        look_for_unmade(filter) != 0 || look_at_openings(filter) != 0)
         return -1;
     return seen_load(&filter->seen);
 }

@@ -39,7 +39,7 @@ gate_open(const void *parameters, struct store *store, void **state)
 
     gate->parameters = *(const struct gate_parameters *)parameters;
     gate->person.key = &gate->key;
-    if (secret_open(store, &gate->key) != 0 ||
+    if (secret_open(store) != 0 ||
         seen_open(&gate->seen, store, &gate->key, gate->parameters.hold_ms) != 0 ||
         consent_open(&gate->consent, store, "consent_rows", "consent_persons") != 0 ||
         waiting_open(&gate->waiting, store, &names) != 0) {
@@ -56,6 +56,8 @@ gate_load(void *state)
     struct gate *gate = state;
 
     consent_load(&gate->consent);
+    if (secret_load(gate->consent.store, &gate->key) != 0)
+        return -1;
     return seen_load(&gate->seen) != 0 || waiting_load(&gate->waiting) != 0 ? -1 : 0;
 }
 

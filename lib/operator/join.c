@@ -194,7 +194,7 @@ join_open(const void *parameters, struct store *store, void **state)
     join->pairings = store_table(store, "pairings");
     join->rests = store_table(store, "rests");
     join->rules = store_table(store, rules_table);
-    if (join->pairings < 0 || join->rests < 0 || join->rules < 0 || secret_open(store, &join->key) != 0 ||
+    if (join->pairings < 0 || join->rests < 0 || join->rules < 0 || secret_open(store) != 0 ||
         open_side(join, 0) != 0 || open_side(join, 1) != 0) {
         join_close(join);
         return -1;
@@ -247,7 +247,7 @@ join_load(void *state)
 {
     struct join *join = state;
 
-    if (load_rules(join) != 0)
+    if (load_rules(join) != 0 || secret_load(join->store, &join->key) != 0)
         return -1;
     join->pairing_count = store_count(join->store, join->pairings);
     join->rest_count = store_count(join->store, join->rests);
@@ -318,7 +318,7 @@ pair_one(struct join *join, struct walk *walk, uint64_t number)
     const unsigned other = 1 - walk->rest.side;
     struct backlog_record partner;
 
-    if (backlog_get(&join->sides[other].readings, number, &partner) != 1)
+    if (backlog_get_kept(&join->sides[other].readings, number, &partner) != 0)
         return -1;
     int rc = may_pair(join, other, &partner);
     if (rc != 1)
@@ -736,7 +736,7 @@ pair_step(struct join *join, const struct pairing *pairing, const char *index_ke
                               .one_group = true};
     if (walk.rest.number >= pairing->limits[JOIN_STEP_TRAINER])
         return 0;
-    if (backlog_get(steps, walk.rest.number, &reading) != 1)
+    if (backlog_get_kept(steps, walk.rest.number, &reading) != 0)
         return -1;
     begin_group(join, &walk, pairing->persons[JOIN_ACCELEROMETER].bytes);
     int done = go_on(join, &walk, &reading);
@@ -852,8 +852,8 @@ work_pairs(struct join *join, unsigned budget, struct output *output)
         if (rc < 0)
             return -1;
         if (rc == 0)
-            log_panic("join: %lld rests and %lld pairings counted, none stored", (long long)join->rest_count,
-                      (long long)join->pairing_count);
+            return store_damaged(join->store, join->rest_count > 0 ? join->rests : join->pairings,
+                                 "it counts entries that are not there");
         done += (unsigned)rc;
     }
     return (int)done;

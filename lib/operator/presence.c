@@ -59,7 +59,7 @@ presence_open(const void *parameters, struct store *store, void **state)
     presence->seen = store_table(store, "seen");
     presence->releases = store_table(store, "releases");
     if (presence->rows < 0 || presence->waiting < 0 || presence->seen < 0 || presence->releases < 0 ||
-        secret_open(store, &presence->key) != 0) {
+        secret_open(store) != 0) {
         presence_close(presence);
         return -1;
     }
@@ -74,7 +74,7 @@ presence_load(void *state)
 
     presence->last_seen_set = false;
     presence->release_count = store_count(presence->store, presence->releases);
-    return presence->release_count < 0 ? -1 : 0;
+    return presence->release_count < 0 ? -1 : secret_load(presence->store, &presence->key);
 }
 
 static size_t

@@ -1,29 +1,28 @@
 #include "operator/secret.h"
 
-#include "base/log.h"
+#define TABLE "secret"
 
 int
-secret_open(struct store *store, struct hash_key *key)
+secret_open(struct store *store)
+{
+    return store_table(store, TABLE) < 0 ? -1 : 0;
+}
+
+/* With another key nothing would be found again that is in the store, and nobody would see that. */
+int
+secret_load(struct store *store, struct hash_key *key)
 {
     const struct span name = span_of("key");
+    const int table = store_table(store, TABLE);
     struct span value;
-    int table = store_table(store, "secret");
+    int rc = store_get_exact(store, table, name, sizeof key->bytes, &value);
 
-    if (table < 0 || store_begin(store) != 0)
-        return -1;
-    int rc = store_get(store, table, name, &value);
-    if (rc == 1 && value.len != sizeof key->bytes)
-        log_fatal("store: the secret has %zu bytes, not %zu: this is not a store of this version", value.len,
-                  sizeof key->bytes);
-    if (rc == 1) {
+    if (rc == 1)
         memcpy(key->bytes, value.at, sizeof key->bytes);
-        store_abort(store);
-        return 0;
-    }
+    if (rc == 0 && !store_is_new(store))
+        return store_damaged_at(store, table, name, "it is missing");
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
     hash_random(key->bytes, sizeof key->bytes);
-    if (rc < 0 || store_put(store, table, name, span_at(key->bytes, sizeof key->bytes)) != 0) {
-        store_abort(store);
-        return -1;
-    }
-    return store_commit(store);
+    return store_put(store, table, name, span_at(key->bytes, sizeof key->bytes));
 }

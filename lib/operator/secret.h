@@ -8,7 +8,10 @@
 #include "base/hash.h"
 #include "store/store.h"
 
-/* Read the store's key, or make it the first time; between transactions. 0 or −1. */
-int secret_open(struct store *store, struct hash_key *key);
+/* Open its table, between transactions. 0 or −1. */
+int secret_open(struct store *store);
+
+/* Read the store's key in a transaction, or make it if the store is new. 0 or −1. */
+int secret_load(struct store *store, struct hash_key *key);
 
 #endif

@@ -1,7 +1,6 @@
 #include "operator/waiting.h"
 
 #include "base/bytes.h"
-#include "base/log.h"
 
 #define INDEX_KEY_BYTES (HASH_ID_BYTES + KEYSET_AGE_BYTES)
 #define POSITION_BYTES 8
@@ -73,6 +72,8 @@ waiting_load(struct waiting *waiting)
     waiting->at_hand.sender = 0;
     waiting->at_hand.changed = false;
     waiting->wake_count = store_count(waiting->store, waiting->wakes);
+    if (waiting->senders_bytes > waiting->bytes)
+        return store_damaged(waiting->store, waiting->size, "more waits of senders than waits");
     return waiting->wake_count < 0 ? -1 : backlog_load(&waiting->backlog);
 }
 
@@ -106,21 +107,30 @@ use_sender(struct waiting *waiting, uint64_t sender)
     return get_number(waiting, waiting->senders, span_at(key, sizeof key), &waiting->at_hand.bytes);
 }
 
+/* Add to the sum in (true), or take from it. 0, or −1 if it is less than that. */
+static int
+add(struct waiting *waiting, int table, uint64_t *sum, uint64_t bytes, bool in)
+{
+    if (!in && *sum < bytes)
+        return store_damaged(waiting->store, table, "less waits by its sums than leaves");
+    *sum += in ? bytes : -bytes;
+    return 0;
+}
+
 /* Count record in (true), or out. 0 or −1. */
 static int
 count(struct waiting *waiting, const struct backlog_record *record, bool in)
 {
     const uint64_t bytes = RECORD_BYTES + record->body.len;
 
-    waiting->bytes += in ? bytes : -bytes;
+    if (add(waiting, waiting->size, &waiting->bytes, bytes, in) != 0)
+        return -1;
     if (record->sender == 0)
         return 0;
-    waiting->senders_bytes += in ? bytes : -bytes;
-    if (use_sender(waiting, record->sender) != 0)
+    if (add(waiting, waiting->size, &waiting->senders_bytes, bytes, in) != 0 || use_sender(waiting, record->sender) != 0)
         return -1;
-    waiting->at_hand.bytes += in ? bytes : -bytes;
     waiting->at_hand.changed = true;
-    return 0;
+    return add(waiting, waiting->senders, &waiting->at_hand.bytes, bytes, in);
 }
 
 int
@@ -205,7 +215,7 @@ work_record(const struct work *work, uint64_t number)
 {
     struct waiting *waiting = work->waiting;
     struct backlog_record record;
-    if (backlog_get(&waiting->backlog, number, &record) != 1)
+    if (backlog_get_kept(&waiting->backlog, number, &record) != 0)
         return -1;
     /* A copy: whoever is asked may change the store. */
     buffer_clear(&waiting->body);
@@ -278,7 +288,7 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
         if (rc < 0)
             return -1;
         if (rc == 0)
-            log_panic("waiting: %lld wakes counted, none stored", (long long)waiting->wake_count);
+            return store_damaged(waiting->store, waiting->wakes, "it counts entries that are not there");
         done += (unsigned)rc;
     }
     if (done >= budget)

@@ -34,6 +34,10 @@ is_read(uint64_t format)
 }
 
 static const struct span format_key = {"format", 6};
+
+/* Value: the name of the process that the state is of. Absent in stores of versions that did not say it. */
+static const struct span process_key = {"process", 7};
+
 static const struct span epoch_key = {"epoch", 5};
 static const struct span inbox_key = {"inbox", 5};
 
@@ -697,7 +701,7 @@ get_position(struct process *process, struct span key, size_t position_bytes, st
     if (right)
         *place = decode_place(value->at + position_bytes, place_bytes == PLACE_BYTES_OF_BEFORE);
     if (!right || !is_place(place))
-        return store_damaged(process->store, process->meta, "a position that is none");
+        return store_damaged_at(process->store, process->meta, key, "a position that is none");
     return 1;
 }
 
@@ -752,8 +756,9 @@ follows_rows(const struct process *process, unsigned input)
     return from != NULL && from->kind == STREAM_TABLE && process->stream->topic != NULL;
 }
 
-int
-batch_forget_tables(struct process *process)
+/* The same for all tables, before anything is read of them: of a state that was restored. 0 or −1. */
+static int
+forget_tables(struct process *process)
 {
     static const char nowhere[POSITION_BYTES_MAX];
     int rc = 0;
@@ -856,10 +861,10 @@ load_back(struct process *process)
     if (rc != 1)
         return rc;
     if (value.len < BACK_HEAD_BYTES)
-        return store_damaged(process->store, process->meta, "a note of having gone back in time that is too short");
+        return store_damaged_at(process->store, process->meta, back_key, "a note that is too short");
     const struct span witness = span_at(value.at + BACK_HEAD_BYTES, value.len - BACK_HEAD_BYTES);
     if (!is_name(witness))
-        return store_damaged(process->store, process->meta, "a note of having gone back in time that is none");
+        return store_damaged_at(process->store, process->meta, back_key, "a note that is none");
     back->told = true;
     back->wall_ms = (int64_t)bytes_get_u64(value.at);
     back->knew = bytes_get_u64(value.at + 8);
@@ -925,7 +930,7 @@ load_mark(struct process *process)
     if (rc == 1)
         *mark = (struct timekeeper_mark){(int64_t)bytes_get_u64(value.at), (int64_t)bytes_get_u64(value.at + 8)};
     if (!record_time_is_right(mark->now_ms) || !record_time_is_right(mark->wall_ms))
-        return store_damaged(process->store, process->meta, "a time that is none");
+        return store_damaged_at(process->store, process->meta, clock_key, "a time that is none");
     return rc < 0 ? -1 : 0;
 }
 
@@ -973,20 +978,52 @@ check_email_case(struct process *process)
     return rc == 1 ? 0 : -1;
 }
 
+/* Whose state it is: 1 that process's, 0 the store does not say it, −1 another's, with a line in the log, or an error. */
+static int
+check_process(struct store *store, int meta, const struct stream *stream)
+{
+    struct span value;
+    const int rc = store_get(store, meta, process_key, &value);
+
+    if (rc != 1 || span_is(value, stream->name))
+        return rc;
+    if (!is_name(value))
+        return store_damaged_at(store, meta, process_key, "a name that is none");
+    log_error("what lies in the place of %s's state is that of %.*s: put each state folder back in its place",
+              stream->name, (int)value.len, value.at);
+    return -1;
+}
+
+/* A store in which nothing was ever committed becomes that of this process. */
+static int
+begin_state(struct process *process)
+{
+    if (!store_is_new(process->store))
+        return store_damaged_at(process->store, process->meta, format_key, "it is missing");
+    if (put_number(process, format_key, FORMAT_VERSION) != 0 ||
+        store_put(process->store, process->meta, process_key, span_of(process->stream->name)) != 0)
+        return -1;
+    return note_email_case(process);
+}
+
 static int
 load_format(struct process *process)
 {
     struct span value;
     int rc = store_get_exact(process->store, process->meta, format_key, 8, &value);
 
-    if (rc < 0)
-        return -1;
-    if (rc == 0)
-        return put_number(process, format_key, FORMAT_VERSION) != 0 ? -1 : note_email_case(process);
+    if (rc != 1)
+        return rc < 0 ? -1 : begin_state(process);
     const uint64_t format = bytes_get_u64(value.at);
-    if (!is_read(format))
-        log_fatal("the state in %s has format %" PRIu64 ", and this program reads %d to %d: go on with the version that "
+    if (!is_read(format)) {
+        log_error("the state in %s has format %" PRIu64 ", and this program reads %d to %d: go on with the version that "
                   "made it, or remove the folder and load again", process->dir, format, FORMAT_OLDEST, FORMAT_VERSION);
+        return -1;
+    }
+    if ((rc = check_process(process->store, process->meta, process->stream)) < 0)
+        return -1;
+    if (rc == 0 && store_put(process->store, process->meta, process_key, span_of(process->stream->name)) != 0)
+        return -1;
     if (format != FORMAT_VERSION && put_number(process, format_key, FORMAT_VERSION) != 0)
         return -1;
     return check_email_case(process);
@@ -1025,9 +1062,11 @@ load_epoch(struct process *process)
 
     if (rc < 0)
         return -1;
+    if (rc == 0 && !store_is_new(process->store))
+        return store_damaged_at(process->store, process->meta, epoch_key, "it is missing");
     if (rc == 1) {
         process->epoch = bytes_get_u64(value.at);
-        return process->epoch != 0 ? 0 : store_damaged(process->store, process->meta, "an epoch that is none");
+        return process->epoch != 0 ? 0 : store_damaged_at(process->store, process->meta, epoch_key, "it is none");
     }
     process->epoch = new_epoch();
     return put_number(process, epoch_key, process->epoch);
@@ -1056,7 +1095,7 @@ get_lives(struct store *store, int meta, struct span key, struct lives *lives)
 
     lives->count = 0;
     if (rc == 1 && lives_decode(value, lives) != 0)
-        return store_damaged(store, meta, "lives that are none");
+        return store_damaged_at(store, meta, key, "lives that are none");
     return rc < 0 ? -1 : 0;
 }
 
@@ -1074,6 +1113,8 @@ batch_read_positions(struct store *store, int meta, const struct stream *stream,
                   FORMAT_OLDEST, FORMAT_VERSION);
         return -1;
     }
+    if (rc == 1 && check_process(store, meta, stream) < 0)
+        return -1;
     rc = rc == 1 ? get_numbers(store, meta, epoch_key, &positions->epoch, 1) : -1;
     rc = rc == 1 ? get_numbers(store, meta, inbox_key, &positions->inbox, 1) : -1;
     rc = rc >= 0 ? get_numbers(store, meta, first_key, &positions->inbox_epoch, 1) : -1;
@@ -1163,13 +1204,45 @@ load_positions(struct process *process)
     return 0;
 }
 
+/* Whether the input has come from where it begins: to a message or payload behind it, or into its first. A link goes back to
+ * there when its rows are awaited anew. */
+static bool
+has_moved(const struct process *process, unsigned input)
+{
+    const struct link *link = &process->links[input];
+
+    if (process->stream->inputs[input].from == NULL)
+        return process->inbox_position > 0 || process->places[PLACE_INBOX].identity != 0;
+    return link->committed.epoch != 0 || process->places[input].identity != 0 || link->awaits != 0;
+}
+
+/* Whether what was taken in came from somewhere: positions are committed with the counts. 0 or −1. */
+static int
+check_positions(struct process *process)
+{
+    const struct stream *stream = process->stream;
+    uint64_t taken = 0;
+
+    for (unsigned i = 0; i < stream->input_count; i++) {
+        const struct span key = stream->inputs[i].from != NULL ? link_key(process, "link ", i) : inbox_key;
+        if (process->ledger.inputs[i].taken > 0 && !has_moved(process, i))
+            return store_damaged_at(process->store, process->meta, key, "a position is missing whose records are counted");
+        taken += process->ledger.inputs[i].taken;
+    }
+    if (taken == 0 && process->output.last.sequence > 0 && process->stream->operator->recall == NULL)
+        return store_damaged_at(process->store, process->meta, span_of("ledger"),
+                                "it counts no records, and there is output");
+    return 0;
+}
+
 int
 batch_load_own(struct process *process)
 {
     if (load_format(process) != 0 || load_epoch(process) != 0 || load_lives(process) != 0 || load_mark(process) != 0 ||
-        load_inbox_key(process) != 0 || load_lost(process) != 0 || load_positions(process) != 0 ||
+        load_inbox_key(process) != 0 || load_lost(process) != 0 ||
+        (process->recall.restored && forget_tables(process) != 0) || load_positions(process) != 0 ||
         ledger_load(&process->ledger) != 0 || recent_load(&process->recent) != 0 || refusal_load(process) != 0 ||
-        outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0)
+        outbox_load(&process->rejected) != 0 || outbox_load(&process->output) != 0 || check_positions(process) != 0)
         return -1;
     process->own_loaded = true;
     tell_publishers(process);
@@ -1470,6 +1543,8 @@ committed(struct process *process, const struct progress *progress)
     process->lost = progress->lost;
     if (progress->epoch != 0)
         committed_life(process, progress);
+    if (process->recall.restored)
+        recall_tables_forgotten(process);
 }
 
 static void

@@ -38,7 +38,7 @@ ledger_load(struct ledger *ledger)
         value.len = 0;
     else if (value.len < 1 + 8 * (size_t)ledger->input_count * INPUT_NUMBERS || value.len > VALUE_BYTES_MAX ||
              value.len % 8 != 1 || (unsigned char)value.at[0] != ledger->input_count)
-        return store_damaged(ledger->store, ledger->table, "counters of other inputs");
+        return store_damaged_at(ledger->store, ledger->table, ledger_key, "counters of other inputs");
     for (unsigned i = 0; i < ledger->input_count; i++) {
         ledger->inputs[i].taken = number_at(value, index++);
         for (unsigned v = 0; v < VERDICT_COUNT; v++)
@@ -46,9 +46,9 @@ ledger_load(struct ledger *ledger)
     }
     for (unsigned r = 0; r < REASON_COUNT; r++)
         ledger->reasons[r] = number_at(value, index++);
-    ledger->changed = false;
+    ledger->changed = ledger->overdrawn = false;
     if (!ledger_balanced(ledger))
-        return store_damaged(ledger->store, ledger->table, "counters that do not balance");
+        return store_damaged_at(ledger->store, ledger->table, ledger_key, "counters that do not balance");
     return 0;
 }
 
@@ -63,6 +63,7 @@ ledger_count(struct ledger *ledger, unsigned input, enum verdict verdict)
 void
 ledger_move(struct ledger *ledger, unsigned input, enum verdict from, enum verdict to)
 {
+    ledger->overdrawn = ledger->overdrawn || ledger->inputs[input].verdicts[from] == 0;
     ledger->inputs[input].verdicts[from]--;
     ledger->inputs[input].verdicts[to]++;
     ledger->changed = true;
@@ -106,6 +107,9 @@ ledger_flush(struct ledger *ledger)
 
     if (!ledger->changed)
         return 0;
+    if (ledger->overdrawn)
+        return store_damaged_at(ledger->store, ledger->table, ledger_key, "more records stop waiting than are counted as "
+                                "such: these counters, or a table of what waits");
     if (!ledger_balanced(ledger))
         log_panic("the counters do not balance");
     *at++ = (char)ledger->input_count;

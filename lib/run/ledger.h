@@ -19,6 +19,7 @@ struct ledger {
     int table;
     unsigned input_count;
     bool changed;
+    bool overdrawn; /* more was moved than there was */
     struct {
         uint64_t taken;
         uint64_t verdicts[VERDICT_COUNT];
@@ -47,7 +48,8 @@ bool ledger_balanced(const struct ledger *ledger);
 /* A number that is another one when any counter is. */
 uint64_t ledger_checksum(const struct ledger *ledger);
 
-/* Write it if it changed; before the commit. Panics if it does not balance: then the state would be wrong too. 0 or −1. */
+/* Write it if it changed; before the commit. If more was moved from a verdict than there was of it, what waits is not what
+ * was counted: the store is damaged. Panics if it does not balance otherwise: then the state would be wrong too. 0 or −1. */
 int ledger_flush(struct ledger *ledger);
 
 /* The word for a verdict as in the metrics: "passed", "waiting", … */

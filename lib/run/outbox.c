@@ -18,6 +18,44 @@ outbox_open(struct outbox *outbox, struct store *store, const char *name)
     return outbox->table < 0 ? -1 : 0;
 }
 
+/* 1, or −1 if item is none of ours. */
+static int
+decode(struct outbox *outbox, const struct store_item *item, struct outbox_message *message)
+{
+    if (item->key.len != KEY_BYTES || item->value.len < MESSAGE_HEAD_BYTES)
+        return store_damaged(outbox->store, outbox->table, "a message that is too short");
+    const size_t row_bytes = (unsigned char)item->value.at[8];
+    if (row_bytes > NAME_BYTES_MAX || row_bytes > item->value.len - MESSAGE_HEAD_BYTES)
+        return store_damaged(outbox->store, outbox->table, "a message that is shorter than its row's name");
+    message->mark = (struct outbox_mark){bytes_get_u64(item->key.at), bytes_get_u64(item->value.at)};
+    message->row = span_at(item->value.at + MESSAGE_HEAD_BYTES, row_bytes);
+    message->payload = span_at(item->value.at + MESSAGE_HEAD_BYTES + row_bytes,
+                               item->value.len - MESSAGE_HEAD_BYTES - row_bytes);
+    return 1;
+}
+
+/* Whether there are as many messages as the head says, the last of them the last. 0 or −1. */
+static int
+check_messages(struct outbox *outbox)
+{
+    const uint64_t heads = outbox->last.sequence > 0;
+    const int64_t count = store_count(outbox->store, outbox->table);
+    struct outbox_message message;
+    struct store_item item;
+
+    if (count < 0)
+        return -1;
+    if ((uint64_t)count != heads + outbox->last.sequence - outbox->trimmed.sequence)
+        return store_damaged(outbox->store, outbox->table, "more or fewer messages than its head says");
+    if (outbox->last.sequence == outbox->trimmed.sequence)
+        return 0;
+    if (store_last(outbox->store, outbox->table, &item) != 1 || decode(outbox, &item, &message) != 1)
+        return -1;
+    if (message.mark.sequence != outbox->last.sequence || message.mark.end != outbox->last.end)
+        return store_damaged(outbox->store, outbox->table, "another last message than its head says");
+    return 0;
+}
+
 int
 outbox_load(struct outbox *outbox)
 {
@@ -30,12 +68,12 @@ outbox_load(struct outbox *outbox)
     outbox->last = outbox->trimmed = (struct outbox_mark){0};
     outbox->changed = false;
     if (rc == 0)
-        return 0;
+        return check_messages(outbox);
     outbox->last = (struct outbox_mark){bytes_get_u64(head.at), bytes_get_u64(head.at + 8)};
     outbox->trimmed = (struct outbox_mark){bytes_get_u64(head.at + 16), bytes_get_u64(head.at + 24)};
     if (outbox->trimmed.sequence > outbox->last.sequence || outbox->trimmed.end > outbox->last.end)
         return store_damaged(outbox->store, outbox->table, "more is removed than was ever there");
-    return 0;
+    return check_messages(outbox);
 }
 
 int
@@ -77,22 +115,6 @@ outbox_append(struct outbox *outbox, struct span row, struct span payload)
     return 0;
 }
 
-/* 1, or −1 if item is none of ours. */
-static int
-decode(struct outbox *outbox, const struct store_item *item, struct outbox_message *message)
-{
-    if (item->key.len != KEY_BYTES || item->value.len < MESSAGE_HEAD_BYTES)
-        return store_damaged(outbox->store, outbox->table, "a message that is too short");
-    const size_t row_bytes = (unsigned char)item->value.at[8];
-    if (row_bytes > NAME_BYTES_MAX || row_bytes > item->value.len - MESSAGE_HEAD_BYTES)
-        return store_damaged(outbox->store, outbox->table, "a message that is shorter than its row's name");
-    message->mark = (struct outbox_mark){bytes_get_u64(item->key.at), bytes_get_u64(item->value.at)};
-    message->row = span_at(item->value.at + MESSAGE_HEAD_BYTES, row_bytes);
-    message->payload = span_at(item->value.at + MESSAGE_HEAD_BYTES + row_bytes,
-                               item->value.len - MESSAGE_HEAD_BYTES - row_bytes);
-    return 1;
-}
-
 int
 outbox_read(struct outbox *outbox, uint64_t sequence, struct outbox_message *message)
 {
@@ -116,6 +138,8 @@ outbox_trim(struct outbox *outbox, uint64_t sequence, unsigned budget)
             return -1;
         if (rc != 1 || message.mark.sequence != outbox->trimmed.sequence + 1)
             return store_damaged(outbox->store, outbox->table, "a message is missing");
+        if (message.mark.end != outbox->trimmed.end + MESSAGE_HEAD_BYTES + message.row.len + message.payload.len)
+            return store_damaged(outbox->store, outbox->table, "a message that ends elsewhere");
         outbox->trimmed = message.mark;
         outbox->changed = true;
         if (store_delete_here(outbox->store, outbox->table) != 0)

@@ -157,28 +157,32 @@ open_operator(struct process *process)
     return rc;
 }
 
-/* Read what is kept in memory; of a state that was restored without what it had of tables. */
+/* Read what is kept in memory. All that opening writes is in this one transaction, so a store that is refused, whatever for,
+ * stays as it was. If the operator can't go on because of what is stored or files beside it, the process works without it,
+ * and writes nothing: it says why, where everybody can see it, and tries again until it can. A new store's operator finds
+ * nothing wrong in it. */
 static int
-load_all(struct process *process, bool restored)
-{
-    return restored && batch_forget_tables(process) != 0 ? -1 : batch_load(process);
-}
-
-/* Begin a transaction and read what is kept in memory. If the operator can't go on yet because of files beside the store,
- * the process works without it: it says why, where everybody can see it, and tries again until it can. */
-static int
-load_state(struct process *process, bool restored)
+load_state(struct process *process)
 {
     if (store_begin(process->store) != 0)
         return -1;
-    if (load_all(process, restored) == 0)
+    if (batch_load(process) == 0) {
+        recall_loaded(process);
+        if (store_commit(process->store) != 0)
+            return -1;
+        if (process->recall.restored)
+            recall_tables_forgotten(process);
         return 0;
+    }
     const enum store_fault fault = store_fault(process->store);
+    const bool is_new = store_is_new(process->store);
     store_abort(process->store);
-    if (fault == STORE_FINE || store_begin(process->store) != 0 ||
-        (restored && batch_forget_tables(process) != 0))
+    if (fault == STORE_FINE || (is_new && fault != STORE_BESIDE) || store_begin(process->store) != 0)
         return -1;
-    return batch_load_own(process);
+    const int rc = batch_load_own(process);
+    recall_loaded(process);
+    store_abort(process->store);
+    return rc;
 }
 
 /* Open the store and read from it what is kept in memory. */
@@ -186,7 +190,6 @@ static int
 open_state(struct process *process)
 {
     char *dir = format("1/store", process->dir, NULL, NULL);
-    const bool restored = recall_is_restored(process);
 
     attempt_open(&process->attempt, process->dir);
     attempt_opens(&process->attempt, ATTEMPT_OPENS_STORE);
@@ -199,9 +202,9 @@ open_state(struct process *process)
         outbox_open(&process->output, process->store, "outbox") != 0 ||
         outbox_open(&process->rejected, process->store, "rejected") != 0 || open_operator(process) != 0)
         return -1;
-    if (load_state(process, restored) != 0 || store_commit(process->store) != 0)
+    recall_look(process);
+    if (load_state(process) != 0)
         return -1;
-    recall_opened(process, restored);
     for (unsigned i = 0; i < process->stream->input_count; i++)
         link_hello(&process->links[i]);
     return 0;

@@ -215,6 +215,7 @@ struct newcomers {
 
 /* What an older state learns of who has left meanwhile. */
 struct recall {
+    bool restored;      /* what it had of tables is to be forgotten with the next commit */
     bool due;           /* nothing is decided before it is done */
     bool asked;         /* the broker is, on this connection, and has not answered */
     bool come;          /* it has: */
@@ -409,9 +410,6 @@ bool batch_awaits_rows(const struct process *process);
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);
 
-/* Before that: whose tables decide what is given out begins there as a newcomer, since its rows are known to be old. 0 or
- * −1. */
-int batch_forget_tables(struct process *process);
 
 /* The same, without the operator: for a process whose operator can't go on yet. */
 int batch_load_own(struct process *process);
@@ -468,11 +466,14 @@ int newcomer_work(struct process *process);
 void newcomer_committed(struct process *process);
 void newcomer_free(struct process *process);
 
-/* recall.c: whether gait restore has put this state here, and that is not done with. */
-bool recall_is_restored(const struct process *process);
+/* recall.c: look, before the state is loaded, whether gait restore has put it here. */
+void recall_look(struct process *process);
 
-/* The state is open, and what follows of a restore for its links committed. */
-void recall_opened(struct process *process, bool restored);
+/* It is loaded. */
+void recall_loaded(struct process *process);
+
+/* What it had of tables is forgotten, and that is committed. */
+void recall_tables_forgotten(struct process *process);
 
 /* This state has just been found to be an older copy. */
 void recall_told(struct process *process);

@@ -28,16 +28,15 @@ mark_path(const struct process *process, struct buffer *path)
     buffer_printf(path, "%s/" HOLD_RESTORED, process->dir);
 }
 
-bool
-recall_is_restored(const struct process *process)
+void
+recall_look(struct process *process)
 {
     struct buffer path = {0};
     struct stat status;
 
     mark_path(process, &path);
-    const bool there = lstat(buffer_text(&path), &status) == 0;
+    process->recall.restored = lstat(buffer_text(&path), &status) == 0;
     buffer_free(&path);
-    return there;
 }
 
 /* Done with what gait restore has put here. If the mark stays, all is asked once more after the next start. */
@@ -53,10 +52,16 @@ forget_restore(const struct process *process)
 }
 
 void
-recall_opened(struct process *process, bool restored)
+recall_loaded(struct process *process)
 {
-    process->recall.due = process->stream->operator->recall != NULL && (restored || process->back.told);
-    if (restored && !process->recall.due)
+    process->recall.due = process->stream->operator->recall != NULL && (process->recall.restored || process->back.told);
+}
+
+void
+recall_tables_forgotten(struct process *process)
+{
+    process->recall.restored = false;
+    if (!process->recall.due)
         forget_restore(process);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,9 +13,11 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/pages.h"
 
 struct table {
     const char *name;
+    bool there; /* it is committed; else dbi is valid only in the write transaction at hand, which makes it */
     MDB_dbi dbi;
     MDB_cursor *cursor; /* of the transaction at hand; NULL until it is used */
 };
@@ -27,6 +30,7 @@ struct store {
     MDB_txn *snapshot; /* reset between uses, so that it costs no allocation */
     bool reading;      /* txn is the snapshot */
     bool only_read;    /* the environment is open to be looked at */
+    bool is_new;       /* nothing had ever been committed when the write transaction began */
     unsigned begun;    /* write transactions */
     bool map_too_small;
     bool cramped; /* it is, and there is no address space for a larger one */
@@ -105,35 +109,45 @@ failed(struct store *store, const char *what, int rc)
     return -1;
 }
 
-/* A new file is two pages that LMDB does not sync, and a power cut may leave anything in their place. The first commit makes
- * it longer, and both are synced before that (below): a file of two pages that is no store never held anything. Whether
- * dir had such a file; it is gone then. */
-static bool
-remove_unborn(const char *dir)
+/* Begin a store: LMDB makes a file of two pages, and syncs neither them nor its name. So it is made under another name, and
+ * there is no half-made store under its own. LMDB's code, or 0. */
+static int
+begin_file(const struct store *store, const char *path)
 {
-    struct buffer path = {0};
-    struct stat status;
+    struct buffer made = {0};
+    MDB_env *env;
+    int rc = mdb_env_create(&env);
 
-    buffer_printf(&path, "%s/data.mdb", dir);
-    const bool removed = stat(buffer_text(&path), &status) == 0 && status.st_size <= 2 * sysconf(_SC_PAGESIZE) &&
-                         unlink(buffer_text(&path)) == 0;
-    if (removed)
-        log_warning("store: nothing was ever written to %s: making it anew", buffer_text(&path));
-    buffer_free(&path);
-    return removed;
+    if (rc != 0)
+        return rc;
+    buffer_printf(&made, "%s/data.new", store->dir);
+    unlink(buffer_text(&made)); /* of one who was killed here */
+    if ((rc = mdb_env_set_mapsize(env, MAP_BYTES_MIN)) == 0 &&
+        (rc = mdb_env_open(env, buffer_text(&made), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600)) == 0)
+        rc = mdb_env_sync(env, 1);
+    mdb_env_close(env);
+    if (rc == 0 && (rename(buffer_text(&made), path) != 0 || file_sync_dir(store->dir) != 0))
+        rc = errno;
+    buffer_free(&made);
+    return rc;
 }
 
-/* What mdb_env_open may have made is durable then, and so is its name. */
 static int
-sync_new(struct store *store)
+damaged_file(const char *path, const char *what)
 {
-    MDB_envinfo info;
-    int rc;
+    log_error("store: %s is damaged, or no store: it %s. Nothing is changed: bring back the newest backup (gait restore), "
+              "or move the state folder that it is in away and load again", path, what);
+    return -1;
+}
 
-    if ((rc = mdb_env_info(store->env, &info)) != 0 ||
-        (info.me_last_txnid == 0 && (rc = mdb_env_sync(store->env, 1)) != 0))
-        return rc;
-    return file_sync_dir(store->dir) == 0 ? 0 : errno;
+/* LMDB is about to abort: in a page that was not looked at, or that has changed since, stands what can't be. */
+static void
+say_assertion(MDB_env *env, const char *what)
+{
+    const struct store *store = mdb_env_get_userctx(env);
+
+    log_error("store: %s/data.mdb is damaged: LMDB gives up: %s. Bring back the newest backup (gait restore), or move the "
+              "state folder that it is in away and load again", store->dir, what);
 }
 
 static int
@@ -146,13 +160,14 @@ try_env(struct store *store)
         store->env = NULL;
         return rc;
     }
-    if ((rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) != 0 ||
+    if ((rc = mdb_env_set_userctx(store->env, store)) != 0 || (rc = mdb_env_set_assert(store->env, say_assertion)) != 0 ||
+        (rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) != 0 ||
         (rc = mdb_env_set_mapsize(store->env, store->map_bytes)) != 0 ||
         /* NOTLS: a snapshot belongs to the store, not to the thread that happens to take it. No other flag: in tests of
          * power cuts NOSYNC left corrupt files, the default never did. */
         (rc = mdb_env_open(store->env, store->dir, MDB_NOTLS, 0600)) != 0 ||
         /* A killed process leaves its reader slot behind, which would keep pages from being used again. */
-        (rc = mdb_reader_check(store->env, &dead_readers)) != 0 || (rc = sync_new(store)) != 0) {
+        (rc = mdb_reader_check(store->env, &dead_readers)) != 0) {
         mdb_env_close(store->env);
         store->env = NULL;
     }
@@ -177,13 +192,6 @@ try_smaller_maps(struct store *store)
     return rc;
 }
 
-static int
-open_env(struct store *store)
-{
-    const int rc = try_smaller_maps(store);
-    return rc == MDB_INVALID && remove_unborn(store->dir) ? try_smaller_maps(store) : rc;
-}
-
 static void
 close_env(struct store *store)
 {
@@ -195,6 +203,28 @@ close_env(struct store *store)
     store->env = NULL;
 }
 
+/* That there is a file, and one that can be mapped. 0, or −1 with a line in the log. */
+static int
+see_to_file(const struct store *store)
+{
+    struct buffer path = {0}, fault = {0};
+    int rc = 0;
+
+    buffer_printf(&path, "%s/data.mdb", store->dir);
+    enum pages pages = pages_look(buffer_text(&path), &fault);
+    if (pages == PAGES_UNBORN && unlink(buffer_text(&path)) == 0) {
+        log_warning("store: nothing was ever written to %s: making it anew", buffer_text(&path));
+        pages = PAGES_ABSENT;
+    }
+    if (pages == PAGES_ABSENT && (rc = begin_file(store, buffer_text(&path))) != 0)
+        log_error("store: can't make %s: %s", buffer_text(&path), mdb_strerror(rc));
+    else if (pages == PAGES_DAMAGED)
+        rc = damaged_file(buffer_text(&path), buffer_text(&fault));
+    buffer_free(&path);
+    buffer_free(&fault);
+    return rc == 0 ? 0 : -1;
+}
+
 struct store *
 store_open(const char *dir, uint64_t map_bytes)
 {
@@ -204,63 +234,108 @@ store_open(const char *dir, uint64_t map_bytes)
     if (store == NULL || (store->dir = strdup(dir)) == NULL)
         log_fatal("out of memory");
     store->map_bytes = map_bytes;
-    if (file_make_dirs(dir) != 0) {
+    if (file_make_dirs(dir) != 0)
         log_error("store: can't make folder %s: %s", dir, strerror(errno));
-    } else if ((rc = open_env(store)) != 0) {
+    else if (see_to_file(store) == 0) {
+        if ((rc = try_smaller_maps(store)) == 0)
+            return store;
         log_error("store: can't open %s: %s%s", dir, mdb_strerror(rc),
                   rc == ENOMEM ? ": too little address space even for a small `map` (ulimit -v?)" : "");
-    } else {
-        return store;
     }
     store_close(store);
     return NULL;
+}
+
+/* As store_open_to_read, of a store that was made. LMDB's code, or 0. */
+static int
+open_to_read(struct store *store, const char *path, bool live)
+{
+    struct stat status;
+    int rc;
+
+    if (stat(path, &status) != 0)
+        return errno;
+    if ((rc = mdb_env_create(&store->env)) != 0) {
+        store->env = NULL;
+        return rc;
+    }
+    store->map_bytes = 2 * (uint64_t)status.st_size + MAP_BYTES_MIN;
+    if ((rc = mdb_env_set_userctx(store->env, store)) != 0 || (rc = mdb_env_set_assert(store->env, say_assertion)) != 0 ||
+        (rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) != 0 ||
+        (rc = mdb_env_set_mapsize(store->env, store->map_bytes)) != 0)
+        return rc;
+    return mdb_env_open(store->env, store->dir, MDB_RDONLY | MDB_NOTLS | (live ? 0 : MDB_NOLOCK), 0600);
 }
 
 struct store *
 store_open_to_read(const char *dir, bool live)
 {
     struct store *store = calloc(1, sizeof *store);
-    struct buffer path = {0};
-    struct stat status;
-    int rc;
+    struct buffer path = {0}, fault = {0};
+    int rc = -1;
 
     if (store == NULL || (store->dir = strdup(dir)) == NULL)
         log_fatal("out of memory");
     store->only_read = true;
     buffer_printf(&path, "%s/data.mdb", dir);
-    if (lstat(buffer_text(&path), &status) != 0)
-        rc = errno;
-    else if ((rc = S_ISREG(status.st_mode) ? mdb_env_create(&store->env) : EINVAL) != 0)
-        store->env = NULL;
+    const enum pages pages = pages_look(buffer_text(&path), &fault);
+    if (pages == PAGES_DAMAGED)
+        damaged_file(buffer_text(&path), buffer_text(&fault));
+    else if ((rc = pages == PAGES_SOUND ? open_to_read(store, buffer_text(&path), live) : ENOENT) != 0)
+        log_error("store: can't read %s: %s", dir, mdb_strerror(rc));
     buffer_free(&path);
-    store->map_bytes = rc == 0 ? 2 * (uint64_t)status.st_size + MAP_BYTES_MIN : 0;
-    if (rc == 0 && (rc = mdb_env_set_maxdbs(store->env, STORE_TABLES_MAX)) == 0 &&
-        (rc = mdb_env_set_mapsize(store->env, store->map_bytes)) == 0)
-        rc = mdb_env_open(store->env, dir, MDB_RDONLY | MDB_NOTLS | (live ? 0 : MDB_NOLOCK), 0600);
+    buffer_free(&fault);
     if (rc == 0)
         return store;
-    log_error("store: can't read %s: %s", dir, mdb_strerror(rc));
     store_close(store);
     return NULL;
 }
 
+/* A table that is absent is made by the next transaction: so a store that is refused, whatever for, stays as it was. */
 static int
 open_table(struct store *store, struct table *table)
 {
     MDB_txn *txn = NULL;
     int rc;
 
+    table->there = false;
     if (store->only_read) {
         rc = mdb_dbi_open(store->txn, table->name, 0, &table->dbi);
+        table->there = rc == 0;
         return rc != 0 ? failed(store, table->name, rc) : 0;
     }
-    if ((rc = mdb_txn_begin(store->env, NULL, 0, &txn)) != 0)
+    if ((rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn)) != 0)
         return failed(store, table->name, rc);
-    if ((rc = mdb_dbi_open(txn, table->name, MDB_CREATE, &table->dbi)) != 0) {
+    rc = mdb_dbi_open(txn, table->name, 0, &table->dbi);
+    table->there = rc == 0;
+    if (table->there)
+        rc = mdb_txn_commit(txn); /* or the handle is closed */
+    else
         mdb_txn_abort(txn);
-        return failed(store, table->name, rc);
+    if (rc == MDB_INCOMPATIBLE)
+        return store_damaged(store, (int)(table - store->tables), "it is no table, but a value");
+    return rc == 0 || rc == MDB_NOTFOUND ? 0 : failed(store, table->name, rc);
+}
+
+/* Make those tables that are absent, in the transaction at hand. LMDB's code, or 0. */
+static int
+make_tables(struct store *store)
+{
+    MDB_stat stat = {.ms_entries = 1};
+    MDB_dbi main;
+    bool all = true;
+    int rc = 0;
+
+    for (int i = 0; i < store->table_count; i++)
+        all = all && store->tables[i].there;
+    if (!all && (rc = mdb_dbi_open(store->txn, NULL, 0, &main)) == 0)
+        rc = mdb_stat(store->txn, main, &stat);
+    store->is_new = !all && stat.ms_entries == 0;
+    for (int i = 0; i < store->table_count && rc == 0; i++) {
+        if (!store->tables[i].there)
+            rc = mdb_dbi_open(store->txn, store->tables[i].name, MDB_CREATE, &store->tables[i].dbi);
     }
-    return (rc = mdb_txn_commit(txn)) != 0 ? failed(store, table->name, rc) : 0;
+    return rc;
 }
 
 /* After a write that failed at the wrong moment LMDB refuses everything until the environment is opened anew; what is
@@ -273,7 +348,7 @@ revive(struct store *store)
     if (!store->env_is_dead)
         return 0;
     close_env(store);
-    if ((rc = open_env(store)) != 0)
+    if ((rc = try_smaller_maps(store)) != 0)
         return failed(store, "can't open it again", rc);
     for (int i = 0; i < store->table_count; i++) {
         if (open_table(store, &store->tables[i]) != 0)
@@ -340,6 +415,12 @@ store_is_damaged(const struct store *store)
     return store->damaged;
 }
 
+bool
+store_is_new(const struct store *store)
+{
+    return store->is_new;
+}
+
 /* Cursors of a write transaction end with it; those of a snapshot are ours to close. */
 static void
 forget_cursors(struct store *store)
@@ -403,6 +484,11 @@ store_begin(struct store *store)
         store->txn = NULL;
         return failed(store, "begin", rc);
     }
+    if ((rc = make_tables(store)) != 0) {
+        failed(store, "begin", rc);
+        store_abort(store);
+        return -1;
+    }
     return 0;
 }
 
@@ -420,6 +506,8 @@ store_commit(struct store *store)
     forget_cursors(store);
     if (rc != 0)
         return failed(store, "commit", rc);
+    for (int i = 0; i < store->table_count; i++)
+        store->tables[i].there = true;
     store->complained = false;
     return 0;
 }
@@ -494,6 +582,13 @@ table_of(struct store *store, int table)
     return &store->tables[table];
 }
 
+/* Whether the table can be asked: in a snapshot it may not have been made yet. */
+static bool
+is_there(struct store *store, int table)
+{
+    return table_of(store, table)->there || !store->reading;
+}
+
 /* The table's cursor in the transaction at hand; NULL on error. Puts and deletes go through it because LMDB then first
  * tries the page it stands on: keys that come in order find their place without a descent. */
 static MDB_cursor *
@@ -535,17 +630,33 @@ store_get(struct store *store, int table, struct span key, struct span *value)
 {
     MDB_val k = val_of(key);
     MDB_val v = {0, NULL};
-    int rc = mdb_get(store->txn, table_of(store, table)->dbi, &k, &v);
+    int rc = is_there(store, table) ? mdb_get(store->txn, table_of(store, table)->dbi, &k, &v) : MDB_NOTFOUND;
 
     *value = span_at(v.mv_data, v.mv_size);
     return found(store, table, rc);
 }
 
 int
+store_damaged_at(struct store *store, int table, struct span key, const char *what)
+{
+    struct buffer text = {0};
+    bool words = key.len > 0;
+
+    for (size_t i = 0; i < key.len; i++)
+        words = words && key.at[i] >= ' ' && key.at[i] <= '~';
+    if (words)
+        buffer_printf(&text, "%.*s: ", (int)key.len, key.at);
+    buffer_add_text(&text, what);
+    store_damaged(store, table, buffer_text(&text));
+    buffer_free(&text);
+    return -1;
+}
+
+int
 store_get_exact(struct store *store, int table, struct span key, size_t len, struct span *value)
 {
     int rc = store_get(store, table, key, value);
-    return rc == 1 && value->len != len ? store_damaged(store, table, "a value of another length") : rc;
+    return rc == 1 && value->len != len ? store_damaged_at(store, table, key, "a value of another length") : rc;
 }
 
 static int
@@ -604,10 +715,12 @@ store_delete(struct store *store, int table, struct span key)
 static int
 move(struct store *store, int table, struct span key, struct store_item *item, MDB_cursor_op op)
 {
-    MDB_cursor *cursor = cursor_of(store, table);
     MDB_val k = val_of(key);
     MDB_val v = {0, NULL};
 
+    if (!is_there(store, table))
+        return 0;
+    MDB_cursor *cursor = cursor_of(store, table);
     if (cursor == NULL)
         return -1;
     int rc = found(store, table, mdb_cursor_get(cursor, &k, &v, op));
@@ -650,8 +763,8 @@ store_delete_here(struct store *store, int table)
 int64_t
 store_count(struct store *store, int table)
 {
-    MDB_stat stat;
-    int rc = mdb_stat(store->txn, table_of(store, table)->dbi, &stat);
+    MDB_stat stat = {0};
+    int rc = is_there(store, table) ? mdb_stat(store->txn, table_of(store, table)->dbi, &stat) : 0;
 
     return rc == 0 ? (int64_t)stat.ms_entries : failed(store, store->tables[table].name, rc);
 }

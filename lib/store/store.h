@@ -40,15 +40,15 @@ enum store_fault {
 };
 
 /* Open the store in folder dir, made if need be (0700, files 0600), with a map of map_bytes (sparse, address space only), or
- * a smaller one, with a warning, where the process may not have that much. NULL with a line in the log. Free with
- * store_close. */
+ * a smaller one, with a warning, where the process may not have that much. A file that is none (store/pages.h) is refused,
+ * and stays as it is. NULL with a line in the log. Free with store_close. */
 struct store *store_open(const char *dir, uint64_t map_bytes);
 
 /* Open the store in folder dir only to look at it, while the process that it belongs to may be at work on it (live), or
  * where nobody is and nothing may be written, not even the file of locks (a copy). What is written meanwhile can't use
  * pages that a snapshot needs again, so the live file grows by as much. The calls that there are then: store_snapshot,
  * store_table inside it (−1 if there is no such table), those that read, store_size, store_copy. NULL with a line in
- * the log. Free with store_close. */
+ * the log, also for a file that is no store. Free with store_close. */
 struct store *store_open_to_read(const char *dir, bool live);
 
 /* Bytes of the pages that the snapshot at hand uses, of all tables; −1. */
@@ -59,8 +59,9 @@ int64_t store_size(struct store *store);
  * copy is given up. 0, or −1 with a line in the log unless step gave it up; what is in dir then is no store. */
 int store_copy(struct store *store, const char *dir, bool (*step)(void *context, uint64_t bytes), void *context);
 
-/* Open the named table, made if need be; only between transactions. Returns its number for the
- * calls below, or -1 with a line in the log. name must stay valid. Asking again for a name gives the same number. */
+/* Open the named table; only between transactions. If there is none the next transaction makes it, and a store that is not
+ * committed to stays as it was. Returns its number for the calls below, or -1 with a line in the log. name must stay valid.
+ * Asking again for a name gives the same number. */
 int store_table(struct store *store, const char *name);
 
 void store_close(struct store *store);
@@ -83,8 +84,15 @@ void store_found(struct store *store, enum store_fault fault);
  * log, once, with `what` is wrong; the transaction can only be aborted, and the fault is STORE_BROKEN. Always −1. */
 int store_damaged(struct store *store, int table, const char *what);
 
+/* The same of what stands at key, or should, which is named too where it is words; such a key must not be personal. */
+int store_damaged_at(struct store *store, int table, struct span key, const char *what);
+
 /* Whether store_damaged was called since it was opened. */
 bool store_is_damaged(const struct store *store);
+
+/* Whether nothing had ever been committed to it when the write transaction at hand began: there was not even a table. What
+ * is absent otherwise has been lost. */
+bool store_is_new(const struct store *store);
 
 /* What the last failure was. */
 enum store_fault store_fault(const struct store *store);

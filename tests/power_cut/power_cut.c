@@ -526,7 +526,9 @@ is_commit(const struct event *event)
     const char *path = tape.nodes[event->node].path;
     const size_t len = strlen(path);
 
-    if (event->kind != EVENT_CHANGE || len < 9 || strcmp(path + len - 9, "/data.mdb") != 0)
+    /* A path is that of the beginning, and a store gets its name later. */
+    if (event->kind != EVENT_CHANGE || len < 9 ||
+        (strcmp(path + len - 9, "/data.new") != 0 && strcmp(path + len - 9, "/data.mdb") != 0))
         return false;
     for (unsigned i = 0; i < event->page_count; i++) {
         if (tape.page_changes[event->first_page + i].number < 2)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "memory_process.h"
 #include "operator/join.h"
 #include "store/keyset.h"
@@ -832,7 +833,8 @@ live_damaged(void (*more)(void))
         more();
     bench.withheld = NULL;
     bench_settle();
-    const bool told = !store_is_damaged(bench.process->store) || strstr(why_stopped(bench.process), "damaged") != NULL;
+    const bool stands = strstr(why_stopped(bench.process), "damaged") != NULL;
+    const bool told = stands == store_is_damaged(bench.process->store);
     process_close(bench.process);
     _exit(told ? 0 : 2);
 }
@@ -849,6 +851,22 @@ assert_survived(const struct damage_case *test, const char *table, unsigned entr
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
         fail_msg("%s, table %s: entry %u with %zu bytes in place of %zu: status 0x%x", test->stream->name, table, entry, len,
                  was, (unsigned)status);
+}
+
+/* In the place of len: the value is zeros, or there is no entry. */
+#define ZEROS SIZE_MAX
+#define NO_ENTRY (SIZE_MAX - 1)
+
+static int
+put_damaged(struct store *store, int table, struct span key, struct buffer *value, size_t len)
+{
+    if (len == NO_ENTRY)
+        return store_delete(store, table, key) == 1 ? 0 : -1;
+    while (len != ZEROS && value->len < len)
+        buffer_add_byte(value, 'x');
+    if (len == ZEROS && value->len > 0)
+        memset(value->data, 0, value->len);
+    return store_put(store, table, key, span_at(value->data, len == ZEROS ? value->len : len));
 }
 
 /* Give the entry of this number in the copy's table a value of len bytes; how many it had, or −1: there is no such entry. */
@@ -871,9 +889,7 @@ damage(const struct damage_case *test, const char *table, unsigned entry, size_t
         was = (ssize_t)item.value.len;
         buffer_add_span(&key, item.key);
         buffer_add_span(&value, item.value);
-        while (value.len < len)
-            buffer_add_byte(&value, 'x');
-        assert_int_equal(store_put(store, number, buffer_span(&key), span_at(value.data, len)), 0);
+        assert_int_equal(put_damaged(store, number, buffer_span(&key), &value, len), 0);
     }
     assert_int_equal(store_commit(store), 0);
     store_close(store);
@@ -887,9 +903,10 @@ damage_table(const struct damage_case *test, const char *table)
 {
     unsigned entry = 0;
     for (ssize_t was; entry < 4 && (was = damage(test, table, entry, 0)) >= 0; entry++) {
-        const size_t lens[] = {0, 1, 8, 16, (size_t)was / 2, was > 0 ? (size_t)was - 1 : 0, (size_t)was + 1};
+        const size_t lens[] = {0, 1, 8, 16, (size_t)was / 2, was > 0 ? (size_t)was - 1 : 0, (size_t)was + 1,
+                               ZEROS, NO_ENTRY};
         for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
-            if ((ssize_t)lens[i] > was + 1 || (ssize_t)lens[i] == was)
+            if (lens[i] < NO_ENTRY && (lens[i] > (size_t)was + 1 || lens[i] == (size_t)was))
                 continue;
             damage(test, table, entry, lens[i]);
             assert_survived(test, table, entry, lens[i], (size_t)was);
@@ -962,6 +979,222 @@ bug_364_nor_of_damaged_lives(void **state)
     scratch_dir_remove(damaged_dir);
 }
 
+/* A store that is not this process's is refused before anything is written to it. */
+
+static char last_error[1024];
+
+static void
+note_error(const char *text)
+{
+    snprintf(last_error, sizeof last_error, "%s", text);
+}
+
+static void
+read_store(const char *dir, const struct stream *stream, struct buffer *bytes)
+{
+    char path[3 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s/state/%s/store/data.mdb", dir, stream->name);
+    buffer_clear(bytes);
+    assert_int_equal(file_read(path, bytes), 0);
+}
+
+/* The process does not start on what lies in the place of its store, says why, and leaves it as it is. */
+static void
+assert_refused(const struct stream *stream, const struct setting *settings, const char *why)
+{
+    struct buffer before = {0}, after = {0}, errors = {0};
+    read_store(bench.dir, stream, &before);
+    config_free(bench.config);
+    bench.config = config_new(&catalog_config);
+    for (; settings != NULL && settings->section != NULL; settings++)
+        assert_int_equal(config_set(bench.config, settings->section, settings->key, settings->value, "test", &errors), 0);
+    bench.options.config = bench.config;
+    bench.options.stream = stream;
+    last_error[0] = '\0';
+    log_follow(note_error);
+    struct process *process = process_open(&bench.options);
+    log_follow(NULL);
+    process_close(process);
+    if (process != NULL)
+        fail_msg("%s starts, and is to say: %s", stream->name, why);
+    if (strstr(last_error, why) == NULL)
+        fail_msg("%s: not said: %s, but: %s", stream->name, why, last_error);
+    read_store(bench.dir, stream, &after);
+    assert_true(span_equal(buffer_span(&before), buffer_span(&after)));
+    buffer_free(&before);
+    buffer_free(&after);
+}
+
+/* Put what is at `from` below the test's folder in the place of the stream's store. */
+static void
+move_store(const char *from, const struct stream *stream)
+{
+    char command[8 * SCRATCH_DIR_SIZE];
+    snprintf(command, sizeof command,
+             "cd %s && mkdir -p -m 0700 state/%s && rm -rf state/%s/store && cp -a %s state/%s/store", bench.dir,
+             stream->name, stream->name, from, stream->name);
+    assert_int_equal(system(command), 0);
+}
+
+static void
+bug_411_the_state_of_another_process_stays_as_it_is(void **state)
+{
+    (void)state;
+    char from[SCRATCH_DIR_SIZE], why[128];
+    for (size_t i = 0; i < sizeof damage_cases / sizeof damage_cases[0]; i++) {
+        const struct damage_case *test = &damage_cases[i];
+        bench_end(NULL);
+        bench_begin(NULL);
+        bench_open_process(test->stream, test->stream == &machine_learning_curated ? by_customer : NULL);
+        test->fill();
+        bench_close_process();
+        snprintf(from, sizeof from, "state/%s/store", test->stream->name);
+        snprintf(why, sizeof why, "is that of %s", test->stream->name);
+        for (const struct stream *const *other = catalog_streams; *other != NULL; other++) {
+            if (*other == test->stream)
+                continue;
+            move_store(from, *other);
+            assert_refused(*other, NULL, why);
+        }
+    }
+}
+
+/* Put an entry into the store below the test's folder, which is made if need be. */
+static void
+put_entry(const char *below, const char *table, struct span key, struct span value)
+{
+    char path[3 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s/%s", bench.dir, below);
+    struct store *store = store_open(path, 16u << 20);
+    assert_non_null(store);
+    const int number = store_table(store, table);
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(value.at == NULL ? store_delete(store, number, key) - 1 : store_put(store, number, key, value), 0);
+    assert_int_equal(store_commit(store), 0);
+    store_close(store);
+}
+
+static void
+bug_411_a_foreign_store_stays_as_it_is(void **state)
+{
+    (void)state;
+    static const char of_99[8] = {0, 0, 0, 0, 0, 0, 0, 99};
+    static const struct setting fold[] = {{"limits", "email_case", "fold"}, {0}};
+    const struct stream *const stream = &accelerometer_trusted;
+    bench_open_process(stream, NULL);
+    fill_accelerometer();
+    bench_close_process();
+    char command[4 * SCRATCH_DIR_SIZE];
+    snprintf(command, sizeof command, "cp -a %s/state/%s/store %s/good", bench.dir, stream->name, bench.dir);
+    assert_int_equal(system(command), 0);
+
+    put_entry("foreign", "songs", span_of("key"), span_of("value"));
+    move_store("foreign", stream);
+    assert_refused(stream, NULL, "table meta: format: it is missing");
+    put_entry("meant", "meta", span_of("key"), span_of("value"));
+    move_store("meant", stream);
+    assert_refused(stream, NULL, "table meta: format: it is missing");
+    move_store("good", stream);
+    put_entry("state/accelerometer-trusted/store", "meta", span_of("format"), span_at(of_99, sizeof of_99));
+    assert_refused(stream, NULL, "has format 99");
+    move_store("good", stream);
+    assert_refused(stream, fold, "was made with [limits] email_case = keep");
+    move_store("good", stream);
+    bench_open_process(stream, NULL); /* and good it is */
+}
+
+/* What is absent while others are there has been lost. */
+static void
+bug_412_what_is_missing_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *table, *key, *why;
+    } cases[] = {{"meta", "epoch", "table meta: epoch: it is missing"},
+                 {"meta", "format", "table meta: format: it is missing"},
+                 {"meta", "inbox", "table meta: inbox: a position is missing"},
+                 {"meta", "link customer-trusted", "table meta: link customer-trusted: a position is missing"},
+                 {"meta", "ledger", "table meta: ledger: it counts no records"},
+                 {"outbox", "\0\0\0\0\0\0\0\0", "table outbox: more or fewer messages"}};
+    const struct stream *const stream = &accelerometer_trusted;
+    char output[64];
+    bench_open_process(stream, NULL);
+    snprintf(output, sizeof output, "gait/%s", stream->topic);
+    bench.withheld = output; /* else nothing is left in the outbox */
+    fill_accelerometer();
+    bench.withheld = NULL;
+    bench_close_process();
+    char command[4 * SCRATCH_DIR_SIZE];
+    snprintf(command, sizeof command, "cp -a %s/state/%s/store %s/good", bench.dir, stream->name, bench.dir);
+    assert_int_equal(system(command), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const size_t len = cases[i].key[0] != '\0' ? strlen(cases[i].key) : 8;
+        move_store("good", stream);
+        put_entry("state/accelerometer-trusted/store", cases[i].table, span_at(cases[i].key, len), (struct span){0});
+        assert_refused(stream, NULL, cases[i].why);
+    }
+}
+
+/* The operator's are named while the process is up, stopped, and says why. */
+static void
+assert_stands(const char *why)
+{
+    bench_settle();
+    for (unsigned i = 0; i < 3; i++, bench.steady_ms += HOUR_MS * 9, bench.wall_ms += HOUR_MS * 9)
+        bench_settle();
+    assert_true(store_is_damaged(bench.process->store));
+    assert_non_null(strstr(why_stopped(bench.process), "damaged"));
+    if (strstr(last_error, why) == NULL)
+        fail_msg("not said: %s, but: %s", why, last_error);
+}
+
+/* It panicked over its counters at every start. */
+static void
+bug_412_a_damaged_backlog_is_named(void **state)
+{
+    (void)state;
+    static const char zeros[64], zero_bits[1024];
+    static const struct {
+        const char *table, *why;
+        struct span value;
+        bool lost_key;
+    } cases[] = {
+        {"steps", "table steps: a record that is none", {zeros, sizeof zeros}, false},
+        {"accelerations", "table accelerations: a record that is none", {zeros, sizeof zeros}, false},
+        {"accelerations_settled", "table meta: ledger: more records stop waiting than are counted",
+         {zero_bits, 1024}, false},
+        {"secret", "table secret: key: it is missing", {NULL, 0}, true},
+    };
+    bench_open_process(&machine_learning_curated, by_customer);
+    feed(FEED("customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
+    for (unsigned i = 1; i <= 6; i++) {
+        feed(FEED("accelerometer-trusted"), i, PHONE("a", "1600000000000"));
+        feed(FEED("step-trainer-trusted"), i, STEP_OF("s1"));
+    }
+    bench_close_process();
+    char command[4 * SCRATCH_DIR_SIZE];
+    snprintf(command, sizeof command, "cp -a %s/state/machine-learning-curated/store %s/good", bench.dir, bench.dir);
+    assert_int_equal(system(command), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const below = "state/machine-learning-curated/store";
+        char key[8];
+        move_store("good", &machine_learning_curated);
+        for (uint64_t number = 1; number <= 6; number++) {
+            bytes_put_u64(key, cases[i].value.len > 64 ? 0 : number); /* blocks of bits begin with 0 */
+            put_entry(below, cases[i].table, cases[i].lost_key ? span_of("key") : span_at(key, 8), cases[i].value);
+            if (cases[i].lost_key)
+                break;
+        }
+        last_error[0] = '\0';
+        log_follow(note_error);
+        bench.process = process_open(&bench.options);
+        assert_non_null(bench.process);
+        assert_stands(cases[i].why);
+        log_follow(NULL);
+        bench_close_process();
+    }
+}
+
 int
 main(void)
 {
@@ -978,6 +1211,10 @@ main(void)
         cmocka_unit_test_setup_teardown(bug_681_what_hinders_the_spare_file_is_said, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_no_process_dies_of_a_damaged_store, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_364_nor_of_damaged_lives, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_411_the_state_of_another_process_stays_as_it_is, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_411_a_foreign_store_stays_as_it_is, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_412_what_is_missing_is_named, bench_begin, bench_end),
+        cmocka_unit_test_setup_teardown(bug_412_a_damaged_backlog_is_named, bench_begin, bench_end),
     };
     hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
