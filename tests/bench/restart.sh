@@ -26,11 +26,18 @@ measure() {
         2>>"$work/up.log" || give_up "$1"
 }
 
+# fill PROGRAM DIR KIND SIZE: give the process state. It must be its own, so it has begun it.
+fill() {
+    "$BENCH_BIN/bench-ready" begin TERM 1 "$GAIT_BIN/$1" --dir "$2" --broker "127.0.0.1:$port" >/dev/null \
+        2>>"$work/up.log" || give_up "$1"
+    "$BENCH_BIN/bench-fill" "$2/state/$1/store" "$3" "$4" || give_up "bench-fill"
+}
+
 # gate SIZE: accelerometer-trusted with readings that wait. They keep coming while it is killed, so that it
 # finds an inbox to work, and a transaction that was not to be.
 gate() {
     local dir=$work/gate load_pid
-    "$BENCH_BIN/bench-fill" "$dir/state/accelerometer-trusted/store" gate "$1" || give_up "bench-fill"
+    fill accelerometer-trusted "$dir" gate "$1"
     measure "restart/gate/$1/after_term" TERM accelerometer-trusted "$dir"
     "$GAIT_BIN/gait" load --broker "127.0.0.1:$port" --batch 16 --rate 5000 accelerometer \
         "$work/data/accelerometer.ndjson" 2>>"$work/load.log" &
@@ -44,7 +51,7 @@ gate() {
 # join SIZE: machine-learning-curated with readings that are joined.
 join() {
     local dir=$work/join
-    "$BENCH_BIN/bench-fill" "$dir/state/machine-learning-curated/store" join "$1" || give_up "bench-fill"
+    fill machine-learning-curated "$dir" join "$1"
     measure "restart/join/$1/after_term" TERM machine-learning-curated "$dir"
     measure "restart/join/$1/after_kill" KILL machine-learning-curated "$dir"
     rm -rf "$dir"
