@@ -146,9 +146,10 @@ keep_report(struct process *process, struct span name, const struct wire_message
     }
     const bool kept = span_is(name, ".kept");
     const int from = publisher_find(&process->output_publisher, name); /* the names don't change */
-    if ((!kept && from < 0) || link_read_report(message->payload, &report.position, &report.rewind) != 0)
+    if ((!kept && from < 0) || link_read_report(message->payload, &report.said.position, &report.rewind) != 0)
         return;
-    lives_read(message->payload, true, &report.earlier);
+    lives_read(message->payload, true, &report.said.earlier);
+    report.said.anew = link_reads_anew(message->payload);
     pthread_mutex_lock(&process->lock);
     if (kept) {
         arrived->kept_heard = true;
@@ -156,8 +157,8 @@ keep_report(struct process *process, struct span name, const struct wire_message
     } else {
         /* However many come, the newest holds; but a question is not overwritten by one who says the same without it. */
         const struct report *before = &arrived->reports[from];
-        const bool same = before->heard && before->position.epoch == report.position.epoch &&
-                          before->position.applied == report.position.applied;
+        const bool same = before->heard && before->said.position.epoch == report.said.position.epoch &&
+                          before->said.position.applied == report.said.position.applied;
         report.rewind = report.rewind || (same && before->rewind);
         arrived->reports[from] = report;
     }

@@ -270,6 +270,10 @@ link_report(struct link *link, int64_t steady_ms, struct buffer *text)
     lives_settle(&left, link->committed);
     link_write_report(link->committed, link->rewind, text);
     lives_write(&left, true, text);
+    if (link->committed.epoch == 0 && link->awaits != 0) {
+        text->len--; /* the brace */
+        buffer_add_text(text, ",\"anew\":1}");
+    }
     link->reported_ms = steady_ms;
     if (link->rewind)
         link->asked_ms = steady_ms;
@@ -282,6 +286,17 @@ link_write_report(struct link_position position, bool rewind, struct buffer *tex
     buffer_clear(text);
     buffer_printf(text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":%d}", position.epoch,
                   position.applied, rewind);
+}
+
+bool
+link_reads_anew(struct span text)
+{
+    const struct json_limits limits = {.depth_max = 2, .string_bytes_max = 64};
+    struct json *json = json_parse(text, &limits);
+    const bool anew = json != NULL && json_int_at(json, "anew", 0) == 1;
+
+    json_free(json);
+    return anew;
 }
 
 int

@@ -5,7 +5,8 @@
  * They come at <prefix>/link/<producer>/<consumer>/feed. A report is one retained message at
  * <prefix>/link/<producer>/<consumer>:
  *   {"epoch":"<16 hex digits>","applied":N,"rewind":0|1}
- * with what it has of earlier lives of the producer's store, if there were any (lives.h).
+ * with what it has of earlier lives of the producer's store, if there were any (lives.h); and with "anew":1 if it awaits all
+ * rows of a table, and takes nothing before it has heard where they end.
  *
  * Which message follows on the last is never guessed: only who has heard of no life of the producer's store takes its first
  * message for the next one. From one life to another leads only the producer's word, at …/<consumer>/oldest, a report too:
@@ -134,6 +135,9 @@ void link_write_report(struct link_position position, bool rewind, struct buffer
 
 /* What a producer says besides its position, of the report in text. */
 void link_read_told(struct span text, struct link_told *told);
+
+/* Whether the report in text says that its consumer begins anew. */
+bool link_reads_anew(struct span text);
 
 /* Read a report: 0, or −1 if it is none. */
 int link_read_report(struct span text, struct link_position *position, bool *rewind);

@@ -609,7 +609,7 @@ become_synced(struct process *process, const struct report *kept)
 {
     struct publisher *publisher = &process->output_publisher;
     uint64_t has = 0;
-    const bool known = kept != NULL && publisher_kept(publisher, &kept->position, &kept->earlier, &has) &&
+    const bool known = kept != NULL && publisher_kept(publisher, &kept->said.position, &kept->said.earlier, &has) &&
                        has >= process->output.trimmed.sequence;
     uint64_t copied = publisher->broker.applied;
 
@@ -638,7 +638,7 @@ hear(struct process *process, int64_t steady_ms)
         struct report *report = &arrived->reports[i];
         if (report->heard)
             publisher_report(&process->output_publisher, span_of(process->output_publisher.consumers[i].name),
-                             report->position, &report->earlier, report->rewind, steady_ms);
+                             &report->said, report->rewind, steady_ms);
         report->heard = false;
     }
     const bool synced = arrived->synced && process->link_port.state == PORT_READY;

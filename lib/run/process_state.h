@@ -156,8 +156,7 @@ struct ask {
 /* A consumer's newest report since the last look. */
 struct report {
     bool heard;
-    struct link_position position;
-    struct lives earlier;
+    struct publisher_word said;
     bool rewind;
 };
 

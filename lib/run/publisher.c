@@ -109,9 +109,8 @@ place(struct publisher *publisher, struct publisher_consumer *consumer, bool str
 {
     const uint64_t trimmed = publisher->outbox->trimmed.sequence;
     const bool behind = !stranger && applied < trimmed;
-    /* Of a table it must hear up to where the rows go, too. */
-    const bool begins_at_one =
-        stranger && trimmed == 0 && consumer->said.position.epoch == 0 && !publisher->table;
+    /* Who begins anew must hear where all rows end, too. */
+    const bool begins_at_one = stranger && trimmed == 0 && consumer->said.position.epoch == 0 && !consumer->said.anew;
 
     if (!stranger || begins_at_one)
         consumer->newcomer = consumer->has_rows = false;
@@ -238,14 +237,14 @@ publisher_find(const struct publisher *publisher, struct span name)
 }
 
 void
-publisher_report(struct publisher *publisher, struct span name, struct link_position said, const struct lives *earlier,
-                 bool rewind, int64_t steady_ms)
+publisher_report(struct publisher *publisher, struct span name, const struct publisher_word *said, bool rewind,
+                 int64_t steady_ms)
 {
     const int i = publisher_find(publisher, name);
 
     if (i < 0)
         return;
-    publisher->consumers[i].said = (struct publisher_word){said, earlier != NULL ? *earlier : (struct lives){0}};
+    publisher->consumers[i].said = *said;
     take_report(publisher, &publisher->consumers[i], rewind, steady_ms);
 }
 

@@ -44,10 +44,11 @@ struct publisher_feed {
     int64_t probe_wait_ms;     /* grows until it has applied something */
 };
 
-/* What a consumer has said: where it is, and what it has of earlier lives. */
+/* What a consumer has said: where it is, and what it has of earlier lives; or that it begins anew, and awaits all rows. */
 struct publisher_word {
     struct link_position position;
     struct lives earlier;
+    bool anew;
 };
 
 /* How often a consumer is sent everything again: anybody who may report in its name can ask a thousand times a second. The
@@ -125,12 +126,12 @@ void publisher_add(struct publisher *publisher, const char *name);
  * not applied is sent again. */
 void publisher_restart(struct publisher *publisher, uint64_t copied);
 
-/* Consumer name reports where it is, and what it has of earlier lives (NULL: none); rewind: it wants everything behind that
- * again. Whoever asks for the same again, as it may for each message behind a gap, is answered once, until it is probed; who
- * asks too often waits. Names that are not registered are ignored. One that knows nothing of this epoch becomes a newcomer
- * if the oldest messages are gone, and holds the rest. */
-void publisher_report(struct publisher *publisher, struct span name, struct link_position said, const struct lives *earlier,
-                      bool rewind, int64_t steady_ms);
+/* Consumer name reports what *said is; rewind: it wants everything behind that again. Whoever asks for the same again, as it
+ * may for each message behind a gap, is answered once, until it is probed; who asks too often waits. Names that are not
+ * registered are ignored. One that knows nothing of this epoch becomes a newcomer if the oldest messages are gone, and holds
+ * the rest; so does one that begins anew, in any case. */
+void publisher_report(struct publisher *publisher, struct span name, const struct publisher_word *said, bool rewind,
+                      int64_t steady_ms);
 
 /* The index of the registered consumer of this name, or -1. */
 int publisher_find(const struct publisher *publisher, struct span name);

@@ -334,13 +334,13 @@ reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
     assert_false(one->heard || two->heard);
     bring(false, "gait/link/accelerometer-trusted/two", report);
     assert_true(!one->heard && two->heard);
-    assert_int_equal(two->position.epoch, 7);
-    assert_int_equal(two->position.applied, 3);
+    assert_int_equal(two->said.position.epoch, 7);
+    assert_int_equal(two->said.position.applied, 3);
     assert_true(two->rewind);
     bring(false, "gait/link/accelerometer-trusted/.kept", report);
     assert_false(one->heard);
     assert_true(bench.process->arrived.kept_heard);
-    assert_int_equal(bench.process->arrived.kept.position.applied, 3);
+    assert_int_equal(bench.process->arrived.kept.said.position.applied, 3);
     bring(false, "gait/link/accelerometer-trusted/.sync", "");
     assert_true(bench.process->arrived.synced);
     bench_settle();
@@ -363,7 +363,7 @@ bug_344_of_many_reports_the_newest_holds(void **state)
     }
     bring(false, "gait/link/accelerometer-trusted/two", text);
     assert_true(arrived->reports[0].heard && arrived->reports[1].heard);
-    assert_int_equal(arrived->reports[0].position.applied, 10000);
+    assert_int_equal(arrived->reports[0].said.position.applied, 10000);
     assert_false(arrived->reports[0].rewind);
     /* A question stays one when the same is said without it. */
     bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":5,\"rewind\":1}");

@@ -565,7 +565,11 @@ who_awaits_rows_begins_where_it_is_told_and_nowhere_else(void **state)
 {
     (void)state;
     const struct lives earlier = {1, {{OTHER_EPOCH, 0, 8}}};
+    link_report(&link, 0, &text);
+    assert_false(link_reads_anew(buffer_span(&text)));
     link.awaits = LINK_NO_END;
+    link_report(&link, 0, &text);
+    assert_true(link_reads_anew(buffer_span(&text)));
     send(EPOCH, 1);
     assert_int_equal(link.message_count, 0);
     assert_false(tell(EPOCH, 5, true, NULL)); /* that the rest is gone */

@@ -180,7 +180,7 @@ expect_on(const char *topic, uint64_t first, uint64_t last)
 static void
 report(const char *name, uint64_t applied, bool rewind)
 {
-    publisher_report(&publisher, span_of(name), (struct link_position){EPOCH, applied}, NULL, rewind, now_ms);
+    publisher_report(&publisher, span_of(name), &(struct publisher_word){.position = {EPOCH, applied}}, rewind, now_ms);
 }
 
 static void
@@ -395,7 +395,7 @@ older_and_impossible_reports_change_nothing(void **state)
     report("a", 8, false);
     report("a", 5, false);
     assert_int_equal(publisher_confirmed(&publisher), 8);
-    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 10}, NULL, false, now_ms);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {EPOCH + 1, 10}}, false, now_ms);
     assert_int_equal(publisher_confirmed(&publisher), 8);
     report("stranger", 10, true);
     report("", 10, true);
@@ -420,7 +420,7 @@ bug_221_one_that_went_back_in_time_holds_what_it_lacks(void **state)
     assert_int_equal(publisher_confirmed(&publisher), 4);
     turn();
     expect_on(A, 5, 10);
-    publisher_report(&publisher, span_of("a"), (struct link_position){0}, NULL, true, now_ms); /* all of it gone */
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {0}}, true, now_ms); /* all of it gone */
     assert_int_equal(publisher_confirmed(&publisher), 0);
     turn();
     expect_on(A, 1, 10);
@@ -469,16 +469,20 @@ one_that_knows_another_store_is_a_newcomer(void **state)
     (void)state;
     begin(1);
     append(10);
-    publisher_report(&publisher, span_of("a"), (struct link_position){0}, NULL, true, now_ms);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {0}}, true, now_ms);
     assert_false(publisher.consumers[0].newcomer); /* it knows nothing, and everything is there */
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.anew = true}, true, now_ms);
+    assert_true(publisher.consumers[0].newcomer); /* it wants to be told where all rows end */
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.anew = false}, true, now_ms);
+    assert_false(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 1, 10);
-    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 4}, NULL, true, now_ms);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {EPOCH + 1, 4}}, true, now_ms);
     assert_true(publisher.consumers[0].newcomer); /* it knows better than to take the first number for the next */
     report("a", 4, false);
     assert_false(publisher.consumers[0].newcomer);
     trim(4);
-    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 8}, NULL, true, now_ms);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {EPOCH + 1, 8}}, true, now_ms);
     assert_true(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 0, 0);
@@ -512,9 +516,9 @@ bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_co
     assert_int_equal(publisher.consumers[0].feed.applied, 8); /* what it had it has; */
     assert_int_equal(publisher.consumers[1].feed.applied, 3); /* and nothing of the outbox is lost */
     assert_true(publisher_tells(&publisher.consumers[0], now_ms) && publisher_tells(&publisher.consumers[1], now_ms));
-    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 1, 99}, NULL, false, now_ms);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {EPOCH + 1, 99}}, false, now_ms);
     assert_false(publisher.older.seen); /* a run believes a witness once */
-    publisher_report(&publisher, span_of("b"), (struct link_position){EPOCH, 6}, NULL, true, now_ms);
+    publisher_report(&publisher, span_of("b"), &(struct publisher_word){.position = {EPOCH, 6}}, true, now_ms);
     assert_int_equal(publisher.consumers[1].feed.applied, 6); /* one that comes later */
 }
 
@@ -525,7 +529,7 @@ bug_330_one_that_followed_a_later_life_proves_it_too(void **state)
     const struct lives left = {1, {{EPOCH, 5, 0}}};
     append(8);
     begin(1);
-    publisher_report(&publisher, span_of("a"), (struct link_position){EPOCH + 7, 2}, &left, false, now_ms);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){{EPOCH + 7, 2}, left, false}, false, now_ms);
     assert_true(publisher.older.seen);
     const struct lives earlier = publisher_end_life(&publisher);
     assert_non_null(lives_find(&earlier, EPOCH + 7)); /* so it proves nothing in the next run */
