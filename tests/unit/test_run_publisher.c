@@ -463,6 +463,23 @@ one_that_needs_what_is_gone_is_told_when_it_asks(void **state)
     }
 }
 
+/* It wants to be told where all rows end, though everything is there. */
+static void
+one_that_begins_anew_is_a_newcomer(void **state)
+{
+    (void)state;
+    begin(1);
+    append(10);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.anew = true}, true, now_ms);
+    assert_true(publisher.consumers[0].newcomer);
+    turn();
+    expect_on(A, 0, 0);
+    report("a", 0, true); /* it was told */
+    assert_false(publisher.consumers[0].newcomer);
+    turn();
+    expect_on(A, 1, 10);
+}
+
 static void
 one_that_knows_another_store_is_a_newcomer(void **state)
 {
@@ -471,10 +488,6 @@ one_that_knows_another_store_is_a_newcomer(void **state)
     append(10);
     publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {0}}, true, now_ms);
     assert_false(publisher.consumers[0].newcomer); /* it knows nothing, and everything is there */
-    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.anew = true}, true, now_ms);
-    assert_true(publisher.consumers[0].newcomer); /* it wants to be told where all rows end */
-    publisher_report(&publisher, span_of("a"), &(struct publisher_word){.anew = false}, true, now_ms);
-    assert_false(publisher.consumers[0].newcomer);
     turn();
     expect_on(A, 1, 10);
     publisher_report(&publisher, span_of("a"), &(struct publisher_word){.position = {EPOCH + 1, 4}}, true, now_ms);
@@ -1089,6 +1102,7 @@ main(void)
         TEST(older_and_impossible_reports_change_nothing),
         TEST(bug_221_one_that_went_back_in_time_holds_what_it_lacks),
         TEST(one_that_needs_what_is_gone_is_told_when_it_asks),
+        TEST(one_that_begins_anew_is_a_newcomer),
         TEST(one_that_knows_another_store_is_a_newcomer),
         TEST(bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_copy),
         TEST(bug_330_one_that_followed_a_later_life_proves_it_too),
