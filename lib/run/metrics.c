@@ -318,6 +318,19 @@ say_back_in_time(struct process *process, struct saying *saying)
     }
 }
 
+/* Which tables it decides nothing without. */
+static void
+say_awaited(const struct process *process, struct saying *saying)
+{
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        if (process->links[i].awaits == 0)
+            continue;
+        buffer_printf(saying->text, "%snothing is decided before all rows of %s have come: this state is an older one, which "
+                      "does not know who has left", saying->between, process->stream->inputs[i].from->name);
+        saying->between = "; ";
+    }
+}
+
 /* What it lost of its inbox. */
 static void
 say_lost_inbox(const struct process *process, struct saying *saying)
@@ -393,6 +406,7 @@ add_why(struct process *process, struct buffer *text)
     }
     struct saying saying = {&why, why.len > 0 ? "; " : "", 0};
     say_back_in_time(process, &saying);
+    say_awaited(process, &saying);
     say_lost_inbox(process, &saying);
     say_twofold(process, &saying);
     say_silent(process, &saying);

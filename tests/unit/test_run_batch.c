@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "memory_process.h"
+#include "run/hold.h"
 #include "run/start.h"
 
 #define LANDING "gait/landing/accelerometer"
@@ -235,6 +237,51 @@ receipt_for(const char *payload)
     bench_send("gait/landing/customer", payload, "gait/receipt/website", NULL);
     bench_settle();
     return bench_heard("gait/receipt/website", 0)->payload;
+}
+
+/* Its rows of before may be of who has left. */
+static void
+a_restored_state_decides_nothing_before_its_rows_have_come(void **state)
+{
+    (void)state;
+    static const char reading[] = "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"s\",\"distanceFromObject\":1}";
+    const struct wire_message row = {
+        .topic = span_of("gait/link/customer-curated/step-trainer-trusted/feed/abc"),
+        .payload = span_of("{\"withdrawn\":5}"),
+        .epoch = 7,
+        .sequence = 4,
+    };
+    char mark[SCRATCH_DIR_SIZE + 64];
+    struct buffer metrics = {0};
+    bench_open_process(&step_trainer_trusted, NULL);
+    bench_close_process();
+    snprintf(mark, sizeof mark, "%s/state/step-trainer-trusted/" HOLD_RESTORED, bench.dir);
+    assert_int_equal(file_replace(mark, ""), 0);
+    for (unsigned start = 0; start < 2; start++) {
+        bench_open_process(&step_trainer_trusted, NULL);
+        assert_int_not_equal(access(mark, F_OK), 0);
+        bench_send("gait/landing/step_trainer", reading, "gait/receipt/x", NULL);
+        bench_settle();
+        assert_null(bench_heard("gait/receipt/x", 0));
+        metrics_write(bench.process, &metrics);
+        assert_non_null(strstr(buffer_text(&metrics), "before all rows of customer-curated have come"));
+        if (start == 0)
+            bench_close_process(); /* what it awaits is remembered */
+    }
+    memory_route(&bench.broker, &row); /* not before it is told where they end */
+    bench_settle();
+    assert_null(bench_heard("gait/receipt/x", 0));
+    bench_send("gait/link/customer-curated/step-trainer-trusted/oldest",
+               "{\"epoch\":\"0000000000000007\",\"applied\":3,\"rewind\":0,\"until\":4}", NULL, NULL);
+    bench_settle();
+    assert_null(bench_heard("gait/receipt/x", 0));
+    memory_route(&bench.broker, &row);
+    bench_settle();
+    assert_non_null(bench_heard("gait/receipt/x", 0));
+    buffer_clear(&metrics);
+    metrics_write(bench.process, &metrics);
+    assert_null(strstr(buffer_text(&metrics), "before all rows"));
+    buffer_free(&metrics);
 }
 
 /* A website that gets stale for a withdrawal knows, and whose clock is ahead too. */
@@ -961,6 +1008,7 @@ main(void)
         TEST(a_receipt_counts_what_became_of_each_record),
         TEST(receipts_are_sent_at_most_once_but_for_one_now_and_then),
         TEST(bug_274_a_receipt_says_which_records_are_invalid_and_why),
+        TEST(a_restored_state_decides_nothing_before_its_rows_have_come),
         TEST(bug_324_a_receipt_says_the_verdict_and_what_is_dated_ahead),
         TEST(a_receipt_counts_what_was_worked_before_a_restart),
         TEST(email_case_is_not_changed_over_a_state),
