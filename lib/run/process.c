@@ -689,6 +689,14 @@ has_heard(struct process *process, int64_t steady_ms)
     return process->heard;
 }
 
+/* Whether it has yet to learn who left, or which rows there are, before it decides anything. That is not put off until there
+ * is room: those who would make some may be told where to begin only when it is known. */
+static bool
+has_to_learn(const struct process *process)
+{
+    return process->recall.due || batch_awaits_rows(process);
+}
+
 /* Whether records may be taken in and worked; else process->why says why not. */
 static bool
 may_take(struct process *process, int64_t steady_ms)
@@ -719,12 +727,12 @@ may_take(struct process *process, int64_t steady_ms)
     if (process->stream->operator->why_full != NULL && process->loaded &&
         process->stream->operator->why_full(process->operator_state) != NULL) {
         process->why = WHY_OPERATOR_FULL;
-        return false;
+        return has_to_learn(process);
     }
     if (outbox_bytes(&process->output) < process->outbox_bytes_max)
         return true;
     process->why = WHY_OUTBOX_FULL;
-    return false;
+    return has_to_learn(process);
 }
 
 static bool
@@ -807,8 +815,8 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->heard && !process->recall.due && !batch_awaits_rows(process) &&
-        process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN && process->why < WHY_NO_ACKNOWLEDGEMENT)
+    if (operator->due_ms != NULL && process->heard && !has_to_learn(process) && process->why != WHY_OUTBOX_FULL &&
+        process->why != WHY_STORE_BROKEN && process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;

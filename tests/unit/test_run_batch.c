@@ -948,6 +948,75 @@ a_store_of_the_format_before_becomes_one_of_ours(void **state)
     assert_int_equal(stored_format(0), 4);
 }
 
+/* As gait restore leaves it. */
+static void
+mark_restored(const struct stream *stream)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s/state/%s/" HOLD_RESTORED, bench.dir, stream->name);
+    FILE *mark = fopen(path, "w");
+    assert_non_null(mark);
+    assert_int_equal(fclose(mark), 0);
+}
+
+/* A consumer without state says so. */
+static void
+report_nothing(const char *topic)
+{
+    const struct wire_message message = {.topic = span_of(topic),
+                                         .payload = span_of("{\"epoch\":\"0000000000000000\",\"applied\":0,\"rewind\":1}"),
+                                         .retained = true};
+    memory_route(&bench.broker, &message);
+    bench_settle();
+}
+
+static const char *
+some_customer(unsigned number)
+{
+    static char payload[512];
+    snprintf(payload, sizeof payload,
+             "{\"customerName\":\"A\",\"email\":\"e%u@example.org\",\"phone\":\"1\",\"birthDay\":\"%0200u\","
+             "\"serialNumber\":\"s%u\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,"
+             "\"shareWithResearchAsOfDate\":1600000000000}", number, number, number);
+    return payload;
+}
+
+/* What is full can be emptied only by consumers, who are told where to begin only when it is known who has left. */
+static void
+who_left_is_asked_beside_a_full_outbox(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {
+        {"customer-trusted", "consumers", "study"}, {"customer-trusted", "outbox_bytes", "1MiB"}, {0}};
+    char row[NAME_BYTES_MAX + 64];
+    bench_open_process(&customer_trusted, settings);
+    bench.steady_ms += 5000;
+    for (unsigned i = 0; i < 4000 && outbox_bytes(&bench.process->output) < 1 << 20; i++) {
+        bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
+        bench_settle();
+        if (i == 0)
+            snprintf(row, sizeof row, "%s", bench.heard[bench.heard_count - 1].topic);
+        for (unsigned j = bench.heard_count; i == 0 && j-- > 0;) {
+            if (strncmp(bench.heard[j].topic, "gait/trusted/customer/", 22) == 0)
+                snprintf(row, sizeof row, "%s", bench.heard[j].topic);
+        }
+        bench_forget();
+    }
+    assert_true(outbox_bytes(&bench.process->output) >= 1 << 20);
+    bench_close_process();
+
+    const struct wire_message left = {
+        .topic = span_of(row), .payload = span_of("{\"withdrawn\":1600000001000}"), .retained = true};
+    memory_route(&bench.broker, &left);
+    mark_restored(&customer_trusted);
+    bench_open_process(&customer_trusted, settings);
+    report_nothing("gait/link/customer-trusted/study");
+    for (unsigned i = 0; i < 5; i++, bench.steady_ms += 1000)
+        bench_settle();
+    assert_false(bench.process->recall.due);
+    assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -986,6 +1055,7 @@ main(void)
         TEST(bug_356_intake_stops_when_there_are_as_many_rows_as_may_be),
         TEST(bug_303_of_a_refused_payload_goes_out_what_the_broker_takes),
         TEST(a_store_of_the_format_before_becomes_one_of_ours),
+        TEST(who_left_is_asked_beside_a_full_outbox),
     };
     hash_init();
     log_open("test", LOG_ERROR);
