@@ -182,6 +182,7 @@ struct arrived {
     uint64_t refused_rejected;
     bool refill_delivered, refill_refused;
     struct buffer recalled; /* what the broker keeps as withdrawn, see recall.c, */
+    uint64_t recalled_of;   /* of so many rows, */
     bool recalled_come;     /* and all of it has come */
     struct refusal refusal;
 };

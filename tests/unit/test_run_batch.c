@@ -1165,6 +1165,43 @@ who_left_is_asked_beside_a_full_outbox(void **state)
     assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
 }
 
+static char last_error[1024];
+
+static void
+note_error(const char *text)
+{
+    snprintf(last_error, sizeof last_error, "%s", text);
+}
+
+/* A broker that has not room for all of them sends a client some retained messages, and throws the others away. */
+static void
+rows_that_the_broker_did_not_send_are_missed(void **state)
+{
+    (void)state;
+    char row[NAME_BYTES_MAX + 64] = "";
+    bench_open_process(&customer_trusted, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
+    bench_settle();
+    for (unsigned i = 0; i < bench.heard_count; i++) {
+        if (strncmp(bench.heard[i].topic, "gait/trusted/customer/", 22) == 0)
+            snprintf(row, sizeof row, "%s", bench.heard[i].topic);
+    }
+    bench_close_process();
+    for (unsigned i = 0; i < 2; i++) {
+        mark_restored(&customer_trusted);
+        last_error[0] = '\0';
+        log_follow(note_error);
+        bench_open_process(&customer_trusted, NULL);
+        log_follow(NULL);
+        assert_false(bench.process->recall.due);
+        assert_int_equal(strstr(last_error, "of the 3 rows") != NULL && strstr(last_error, "only 2:") != NULL, i == 1);
+        bench_close_process();
+        const struct wire_message gone = {.topic = span_of(row), .retained = true};
+        memory_route(&bench.broker, &gone);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -1207,6 +1244,7 @@ main(void)
         TEST(who_begins_beside_something_wrong_has_begun_when_that_is_mended),
         TEST(rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded),
         TEST(the_inbox_has_no_key_that_is_not_stored),
+        TEST(rows_that_the_broker_did_not_send_are_missed),
     };
     hash_init();
     log_open("test", LOG_ERROR);
