@@ -1105,6 +1105,7 @@ rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded(void **state)
     bench_open_process(&customer_curated, NULL);
     assert_int_equal(bench.process->links[0].committed.epoch, 0);
     assert_true(bench.process->links[0].awaits == LINK_NO_END);
+    assert_true(metrics_hold("nothing is decided before customer-trusted has sent all its rows again"));
 }
 
 /* Entries that are marked by a key which nobody has kept are lost. */
