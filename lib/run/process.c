@@ -176,10 +176,10 @@ load_and_keep(struct process *process)
     return 0;
 }
 
-/* Read what is kept in memory. All that opening writes is in one transaction, so a store that is refused, whatever for, stays
- * as it was. (What had no room in the map has it in the next one.) If the operator can't go on because of what is stored or
- * files beside it, the process works without it, and writes nothing: it says why, where everybody can see it, and tries again
- * until it can. A new store's operator finds nothing wrong in it. */
+/* Read what is kept in memory. All that opening writes is in one transaction, so a store that is refused, whatever for,
+ * stays as it was. (What had no room in the map has it in the next one.) If the operator can't go on because of what is
+ * stored or files beside it, the process works without it, and writes nothing: it says why, where everybody can see it, and
+ * tries again until it can. A new store's operator finds nothing wrong in it. */
 static int
 load_state(struct process *process)
 {

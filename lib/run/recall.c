@@ -141,9 +141,9 @@ see_whether_all(struct process *process, uint64_t of)
     const int rc = process->stream->operator->rows(process->operator_state, (struct span){0}, count_row, &given);
     store_snapshot_end(process->store);
     if (rc == 0 && of < given)
-        log_error("%s: of the %" PRIu64 " rows that this state, an older one, has given out, and later ones, the broker sent "
-                  "only %" PRIu64 ": of the others nobody has said whether they are withdrawn. Load all withdrawals again; "
-                  "if the broker throws away what waits for a client (max_queued_messages), allow it more",
+        log_error("%s: of the %" PRIu64 " rows that this state, an older one, has given out, the broker sent only %" PRIu64
+                  ": of the others nobody has said whether they are withdrawn. Load all withdrawals again; if the broker "
+                  "throws away what waits for a client (max_queued_messages), allow it more",
                   process->stream->name, given, of);
 }
 
