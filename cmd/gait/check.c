@@ -29,7 +29,7 @@ static const char help[] =
     "Say what is wrong with the configuration in FILE, and with the files, folders and states that it names, each fault\n"
     "with its line, on standard error; as the user who runs gait would find it, so run it as that. And say of `payload`\n"
     "if a packet of that size can cost more than half of this machine's memory, which is no fault.\n"
-    "Exit status 78 if there is one, 0 if there is none.\n\n"
+    "Exit status 78 if there is one, 1 if a state can't be read, else 0.\n\n"
     "  -c, --config FILE  the same as FILE\n"
     "      --dir DIR      the folder for everything (default: [gait] dir)\n"
     "      --keys         print every key there is, with default, bounds and what it does\n"
@@ -61,6 +61,7 @@ struct check {
     const char *dir;
     bool dir_is_option;
     bool folders_are_ours;
+    bool unread;          /* a state can't be read, as the log says: that is no fault of the configuration */
     struct buffer faults; /* a line each */
 };
 
@@ -145,8 +146,11 @@ check_stream(struct check *check, const struct stream *stream)
     struct buffer fault = {NULL, 0, 0};
     void *parameters = check_key(check, stream) ? stream->parameters(check->config, check->dir) : NULL;
     /* What is not ours is not looked into. */
-    if (check->folders_are_ours && start_check_state(stream, check->config, check->dir, parameters, &fault) == 0)
+    const int fits =
+        check->folders_are_ours ? start_check_state(stream, check->config, check->dir, parameters, &fault) : 1;
+    if (fits == 0)
         buffer_printf(&check->faults, "%s: %s\n", check->path, buffer_text(&fault));
+    check->unread = check->unread || fits < 0;
     hash_secret_free(parameters);
     buffer_free(&fault);
 }
@@ -182,11 +186,11 @@ check_file(const struct request *request)
     say_lines(buffer_text(&check.faults));
     if (found)
         say_who_judged(&check);
-    else
+    else if (!check.unread)
         print_no_faults(request->path);
     buffer_free(&check.faults);
     config_free(config);
-    return found ? COMMAND_CONFIGURATION : COMMAND_DONE;
+    return found ? COMMAND_CONFIGURATION : check.unread ? COMMAND_FAILED : COMMAND_DONE;
 }
 
 /* What is wrong with the command line, or NULL. */

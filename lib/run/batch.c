@@ -1041,6 +1041,14 @@ get_inbox_key(struct store *store, int meta, struct hash_key *key)
     return rc;
 }
 
+int
+batch_has_inbox_key(struct process *process)
+{
+    struct hash_key key;
+
+    return get_inbox_key(process->store, process->meta, &key);
+}
+
 /* Of stores that have no inbox too: what is the same for all needs no reason. */
 static int
 load_inbox_key(struct process *process)
@@ -1175,15 +1183,15 @@ load_link_position(struct process *process, unsigned input)
     if (get_lives(process->store, process->meta, link_key(process, "left ", input), &left) != 0 ||
         get_number(process, link_key(process, "awaits ", input), &awaits) != 0)
         return -1;
+    pthread_mutex_lock(&process->lock);
     if (!same_position(position, process->links[input].committed)) {
         /* At the start; and when a commit took place although it failed: what is queued may be applied then. */
-        pthread_mutex_lock(&process->lock);
         link_free(&process->links[input]);
         link_begin(&process->links[input], position);
         link_remember(&process->links[input], &left);
-        pthread_mutex_unlock(&process->lock);
     }
-    process->links[input].awaits = awaits;
+    process->links[input].awaits = awaits; /* with the lock: who awaits rows takes none before it is told of them */
+    pthread_mutex_unlock(&process->lock);
     return 0;
 }
 
@@ -1522,6 +1530,7 @@ committed(struct process *process, const struct progress *progress)
 {
     if (progress->careful)
         attempt_end_one(&process->attempt);
+    process->kept = true;
     process->inbox_position = progress->inbox_position;
     batch_release(process);
     memcpy(process->places, progress->places, sizeof process->places);
@@ -1588,7 +1597,7 @@ clock_was_set(const struct process *process)
 static bool
 anything(const struct process *process, const struct progress *progress)
 {
-    bool worked = progress->other > 0 || clock_was_set(process);
+    bool worked = progress->other > 0 || clock_was_set(process) || !process->kept;
 
     for (unsigned i = 0; i < PLACES; i++)
         worked = worked || progress->worked[i];
@@ -1615,7 +1624,7 @@ transact(struct process *process, int64_t now_ms, bool intake, bool for_room)
         process->fault = store_fault(process->store);
         return -1;
     }
-    if (!process->loaded && batch_load(process) != 0)
+    if ((!process->loaded || !process->kept) && batch_load(process) != 0)
         goto fail;
     begin(process, now_ms, &progress);
     if (!for_room && see_to_lives(process, &progress) != 0)

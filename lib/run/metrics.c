@@ -381,6 +381,19 @@ say_who_is_missed(struct process *process, struct saying *saying)
                       metrics_user(process), publisher->link, first);
 }
 
+/* Whose rows have to come before anything is decided: that is soon, unless nobody runs who has them. */
+static void
+say_awaited(const struct process *process, struct saying *saying)
+{
+    for (unsigned i = 0; i < process->stream->input_count; i++) {
+        if (process->links[i].awaits == 0)
+            continue;
+        buffer_printf(saying->text, "%snothing is decided before %s has sent all its rows again", saying->between,
+                      process->stream->inputs[i].from->name);
+        saying->between = "; ";
+    }
+}
+
 /* Where messages may be there, and don't come. */
 static void
 say_silent(const struct process *process, struct saying *saying)
@@ -409,6 +422,7 @@ add_why(struct process *process, struct buffer *text)
     say_awaited(process, &saying);
     say_lost_inbox(process, &saying);
     say_twofold(process, &saying);
+    say_awaited(process, &saying);
     say_silent(process, &saying);
     if (process->why == WHY_NOT_STOPPED)
         say_who_is_missed(process, &saying);

@@ -157,29 +157,41 @@ open_operator(struct process *process)
     return rc;
 }
 
-/* Read what is kept in memory. All that opening writes is in this one transaction, so a store that is refused, whatever for,
- * stays as it was. If the operator can't go on because of what is stored or files beside it, the process works without it,
- * and writes nothing: it says why, where everybody can see it, and tries again until it can. A new store's operator finds
- * nothing wrong in it. */
+/* Read what is kept in memory, and commit what that writes. 0 or −1. */
 static int
-load_state(struct process *process)
+load_and_keep(struct process *process)
 {
     if (store_begin(process->store) != 0)
         return -1;
-    if (batch_load(process) == 0) {
-        recall_loaded(process);
-        if (store_commit(process->store) != 0)
-            return -1;
-        if (process->recall.restored)
-            recall_tables_forgotten(process);
-        return 0;
-    }
-    const enum store_fault fault = store_fault(process->store);
-    const bool is_new = store_is_new(process->store);
-    store_abort(process->store);
-    if (fault == STORE_FINE || (is_new && fault != STORE_BESIDE) || store_begin(process->store) != 0)
+    if (batch_load(process) != 0) {
+        store_abort(process->store);
         return -1;
-    const int rc = batch_load_own(process);
+    }
+    recall_loaded(process);
+    if (store_commit(process->store) != 0)
+        return -1;
+    process->kept = true;
+    if (process->recall.restored)
+        recall_tables_forgotten(process);
+    return 0;
+}
+
+/* Read what is kept in memory. All that opening writes is in one transaction, so a store that is refused, whatever for,
+ * stays as it was. (What had no room in the map has it in the next one.) If the operator can't go on because of what is
+ * stored or files beside it, the process works without it, and writes nothing: it says why, where everybody can see it, and
+ * tries again until it can. A new store's operator finds nothing wrong in it. */
+static int
+load_state(struct process *process)
+{
+    if (load_and_keep(process) == 0 || (store_fault(process->store) == STORE_FULL && load_and_keep(process) == 0))
+        return 0;
+    const enum store_fault fault = store_fault(process->store);
+    if (process->loaded || fault == STORE_FINE || (store_is_new(process->store) && fault != STORE_BESIDE) ||
+        store_begin(process->store) != 0)
+        return -1;
+    /* What comes in meanwhile is marked by a key that must outlive us. */
+    int rc = stream_has_landing(process->stream) ? batch_has_inbox_key(process) : 1;
+    rc = rc == 1 ? batch_load_own(process) : -1;
     recall_loaded(process);
     store_abort(process->store);
     return rc;
@@ -689,6 +701,14 @@ has_heard(struct process *process, int64_t steady_ms)
     return process->heard;
 }
 
+/* Whether it has yet to learn who left, or which rows there are, before it decides anything. That is not put off until there
+ * is room: those who would make some may be told where to begin only when it is known. */
+static bool
+has_to_learn(const struct process *process)
+{
+    return process->recall.due || batch_awaits_rows(process);
+}
+
 /* Whether records may be taken in and worked; else process->why says why not. */
 static bool
 may_take(struct process *process, int64_t steady_ms)
@@ -719,12 +739,12 @@ may_take(struct process *process, int64_t steady_ms)
     if (process->stream->operator->why_full != NULL && process->loaded &&
         process->stream->operator->why_full(process->operator_state) != NULL) {
         process->why = WHY_OPERATOR_FULL;
-        return false;
+        return has_to_learn(process);
     }
     if (outbox_bytes(&process->output) < process->outbox_bytes_max)
         return true;
     process->why = WHY_OUTBOX_FULL;
-    return false;
+    return has_to_learn(process);
 }
 
 static bool
@@ -807,8 +827,8 @@ idle_ms(struct process *process, int64_t steady_ms)
     wait_ms = least(wait_ms, port_due_ms(&process->link_port) - steady_ms);
     if (process->inbox != NULL)
         wait_ms = least(wait_ms, port_due_ms(&process->landing_port) - steady_ms);
-    if (operator->due_ms != NULL && process->heard && !process->recall.due && !batch_awaits_rows(process) &&
-        process->why != WHY_OUTBOX_FULL && process->why != WHY_STORE_BROKEN && process->why < WHY_NO_ACKNOWLEDGEMENT)
+    if (operator->due_ms != NULL && process->heard && !has_to_learn(process) && process->why != WHY_OUTBOX_FULL &&
+        process->why != WHY_STORE_BROKEN && process->why < WHY_NO_ACKNOWLEDGEMENT)
         wait_ms = least(wait_ms, operator->due_ms(process->operator_state) - process->timekeeper.now_ms);
     if (process->stalled_until_ms > steady_ms)
         wait_ms = process->stalled_until_ms - steady_ms;

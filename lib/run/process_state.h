@@ -181,6 +181,7 @@ struct arrived {
     uint64_t refused_rejected;
     bool refill_delivered, refill_refused;
     struct buffer recalled; /* what the broker keeps as withdrawn, see recall.c, */
+    uint64_t recalled_of;   /* of so many rows, */
     bool recalled_come;     /* and all of it has come */
     struct refusal refusal;
 };
@@ -305,6 +306,7 @@ struct process {
     bool acknowledged; /* and that is to be committed */
     bool loaded; /* what is kept in memory agrees with the store; */
     bool own_loaded; /* all but what the operator keeps, which is what metrics show */
+    bool kept; /* what loading it writes is committed: that makes a new store one of ours */
     void *operator_state;
     struct ledger ledger;
     struct recent recent;
@@ -409,9 +411,11 @@ bool batch_awaits_rows(const struct process *process);
 /* Read everything that is kept in memory from the store, inside a transaction. 0 or −1. */
 int batch_load(struct process *process);
 
-
 /* The same, without the operator: for a process whose operator can't go on yet. */
 int batch_load_own(struct process *process);
+
+/* Whether the key of the inbox is in the store, in the transaction at hand: 1, 0, −1. */
+int batch_has_inbox_key(struct process *process);
 
 /* Read the positions in a store that may be somebody else's, in a snapshot; meta is its table. 0, or −1 with a line in the
  * log: something is not of a format that is read here. */

@@ -9,6 +9,7 @@
  * loaded again. What a broker that has forgotten its rows could have said nobody knows.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,6 +89,7 @@ recall_ask(struct process *process)
         return;
     pthread_mutex_lock(&process->lock);
     buffer_clear(&process->arrived.recalled);
+    process->arrived.recalled_of = 0;
     process->arrived.recalled_come = false;
     pthread_mutex_unlock(&process->lock);
     /* A failure to send is followed by `down`. */
@@ -103,6 +105,9 @@ recall_keep(struct process *process, struct span row, const struct wire_message 
 
     if (!message->retained || row.len == 0 || row.len > NAME_BYTES_MAX || body.len < 2)
         return;
+    pthread_mutex_lock(&process->lock);
+    process->arrived.recalled_of++;
+    pthread_mutex_unlock(&process->lock);
     body = span_at(body.at + 1, body.len - 2); /* without the braces */
     one.withdrawn_ms = record_withdrawn_ms(body);
     if (!record_time_is_right(one.withdrawn_ms) || one.withdrawn_ms == 0)
@@ -111,6 +116,35 @@ recall_keep(struct process *process, struct span row, const struct wire_message 
     pthread_mutex_lock(&process->lock);
     buffer_add(&process->arrived.recalled, &one, sizeof one);
     pthread_mutex_unlock(&process->lock);
+}
+
+static bool
+count_row(void *context, struct span row, struct span body)
+{
+    uint64_t *count = context;
+
+    (void)row;
+    (void)body;
+    ++*count;
+    return true;
+}
+
+/* All rows that the broker sent have come, `of` them. It has more than this state, unless it has lost some: a broker throws
+ * away what it can't send at once beyond a limit, and says nothing. (Where it has none it has been begun anew.) */
+static void
+see_whether_all(struct process *process, uint64_t of)
+{
+    uint64_t given = 0;
+
+    if (of == 0 || store_snapshot(process->store) != 0)
+        return;
+    const int rc = process->stream->operator->rows(process->operator_state, (struct span){0}, count_row, &given);
+    store_snapshot_end(process->store);
+    if (rc == 0 && of < given)
+        log_error("%s: of the %" PRIu64 " rows that this state, an older one, has given out, the broker sent only %" PRIu64
+                  ": of the others nobody has said whether they are withdrawn. Load all withdrawals again; if the broker "
+                  "throws away what waits for a client (max_queued_messages), allow it more",
+                  process->stream->name, given, of);
 }
 
 /* All is worked, and committed. */
@@ -136,6 +170,7 @@ recall_hear(struct process *process)
         return;
     pthread_mutex_lock(&process->lock);
     recall->come = process->arrived.recalled_come;
+    const uint64_t of = process->arrived.recalled_of;
     if (recall->come) {
         buffer_free(&recall->rows);
         recall->rows = process->arrived.recalled;
@@ -143,6 +178,8 @@ recall_hear(struct process *process)
     }
     pthread_mutex_unlock(&process->lock);
     recall->asked = !recall->come;
+    if (recall->come)
+        see_whether_all(process, of);
     if (recall->come && recall->rows.len == 0)
         finish(process);
 }

@@ -64,9 +64,12 @@ check_store(struct store *store, const struct stream *stream, const struct confi
 
     if (store_snapshot(store) != 0)
         return -1;
-    const int meta = store_table(store, "meta");
-    int rc = meta < 0 ? -1 : batch_email_case_fits(store, meta, config, fault);
-    if (rc == 1 && parameters != NULL && operator->fits != NULL)
+    const int64_t bytes = store_size(store);
+    const int meta = bytes > 0 ? store_table(store, "meta") : -1;
+    int rc = bytes == 0 ? 1 : -1; /* nothing was ever committed: it is made by whatever the next start says */
+    if (meta >= 0)
+        rc = batch_email_case_fits(store, meta, config, fault);
+    if (meta >= 0 && rc == 1 && parameters != NULL && operator->fits != NULL)
         rc = operator->fits(parameters, store, fault);
     store_snapshot_end(store);
     return rc;

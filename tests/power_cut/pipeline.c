@@ -2,6 +2,7 @@
 
 #include <glob.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -62,10 +63,16 @@ pipeline_add_to_sum(uint64_t sum, struct span bytes)
     }
 }
 
+/* A process asks on its landing topics whether anything comes: of that there is no receipt, nor does it keep the answer, or,
+ * if that is to an earlier connection, no correlation of it. */
+#define OF_A_PROCESS UINT_MAX
+
 static unsigned
 number_in(struct span correlation)
 {
     unsigned number;
+    if (correlation.len == 0 || correlation.len == PROBE_TOKEN_BYTES)
+        return OF_A_PROCESS;
     assert_int_equal(correlation.len, sizeof number);
     memcpy(&number, correlation.at, sizeof number);
     return number;
@@ -206,8 +213,9 @@ hear(struct pipeline *pipeline, struct memory_wire *wire)
 
     if (landing) {
         const struct wire_message *in = &item->message->wire;
+        const struct span correlation = in->response_topic.len > 0 ? in->correlation : (struct span){0};
         entry = (struct entry){.begin = inbox_end(pipeline->processes[number]->inbox),
-                               .sum = pipeline_sum(in->response_topic, in->correlation, in->payload)};
+                               .sum = pipeline_sum(in->response_topic, correlation, in->payload)};
     }
     if (landing || receipt)
         entry.number = number_in(item->message->wire.correlation);
@@ -215,6 +223,9 @@ hear(struct pipeline *pipeline, struct memory_wire *wire)
         return false;
     if (landing) {
         entry.end = inbox_end(pipeline->processes[number]->inbox);
+        assert_true(entry.end > entry.begin || entry.number == OF_A_PROCESS);
+    }
+    if (landing && entry.end > entry.begin) {
         add_entry(pipeline, (unsigned)number, entry);
         mark(pipeline, MARK_APPENDED, (unsigned)number, entry.number, entry.end, 0);
     } else if (receipt) {

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
+
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -995,6 +997,259 @@ a_store_of_the_format_before_becomes_one_of_ours(void **state)
     assert_int_equal(stored_format(0), 4);
 }
 
+/* As in a store of before version 4. */
+static void
+forget_inbox_key(void)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/state/accelerometer-trusted/store", bench.dir);
+    struct store *store = store_open(path, UINT64_C(1) << 24);
+    assert_non_null(store);
+    const int meta = store_table(store, "meta");
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(store_delete(store, meta, span_of("inbox_key")), 1);
+    assert_int_equal(store_commit(store), 0);
+    store_close(store);
+}
+
+/* As gait restore leaves it. */
+static void
+mark_restored(const struct stream *stream)
+{
+    char path[2 * SCRATCH_DIR_SIZE];
+    snprintf(path, sizeof path, "%s/state/%s/" HOLD_RESTORED, bench.dir, stream->name);
+    FILE *mark = fopen(path, "w");
+    assert_non_null(mark);
+    assert_int_equal(fclose(mark), 0);
+}
+
+/* A consumer without state says so. */
+static void
+report_nothing(const char *topic)
+{
+    const struct wire_message message = {.topic = span_of(topic),
+                                         .payload = span_of("{\"epoch\":\"0000000000000000\",\"applied\":0,\"rewind\":1}"),
+                                         .retained = true};
+    memory_route(&bench.broker, &message);
+    bench_settle();
+}
+
+static const char *
+some_customer(unsigned number)
+{
+    static char payload[512];
+    snprintf(payload, sizeof payload,
+             "{\"customerName\":\"A\",\"email\":\"e%u@example.org\",\"phone\":\"1\",\"birthDay\":\"%0200u\","
+             "\"serialNumber\":\"s%u\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,"
+             "\"shareWithResearchAsOfDate\":1600000000000}", number, number, number);
+    return payload;
+}
+
+/* An operator that has to be loaded again before it can go on. */
+static struct stream late;
+static struct operator late_operator;
+static const struct operator *late_of;
+static struct store *late_store;
+static unsigned loads_in_vain;
+static enum store_fault late_fault;
+
+static int
+open_late(const void *parameters, struct store *store, void **state)
+{
+    late_store = store;
+    return late_of->open(parameters, store, state);
+}
+
+static int
+load_late(void *state)
+{
+    if (loads_in_vain == 0)
+        return late_of->load(state);
+    loads_in_vain--;
+    store_found(late_store, late_fault);
+    return -1;
+}
+
+static const struct stream *
+make_late(const struct stream *stream, unsigned in_vain, enum store_fault fault)
+{
+    late_of = stream->operator;
+    late_operator = *late_of;
+    late_operator.open = open_late;
+    late_operator.load = load_late;
+    late = *stream;
+    late.operator = &late_operator;
+    loads_in_vain = in_vain;
+    late_fault = fault;
+    return &late;
+}
+
+/* Whether "meta" of the process, which is closed, has key. */
+static bool
+is_stored(const struct stream *stream, const char *key)
+{
+    char path[256];
+    struct span found;
+
+    snprintf(path, sizeof path, "%s/state/%s/store", bench.dir, stream->name);
+    struct store *store = store_open_to_read(path, false);
+    assert_non_null(store);
+    assert_int_equal(store_snapshot(store), 0);
+    const int rc = store_get(store, store_table(store, "meta"), span_of(key), &found);
+    store_snapshot_end(store);
+    store_close(store);
+    assert_true(rc >= 0);
+    return rc == 1;
+}
+
+static void
+feed_row(void)
+{
+    const struct wire_message row = {.topic = span_of("gait/link/customer-trusted/customer-curated/feed/r1"),
+                                     .payload = span_of(some_customer(1)),
+                                     .epoch = 7,
+                                     .sequence = 1};
+    memory_route(&bench.broker, &row);
+    bench_settle();
+}
+
+/* The next start said that its format is missing, and every one behind it. */
+static void
+who_begins_beside_something_wrong_has_begun_when_that_is_mended(void **state)
+{
+    (void)state;
+    bench_open_process(make_late(&customer_curated, 2, STORE_BESIDE), NULL);
+    bench.steady_ms += 60000;
+    bench_settle();
+    assert_true(bench.process->loaded);
+    feed_row();
+    assert_int_equal(verdicts(VERDICT_PASSED) + verdicts(VERDICT_WAITING), 1);
+    bench_close_process();
+    assert_true(is_stored(&customer_curated, "format") && is_stored(&customer_curated, "epoch"));
+    bench_open_process(&customer_curated, NULL);
+    assert_int_equal(verdicts(VERDICT_PASSED) + verdicts(VERDICT_WAITING), 1);
+}
+
+/* Likewise: else the mark goes with the next commit, and the next start goes on by the rows of the copy. */
+static void
+rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded(void **state)
+{
+    (void)state;
+    bench_open_process(&customer_curated, NULL);
+    feed_row();
+    assert_int_equal(bench.process->links[0].committed.applied, 1);
+    bench_close_process();
+    mark_restored(&customer_curated);
+    bench_open_process(make_late(&customer_curated, 2, STORE_BESIDE), NULL);
+    bench.steady_ms += 60000;
+    bench_settle();
+    assert_true(bench.process->loaded);
+    bench.wall_ms += 60000; /* the clock was set: that is committed */
+    bench_settle();
+    assert_false(bench.process->recall.restored);
+    bench_close_process();
+    bench_open_process(&customer_curated, NULL);
+    assert_int_equal(bench.process->links[0].committed.epoch, 0);
+    assert_true(bench.process->links[0].awaits == LINK_NO_END);
+    assert_true(metrics_hold("nothing is decided before customer-trusted has sent all its rows again"));
+}
+
+/* Entries that are marked by a key which nobody has kept are lost. */
+static void
+the_inbox_has_no_key_that_is_not_stored(void **state)
+{
+    (void)state;
+    static const enum store_fault faults[] = {STORE_FULL, STORE_BROKEN};
+    for (unsigned i = 0; i < 2; i++) {
+        bench_open_process(&accelerometer_trusted, NULL);
+        bench_close_process();
+        forget_inbox_key();
+        if (faults[i] == STORE_FULL) { /* of the map, which grows */
+            bench_open_process(make_late(&accelerometer_trusted, 1, faults[i]), NULL);
+            bench_close_process();
+            assert_true(is_stored(&late, "inbox_key"));
+        } else {
+            make_late(&accelerometer_trusted, UINT_MAX, faults[i]);
+            bench.options.stream = &late;
+            assert_null(process_open(&bench.options));
+        }
+    }
+}
+
+/* What is full can be emptied only by consumers, who are told where to begin only when it is known who has left. */
+static void
+who_left_is_asked_beside_a_full_outbox(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {
+        {"customer-trusted", "consumers", "study"}, {"customer-trusted", "outbox_bytes", "1MiB"}, {0}};
+    char row[NAME_BYTES_MAX + 64];
+    bench_open_process(&customer_trusted, settings);
+    bench.steady_ms += 5000;
+    for (unsigned i = 0; i < 4000 && outbox_bytes(&bench.process->output) < 1 << 20; i++) {
+        bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
+        bench_settle();
+        if (i == 0)
+            snprintf(row, sizeof row, "%s", bench.heard[bench.heard_count - 1].topic);
+        for (unsigned j = bench.heard_count; i == 0 && j-- > 0;) {
+            if (strncmp(bench.heard[j].topic, "gait/trusted/customer/", 22) == 0)
+                snprintf(row, sizeof row, "%s", bench.heard[j].topic);
+        }
+        bench_forget();
+    }
+    assert_true(outbox_bytes(&bench.process->output) >= 1 << 20);
+    bench_close_process();
+
+    const struct wire_message left = {
+        .topic = span_of(row), .payload = span_of("{\"withdrawn\":1600000001000}"), .retained = true};
+    memory_route(&bench.broker, &left);
+    mark_restored(&customer_trusted);
+    bench_open_process(&customer_trusted, settings);
+    report_nothing("gait/link/customer-trusted/study");
+    for (unsigned i = 0; i < 5; i++, bench.steady_ms += 1000)
+        bench_settle();
+    assert_false(bench.process->recall.due);
+    assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
+}
+
+static char last_error[1024];
+
+static void
+note_error(const char *text)
+{
+    snprintf(last_error, sizeof last_error, "%s", text);
+}
+
+/* A broker that has not room for all of them sends a client some retained messages, and throws the others away. */
+static void
+rows_that_the_broker_did_not_send_are_missed(void **state)
+{
+    (void)state;
+    char row[NAME_BYTES_MAX + 64] = "";
+    bench_open_process(&customer_trusted, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
+    bench_settle();
+    for (unsigned i = 0; i < bench.heard_count; i++) {
+        if (strncmp(bench.heard[i].topic, "gait/trusted/customer/", 22) == 0)
+            snprintf(row, sizeof row, "%s", bench.heard[i].topic);
+    }
+    bench_close_process();
+    for (unsigned i = 0; i < 2; i++) {
+        mark_restored(&customer_trusted);
+        last_error[0] = '\0';
+        log_follow(note_error);
+        bench_open_process(&customer_trusted, NULL);
+        log_follow(NULL);
+        assert_false(bench.process->recall.due);
+        assert_int_equal(strstr(last_error, "of the 3 rows") != NULL && strstr(last_error, "only 2:") != NULL, i == 1);
+        bench_close_process();
+        const struct wire_message gone = {.topic = span_of(row), .retained = true};
+        memory_route(&bench.broker, &gone);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -1034,6 +1289,11 @@ main(void)
         TEST(bug_356_intake_stops_when_there_are_as_many_rows_as_may_be),
         TEST(bug_303_of_a_refused_payload_goes_out_what_the_broker_takes),
         TEST(a_store_of_the_format_before_becomes_one_of_ours),
+        TEST(who_left_is_asked_beside_a_full_outbox),
+        TEST(who_begins_beside_something_wrong_has_begun_when_that_is_mended),
+        TEST(rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded),
+        TEST(the_inbox_has_no_key_that_is_not_stored),
+        TEST(rows_that_the_broker_did_not_send_are_missed),
     };
     hash_init();
     log_open("test", LOG_ERROR);
