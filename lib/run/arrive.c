@@ -150,6 +150,7 @@ keep_report(struct process *process, struct span name, const struct wire_message
         return;
     lives_read(message->payload, true, &report.said.earlier);
     report.said.anew = link_reads_anew(message->payload);
+    report.said.kept = message->retained;
     pthread_mutex_lock(&process->lock);
     if (kept) {
         arrived->kept_heard = true;

@@ -237,7 +237,7 @@ say_who_holds(const struct process *process, struct buffer *text)
     struct saying saying = {text, "", 0};
 
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
-        if (publisher->consumers[i].feed.applied <= half)
+        if (publisher->consumers[i].confirmed <= half)
             say_no_progress(&saying, &publisher->consumers[i]);
     }
     end_saying(&saying);
@@ -314,19 +314,6 @@ say_back_in_time(struct process *process, struct saying *saying)
                                     " messages of %s, which keeps only what follows ",
                       saying->between, process->links[i].committed.applied, process->stream->inputs[i].from->name);
         buffer_add_int(saying->text, (int64_t)lost);
-        saying->between = "; ";
-    }
-}
-
-/* Which tables it decides nothing without. */
-static void
-say_awaited(const struct process *process, struct saying *saying)
-{
-    for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (process->links[i].awaits == 0)
-            continue;
-        buffer_printf(saying->text, "%snothing is decided before all rows of %s have come: this state is an older one, which "
-                      "does not know who has left", saying->between, process->stream->inputs[i].from->name);
         saying->between = "; ";
     }
 }
@@ -419,7 +406,6 @@ add_why(struct process *process, struct buffer *text)
     }
     struct saying saying = {&why, why.len > 0 ? "; " : "", 0};
     say_back_in_time(process, &saying);
-    say_awaited(process, &saying);
     say_lost_inbox(process, &saying);
     say_twofold(process, &saying);
     say_awaited(process, &saying);

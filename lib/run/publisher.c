@@ -48,6 +48,7 @@ publisher_init(struct publisher *publisher)
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_feed *feed = &publisher->consumers[i].feed;
         *feed = (struct publisher_feed){.applied = trimmed.sequence, .window = trimmed};
+        publisher->consumers[i].confirmed = trimmed.sequence;
         publisher->consumers[i].rewinds = (struct publisher_rewinds){0};
         publisher->consumers[i].told_ms = NEVER_MS;
         publisher->consumers[i].tell_wait_ms = PROBE_MIN_MS;
@@ -74,8 +75,8 @@ publisher_confirmed(const struct publisher *publisher)
     uint64_t least = publisher->broker.applied;
 
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
-        if (publisher->consumers[i].feed.applied < least)
-            least = publisher->consumers[i].feed.applied;
+        if (publisher->consumers[i].confirmed < least)
+            least = publisher->consumers[i].confirmed;
     }
     return least;
 }
@@ -208,6 +209,10 @@ settle(struct publisher *publisher, struct publisher_consumer *consumer, bool wa
     place(publisher, consumer, stranger, stranger ? 0 : applied, wanted, rewind);
     if (stranger || applied < trimmed)
         applied = trimmed;
+    if (!said->kept && (wanted || applied > consumer->confirmed)) /* as in move_feed */
+        consumer->confirmed = applied;
+    else if (said->kept && applied > trimmed)
+        applied--; /* the last message is sent once more: whoever has it says so, and that counts */
     rewinds->waits = wanted ? !rewind : rewinds->waits && applied <= consumer->feed.applied;
     const bool again = move_feed(&consumer->feed, applied, wanted, rewind);
     return rewind && (again || (consumer->newcomer && !was_newcomer));
@@ -626,7 +631,9 @@ publisher_pump(struct publisher *publisher, struct wire *wire, int64_t steady_ms
 bool
 publisher_consumer_silent(const struct publisher *publisher, const struct publisher_consumer *consumer)
 {
-    return consumer->feed.applied < publisher->outbox->last.sequence && !consumer->newcomer &&
+    const uint64_t applied = consumer->feed.applied + (consumer->said.kept ? 1 : 0); /* see settle */
+
+    return applied < publisher->outbox->last.sequence && !consumer->newcomer &&
            (consumer->complained || consumer->feed.probe_wait_ms >= PROBE_SILENT_MS);
 }
 

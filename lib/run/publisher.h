@@ -44,11 +44,13 @@ struct publisher_feed {
     int64_t probe_wait_ms;     /* grows until it has applied something */
 };
 
-/* What a consumer has said: where it is, and what it has of earlier lives; or that it begins anew, and awaits all rows. */
+/* What a consumer has said: where it is, and what it has of earlier lives; or that it begins anew, and awaits all rows. One
+ * that the broker kept may be of a state that is gone since: nothing is removed for its sake. */
 struct publisher_word {
     struct link_position position;
     struct lives earlier;
     bool anew;
+    bool kept;
 };
 
 /* How often a consumer is sent everything again: anybody who may report in its name can ask a thousand times a second. The
@@ -66,6 +68,7 @@ struct publisher_consumer {
     struct publisher_feed feed;
     bool heard;               /* it has reported since the start: */
     struct publisher_word said; /* this, last */
+    uint64_t confirmed;         /* up to here it needs nothing any more: by what it has said itself since the start */
     struct publisher_rewinds rewinds;
     bool witness;  /* its word has proved something: once in a run is enough, whatever it says */
     bool elsewhere; /* it is in an earlier life, and to be told that it has everything up to feed.applied of this one */

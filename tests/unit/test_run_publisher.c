@@ -463,6 +463,31 @@ one_that_needs_what_is_gone_is_told_when_it_asks(void **state)
     }
 }
 
+/* What the broker kept may be the word of a state that was replaced by an older one: it needs what that one had. */
+static void
+bug_710_what_the_broker_kept_of_a_consumer_removes_nothing(void **state)
+{
+    (void)state;
+    append(10);
+    trim(2);
+    begin(1);
+    acknowledge(10);
+    const struct publisher_word kept = {.position = {EPOCH, 10}, .kept = true};
+    publisher_report(&publisher, span_of("a"), &kept, false, now_ms);
+    assert_int_equal(publisher_confirmed(&publisher), 2);
+    turn();
+    expect_on(A, 10, 10); /* once more, so that it answers */
+    now_ms += 60000;
+    turn();
+    assert_false(publisher_consumer_silent(&publisher, &publisher.consumers[0])); /* it may be away, and has everything */
+    report("a", 4, true); /* it has been restored */
+    assert_int_equal(publisher_confirmed(&publisher), 4);
+    publisher_report(&publisher, span_of("a"), &kept, false, now_ms); /* of another connection */
+    assert_int_equal(publisher_confirmed(&publisher), 4);
+    report("a", 10, false);
+    assert_int_equal(publisher_confirmed(&publisher), 10);
+}
+
 /* It wants to be told where all rows end, though everything is there. */
 static void
 one_that_begins_anew_is_a_newcomer(void **state)
@@ -540,7 +565,7 @@ bug_330_one_that_followed_a_later_life_proves_it_too(void **state)
     const struct lives left = {1, {{EPOCH, 5, 0}}};
     append(8);
     begin(1);
-    publisher_report(&publisher, span_of("a"), &(struct publisher_word){{EPOCH + 7, 2}, left, false}, false, now_ms);
+    publisher_report(&publisher, span_of("a"), &(struct publisher_word){{EPOCH + 7, 2}, left, false, false}, false, now_ms);
     assert_true(publisher.older.seen);
     const struct lives earlier = publisher_end_life(&publisher);
     assert_non_null(lives_find(&earlier, EPOCH + 7)); /* so it proves nothing in the next run */
@@ -1100,6 +1125,7 @@ main(void)
         TEST(older_and_impossible_reports_change_nothing),
         TEST(bug_221_one_that_went_back_in_time_holds_what_it_lacks),
         TEST(one_that_needs_what_is_gone_is_told_when_it_asks),
+        TEST(bug_710_what_the_broker_kept_of_a_consumer_removes_nothing),
         TEST(one_that_begins_anew_is_a_newcomer),
         TEST(one_that_knows_another_store_is_a_newcomer),
         TEST(bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_copy),
