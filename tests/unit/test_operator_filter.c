@@ -362,6 +362,18 @@ what_readers_were_told_is_withdrawn_stays_so(void **state)
         set_up(NULL);
     }
     assert_int_equal(filter_operator.recall(bench->state, span_of("no row of ours"), 1, 2, 2, &bench->output), 0);
+
+    /* Withdrawn by a record of before, since it was dated ahead; that has passed when it is recalled. */
+    const struct span identity[] = {span_of("ann"), span_of("s1")};
+    const struct hash_id id = hash_id(&parameters.pseudonym_key, identity, 2);
+    char name[HASH_ID_HEX_SIZE];
+    hash_hex(&id, name);
+    take(bench_customer("ann", "s1", BENCH_START_MS + BENCH_HOUR_MS, 10));
+    bench_advance(bench, 2 * BENCH_HOUR_MS);
+    bench_begin(bench);
+    assert_int_equal(filter_operator.recall(bench->state, span_of(name), BENCH_START_MS - 1, bench->now_ms, bench->now_ms,
+                                            &bench->output), 1);
+    assert_table("");
 }
 
 /* Whoever consents anew is in, by a clock that is right or by a later date; nothing of before lets them in, whenever and in
