@@ -266,7 +266,8 @@ a_restored_state_decides_nothing_before_its_rows_have_come(void **state)
         bench_settle();
         assert_null(bench_heard("gait/receipt/x", 0));
         metrics_write(bench.process, &metrics);
-        assert_non_null(strstr(buffer_text(&metrics), "nothing is decided before customer-curated has sent all its rows again"));
+        assert_non_null(
+            strstr(buffer_text(&metrics), "nothing is decided before customer-curated has sent all its rows again"));
         if (start == 0)
             bench_close_process(); /* what it awaits is remembered */
     }
@@ -1028,9 +1029,11 @@ mark_restored(const struct stream *stream)
 static void
 report_nothing(const char *topic)
 {
-    const struct wire_message message = {.topic = span_of(topic),
-                                         .payload = span_of("{\"epoch\":\"0000000000000000\",\"applied\":0,\"rewind\":1,\"anew\":1}"),
-                                         .retained = true};
+    const struct wire_message message = {
+        .topic = span_of(topic),
+        .payload = span_of("{\"epoch\":\"0000000000000000\",\"applied\":0,\"rewind\":1,\"anew\":1}"),
+        .retained = true,
+    };
     memory_route(&bench.broker, &message);
     bench_settle();
 }
