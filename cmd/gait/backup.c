@@ -87,7 +87,7 @@ read_options(struct backup *backup, int argc, char **argv)
 static int
 find_set(struct backup *backup)
 {
-    if (!copying_is_ours(backup->dir) || set_find(&backup->set, backup->config, backup->dir, &backup->missing) != 0)
+    if (!copying_is_ours(backup->dir, false) || set_find(&backup->set, backup->config, backup->dir, &backup->missing) != 0)
         return -1;
     if (backup->missing.len == 0)
         return 0;

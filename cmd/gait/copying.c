@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/way.h"
 
 #include "commands.h"
 #include "interrupt.h"
@@ -218,24 +219,22 @@ copying_is_free(const char *path)
 }
 
 bool
-copying_is_ours(const char *path)
+copying_is_ours(const char *path, bool make)
 {
     struct buffer fault = {NULL, 0, 0};
     struct stat status;
-    if (stat(path, &status) != 0) {
-        say("%s: %s", path, strerror(errno));
-        return false;
-    }
-    if (status.st_uid != geteuid()) {
+    if (stat(path, &status) == 0 && status.st_uid != geteuid()) {
         say("%s belongs to user %lu: run this as that user, or the processes can't read what it makes there", path,
             (unsigned long)status.st_uid);
         return false;
     }
-    const int fd = folder_look(path, "", &fault);
-    if (fd < 0)
-        say("%s", fault.len > 0 ? buffer_text(&fault) : strerror(errno));
-    else
+    const int fd = make ? folder_open(path, "", &fault) : folder_look(path, "", &fault);
+    if (fd >= 0)
         close(fd);
+    else if (fault.len > 0)
+        say("%s", buffer_text(&fault));
+    else
+        say("%s: %s", path, strerror(errno));
     buffer_free(&fault);
     return fd >= 0;
 }
@@ -244,22 +243,18 @@ bool
 copying_is_safe(const char *path)
 {
     struct buffer above = {NULL, 0, 0};
-    struct stat status;
+    struct buffer fault = {NULL, 0, 0};
     const char *slash = strrchr(path, '/');
     if (slash == NULL)
         buffer_add_text(&above, ".");
     else
         buffer_add(&above, path, slash == path ? 1 : (size_t)(slash - path));
-    const bool there = stat(buffer_text(&above), &status) == 0;
-    const bool others = there && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0;
-    const bool theirs = there && status.st_uid != geteuid() && status.st_uid != 0;
-    if (!there)
-        say("%s: %s", buffer_text(&above), strerror(errno));
-    else if (others || theirs)
-        say("%s %s, who could put something else in place of what is made there: name another place, or change that",
-            buffer_text(&above), theirs ? "belongs to somebody else" : "can be written in by others");
+    const bool safe = way_is_safe(buffer_text(&above), &fault) == 0;
+    if (!safe)
+        say("%s", buffer_text(&fault));
     buffer_free(&above);
-    return there && !others && !theirs;
+    buffer_free(&fault);
+    return safe;
 }
 
 int

@@ -51,12 +51,12 @@ bool copying_has_room(const char *path, uint64_t bytes);
 /* Whether there is nothing at path, or an empty folder, and no link to one. */
 bool copying_is_free(const char *path);
 
-/* Whether path, a pipeline's folder, belongs to whoever runs this (or what we make there would be of no use to him), and
- * nobody else may write in it; else said. */
-bool copying_is_ours(const char *path);
+/* Whether path, a pipeline's folder, belongs to whoever runs this (or what we make there would be of no use to him), nobody
+ * else may write in it, and nobody else can lead the way to it elsewhere; else said. make: it is made if it is missing. */
+bool copying_is_ours(const char *path, bool make);
 
-/* Whether nobody else can move away what we make at path, and put something of his own there: the folder above belongs to us
- * or root, and who else may write in it may touch only his own (the sticky bit); else said. */
+/* Whether nobody else can move away what we make at path, and put something of his own there, as way_is_safe says of the
+ * folder above; else said. */
 bool copying_is_safe(const char *path);
 
 /* Make everything durable that was written to the file system of path. 0, or −1, said. */

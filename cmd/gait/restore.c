@@ -189,11 +189,7 @@ check_free(const struct restore *restore, const char *name)
 static int
 check_place(struct restore *restore)
 {
-    if (file_make_dirs(restore->dir) != 0) {
-        say("%s: %s", restore->dir, strerror(errno));
-        return -1;
-    }
-    if (!copying_is_ours(restore->dir) || lock_dir(restore) != 0 || hold_restores(restore->dir) ||
+    if (!copying_is_ours(restore->dir, true) || lock_dir(restore) != 0 || hold_restores(restore->dir) ||
         check_free(restore, "state") != 0 || check_free(restore, "lake") != 0 ||
         backup_keys_restore(restore->config, restore->dir, restore->source, &restore->manifest, true) != 0)
         return -1;

@@ -16,7 +16,6 @@
 #include "base/broker.h"
 #include "base/clock.h"
 #include "base/config.h"
-#include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -168,7 +167,12 @@ make_dirs(struct up *up)
     const char *dir = up->dir_option != NULL ? up->dir_option : config_text(up->config, "gait", "dir");
     struct buffer fault = {NULL, 0, 0};
     int code = -1;
-    if (file_make_dirs(dir) != 0 || realpath(dir, up->dir) == NULL) {
+    const int fd = folder_open(dir, "", &fault); /* before it has another name: who leads there is judged */
+    if (fd >= 0)
+        close(fd);
+    if (fd < 0) {
+        code = refuse_folder(&fault);
+    } else if (realpath(dir, up->dir) == NULL) {
         const int error = errno;
         buffer_printf(&fault, "folder %s can't be made: %s", dir, strerror(error));
         errno = error;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/way.h"
 
 #define OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
@@ -118,14 +119,10 @@ descend(int fd, const char *dir, const char *below, bool make, struct buffer *fa
 static int
 walk(const char *dir, const char *below, bool make, struct buffer *fault)
 {
-    if (make && file_make_dirs(dir) != 0)
-        return fail(fault, errno, "folder %s can't be made: %s", dir, strerror(errno));
-    int fd = open(dir, OPEN_FLAGS);
+    const int fd = way_open(dir, make, fault);
 
-    if (fd < 0 && errno == ENOENT && !make)
-        return -1;
     if (fd < 0)
-        return fail(fault, errno, "folder %s can't be opened: %s", dir, strerror(errno));
+        return -1;
     if (check_folder(fd, dir, fault) == 0)
         return descend(fd, dir, below, make, fault);
     close(fd);

@@ -8,9 +8,9 @@
 #include "base/buffer.h"
 
 /* Open the folder below, levels with / between them or "", of dir. What is missing is made, mode 0700, with a durable name.
- * dir may be reached through a link that the user names; no level below it may be one. Each of them, dir too, must belong
- * to us or to root, and nobody else may write in it. A descriptor, or -1 with errno, and with what is wrong and what to do
- * about it appended to fault. */
+ * dir may be reached through links of ours or root's, as base/way says; no level below it may be one. Each of them, dir too,
+ * must belong to us or to root, and nobody else may write in it. A descriptor, or -1 with errno, and with what is wrong and
+ * what to do about it appended to fault. */
 int folder_open(const char *dir, const char *below, struct buffer *fault);
 
 /* The same for a folder that may be absent, and stays so: -1 then, with nothing appended. */

@@ -15,6 +15,10 @@ echo "not ours" >"$target"
 untouched() {
     equal "not ours" "$(cat "$target")"
 }
+in_way() {
+    (cd "$work/way" && refused 'way, which has mode 0777.*chmod o-w ' "$@")
+}
+: >"$work/empty.conf"
 port=$(free_port)
 up=("$GAIT_BIN/gait" up --port "$port" --dir)
 lake=("$GAIT_BIN/lake" -p "$port" --dir)
@@ -37,6 +41,13 @@ check "a folder that others may write in" refused 'open/log has mode 0777.*chmod
 chmod 0770 "$work/open"
 check "or the group" refused 'open has mode 0770.*chmod go-w ' "${lake[@]}" "$work/open"
 mkdir -m 0700 "$work/locks"
+mkdir "$work/way" "$work/way/dir" && chmod 0777 "$work/way"
+check "bug_456: a folder on the way that everybody may write in" refused 'way, which has mode 0777.*chmod o-w ' \
+    "${up[@]}" "$work/way/dir"
+check "gait check finds it" refused 'way, which has mode 0777.*chmod o-w ' \
+    "$GAIT_BIN/gait" check --dir "$work/way/dir" "$work/empty.conf"
+check "also by a name from there" in_way "${lake[@]}" new
+check "nothing was made there" equal dir "$(ls "$work/way")"
 ln -s "$target" "$work/locks/lock"
 check "a lock is no link" refused 'locks/lock .*is a link' "${up[@]}" "$work/locks"
 
@@ -70,6 +81,30 @@ if [ "$(id -u)" -eq 0 ]; then
     check "the same for one process" refused 'theirs belongs to user 65534.*chown' "${lake[@]}" "$work/theirs"
     check "nothing was made there" equal log "$(ls "$work/theirs")"
     check "it was not written to" untouched
+
+    # bug_456: a link of somebody else was followed, and root's folder where it points filled.
+    mkdir -m 0755 "$work/roots" "$work/ours" "$work/mallory" "$work/mallory/ours"
+    mkdir -m 1777 "$work/sticky" && chmod 1777 "$work/sticky"
+    echo precious >"$work/roots/file"
+    for folder in mallory sticky ours; do
+        ln -s "$work/roots" "$work/$folder/link"
+        chown -h 65534 "$work/$folder/link"
+    done
+    chown 65534 "$work/mallory"
+    # no_way DIR PATTERN: nothing works there, and all say this.
+    no_way() {
+        refused "$2" "${up[@]}" "$1" && refused "$2" "${lake[@]}" "$1" &&
+            refused "$2" "$GAIT_BIN/gait" check --dir "$1" "$work/empty.conf" &&
+            status_wanted=1 refused "$2" "$GAIT_BIN/gait" backup --dir "$1" "$work/set"
+    }
+    check "a folder of somebody else on the way" no_way "$work/mallory/ours" 'mallory, which belongs to user 65534.*chown'
+    check "a folder made there" no_way "$work/mallory/new/new" 'mallory, which belongs to user 65534.*chown'
+    check "a link there" no_way "$work/mallory/link" 'mallory, which belongs to user 65534.*chown'
+    check "a link of his in a folder of ours" no_way "$work/ours/link" 'ours/link, which is a link of user 65534.*chown -h'
+    check "a link of his in a sticky one" no_way "$work/sticky/link" 'sticky/link, which is a link of user 65534.*chown -h'
+    check "a link of his inside the way" no_way "$work/sticky/link/new" 'sticky/link, which is a link of user 65534.*chown -h'
+    check "nothing was made where they point" equal file "$(ls "$work/roots")"
+    check "nor in his folder" equal "link ours" "$(ls "$work/mallory" | tr '\n' ' ' | sed 's/ $//')"
 else
     echo "skip   folders of somebody else: only root can make one"
 fi

@@ -28,7 +28,10 @@ else
     check "lengths of copies are checked" has '__(memcpy|snprintf|vsnprintf|fprintf)_chk' readelf -Ws "$GAIT_BIN/gait"
 fi
 if [ "$(uname -m)" = x86_64 ]; then
-    # Whether the processor may enforce it depends on the C library's own objects, too.
+    # Whether it is enforced depends on the C library and the kernel, too.
+    for name in gait "${processes[@]}"; do
+        check "$name is marked for it" has 'x86 feature: IBT, SHSTK' readelf -Wn "$GAIT_BIN/$name"
+    done
     check "functions begin where jumps may land" has 'endbr64' objdump -d --no-show-raw-insn "$GAIT_BIN/gait" --disassemble=main
 else
     echo "skip   control flow protection: looked at on x86_64 only"

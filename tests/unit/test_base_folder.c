@@ -8,14 +8,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/way.h"
 #include "disk.h"
 #include "scratch_dir.h"
 
@@ -96,6 +100,178 @@ what_is_only_looked_at_stays_missing(void **state)
     assert_int_equal(mkdir(below("state"), 0777), 0);
     assert_int_equal(chmod(below("state"), 0777), 0);
     expect_refused(folder_look(dir, "state", &fault), EPERM, "/state has mode 0777", "chmod go-w ");
+}
+
+/* ---- the way to the folder ---- */
+
+/* The name below dir again, for a second one. */
+static const char *
+other(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void
+make_folder(const char *name, mode_t mode)
+{
+    assert_int_equal(mkdir(other(name), 0700), 0);
+    assert_int_equal(chmod(other(name), mode), 0);
+}
+
+static void
+expect_no_way(const char *name, const char *word, const char *advice)
+{
+    expect_refused(folder_look(below(name), "", &fault), EPERM, word, advice);
+    expect_refused(folder_open(below(name), "", &fault), EPERM, word, advice);
+    expect_refused(folder_open(below(name), "log", &fault), EPERM, word, advice);
+}
+
+static void
+bug_456_nobody_else_may_change_the_way(void **state)
+{
+    static const mode_t good[] = {0700, 0755, 0775, 02775, 01777}, bad[] = {0777, 0757, 0702};
+    (void)state;
+    make_folder("way", 0700);
+    make_folder("way/deep", 0700);
+    make_folder("way/deep/dir", 0700);
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(chmod(other("way"), good[i]), 0);
+        expect_opened(folder_look(below("way/deep/dir"), "", &fault));
+        expect_opened(folder_look(below("way//./deep/../deep/dir/."), "", &fault));
+        assert_int_equal(way_is_safe(below("way"), &fault), 0);
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(chmod(other("way"), bad[i]), 0);
+        expect_no_way("way/deep/dir", "/way, which has mode 0", "chmod o-w ");
+        expect_no_way("way/deep/new/new", "/way, which has mode 0", "chmod o-w ");
+        expect_refused(way_is_safe(below("way"), &fault), EPERM, "/way, which has mode 0", "chmod o-w ");
+    }
+    assert_int_not_equal(access(below("way/deep/new"), F_OK), 0);
+    assert_int_not_equal(access(below("way/deep/dir/log"), F_OK), 0);
+    expect_refused(way_is_safe(below("none"), &fault), ENOENT, "/none can't be opened", "No such file");
+}
+
+static void
+bug_456_nor_go_through_what_is_somebody_elses(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    make_folder("ours", 0755);
+    make_folder("theirs", 0755);
+    make_folder("theirs/ours", 0755);
+    assert_int_equal(symlink("ours", below("link")), 0);
+    assert_int_equal(symlink("../ours", below("theirs/link")), 0);
+    assert_int_equal(symlink("link", below("twice")), 0);
+    expect_opened(folder_open(below("twice"), "", &fault));
+    assert_int_equal(lchown(below("link"), SOMEBODY, (gid_t)-1), 0);
+    expect_no_way("link", "/link, which is a link of user 65534", "chown -h 0 ");
+    expect_no_way("link/new", "/link, which is a link of user 65534", "chown -h 0 ");
+    expect_no_way("twice", "/link, which is a link of user 65534", "chown -h 0 ");
+    assert_int_equal(chown(below("theirs"), SOMEBODY, (gid_t)-1), 0);
+    expect_no_way("theirs/ours", "/theirs, which belongs to user 65534", "chown -h 0 ");
+    expect_no_way("theirs/link", "/theirs, which belongs to user 65534", "chown -h 0 ");
+    expect_no_way("theirs/../ours", "/theirs, which belongs to user 65534", "chown -h 0 ");
+    expect_refused(way_is_safe(below("theirs"), &fault), EPERM, "/theirs, which belongs", "chown -h 0 ");
+    assert_int_not_equal(access(below("ours/new"), F_OK), 0);
+    assert_int_not_equal(access(below("ours/log"), F_OK), 0);
+}
+
+static void
+a_way_through_links_ends_where_they_do(void **state)
+{
+    char path[128];
+    (void)state;
+    make_folder("ours", 0755);
+    make_folder("ours/deep", 0755);
+    make_folder("side", 0755);
+    assert_int_equal(symlink("/", below("root")), 0);
+    assert_int_equal(symlink(other("ours/"), below("whole")), 0);
+    assert_int_equal(symlink("../whole/deep", below("side/part")), 0);
+    assert_int_equal(symlink("round", below("round")), 0);
+    assert_int_equal(symlink("missing/deep", below("dangling")), 0);
+    expect_opened(folder_open(below("side/part/new"), "log", &fault));
+    assert_int_equal(access(below("ours/deep/new/log"), F_OK), 0);
+    snprintf(path, sizeof path, "root/..%s/side/part/../made/deep/", dir);
+    expect_opened(folder_open(below(path), "", &fault));
+    assert_int_equal(access(below("ours/made/deep"), F_OK), 0);
+    expect_refused(folder_look(below("round/x"), "", &fault), ELOOP, "/round can't be opened", "");
+    expect_refused(folder_open(below("dangling"), "", &fault), ENOENT, "/missing is missing", "mend the link");
+    expect_refused(folder_look(below("dangling/x"), "", &fault), ENOENT, "/missing is missing", "mend the link");
+    assert_int_not_equal(access(below("missing"), F_OK), 0); /* the disk that is to be there may not be mounted */
+    assert_int_equal(folder_look(below("ours/none/none"), "", &fault), -1);
+    assert_int_equal(file_replace(below("file"), ""), 0);
+    expect_refused(folder_open(below("file/x"), "", &fault), ENOTDIR, "/file can't be made", "Not a directory");
+    expect_refused(folder_look("", "", &fault), ENOENT, "can't be opened", "No such file");
+}
+
+static void
+the_way_of_a_relative_name_begins_at_the_root(void **state)
+{
+    const int before = open(".", O_PATH | O_CLOEXEC);
+    (void)state;
+    make_folder("way", 0755);
+    make_folder("way/here", 0755);
+    assert_int_equal(chdir(below("way/here")), 0);
+    expect_opened(folder_open("new/dir", "", &fault));
+    assert_int_equal(access(below("way/here/new/dir"), F_OK), 0);
+    expect_opened(folder_look(".", "", &fault));
+    expect_opened(folder_look("..", "here", &fault));
+    assert_int_equal(chmod(other("way"), 0777), 0);
+    expect_refused(folder_look("new", "", &fault), EPERM, "/way, which has mode 0777", "chmod o-w ");
+    assert_int_equal(fchdir(before), 0);
+    close(before);
+}
+
+/* In a user namespace in which we are root, and of the one around know user outside alone. 0 if the folder opens, 1 if not,
+ * 2 if there is no such namespace. */
+static int
+look_as_root_of_a_namespace(const char *path, unsigned outside)
+{
+    char map[32];
+    int status;
+    const pid_t child = fork();
+    if (child == 0) {
+        const int len = snprintf(map, sizeof map, "0 %u 1", outside);
+        if (outside != geteuid() && setresuid(outside, outside, outside) != 0)
+            _exit(2);
+        prctl(PR_SET_DUMPABLE, 1); /* or its own /proc is not its own */
+        if (unshare(CLONE_NEWUSER) != 0)
+            _exit(2);
+        const int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, map, (size_t)len) != len)
+            _exit(2);
+        _exit(folder_look(path, "", &fault) >= 0 ? 0 : 1);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* All that belongs to the host's root, / perhaps too, belongs to nobody in a container without root. */
+static void
+the_hosts_root_is_trusted_in_a_container_without_root(void **state)
+{
+    const unsigned us = geteuid() == 0 ? 1000 : geteuid();
+    (void)state;
+    assert_int_equal(chmod(dir, 0755), 0);
+    make_folder("way", 0755);
+    make_folder("way/mine", 0755);
+    assert_int_equal(chown(below("way/mine"), us, (gid_t)-1), 0);
+    const int found = look_as_root_of_a_namespace(below("way/mine"), us);
+    if (found == 2)
+        skip();
+    assert_int_equal(found, 0);
+    if (geteuid() != 0)
+        return;
+    /* One that knows the host's root knows whose that is not. */
+    assert_int_equal(chown(below("way/mine"), 0, (gid_t)-1), 0);
+    assert_int_equal(look_as_root_of_a_namespace(below("way/mine"), 0), 0);
+    assert_int_equal(chown(below("way"), 1234, (gid_t)-1), 0);
+    assert_int_equal(look_as_root_of_a_namespace(below("way/mine"), 0), 1);
 }
 
 /* The user's own link names the folder; one below it was laid by who knows whom. */
@@ -309,6 +485,11 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_missing_is_made_for_the_owner_alone),
         TEST(what_is_only_looked_at_stays_missing),
+        TEST(bug_456_nobody_else_may_change_the_way),
+        TEST(bug_456_nor_go_through_what_is_somebody_elses),
+        TEST(a_way_through_links_ends_where_they_do),
+        TEST(the_way_of_a_relative_name_begins_at_the_root),
+        TEST(the_hosts_root_is_trusted_in_a_container_without_root),
         TEST(no_link_is_followed_below_the_folder),
         TEST(nobody_else_may_write_there),
         TEST(somebody_elses_folder_is_refused),
