@@ -183,7 +183,7 @@ ask(void *context, const struct backlog_record *record)
     else
         work->output->refuse(work->output, GATE_STREAM, REASON_NO_CONSENT, record->body);
     work->output->move(work->output, GATE_STREAM, VERDICT_WAITING, verdict);
-    return WAITING_GO;
+    return work->output->full(work->output) ? WAITING_GO_LAST : WAITING_GO;
 }
 
 static int

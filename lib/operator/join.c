@@ -653,6 +653,13 @@ struct work {
     struct output *output;
 };
 
+/* A record that waited is dealt with. */
+static enum waiting_answer
+gone(const struct work *work)
+{
+    return work->output->full(work->output) ? WAITING_GO_LAST : WAITING_GO;
+}
+
 static enum waiting_answer
 ask(void *context, const struct backlog_record *record)
 {
@@ -661,7 +668,7 @@ ask(void *context, const struct backlog_record *record)
     struct backlog_record reading = *record;
 
     if (waiting_gives_up(record, work->side, work->output))
-        return WAITING_GO;
+        return gone(work);
     if (consent_ask(&work->join->sides[work->side].consent, &record->person, &answer) != 0)
         return WAITING_ERROR;
     if (answer.state == CONSENT_UNKNOWN)
@@ -669,19 +676,19 @@ ask(void *context, const struct backlog_record *record)
     if (answer.state == CONSENT_CLOSED) {
         work->output->refuse(work->output, work->side, REASON_NO_CONSENT, record->body);
         work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_REFUSED);
-        return WAITING_GO;
+        return gone(work);
     }
     if (!record_time_is_right(record->time_ms)) { /* as above */
         work->output->refuse(work->output, work->side, REASON_OUT_OF_RANGE, record->body);
         work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_INVALID);
-        return WAITING_GO;
+        return gone(work);
     }
     int rc = admit(work->join, work->side, &reading, work->output);
     if (rc < 0)
         return WAITING_ERROR;
     if (rc == 1)
         work->output->move(work->output, work->side, VERDICT_WAITING, VERDICT_PASSED);
-    return WAITING_GO;
+    return gone(work);
 }
 
 static int

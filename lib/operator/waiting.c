@@ -198,6 +198,7 @@ struct work {
     void *context;
     enum waiting_answer (*ask)(void *context, const struct backlog_record *record);
     int (*expire)(void *context, const struct backlog_record *record);
+    bool full; /* ask has said that no more is to be asked about */
 };
 
 /* Ask about a record of a woken person, unless its time is up, whoever has come. */
@@ -211,7 +212,7 @@ ask_or_expire(const struct work *work, const struct backlog_record *record)
 
 /* 0 or −1. */
 static int
-work_record(const struct work *work, uint64_t number)
+work_record(struct work *work, uint64_t number)
 {
     struct waiting *waiting = work->waiting;
     struct backlog_record record;
@@ -225,8 +226,9 @@ work_record(const struct work *work, uint64_t number)
     if (rc != 1)
         return rc;
     const enum waiting_answer answer = ask_or_expire(work, &record);
-    if (answer != WAITING_GO)
+    if (answer == WAITING_ERROR || answer == WAITING_STAY)
         return answer == WAITING_STAY ? 0 : -1;
+    work->full = answer == WAITING_GO_LAST;
     if (count(waiting, &record, false) != 0)
         return -1;
     return backlog_settle(&waiting->backlog, number);
@@ -234,7 +236,7 @@ work_record(const struct work *work, uint64_t number)
 
 /* Ask about the records of the first woken person, at most budget of them. */
 static int
-work_wake(const struct work *work, unsigned budget)
+work_wake(struct work *work, unsigned budget)
 {
     struct waiting *waiting = work->waiting;
     struct hash_id person;
@@ -251,17 +253,18 @@ work_wake(const struct work *work, unsigned budget)
     if (wake.value.len > 0)
         number = bytes_get_u64(wake.value.at);
     const int count = find_behind(waiting, &person, number, budget);
-    for (int i = 0; i < count; i++) {
-        number = backlog_number(&waiting->backlog, waiting->keys.data + i * INDEX_KEY_BYTES);
+    int done = 0;
+    for (; done < count && !work->full; done++) {
+        number = backlog_number(&waiting->backlog, waiting->keys.data + done * INDEX_KEY_BYTES);
         if (work_record(work, number) != 0)
             return -1;
     }
     const struct span key = span_at(person.bytes, HASH_ID_BYTES);
     if (count < 0)
         return -1;
-    if ((unsigned)count == budget) {
+    if ((unsigned)count == budget || done < count) {
         bytes_put_u64(position, number);
-        return store_put(waiting->store, waiting->wakes, key, span_at(position, sizeof position)) != 0 ? -1 : count;
+        return store_put(waiting->store, waiting->wakes, key, span_at(position, sizeof position)) != 0 ? -1 : done;
     }
     waiting->wake_count--;
     return store_delete(waiting->store, waiting->wakes, key) < 0 ? -1 : count + 1;
@@ -280,10 +283,10 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
              enum waiting_answer (*ask)(void *context, const struct backlog_record *record),
              int (*expire)(void *context, const struct backlog_record *record))
 {
-    struct work work = {waiting, expired_ms, context, ask, expire};
+    struct work work = {waiting, expired_ms, context, ask, expire, false};
     unsigned done = 0;
 
-    while (done < budget && waiting->wake_count > 0) {
+    while (done < budget && waiting->wake_count > 0 && !work.full) {
         int rc = work_wake(&work, budget - done);
         if (rc < 0)
             return -1;
@@ -291,7 +294,7 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
             return store_damaged(waiting->store, waiting->wakes, "it counts entries that are not there");
         done += (unsigned)rc;
     }
-    if (done >= budget)
+    if (done >= budget || work.full)
         return (int)done;
     int rc = backlog_expire(&waiting->backlog, expired_ms, true, budget - done, &work, turn_out);
     return rc < 0 ? -1 : (int)done + rc;

@@ -45,7 +45,8 @@ struct waiting {
     struct buffer body; /* of the record that is asked about */
 };
 
-enum waiting_answer { WAITING_ERROR = -1, WAITING_STAY, WAITING_GO };
+/* The last one: it goes, and that has put out so much that no more is to be asked about in this call. */
+enum waiting_answer { WAITING_ERROR = -1, WAITING_STAY, WAITING_GO, WAITING_GO_LAST };
 
 /* 0 or −1. Free with waiting_free. */
 int waiting_open(struct waiting *waiting, struct store *store, const struct waiting_names *names);
@@ -62,8 +63,9 @@ int waiting_has_room(struct waiting *waiting, uint64_t sender, size_t body_bytes
 /* Something changed for person: ask again about those who wait for it. 0 or −1. */
 int waiting_wake(struct waiting *waiting, const struct hash_id *person);
 
-/* Ask about woken records: ask says whether each stays or goes (then it is out, and ask has dealt with it). Then turn out
- * those that arrived at expired_ms or before: expire is called for each. How many steps were done, or −1. */
+/* Ask about woken records: ask says whether each stays or goes (then it is out, and ask has dealt with it), and whether it
+ * is the last in this call, which may do less than budget then. Then turn out those that arrived at expired_ms or before:
+ * expire is called for each. How many steps were done, or −1. */
 int waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void *context,
                  enum waiting_answer (*ask)(void *context, const struct backlog_record *record),
                  int (*expire)(void *context, const struct backlog_record *record));

@@ -83,6 +83,8 @@ wake(unsigned owner)
 static struct buffer asked;
 static const char *go; /* letters that go */
 
+static char last; /* no more is asked about behind this one */
+
 static enum waiting_answer
 ask(void *context, const struct backlog_record *record)
 {
@@ -90,6 +92,8 @@ ask(void *context, const struct backlog_record *record)
     assert_int_equal(record->body.len, 1);
     assert_int_equal(record->time_ms, record->body.at[0]);
     buffer_add_byte(&asked, record->body.at[0]);
+    if (record->body.at[0] == last)
+        return WAITING_GO_LAST;
     return strchr(go, record->body.at[0]) != NULL ? WAITING_GO : WAITING_STAY;
 }
 
@@ -178,6 +182,29 @@ a_wake_in_the_middle_begins_again(void **state)
     assert_int_equal(waiting_work(&waiting, 2, -1, NULL, ask, expire), 2);
     wake(1);
     assert_work(2, -1, "abc", "abc");
+}
+
+/* A hundred more were asked about, whatever they put out. */
+static void
+bug_711_what_is_full_ends_the_round(void **state)
+{
+    (void)state;
+    enter(1, 0, 'a');
+    enter(1, 0, 'b');
+    enter(1, 0, 'c');
+    enter(2, 0, 'd');
+    wake(1);
+    wake(2);
+    go = "abcd";
+    last = 'b';
+    buffer_clear(&asked);
+    assert_int_equal(waiting_work(&waiting, 100, -1, NULL, ask, expire), 2);
+    assert_string_equal(buffer_text(&asked), "ab");
+    last = 'd';
+    assert_int_equal(waiting_work(&waiting, 100, -1, NULL, ask, expire), 4); /* and that both are done with */
+    assert_string_equal(buffer_text(&asked), "abcd");
+    last = 0;
+    assert_work(2, -1, "", "");
 }
 
 static void
@@ -302,6 +329,7 @@ main(void)
         EACH(nobody_is_asked_about_before_a_wake),
         EACH(each_is_asked_about_once_a_wake),
         EACH(a_wake_in_the_middle_begins_again),
+        EACH(bug_711_what_is_full_ends_the_round),
         EACH(who_comes_during_a_round_is_asked_about_in_it),
         EACH(the_time_is_up_exactly_then),
         EACH(room_is_given_back_from_the_oldest_on),
