@@ -1216,6 +1216,24 @@ who_left_is_asked_beside_a_full_outbox(void **state)
     assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
 }
 
+/* Nor is a consumer given rows that may be of who has left. */
+static void
+rows_are_given_out_again_when_it_is_known_who_left(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"customer-trusted", "consumers", "study"}, {0}};
+    bench_open_process(&customer_trusted, settings);
+    bench_send("gait/landing/customer", some_customer(1), NULL, NULL);
+    bench_settle();
+    bench.process->recall.due = true;
+    report_nothing("gait/link/customer-trusted/study");
+    bench_settle();
+    assert_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
+    bench.process->recall.due = false;
+    bench_settle();
+    assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
+}
+
 static char last_error[1024];
 
 static void
@@ -1293,6 +1311,7 @@ main(void)
         TEST(bug_303_of_a_refused_payload_goes_out_what_the_broker_takes),
         TEST(a_store_of_the_format_before_becomes_one_of_ours),
         TEST(who_left_is_asked_beside_a_full_outbox),
+        TEST(rows_are_given_out_again_when_it_is_known_who_left),
         TEST(who_begins_beside_something_wrong_has_begun_when_that_is_mended),
         TEST(rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded),
         TEST(the_inbox_has_no_key_that_is_not_stored),
