@@ -52,6 +52,8 @@ newcomer_look(struct process *process)
         return; /* nobody is told of a life that is about to end */
     if (process->recall.due || batch_awaits_rows(process))
         return; /* nor given rows that are known to be old */
+    if (!process->heard)
+        return; /* rows take new numbers, which may be those of messages that others have, and hide that */
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
         if (publisher_tells(consumer, process->options.steady_ms()))
