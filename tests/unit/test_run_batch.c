@@ -1221,15 +1221,21 @@ static void
 rows_are_given_out_again_when_it_is_known_who_left(void **state)
 {
     (void)state;
-    static const struct setting settings[] = {{"customer-trusted", "consumers", "study"}, {0}};
+    static const struct setting settings[] = {{"customer-trusted", "consumers", "study, other"}, {0}};
     bench_open_process(&customer_trusted, settings);
+    bench.steady_ms += 5000;
     bench_send("gait/landing/customer", some_customer(1), NULL, NULL);
     bench_settle();
     bench.process->recall.due = true;
     report_nothing("gait/link/customer-trusted/study");
     bench_settle();
     assert_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
-    bench.process->recall.due = false;
+    /* Nor before the others had the time to say that this state is an older copy: rows take numbers that they may have. */
+    bench.process->recall.due = bench.process->heard = false;
+    bench.process->synced_ms = bench.steady_ms;
+    bench_settle();
+    assert_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
+    bench.steady_ms += 5000;
     bench_settle();
     assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
 }
