@@ -149,7 +149,7 @@ keep_report(struct process *process, struct span name, const struct wire_message
     if ((!kept && from < 0) || link_read_report(message->payload, &report.said.position, &report.rewind) != 0)
         return;
     lives_read(message->payload, true, &report.said.earlier);
-    report.said.anew = link_reads_anew(message->payload);
+    report.said.anew = report.said.position.epoch == 0 && link_reads_anew(message->payload);
     report.said.kept = message->retained;
     pthread_mutex_lock(&process->lock);
     if (kept) {

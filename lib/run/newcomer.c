@@ -50,15 +50,14 @@ newcomer_look(struct process *process)
 
     if (publisher->older.seen)
         return; /* nobody is told of a life that is about to end */
-    if (process->recall.due || batch_awaits_rows(process))
-        return; /* nor given rows that are known to be old */
-    if (!process->heard)
-        return; /* rows take new numbers, which may be those of messages that others have, and hide that */
+    /* Nobody is given rows that are known to be old. And rows take new numbers: those may be of messages that somebody has
+     * who was not heard yet, and would hide it. */
+    const bool may_begin = process->heard && !process->recall.due && !batch_awaits_rows(process);
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         struct publisher_consumer *consumer = &publisher->consumers[i];
         if (publisher_tells(consumer, process->options.steady_ms()))
             greet(process, consumer, consumer->feed.applied, consumer->behind, false);
-        if (!consumer->newcomer)
+        if (!consumer->newcomer || !may_begin)
             continue;
         if (!table || consumer->has_rows || process->output.trimmed.sequence == 0) {
             const uint64_t behind = consumer->has_rows ? process->newcomers.behind : process->output.trimmed.sequence;

@@ -1240,6 +1240,36 @@ rows_are_given_out_again_when_it_is_known_who_left(void **state)
     assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
 }
 
+static void
+report_of_study(uint64_t applied)
+{
+    char text[128];
+    snprintf(text, sizeof text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":1}", bench.process->epoch,
+             applied);
+    bench_send("gait/link/customer-trusted/study", text, NULL, NULL);
+    bench_settle();
+}
+
+/* What is said of messages that are gone, or of lives, needs no rows: it does not wait for them. */
+static void
+who_lacks_messages_is_told_so_whatever_is_awaited(void **state)
+{
+    (void)state;
+    static const struct setting settings[] = {{"customer-trusted", "consumers", "study"}, {0}};
+    bench_open_process(&customer_trusted, settings);
+    bench.steady_ms += 5000;
+    for (unsigned i = 0; i < 3; i++)
+        bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
+    bench_settle();
+    report_of_study(bench.process->output.last.sequence);
+    bench.steady_ms += 5000;
+    bench_settle();
+    assert_true(bench.process->output.trimmed.sequence > 0);
+    bench.process->recall.due = true;
+    report_of_study(0);
+    assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
+}
+
 static char last_error[1024];
 
 static void
@@ -1318,6 +1348,7 @@ main(void)
         TEST(a_store_of_the_format_before_becomes_one_of_ours),
         TEST(who_left_is_asked_beside_a_full_outbox),
         TEST(rows_are_given_out_again_when_it_is_known_who_left),
+        TEST(who_lacks_messages_is_told_so_whatever_is_awaited),
         TEST(who_begins_beside_something_wrong_has_begun_when_that_is_mended),
         TEST(rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded),
         TEST(the_inbox_has_no_key_that_is_not_stored),
