@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/broker.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 
 struct client;
 

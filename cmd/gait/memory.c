@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 
 /* Measured: see WIRE_PROPERTIES_BYTES_MAX. */
 #define COST_OF_A_BYTE 150u

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "streams/catalog.h"
 
 #include "client.h"

@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 
 #define FOLDER "broker"
 #define SETTINGS "mosquitto.conf"

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "mqtt/mqtt.h"
 #include "streams/catalog.h"
 

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "run/lives.h"
 
 /* Messages and bytes that may wait; a producer that goes further than its window allows is cut off and rewound later. */

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "base/config.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "run/stream.h"
 
 struct process_options {

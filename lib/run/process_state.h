@@ -18,12 +18,12 @@
 #include "run/link.h"
 #include "run/lives.h"
 #include "run/outbox.h"
-#include "run/port.h"
 #include "run/process.h"
 #include "run/publisher.h"
 #include "run/recent.h"
 #include "run/timekeeper.h"
 #include "store/store.h"
+#include "wire/port.h"
 
 /* Bounds one transaction: its memory, and how long a reading waits for the commit it is in. */
 #define BATCH_RECORDS_MAX 8192

@@ -23,7 +23,7 @@
 
 #include "base/buffer.h"
 #include "base/name.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "run/lives.h"
 #include "run/outbox.h"
 

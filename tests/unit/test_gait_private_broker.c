@@ -9,7 +9,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "../../cmd/gait/private_broker.h" /* not the tests' header of that name */
 #include "disk.h"
 #include "scratch_dir.h"

@@ -1,4 +1,4 @@
-#include "run/port.h"
+#include "wire/port.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "run/port.h"
+#include "wire/port.h"
 
 /* A wire that counts what it is asked for. */
 static unsigned connects;

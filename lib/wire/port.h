@@ -1,17 +1,18 @@
 /*
- * port: one connection of a process, kept up: it connects, subscribes, and tries again when something breaks.
+ * port: one connection, kept up: it connects, subscribes, and tries again when something breaks.
  *
- * The wire's threads report through port_events; the loop calls port_step and is told when the port has become usable.
+ * The owner of the wire passes on what the wire's threads report (port_hear_up, …); its loop calls port_step, and is told
+ * when the port has become usable.
  */
-#ifndef RUN_PORT_H
-#define RUN_PORT_H
+#ifndef WIRE_PORT_H
+#define WIRE_PORT_H
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/backoff.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 
 #define PORT_FILTERS_MAX 16
 

@@ -1,12 +1,37 @@
 /*
  * wire: what the skeleton and the tools need of a message transport, and no more. lib/mqtt implements it over Paho; the
- * tests implement it in memory; a second wire (Kafka) would be a third.
+ * tests implement it in memory. It is no seam for another kind of transport: a log has positions and transactions where a
+ * wire has subscriptions and acknowledgements.
  *
  * A wire is one connection under one client name. It does not reconnect by itself: after a `down` the owner calls
- * connect again, and after each `up` it subscribes again.
+ * connect again, and after each `up` it subscribes again; port.h does that for everybody.
+ *
+ * What is relied on, of every implementation and of the broker behind it:
+ *
+ * - Filters. '/' parts a topic into levels. In a filter '+' is one level, whole, and '#' at the end all further ones, or
+ *   none: "landing/x/#" brings what is sent to "landing/x", too.
+ * - Retained. Of the messages to a topic that say `retained` the newest is kept, and given to everybody who subscribes to
+ *   it, marked as retained, before `subscribed` or behind it; also to who was subscribed before and does so again. What is
+ *   sent while somebody is subscribed comes to them as news, without the mark.
+ * - The echo. What an owner publishes behind `subscribed`, to a topic to which it is subscribed itself, comes back, and
+ *   before it comes everything retained that the subscription brings. So a process knows when it has heard all that there
+ *   is to hear (`.sync`). MQTT does not say so in so many words; every broker that was tried does so (73_other_brokers.sh).
+ * - Order. Messages of one connection to one topic come in the order of sending, if all go the same way (wire_delivery).
+ *   `delivered` and `refused` come in the order of sending, whatever the topics: what is answered behind one that was
+ *   refused says nothing of that one.
+ * - Acknowledgement. An at-least-once message is acknowledged when the owner's `message` returns, not before; if the owner
+ *   dies in it, the message comes again where a session is kept. A message may come twice, an at-most-once one not at all.
+ * - Sessions. With session_s the other side remembers, for so long, what is subscribed and which at-least-once messages were
+ *   not acknowledged, and brings them on the next connection; `up` says whether it has.
+ * - The will. When a connection ends without disconnect (the owner has died, or the network), the broker publishes it,
+ *   retained, for the owner.
+ *
+ * What is not relied on: that a broker keeps anything. It may be killed and forget sessions, queued messages and retained
+ * ones that it has acknowledged; it may throw away what it can't queue; it may grant a subscription that its access list
+ * denies, and be silent. Links and receipts are made so that nothing is lost by that.
  */
-#ifndef BASE_WIRE_H
-#define BASE_WIRE_H
+#ifndef WIRE_WIRE_H
+#define WIRE_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -100,7 +125,7 @@ struct wire_events {
     void (*delivered)(void *context, uint64_t token);
 
     /* The other side refuses the message to topic that publish sent with this token, or with none (0), and did not take it.
-     * reason is for people, with the account. Answers to messages come in the order of sending. NULL is fine. */
+     * reason is for people, with the account. NULL is fine. */
     void (*refused)(void *context, uint64_t token, struct span topic, const char *reason);
 };
 
