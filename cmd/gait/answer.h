@@ -13,8 +13,8 @@
 #include "base/name.h"
 #include "base/span.h"
 #include "record/reason.h"
-#include "run/publisher.h"
-#include "run/stream.h"
+#include "operator/stream.h"
+#include "links/publisher.h"
 
 #define ANSWER_CONSUMERS_MAX PUBLISHER_CONSUMERS_MAX /* as many as a process can have of its output */
 #define ANSWER_NAME_SIZE NAME_SIZE

@@ -13,10 +13,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "lake/lake.h"
-#include "run/hold.h"
-#include "run/inbox.h"
 #include "store/store.h"
+#include "state/hold.h"
+#include "links/inbox.h"
+#include "lake/lake.h"
 #include "streams/catalog.h"
 
 #include "backup_keys.h"

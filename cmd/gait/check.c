@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "base/options.h"
 #include "base/printable.h"
-#include "run/start.h"
+#include "state/start.h"
 #include "streams/catalog.h"
 #include "streams/parameters.h"
 

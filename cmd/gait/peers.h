@@ -12,7 +12,7 @@
 
 #include "base/broker.h"
 #include "base/buffer.h"
-#include "run/stream.h"
+#include "operator/stream.h"
 
 #include "answer.h"
 

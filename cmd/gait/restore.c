@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "run/hold.h"
+#include "state/hold.h"
 #include "streams/catalog.h"
 
 #include "backup_keys.h"

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "base/config.h"
-#include "run/cut.h"
+#include "links/cut.h"
 
 /* More than there are streams. */
 #define SET_MAX 16

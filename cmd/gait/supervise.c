@@ -25,7 +25,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/notify.h"
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 
 #include "commands.h"
 

@@ -19,7 +19,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "run/hold.h"
+#include "state/hold.h"
 #include "streams/catalog.h"
 
 #include "commands.h"

@@ -45,7 +45,7 @@
 #include "numbers.h"
 #include "operator/gate.h"
 #include "run/process.h"
-#include "run/hold.h"
+#include "state/hold.h"
 #include "run/process_state.h"
 #include "store/keyset.h"
 #include "streams/catalog.h"

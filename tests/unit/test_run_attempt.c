@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "run/attempt.h"
+#include "state/attempt.h"
 #include "scratch_dir.h"
 
 static char dir[SCRATCH_DIR_SIZE];

@@ -12,8 +12,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "memory_process.h"
-#include "run/hold.h"
-#include "run/start.h"
+#include "state/hold.h"
+#include "state/start.h"
 
 #define LANDING "gait/landing/accelerometer"
 #define REJECTED "gait/rejected/accelerometer-trusted"

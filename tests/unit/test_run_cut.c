@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "memory_process.h"
-#include "run/cut.h"
+#include "links/cut.h"
 
 /* The producer's store has what follows `trimmed` up to `last`; the consumer has applied so much of `epoch`. */
 struct link_case {

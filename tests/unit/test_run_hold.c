@@ -14,7 +14,7 @@
 
 #include "base/file.h"
 #include "memory_process.h"
-#include "run/hold.h"
+#include "state/hold.h"
 
 #define LANDING "gait/landing/accelerometer"
 #define MARK "somebody@example.org"

@@ -22,7 +22,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "disk.h"
-#include "run/inbox.h"
+#include "links/inbox.h"
 #include "scratch_dir.h"
 
 #define EPOCH UINT64_C(77)
@@ -296,7 +296,7 @@ bug_272_entries_without_levels_are_as_they_were(void **state)
     assert_false(is_entry("\203\0\0\0\0\2a", 7, &payload, &input, &levels));
     char many[200] = "\203\0\0\0\0\201";
     assert_false(is_entry(many, sizeof many, &payload, &input, &levels));
-    many[5] = (char)INBOX_LEVELS_BYTES_MAX;
+    many[5] = (char)LEVELS_BYTES_MAX;
     assert_true(is_entry(many, sizeof many, &payload, &input, &levels));
     buffer_free(&payload);
 }
@@ -312,7 +312,7 @@ fields_and_payloads_may_have_their_full_size(void **state)
     uint64_t position = 0;
 
     memset(bytes, 'x', payload_bytes);
-    const struct inbox_entry large = {.levels = {bytes, INBOX_LEVELS_BYTES_MAX},
+    const struct inbox_entry large = {.levels = {bytes, LEVELS_BYTES_MAX},
                                       .response_topic = {bytes, INBOX_FIELD_BYTES_MAX},
                                       .correlation = {bytes, INBOX_FIELD_BYTES_MAX},
                                       .payload = {bytes, payload_bytes}};

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
-#include "run/ledger.h"
+#include "state/ledger.h"
 #include "scratch_dir.h"
 
 #define MAP_BYTES (16u << 20)

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/name.h"
-#include "run/link.h"
+#include "links/link.h"
 
 #define EPOCH 0x1122334455667788u
 #define OTHER_EPOCH 0x0000000000000001u

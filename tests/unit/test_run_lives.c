@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "run/link.h"
-#include "run/lives.h"
+#include "links/link.h"
+#include "links/lives.h"
 #include "splitmix.h"
 
 static struct lives

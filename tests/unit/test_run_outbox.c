@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/name.h"
-#include "run/outbox.h"
+#include "links/outbox.h"
 #include "scratch_dir.h"
 
 #define MAP_BYTES (16u << 20)

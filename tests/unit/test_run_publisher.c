@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "run/publisher.h"
+#include "links/publisher.h"
 #include "scratch_dir.h"
 
 #define MAP_BYTES (16u << 20)

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "run/recent.h"
+#include "state/recent.h"
 #include "scratch_dir.h"
 
 #define MAP_BYTES (16u << 20)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "run/timekeeper.h"
+#include "base/timekeeper.h"
 
 #define MINUTE_MS INT64_C(60000)
 #define DAY_MS (24 * 60 * MINUTE_MS)
