@@ -170,16 +170,15 @@ make_dirs(struct up *up)
     const int fd = folder_open(dir, "", &fault); /* before it has another name: who leads there is judged */
     if (fd >= 0)
         close(fd);
-    if (fd < 0) {
-        code = refuse_folder(&fault);
-    } else if (realpath(dir, up->dir) == NULL) {
+    bool made = fd >= 0;
+    if (made && realpath(dir, up->dir) == NULL) {
         const int error = errno;
         buffer_printf(&fault, "folder %s can't be made: %s", dir, strerror(error));
         errno = error;
-        code = refuse_folder(&fault);
-    } else if (folders_make(up->dir, &fault) != 0) {
-        code = refuse_folder(&fault);
+        made = false;
     }
+    if (!made || folders_make(up->dir, &fault) != 0)
+        code = refuse_folder(&fault);
     buffer_free(&fault);
     return code;
 }

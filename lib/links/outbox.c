@@ -40,7 +40,7 @@ check_messages(struct outbox *outbox)
 {
     const uint64_t heads = outbox->last.sequence > 0;
     const int64_t count = store_count(outbox->store, outbox->table);
-    struct outbox_message message;
+    struct outbox_message message = {0};
     struct store_item item;
 
     if (count < 0)

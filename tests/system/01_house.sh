@@ -16,6 +16,9 @@ check "libinih has one user" one_file 'ini\.h' lib/base/config.c
 check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/unpack.c
 check "libcsv has one user" one_file 'csv\.h' cmd/gait/rows.c
 
+# The torture run starts them without arguments.
+check_not "mutants are caught by tests that need no arguments" \
+    grep -rhnE '^caught-by:.* (fuzz_|[a-z_]*\.sh)' tests/torture/mutants
 names=$(sed -n 's/^ *\.name = "\(.*\)",$/\1/p' streams/*.c | grep -v '^lake$' | paste -sd '|')
 check_not "lib names no stream" grep -rnE "^[^/*]*($names)" lib --include=*.c
 check_not "streams know no broker" grep -rnE '#include "(mqtt|run/(process|port|link|inbox|outbox))' streams
