@@ -9,8 +9,8 @@
 #include "../simulator/numbers.h"
 #include "../simulator/world.h"
 #include "../unit/memory_wire.h"
+#include "run/inbox.h"
 #include "run/process.h"
-#include "run/process_state.h"
 #include "tape.h"
 
 /* Whom a file is of: a process's number, or this. */
