@@ -8,9 +8,6 @@
 #include "base/log.h"
 #include "links/links_state.h"
 
-/* How often a receipt is to be acknowledged, if there are any. */
-#define RECEIPT_TRIED_MS 1000
-
 void
 answers_add_receipt(struct links *links, const struct inbox_entry *entry, const struct tally *tally)
 {

@@ -259,18 +259,12 @@ look(struct transport *transport, int64_t steady_ms)
                            .learns = sync_has_to_learn(links)};
 }
 
-static uint64_t
-outbox_bytes_max(const struct links *links)
-{
-    return links->options.outbox_bytes_max > 0 ? links->options.outbox_bytes_max : (uint64_t)setting(links, "outbox_bytes");
-}
-
 static bool
 is_full(struct transport *transport)
 {
     struct links *links = links_of(transport);
 
-    if (outbox_bytes(&links->output) < outbox_bytes_max(links))
+    if (outbox_bytes(&links->output) < links->outbox_bytes_max)
         return false;
     links->why = LINKS_OUTBOX_FULL;
     return true;
@@ -583,6 +577,7 @@ links_open(void *context, const struct host *host)
     links->store = host->store;
     links->meta = host->meta;
     links->payload_bytes_max = (size_t)config_int(host->config, "limits", "payload");
+    links->outbox_bytes_max = (uint64_t)setting(links, "outbox_bytes");
     mailbox_open(&links->mailbox);
     name_topics(links);
     recall_look(links);

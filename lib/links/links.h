@@ -18,8 +18,6 @@ struct links_options {
     /* Make a wire (mqtt_wire, or a test's). */
     struct wire *(*make_wire)(void *context, const struct wire_options *options, const struct wire_events *events);
     void *context;
-
-    uint64_t outbox_bytes_max; /* for tests; 0: what the configuration says */
 };
 
 /* For open_transport of struct process_options: context is the struct links_options, which must outlive the process. */

@@ -27,6 +27,9 @@
  * is left out is asked for again. */
 #define ANSWERS_WAITING_BYTES_MAX (16u << 20)
 
+/* How often a receipt is to be acknowledged, if there are any. */
+#define RECEIPT_TRIED_MS 1000
+
 /* How long it is shown that the broker refused something: what is tried again comes in less. */
 #define REFUSED_SHOWN_MS 60000
 
@@ -226,6 +229,7 @@ struct links {
     char *consumer_names; /* of the configuration; publishers point into it */
 
     size_t payload_bytes_max;
+    uint64_t outbox_bytes_max;
     struct wire_options link_options;
     struct wire_options landing_options;
     char *link_client;

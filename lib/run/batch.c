@@ -6,37 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "state/format.h"
-#include "run/gather.h"
-#include "run/refusal.h"
-
-struct batch {
-    struct batch_options options;
-    struct transport *transport;
-    const struct stream *stream;
-    struct store *store;
-    int aside; /* table, see keep_aside */
-    unsigned set_aside;
-    bool loaded;     /* what is kept in memory agrees with the store; */
-    bool own_loaded; /* all but what the operator keeps */
-    bool kept;
-    void *operator_state;
-    struct ledger ledger;
-    struct recent recent;
-    struct refusal refusal;
-    struct record_decoder *decoders[OPERATOR_INPUTS_MAX];
-    struct payload_place places[SOURCES_MAX]; /* as in the store */
-    size_t message_bytes; /* of the configuration */
-
-    /* The transaction at hand. */
-    struct output calls; /* what operators are given */
-    struct gather output;
-    struct gather rejected;
-    bool failed; /* what an operator can't be told of */
-    bool alone; /* something stored is worked by it, which killed before, or may have, and nothing else is to be */
-    uint64_t appended; /* to both sinks, when it began */
-    int64_t now_ms; /* the timekeeper's: records are stamped with it and expire by it */
-    enum store_fault fault; /* why the last one failed */
-};
+#include "run/batch_state.h"
 
 /* How far a transaction has come. */
 struct progress {
@@ -54,41 +24,10 @@ calls_of(const struct batch *batch)
     return batch->transport->calls;
 }
 
-/* Limits. */
-
-static unsigned
-records_max(const struct batch *batch)
-{
-    const struct batch_limits *limits = batch->options.limits;
-    return limits != NULL && limits->records_max > 0 ? limits->records_max : BATCH_RECORDS_MAX;
-}
-
-static uint64_t
-output_bytes_max(const struct batch *batch)
-{
-    const struct batch_limits *limits = batch->options.limits;
-    return limits != NULL && limits->output_bytes_max > 0 ? limits->output_bytes_max : BATCH_OUTPUT_BYTES_MAX;
-}
-
-static uint64_t
-payload_faults_max(const struct batch *batch)
-{
-    const struct batch_limits *limits = batch->options.limits;
-    return limits != NULL && limits->payload_faults_max > 0 ? limits->payload_faults_max : BATCH_PAYLOAD_FAULTS_MAX;
-}
-
 static int64_t
 setting(const struct batch *batch, const char *key)
 {
     return config_int(batch->options.config, batch->stream->name, key);
-}
-
-static uint64_t
-rejected_bytes_max(const struct batch *batch)
-{
-    const struct batch_limits *limits = batch->options.limits;
-    return limits != NULL && limits->rejected_bytes_max > 0 ? limits->rejected_bytes_max
-                                                            : (uint64_t)setting(batch, "outbox_bytes") / BATCH_REJECTED_SHARE;
 }
 
 /* Output. */
@@ -133,7 +72,7 @@ output_failed(const struct batch *batch)
 static bool
 output_is_full(const struct batch *batch)
 {
-    return calls_of(batch)->appended(batch->transport) - batch->appended > output_bytes_max(batch);
+    return calls_of(batch)->appended(batch->transport) - batch->appended > batch->output_bytes_max;
 }
 
 /* Something stored that is worked alone is all that its transaction does, whatever brought it about. */
@@ -251,7 +190,7 @@ is_ahead(const struct batch *batch, const struct record *record)
 static bool
 takes_no_more(const struct batch *batch, const struct progress *progress)
 {
-    return progress->records >= (progress->careful ? 1 : records_max(batch)) ||
+    return progress->records >= (progress->careful ? 1 : batch->records_max) ||
            progress->bytes >= BATCH_PAYLOAD_BYTES_MAX || output_is_full(batch);
 }
 
@@ -296,7 +235,7 @@ static void
 take_fault(struct batch *batch, unsigned input, struct fault fault, struct span text, const struct tally *tally,
            struct progress *progress)
 {
-    if (tally->verdicts[VERDICT_INVALID] >= payload_faults_max(batch)) {
+    if (tally->verdicts[VERDICT_INVALID] >= batch->payload_faults_max) {
         refusal_count(&batch->refusal, input, fault);
         return;
     }
@@ -308,7 +247,7 @@ take_fault(struct batch *batch, unsigned input, struct fault fault, struct span 
 static bool
 has_untold(const struct batch *batch, const struct payload_place *place)
 {
-    return place->tally.verdicts[VERDICT_INVALID] > payload_faults_max(batch);
+    return place->tally.verdicts[VERDICT_INVALID] > batch->payload_faults_max;
 }
 
 /* The payload at *place is worked, or is none of those that come any more. One without records costs its transaction a
@@ -653,7 +592,6 @@ begin(struct batch *batch, struct progress *progress)
     gather_begin(&batch->output);
     gather_begin(&batch->rejected);
     refusal->wall_ms = batch->options.time->wall_ms;
-    refusal->waiting_bytes_max = rejected_bytes_max(batch);
     calls_of(batch)->begin(batch->transport);
     batch->appended = calls_of(batch)->appended(batch->transport);
     memcpy(progress->places, batch->places, sizeof progress->places);
@@ -856,7 +794,10 @@ batch_open(const struct batch_options *options)
     batch->options = *options;
     batch->stream = options->stream;
     batch->store = options->store;
-    batch->message_bytes = (size_t)setting(batch, "message_bytes");
+    batch->records_max = BATCH_RECORDS_MAX;
+    batch->output_bytes_max = BATCH_OUTPUT_BYTES_MAX;
+    batch->payload_faults_max = BATCH_PAYLOAD_FAULTS_MAX;
+    batch->message_bytes = batch->message_bytes_wanted = (size_t)setting(batch, "message_bytes");
     open_decoders(batch);
     if ((batch->aside = store_table(batch->store, "aside")) < 0 ||
         ledger_open(&batch->ledger, batch->store, "meta", batch->stream->input_count) != 0 ||
@@ -873,27 +814,26 @@ batch_use(struct batch *batch, struct transport *transport)
     const bool with_payload = setting(batch, "rejected_payload") != 0;
 
     batch->transport = transport;
-    batch->output = (struct gather){.transport = transport, .sink = SINK_OUTPUT, .bytes_max = batch->message_bytes};
+    batch->output = (struct gather){.transport = transport, .sink = SINK_OUTPUT, .bytes_max = &batch->message_bytes};
     /* Whoever looks after a load went wrong finds the newest refusals; but what is personal must not lie at the broker. */
     batch->rejected = (struct gather){.transport = transport,
                                       .sink = SINK_REJECTED,
                                       .retained = !with_payload,
-                                      .bytes_max = batch->message_bytes};
+                                      .bytes_max = &batch->message_bytes};
     batch->refusal = (struct refusal){.stream = batch->stream,
                                       .store = batch->store,
                                       .table = batch->options.meta,
                                       .ledger = &batch->ledger,
                                       .recent = &batch->recent,
                                       .lines = &batch->rejected,
+                                      .waiting_bytes_max = (uint64_t)setting(batch, "outbox_bytes") / BATCH_REJECTED_SHARE,
                                       .with_payload = with_payload};
 }
 
 void
 batch_bound(struct batch *batch, size_t message_bytes_max)
 {
-    const size_t bytes_max = message_bytes_max < batch->message_bytes ? message_bytes_max : batch->message_bytes;
-
-    batch->output.bytes_max = batch->rejected.bytes_max = bytes_max;
+    batch->message_bytes = message_bytes_max < batch->message_bytes_wanted ? message_bytes_max : batch->message_bytes_wanted;
     batch->refusal.bounded = true;
 }
 

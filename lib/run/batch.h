@@ -39,14 +39,6 @@
  * further ones are counted, to be told in sum when there is room again. */
 #define BATCH_REJECTED_SHARE 8
 
-/* For tests, which have little data: what is 0 is as usual. May be changed between transactions. */
-struct batch_limits {
-    unsigned records_max;        /* BATCH_RECORDS_MAX */
-    uint64_t output_bytes_max;   /* BATCH_OUTPUT_BYTES_MAX */
-    uint64_t payload_faults_max; /* BATCH_PAYLOAD_FAULTS_MAX */
-    uint64_t rejected_bytes_max; /* the share of outbox_bytes */
-};
-
 struct batch_options {
     const struct stream *stream;
     const struct config *config;
@@ -56,7 +48,6 @@ struct batch_options {
     int meta;                    /* its table for what is no operator's */
     struct timekeeper *time;
     struct attempt *attempt;
-    const struct batch_limits *limits; /* NULL: all as usual */
 };
 
 struct batch;

@@ -27,7 +27,7 @@ gather_close(struct gather *gather)
 void
 gather_record(struct gather *gather, struct span body)
 {
-    if (gather->message.len > 0 && gather->message.len + body.len + 3 > gather->bytes_max)
+    if (gather->message.len > 0 && gather->message.len + body.len + 3 > *gather->bytes_max)
         gather_close(gather);
     if (gather->message.len > 0)
         buffer_add_byte(&gather->message, '\n');

@@ -15,7 +15,7 @@ struct gather {
     struct transport *transport;
     enum sink sink;
     bool retained;        /* the newest message is to be found by whoever looks later */
-    size_t bytes_max;     /* of a message of more than one record */
+    const size_t *bytes_max; /* of a message of more than one record */
     struct buffer message;
     bool failed;          /* the sink did not take one: the transaction is to be aborted */
 };

@@ -9,10 +9,10 @@
 
 #include "base/folder.h"
 #include "base/log.h"
-#include "state/attempt.h"
 #include "state/hold.h"
 #include "state/start.h"
 #include "run/metrics.h"
+#include "run/process_state.h"
 
 /* Longest wait of the loop: the metrics' second. */
 #define TICK_MS 1000
@@ -24,41 +24,6 @@
 
 /* Failures in a row that are counted: more change nothing. */
 #define STALLS_MAX 8
-
-/* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
-enum why_stopped {
-    WHY_NOT_STOPPED,
-    WHY_DISK_FULL,
-    WHY_NO_ADDRESS_SPACE,
-    WHY_STORE_BROKEN,
-    WHY_FILES_WRONG,
-    WHY_CLOCK_WRONG,
-    WHY_TRANSPORT,    /* it says why; */
-    WHY_OUTPUT_FULL,  /* likewise */
-    WHY_OPERATOR_FULL /* the operator says why */
-};
-
-struct process {
-    struct process_options options;
-    const struct stream *stream;
-    char *dir; /* of this process's state */
-    int lock_fd;
-    struct host host;
-    struct store *store;
-    struct attempt attempt;
-    struct timekeeper time;
-    struct batch *batch;
-    struct transport *transport;
-    bool restored; /* gait restore has put the state here */
-
-    enum why_stopped why;
-    enum why_stopped why_stalled; /* until stalled_until_ms */
-    struct buffer why_text;
-    int64_t stalled_until_ms;
-    unsigned stalls; /* in a row */
-    bool open;       /* records are taken, by nothing hindered */
-    bool learns;     /* as in struct intake */
-};
 
 static const struct transport_calls *
 calls_of(const struct process *process)
@@ -169,7 +134,6 @@ open_state(struct process *process)
         .meta = meta,
         .time = &process->time,
         .attempt = &process->attempt,
-        .limits = options->limits,
     };
     process->batch = batch_open(&batch_options);
     if (process->batch == NULL)
@@ -425,9 +389,8 @@ write_unsteady(struct process *process, struct buffer *why)
                       batch_set_aside(process->batch));
 }
 
-/* Why nothing is taken in, or what else is not well; nothing if all is. */
-static void
-write_why(struct process *process, struct buffer *why)
+void
+process_write_why(struct process *process, struct buffer *why)
 {
     static const char *const words[] = {
         [WHY_DISK_FULL] = "disk full",
@@ -455,7 +418,6 @@ write_why(struct process *process, struct buffer *why)
     default:
         buffer_add_text(why, words[process->why]);
     }
-    calls_of(process)->write_more(process->transport, process_is_stopped(process), why);
 }
 
 bool
@@ -468,7 +430,8 @@ void
 process_write_metrics(struct process *process, size_t room, struct buffer *text)
 {
     buffer_clear(&process->why_text);
-    write_why(process, &process->why_text);
+    process_write_why(process, &process->why_text);
+    calls_of(process)->write_more(process->transport, process_is_stopped(process), &process->why_text);
     const struct metrics metrics = {
         .stream = process->stream,
         .transport = process->transport,

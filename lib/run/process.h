@@ -33,7 +33,6 @@ struct process_options {
     int64_t (*steady_ms)(void); /* never goes back */
     int64_t built_ms;           /* a wall clock that says less is wrong; 0: none is */
     uint64_t boot;              /* another number each time that the machine comes up; 0: that is not known */
-    const struct batch_limits *limits; /* for tests; NULL: as usual */
 };
 
 struct process;

@@ -42,7 +42,7 @@ refused_topic(struct refusal *refusal, unsigned input)
 static size_t
 room_in(const struct refusal *refusal, const struct buffer *line)
 {
-    const size_t wanted = refusal->bounded ? refusal->lines->bytes_max : LINE_BYTES_UNKNOWN;
+    const size_t wanted = refusal->bounded ? *refusal->lines->bytes_max : LINE_BYTES_UNKNOWN;
     const size_t most = wanted < LINE_BYTES_MAX ? wanted : LINE_BYTES_MAX;
     const size_t taken = line->len + sizeof PAYLOAD_MEMBER + sizeof CUT_MEMBER + sizeof "{}";
 

@@ -26,6 +26,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "links/inbox.h"
 
 #define BEGIN 0x1000

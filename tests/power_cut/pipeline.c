@@ -12,6 +12,7 @@
 
 #include "../simulator/dice.h"
 #include "../simulator/lines.h"
+#include "../unit/inside.h"
 #include "base/buffer.h"
 #include "base/config.h"
 #include "base/file.h"
@@ -71,7 +72,7 @@ static unsigned
 number_in(struct span correlation)
 {
     unsigned number;
-    if (correlation.len == 0 || correlation.len == PROBE_TOKEN_BYTES)
+    if (correlation.len == 0 || correlation.len == INSIDE_PROBE_BYTES)
         return OF_A_PROCESS;
     assert_int_equal(correlation.len, sizeof number);
     memcpy(&number, correlation.at, sizeof number);
@@ -116,11 +117,11 @@ note_entries(struct pipeline *pipeline, unsigned number)
     struct process *process = pipeline->processes[number];
     struct inbox_entry found;
     struct inbox_gap gap;
-    uint64_t position = process->inbox_position;
+    uint64_t position = inside_inbox_position(process);
 
-    if (process->inbox == NULL || pipeline->entries[number].count > 0)
+    if (inside_inbox(process) == NULL || pipeline->entries[number].count > 0)
         return;
-    while (inbox_read(process->inbox, &position, &found, &gap) == 1) {
+    while (inbox_read(inside_inbox(process), &position, &found, &gap) == 1) {
         const struct entry entry = {.begin = position - pipeline_entry_bytes(&found),
                                     .end = position,
                                     .sum = pipeline_sum(found.response_topic, found.correlation, found.payload),
@@ -144,8 +145,9 @@ note_report(struct pipeline *pipeline, unsigned number, const struct wire_messag
     struct link_position position;
     bool rewind;
 
-    for (unsigned i = 0; i < process->stream->input_count; i++) {
-        if (process->topics.report_to[i] != NULL && span_is(message->topic, process->topics.report_to[i]) &&
+    for (unsigned i = 0; i < catalog_streams[number]->input_count; i++) {
+        const char *topic = inside_report_topic(process, i);
+        if (topic != NULL && span_is(message->topic, topic) &&
             link_read_report(message->payload, &position, &rewind) == 0)
             mark(pipeline, MARK_APPLIED, number, i, position.applied, position.epoch);
     }
@@ -214,7 +216,7 @@ hear(struct pipeline *pipeline, struct memory_wire *wire)
     if (landing) {
         const struct wire_message *in = &item->message->wire;
         const struct span correlation = in->response_topic.len > 0 ? in->correlation : (struct span){0};
-        entry = (struct entry){.begin = inbox_end(pipeline->processes[number]->inbox),
+        entry = (struct entry){.begin = inside_inbox_end(pipeline->processes[number]),
                                .sum = pipeline_sum(in->response_topic, correlation, in->payload)};
     }
     if (landing || receipt)
@@ -222,7 +224,7 @@ hear(struct pipeline *pipeline, struct memory_wire *wire)
     if (!memory_wire_hear(wire))
         return false;
     if (landing) {
-        entry.end = inbox_end(pipeline->processes[number]->inbox);
+        entry.end = inside_inbox_end(pipeline->processes[number]);
         assert_true(entry.end > entry.begin || entry.number == OF_A_PROCESS);
     }
     if (landing && entry.end > entry.begin) {
@@ -365,14 +367,15 @@ pipeline_in(struct pipeline *pipeline, const char *root)
 
     snprintf(pipeline->dir, sizeof pipeline->dir, "%s/gait", root);
     boot++;
+    pipeline->links = (struct links_options){.make_wire = make_wire, .context = pipeline};
     for (unsigned i = 0; i < PROCESSES; i++)
         pipeline->options[i] = (struct process_options){
             .stream = catalog_streams[i],
             .catalog = catalog_streams,
             .config = config,
             .dir = pipeline->dir,
-            .make_wire = make_wire,
-            .context = pipeline,
+            .open_transport = links_open,
+            .context = &pipeline->links,
             .wall_ms = wall_ms,
             .steady_ms = steady_ms,
             .boot = boot,
@@ -573,12 +576,12 @@ static bool
 readings_are_counted(const struct pipeline *pipeline, unsigned number, enum landing landing, bool complain)
 {
     const struct process *process = pipeline->processes[number];
-    const uint64_t *verdicts = process->ledger.inputs[0].verdicts;
-    const uint64_t once = process->ledger.inputs[0].taken - verdicts[VERDICT_DUPLICATE] - verdicts[VERDICT_INVALID];
+    const uint64_t *verdicts = inside_ledger(process)->inputs[0].verdicts;
+    const uint64_t once = inside_ledger(process)->inputs[0].taken - verdicts[VERDICT_DUPLICATE] - verdicts[VERDICT_INVALID];
     const unsigned expected = world_readings(&pipeline_world, landing, pipeline->phase);
 
     if (once != expected && complain)
-        print_error("  %s: %" PRIu64 " readings were counted, of %u\n", process->stream->name, once, expected);
+        print_error("  %s: %" PRIu64 " readings were counted, of %u\n", catalog_streams[number]->name, once, expected);
     return once == expected;
 }
 

@@ -9,8 +9,9 @@
 #include "../simulator/numbers.h"
 #include "../simulator/world.h"
 #include "../unit/memory_wire.h"
+#include "links/inbox.h"
+#include "links/links.h"
 #include "run/process.h"
-#include "run/process_state.h"
 #include "tape.h"
 
 /* Whom a file is of: a process's number, or this. */
@@ -52,6 +53,7 @@ struct entries {
 struct pipeline {
     char dir[300];
     struct memory_broker broker;
+    struct links_options links;
     struct process_options options[PROCESSES];
     struct process *processes[PROCESSES]; /* NULL: not started */
     struct loader loader;

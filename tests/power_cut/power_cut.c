@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 
 #include "../simulator/dice.h"
+#include "../unit/inside.h"
 #include "../unit/scratch_dir.h"
 #include "base/buffer.h"
 #include "base/file.h"
@@ -205,19 +206,19 @@ static void
 check_inbox(unsigned number, const char *dir, struct process **process, struct finding *finding)
 {
     const struct inbox_entry probe = {.payload = {"probe", 5}};
-    const uint64_t position = (*process)->inbox_position;
+    const uint64_t position = inside_inbox_position(*process);
     char path[600];
     const struct inbox_options options = {.dir = path,
-                                          .epoch = (*process)->epoch,
-                                          .key = (*process)->inbox_key,
-                                          .boot = (*process)->options.boot,
+                                          .epoch = inside_epoch(*process),
+                                          .key = inside_inbox_key(*process),
+                                          .boot = third.options[number].boot,
                                           .bytes_max = UINT64_C(1) << 30,
                                           .payload_bytes_max = (1u << 20) + 1};
 
-    finding->inbox_end = read_inbox(number, (*process)->inbox, position, false, &finding->wrong);
-    if (finding->inbox_end != inbox_end((*process)->inbox))
+    finding->inbox_end = read_inbox(number, inside_inbox(*process), position, false, &finding->wrong);
+    if (finding->inbox_end != inside_inbox_end(*process))
         finding->wrong = "it does not read up to the end of its inbox";
-    if (!inbox_has_room((*process)->inbox) || inbox_append((*process)->inbox, &probe) != 0)
+    if (!inbox_has_room(inside_inbox(*process)) || inbox_append(inside_inbox(*process), &probe) != 0)
         finding->wrong = "its inbox takes nothing in";
     process_close(*process);
     *process = NULL;
@@ -236,12 +237,12 @@ look_at(unsigned number, struct process **opened, struct finding *finding)
     struct process *process = *opened;
     char path[600];
 
-    finding->inbox_position = process->inbox_position;
-    finding->output = process->output.last.sequence;
-    finding->rejected = process->rejected.last.sequence;
+    finding->inbox_position = inside_inbox_position(process);
+    finding->output = inside_output(process)->last.sequence;
+    finding->rejected = inside_rejected(process)->last.sequence;
     for (unsigned i = 0; i < OPERATOR_INPUTS_MAX; i++)
-        finding->links[i] = process->links[i].committed;
-    finding->digest = digest_of_store(process->store, tables_of(number, process->store));
+        finding->links[i] = inside_link(process, i)->committed;
+    finding->digest = digest_of_store(inside_store(process), tables_of(number, inside_store(process)));
     files_digest = 0;
     lines_are_whole = true;
     snprintf(path, sizeof path, "%s/%s", third.dir, number == NUMBER_LAKE ? "lake" : "pseudonym.key");
@@ -250,7 +251,7 @@ look_at(unsigned number, struct process **opened, struct finding *finding)
     finding->digest ^= files_digest;
     if (number == NUMBER_LAKE && !lines_are_whole)
         finding->wrong = "the lake has half a line";
-    if (process->inbox != NULL)
+    if (inside_inbox(process) != NULL)
         check_inbox(number, third.dir, opened, finding);
 }
 

@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 
 #include "../unit/disk.h"
+#include "../unit/inside.h"
 #include "../unit/memory_wire.h"
 #include "../unit/scratch_dir.h"
 #include "asker.h"
@@ -44,9 +45,9 @@
 #include "loader.h"
 #include "numbers.h"
 #include "operator/gate.h"
+#include "links/links.h"
 #include "run/process.h"
 #include "state/hold.h"
-#include "run/process_state.h"
 #include "store/keyset.h"
 #include "streams/catalog.h"
 #include "study.h"
@@ -66,6 +67,7 @@ struct simulation {
     char dir[SCRATCH_DIR_SIZE];
     struct memory_broker broker;
     struct config *config;
+    struct links_options links;
     struct process_options options[PROCESSES];
     struct process *processes[PROCESSES]; /* NULL: it is dead */
     struct world world;
@@ -274,12 +276,12 @@ check_receipt(unsigned number)
     struct process *process = simulation.processes[number];
     struct span position;
 
-    if (store_snapshot(process->store) != 0) /* a panic if a transaction is under way */
+    if (store_snapshot(inside_store(process)) != 0) /* a panic if a transaction is under way */
         return;
-    if (store_get(process->store, process->meta, span_of("inbox"), &position) != 1 ||
-        bytes_get_u64(position.at) != process->inbox_position)
+    if (store_get(inside_store(process), inside_meta(process), span_of("inbox"), &position) != 1 ||
+        bytes_get_u64(position.at) != inside_inbox_position(process))
         complain_and_fail("sends a receipt before the commit", number);
-    store_snapshot_end(process->store);
+    store_snapshot_end(inside_store(process));
 }
 
 /* How many refusals the lines of payload tell of: one each, or as many as they say. */
@@ -361,7 +363,7 @@ takes(void *context, const struct memory_wire *from, const struct wire_message *
     if (message->topic.len > strlen(LOADER_RECEIPTS) &&
         memcmp(message->topic.at, LOADER_RECEIPTS, strlen(LOADER_RECEIPTS)) == 0)
         check_receipt((unsigned)number);
-    if (span_is(message->topic, simulation.processes[number]->topics.rejected))
+    if (span_is(message->topic, inside_rejected_topic(simulation.processes[number])))
         count_rejections(&simulation.rejections[number], message);
 }
 
@@ -413,18 +415,20 @@ is_off(unsigned number)
 static void
 set_limits(struct process *process)
 {
+    const struct inside_limits limits = inside_limits(process);
+
     if (simulation.outbox_bytes_max > 0)
-        process->outbox_bytes_max = simulation.outbox_bytes_max;
+        *limits.outbox_bytes = simulation.outbox_bytes_max;
     if (simulation.rejected_bytes_max > 0)
-        process->rejected_bytes_max = simulation.rejected_bytes_max;
+        *limits.rejected_bytes = simulation.rejected_bytes_max;
     if (simulation.payload_faults_max > 0)
-        process->payload_faults_max = simulation.payload_faults_max;
+        *limits.payload_faults = simulation.payload_faults_max;
     if (simulation.window_bytes > 0)
-        process->output_publisher.window_bytes = process->rejected_publisher.window_bytes = simulation.window_bytes;
+        *limits.output_window_bytes = *limits.rejected_window_bytes = simulation.window_bytes;
     if (simulation.batch_records_max > 0)
-        process->batch_records_max = simulation.batch_records_max;
+        *limits.batch_records = simulation.batch_records_max;
     if (simulation.batch_output_bytes_max > 0)
-        process->batch_output_bytes_max = simulation.batch_output_bytes_max;
+        *limits.batch_output_bytes = simulation.batch_output_bytes_max;
 }
 
 static void
@@ -463,7 +467,7 @@ start_the_dead(unsigned percent)
 static uint64_t
 put_out_by(const struct process *process)
 {
-    return process->output.last.end + process->rejected.last.end;
+    return inside_output(process)->last.end + inside_rejected(process)->last.end;
 }
 
 /* Records that it has taken in. */
@@ -472,8 +476,8 @@ taken_by(const struct process *process)
 {
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i < process->stream->input_count; i++)
-        sum += process->ledger.inputs[i].taken;
+    for (unsigned i = 0; i < inside_ledger(process)->input_count; i++)
+        sum += inside_ledger(process)->inputs[i].taken;
     return sum;
 }
 
@@ -483,8 +487,8 @@ good_of(const struct process *process)
 {
     uint64_t sum = taken_by(process);
 
-    for (unsigned i = 0; i < process->stream->input_count; i++)
-        sum -= process->ledger.inputs[i].verdicts[VERDICT_INVALID];
+    for (unsigned i = 0; i < inside_ledger(process)->input_count; i++)
+        sum -= inside_ledger(process)->inputs[i].verdicts[VERDICT_INVALID];
     return sum;
 }
 
@@ -493,13 +497,13 @@ good_of(const struct process *process)
 static void
 check_bounds(unsigned number, uint64_t good, uint64_t put_out)
 {
-    const struct process *process = simulation.processes[number];
+    struct process *process = simulation.processes[number];
     const uint64_t slack = 4096;
 
-    if (good_of(process) > good + process->batch_records_max)
+    if (good_of(process) > good + *inside_limits(process).batch_records)
         complain_and_fail("takes in more records than a transaction may", number);
-    if (!process->newcomers.active && !process->newcomers.finished &&
-        put_out_by(process) > put_out + process->batch_output_bytes_max + slack)
+    if (!inside_serves_newcomer(process) &&
+        put_out_by(process) > put_out + *inside_limits(process).batch_output_bytes + slack)
         complain_and_fail("puts out more than a transaction may", number);
 }
 
@@ -510,9 +514,10 @@ step(unsigned number)
 
     if (process == NULL)
         return 1;
-    const bool full = process->loaded && outbox_bytes(&process->output) >= process->outbox_bytes_max;
+    const bool full =
+        inside_is_loaded(process) && outbox_bytes(inside_output(process)) >= *inside_limits(process).outbox_bytes;
     const uint64_t taken = taken_by(process), good = good_of(process), put_out = put_out_by(process);
-    const bool loaded = process->loaded;
+    const bool loaded = inside_is_loaded(process);
     simulation.acting = (int)number;
     simulation.stepping = true;
     const int64_t wait = process_step(process);
@@ -520,10 +525,11 @@ step(unsigned number)
     simulation.acting = NOBODY;
     if (full && taken_by(process) != taken)
         complain_and_fail("takes records in although its outbox is full", number);
-    const bool all_along = loaded && process->loaded; /* else a commit that failed may have turned out to have taken place */
+    /* Else a commit that failed may have turned out to have taken place. */
+    const bool all_along = loaded && inside_is_loaded(process);
     if (all_along)
         check_bounds(number, good, put_out);
-    if (all_along && process->timekeeper.fault != TIMEKEEPER_RIGHT && taken_by(process) != taken)
+    if (all_along && inside_timekeeper(process)->fault != TIMEKEEPER_RIGHT && taken_by(process) != taken)
         complain_and_fail("takes records in although its clock is wrong", number);
     bury((int)number);
     seen.steps++;
@@ -610,6 +616,7 @@ configure(void)
     set("limits", "email_case", world->fold ? "fold" : "keep");
     set("lake", "part_bytes", "4KiB");
     set("lake", "enabled", simulation.lake_off ? "off" : "on");
+    simulation.links = (struct links_options){.make_wire = make_wire, .context = &simulation.broker};
     for (unsigned i = 0; i < PROCESSES; i++) {
         set(catalog_streams[i]->name, "message_bytes", "1KiB");
         set(catalog_streams[i]->name, "link_bytes", "64KiB");
@@ -619,8 +626,8 @@ configure(void)
             .catalog = catalog_streams,
             .config = simulation.config,
             .dir = simulation.dir,
-            .make_wire = make_wire,
-            .context = &simulation.broker,
+            .open_transport = links_open,
+            .context = &simulation.links,
             .wall_ms = wall_ms,
             .steady_ms = steady_ms,
             .built_ms = START_WALL_MS - DAY_MS,
@@ -755,10 +762,10 @@ clock_leaps(unsigned number)
         simulation.apart_ms[number] = 0;
     } else if (dice_chance(50)) {
         simulation.apart_ms[number] = -(2 + (int64_t)dice_roll(3650)) * DAY_MS;
-    } else if (process != NULL && faultless(number) && timekeeper_knows(&process->timekeeper)) {
+    } else if (process != NULL && faultless(number) && timekeeper_knows(inside_timekeeper(process))) {
         simulation.apart_ms[number] = (1 + (int64_t)dice_roll(365)) * DAY_MS;
         step(number);
-        if (process->timekeeper.set)
+        if (inside_timekeeper(process)->set)
             simulation.apart_ms[number] = 0;
     }
 }
@@ -997,29 +1004,30 @@ links_are_whole(void)
         const struct process *process = simulation.processes[i];
         if (is_off(i))
             continue;
-        for (unsigned j = 0; j < process->stream->input_count; j++) {
-            const int from = number_of_stream(process->stream->inputs[j].from);
+        for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
+            const int from = number_of_stream(catalog_streams[i]->inputs[j].from);
             if (from == NOBODY)
                 continue;
-            const struct link_position *position = &process->links[j].committed;
+            const struct link_position *position = &inside_link(process, j)->committed;
             const struct process *producer = simulation.processes[from];
-            const uint64_t applied = position->epoch == producer->epoch ? position->applied : 0;
-            if (applied == producer->output.last.sequence)
+            const uint64_t applied = position->epoch == inside_epoch(producer) ? position->applied : 0;
+            if (applied == inside_output(producer)->last.sequence)
                 continue;
-            complain("  %s has applied %" PRIu64 " of %" PRIu64 " of %s\n", process->stream->name, applied,
-                     producer->output.last.sequence, producer->stream->name);
+            complain("  %s has applied %" PRIu64 " of %" PRIu64 " of %s\n", catalog_streams[i]->name, applied,
+                     inside_output(producer)->last.sequence, catalog_streams[from]->name);
             whole = false;
         }
-        for (unsigned j = 0; j < process->stream->input_count; j++) {
-            if (process->links[j].lost == 0)
+        for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
+            if (inside_link(process, j)->lost == 0)
                 continue;
-            complain("  %s is said to have lost messages\n", process->stream->name);
+            complain("  %s is said to have lost messages\n", catalog_streams[i]->name);
             whole = false;
         }
         if (i == NUMBER_JOIN && simulation.study.away)
             continue; /* it waits for study, and nobody else does */
-        if (outbox_bytes(&process->output) != 0 || outbox_bytes(&process->rejected) != 0) {
-            complain("  %s: the outbox has %" PRIu64 " bytes\n", process->stream->name, outbox_bytes(&process->output));
+        if (outbox_bytes(inside_output(process)) != 0 || outbox_bytes(inside_rejected(process)) != 0) {
+            complain("  %s: the outbox has %" PRIu64 " bytes\n", catalog_streams[i]->name,
+                     outbox_bytes(inside_output(process)));
             whole = false;
         }
     }
@@ -1032,9 +1040,9 @@ static bool
 readings_are_counted(unsigned number, enum landing landing, enum set set)
 {
     const struct process *process = simulation.processes[number];
-    const uint64_t *verdicts = process->ledger.inputs[0].verdicts;
+    const uint64_t *verdicts = inside_ledger(process)->inputs[0].verdicts;
     const uint64_t once =
-        process->ledger.inputs[0].taken - verdicts[VERDICT_DUPLICATE] - verdicts[VERDICT_INVALID];
+        inside_ledger(process)->inputs[0].taken - verdicts[VERDICT_DUPLICATE] - verdicts[VERDICT_INVALID];
     const unsigned all = world_readings(&simulation.world, landing, simulation.phase);
     struct lines must = {0}, may = {0};
 
@@ -1045,7 +1053,7 @@ readings_are_counted(unsigned number, enum landing landing, enum set set)
     if (once == all && verdicts[VERDICT_PASSED] >= least && verdicts[VERDICT_PASSED] <= most)
         return true;
     complain("  %s: %" PRIu64 " readings were counted, of %u; %" PRIu64 " as passed, which were %u to %u\n",
-             process->stream->name, once, all, verdicts[VERDICT_PASSED], least, most);
+             catalog_streams[number]->name, once, all, verdicts[VERDICT_PASSED], least, most);
     return false;
 }
 
@@ -1057,11 +1065,11 @@ newest_refusals_are_known(unsigned number)
     bool known = true;
 
     for (unsigned i = 0; i < REASON_COUNT; i++) {
-        const uint64_t kept = process->ledger.reasons[i] < RECENT_MAX ? process->ledger.reasons[i] : RECENT_MAX;
-        if (process->recent.reasons[i].count == kept)
+        const uint64_t all = inside_ledger(process)->reasons[i], kept = all < RECENT_MAX ? all : RECENT_MAX;
+        if (inside_recent(process)->reasons[i].count == kept)
             continue;
-        complain("  %s: %u of the newest %" PRIu64 " refusals for %s are known\n", process->stream->name,
-                 process->recent.reasons[i].count, kept, reason_word((enum reason)i));
+        complain("  %s: %u of the newest %" PRIu64 " refusals for %s are known\n", catalog_streams[number]->name,
+                 inside_recent(process)->reasons[i].count, kept, reason_word((enum reason)i));
         known = false;
     }
     return known;
@@ -1072,17 +1080,18 @@ static bool
 reasons_are_given(unsigned number)
 {
     const struct process *process = simulation.processes[number];
+    const struct ledger *ledger = inside_ledger(process);
     const struct rejections *rejections = &simulation.rejections[number];
     uint64_t refused = 0, reasons = 0;
 
-    for (unsigned i = 0; i < process->stream->input_count; i++)
-        refused += process->ledger.inputs[i].verdicts[VERDICT_REFUSED] + process->ledger.inputs[i].verdicts[VERDICT_INVALID];
+    for (unsigned i = 0; i < catalog_streams[number]->input_count; i++)
+        refused += ledger->inputs[i].verdicts[VERDICT_REFUSED] + ledger->inputs[i].verdicts[VERDICT_INVALID];
     for (unsigned i = 0; i < REASON_COUNT; i++)
-        reasons += process->ledger.reasons[i];
-    if (refused == reasons && (reasons == 0 || rejections->epoch == process->epoch) && rejections->count == reasons)
+        reasons += ledger->reasons[i];
+    if (refused == reasons && (reasons == 0 || rejections->epoch == inside_epoch(process)) && rejections->count == reasons)
         return true;
     complain("  %s: %" PRIu64 " records were refused or invalid, %" PRIu64 " reasons counted, %" PRIu64 " published\n",
-             process->stream->name, refused, reasons, rejections->count);
+             catalog_streams[number]->name, refused, reasons, rejections->count);
     return false;
 }
 
@@ -1091,12 +1100,12 @@ static bool
 is_taken_for_old(unsigned number)
 {
     struct process *process = simulation.processes[number];
-    bool old = process->back.told;
+    bool old = inside_is_back(process);
 
-    for (unsigned i = 0; i < process->stream->input_count; i++)
-        old = old || process->links[i].lost > 0;
+    for (unsigned i = 0; i < catalog_streams[number]->input_count; i++)
+        old = old || inside_link(process, i)->lost > 0;
     if (old)
-        complain("  %s is said to be an older copy\n", process->stream->name);
+        complain("  %s is said to be an older copy\n", catalog_streams[number]->name);
     return old;
 }
 
@@ -1114,7 +1123,7 @@ sets_are_right(void)
 static bool
 senders_are_counted(unsigned number)
 {
-    struct store *store = simulation.processes[number]->store;
+    struct store *store = inside_store(simulation.processes[number]);
     const int senders = store_table(store, "waiting_senders"), size = store_table(store, "waiting_size");
     struct span bytes, with_sender;
     struct store_item item;
@@ -1135,7 +1144,7 @@ senders_are_counted(unsigned number)
     store_snapshot_end(store);
     if (!right)
         complain("  %s: its senders have %" PRIu64 " bytes in the waiting room\n",
-                 simulation.processes[number]->stream->name, sum);
+                 catalog_streams[number]->name, sum);
     return right;
 }
 
@@ -1653,17 +1662,17 @@ bug_161_a_transaction_with_nothing_to_do_changes_nothing(void **state)
     for (unsigned i = 0; i < times; i++, readings += more) {
         load_readings(readings, more);
         if (i == 0)
-            process->loaded = false; /* as after a transaction that failed */
+            inside_unload(process); /* as after a transaction that failed */
         step(number);
     }
-    assert_int_equal(process->ledger.inputs[0].verdicts[VERDICT_WAITING], readings);
+    assert_int_equal(inside_ledger(process)->inputs[0].verdicts[VERDICT_WAITING], readings);
     struct payload *payload = &loader->payloads[loader->count++];
     *payload = (struct payload){.landing = CUSTOMER, .sent_ms = -1};
     buffer_add_text(&payload->text, "{\"customerName\":\"U\",\"email\":\"u\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","
                                     "\"serialNumber\":\"s\",\"registrationDate\":1,\"lastUpdateDate\":2,"
                                     "\"shareWithResearchAsOfDate\":3}");
     settle();
-    assert_int_equal(process->ledger.inputs[0].verdicts[VERDICT_PASSED], readings);
+    assert_int_equal(inside_ledger(process)->inputs[0].verdicts[VERDICT_PASSED], readings);
     keyset_gathered_max = 8192;
     simulation_close();
 }
@@ -1731,9 +1740,9 @@ bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
     loader->trusting = true;
     start_process(number);
     struct process *process = simulation.processes[number];
-    for (unsigned steps = 0; process->ledger.inputs[0].taken < rounds * records; steps++) {
+    for (unsigned steps = 0; inside_ledger(process)->inputs[0].taken < rounds * records; steps++) {
         assert_true(steps < 100);
-        if (loader->state == LOADER_READY && process->landing_port.state == PORT_READY && loader->count < rounds) {
+        if (loader->state == LOADER_READY && inside_is_connected(process, true) && loader->count < rounds) {
             struct payload *payload = &loader->payloads[loader->count];
             *payload = (struct payload){.landing = ACCELEROMETER, .sent_ms = -1};
             for (unsigned i = 0; i < records; i++)
@@ -1749,11 +1758,12 @@ bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
         }
         step(number);
     }
-    assert_int_equal(store_snapshot(process->store), 0);
-    assert_in_range(store_count(process->store, store_table(process->store, "waiting")), 0, 2 * records);
+    struct store *store = inside_store(process);
+    assert_int_equal(store_snapshot(store), 0);
+    assert_in_range(store_count(store, store_table(store, "waiting")), 0, 2 * records);
     /* A value holds 82 fingerprints. */
-    assert_in_range(store_count(process->store, store_table(process->store, "seen")), 4 * records / 82, 8 * records / 82);
-    store_snapshot_end(process->store);
+    assert_in_range(store_count(store, store_table(store, "seen")), 4 * records / 82, 8 * records / 82);
+    store_snapshot_end(store);
     simulation_close();
 }
 
@@ -1782,7 +1792,7 @@ bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again(void **sta
 static uint64_t
 count_of(const struct process *process, enum verdict verdict)
 {
-    return process->ledger.inputs[0].verdicts[verdict];
+    return inside_ledger(process)->inputs[0].verdicts[verdict];
 }
 
 /* A host that starts in 1970 until it is told the time: what comes in meanwhile is neither refused nor lost, the process
@@ -1801,13 +1811,13 @@ bug_243_what_arrives_while_the_clock_is_wrong_is_kept(void **state)
     load_readings(0, 10);
     assert_int_equal(taken_by(process), 0);
     assert_int_equal(simulation.loader.done, 0); /* no receipt */
-    assert_true(inbox_end(process->inbox) > process->inbox_position);
-    assert_string_equal(why_stopped(process), process->timekeeper.why);
-    assert_true(process->timekeeper.why[0] != '\0');
+    assert_true(inside_inbox_end(process) > inside_inbox_position(process));
+    assert_string_equal(inside_why(process), inside_timekeeper(process)->why);
+    assert_true(inside_timekeeper(process)->why[0] != '\0');
     simulation.apart_ms[number] = 0;
     settle_for(60000); /* the loader asks again */
     assert_int_equal(count_of(process, VERDICT_WAITING), 10);
-    assert_string_equal(why_stopped(process), "");
+    assert_string_equal(inside_why(process), "");
     simulation_close();
 }
 
@@ -1835,7 +1845,7 @@ bug_244_nothing_expires_because_of_a_leap_that_is_taken_back(void **state)
         simulation.apart_ms[number] = 0;
         settle_for(5000);
         assert_int_equal(count_of(simulation.processes[number], VERDICT_WAITING), 20);
-        assert_string_equal(why_stopped(simulation.processes[number]), "");
+        assert_string_equal(inside_why(simulation.processes[number]), "");
         now_ms += DAY_MS;
         settle_for(5000);
         assert_int_equal(count_of(simulation.processes[number], VERDICT_REFUSED), 20);
@@ -2111,18 +2121,18 @@ run_restored_seed(uint64_t seed)
     settle();
     if (!is_table(choices[choice].set))
         read_lake(choices[choice].set, &before);
-    const uint64_t known = simulation.processes[number]->output.last.sequence;
+    const uint64_t known = inside_output(simulation.processes[number])->last.sequence;
     load_phase(1);
     break_things();
     come_right();
-    const bool older = simulation.processes[number]->output.last.sequence > known;
+    const bool older = inside_output(simulation.processes[number])->last.sequence > known;
     for (unsigned times = 1 + dice_roll(2); times > 0; times--) {
         put_copy_back(number, dice_chance(50));
         break_things();
         calm_down(40000);
         if (!older)
             continue;
-        if (!simulation.processes[number]->back.told)
+        if (!inside_is_back(simulation.processes[number]))
             complain_and_fail("does not notice that it went back in time", number);
         if (hears_rest())
             complain_and_fail("is said to be at rest, an older copy", number);
@@ -2165,15 +2175,15 @@ bug_487_a_consumer_that_went_back_says_so_until_it_is_heard(void **state)
     loader_add(&simulation.loader, CUSTOMER, &simulation.world.landing[1][CUSTOMER]);
     settle_for(10000);
     const struct process *process = simulation.processes[1];
-    const uint64_t applied = process->links[GATE_TABLE].committed.applied;
+    const uint64_t applied = inside_link(process, GATE_TABLE)->committed.applied;
     simulation.lose_once = "/link/customer-trusted/accelerometer-trusted";
     simulation.lose_skip = 0;
     put_copy_back(1, false);
     process = simulation.processes[1];
-    assert_true(process->links[GATE_TABLE].committed.applied < applied);
+    assert_true(inside_link(process, GATE_TABLE)->committed.applied < applied);
     settle_for(40000);
     assert_null(simulation.lose_once);
-    assert_int_equal(process->links[GATE_TABLE].committed.applied, applied);
+    assert_int_equal(inside_link(process, GATE_TABLE)->committed.applied, applied);
     simulation_close();
 }
 
@@ -2200,7 +2210,7 @@ an_older_table_does_not_replace_the_rows_that_the_broker_has(void **state)
         else
             read_retained(TRUSTED_CUSTOMER, &before);
         calm_down(20000);
-        assert_true(simulation.processes[NUMBER_FILTER]->back.told);
+        assert_true(inside_is_back(simulation.processes[NUMBER_FILTER]));
         read_retained(TRUSTED_CUSTOMER, &after);
         assert_int_equal(after.count, before.count);
         assert_null(lines_missing(&after, &before));
@@ -2268,10 +2278,11 @@ run_left_seed(uint64_t seed)
 static bool
 contradicts(const struct process *consumer, unsigned input, const struct process *producer)
 {
-    const struct link_position position = consumer->links[input].committed;
+    const struct link_position position = inside_link(consumer, input)->committed;
+    const struct outbox *output = inside_output(producer);
 
-    return position.epoch == producer->epoch &&
-           (position.applied > producer->output.last.sequence || position.applied < producer->output.trimmed.sequence);
+    return position.epoch == inside_epoch(producer) &&
+           (position.applied > output->last.sequence || position.applied < output->trimmed.sequence);
 }
 
 /* All states are replaced by copies of different times, as somebody makes them with cp. Whatever they contradict each other
@@ -2302,12 +2313,12 @@ run_naive_seed(uint64_t seed)
         memory_broker_forget(&simulation.broker, true, true);
     for (unsigned i = 0; i < PROCESSES; i++) {
         const struct process *process = simulation.processes[i];
-        for (unsigned j = 0; j < process->stream->input_count; j++) {
-            const int from = number_of_stream(process->stream->inputs[j].from);
+        for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
+            const int from = number_of_stream(catalog_streams[i]->inputs[j].from);
             if (from == NOBODY || !contradicts(process, j, simulation.processes[from]))
                 continue;
-            const uint64_t last = simulation.processes[from]->output.last.sequence;
-            contradiction[process->links[j].committed.applied > last ? (unsigned)from : i] = any = true;
+            const uint64_t last = inside_output(simulation.processes[from])->last.sequence;
+            contradiction[inside_link(process, j)->committed.applied > last ? (unsigned)from : i] = any = true;
         }
     }
     calm_down(40000);

@@ -25,6 +25,9 @@ check_not "streams know no broker" grep -rnE '#include "(mqtt|run/(process|port|
 check_not "operators know no broker and no clock" grep -rnE '#include "(run|mqtt|base/clock)|time\(|clock_gettime' lib/operator
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
 
+check "one file of the tests knows the inside of a process" \
+    equal tests/unit/inside.c "$(grep -rl '#include "run/process_state\.h"' tests)"
+
 for main in cmd/*/main.c; do
     check "$main fits a screen" [ "$(wc -l <"$main")" -le 80 ]
 done

@@ -16,7 +16,7 @@
 static void
 bring(bool landing, const char *topic, const char *payload)
 {
-    const struct wire_events events = landing ? arrive_on_landing(bench.process) : arrive_on_links(bench.process);
+    const struct wire_events events = inside_events(bench.process, landing);
     const struct wire_message message = {.topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = 1};
     events.message(events.context, &message);
 }
@@ -26,9 +26,9 @@ static void
 assert_levels(const char *topic, const char *levels)
 {
     struct inbox_entry entry;
-    uint64_t position = inbox_end(bench.process->inbox);
+    uint64_t position = inside_inbox_end(bench.process);
     bring(true, topic, "{}");
-    assert_int_equal(inbox_read(bench.process->inbox, &position, &entry, &(struct inbox_gap){0}), 1);
+    assert_int_equal(inbox_read(inside_inbox(bench.process), &position, &entry, &(struct inbox_gap){0}), 1);
     if (!span_is(entry.levels, levels))
         fail_msg("%s: '%.*s'", topic, (int)entry.levels.len, entry.levels.at);
     bench_settle();
@@ -61,7 +61,7 @@ bug_271_an_empty_level_behind_the_landing_topic_is_taken(void **state)
     bench_open_process(&accelerometer_trusted, NULL);
     bench_send(LANDING "/", READING("a"), "gait/receipt/me", NULL);
     bench_settle();
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 1);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 1);
     assert_non_null(bench_heard("gait/receipt/me", 0));
 }
 
@@ -87,16 +87,16 @@ what_begins_with_a_dollar_is_not_ours(void **state)
     assert_false(memory_matches("$SYS/broker/uptime", "+/broker/uptime"));
     assert_true(memory_matches("$SYS/broker/uptime", "$SYS/#"));
     bench_forget();
-    const uint64_t end = inbox_end(bench.process->inbox);
+    const uint64_t end = inside_inbox_end(bench.process);
     for (size_t t = 0; t < sizeof topics / sizeof topics[0]; t++) {
         bring(true, topics[t], READING("a"));
         bring(false, topics[t], READING("a"));
     }
-    assert_int_equal(inbox_end(bench.process->inbox), end);
+    assert_int_equal(inside_inbox_end(bench.process), end);
     bench_settle();
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 0);
-    assert_int_equal(bench.process->ledger.inputs[1].taken, 0);
-    assert_int_equal(bench.process->links[1].message_count, 0);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 0);
+    assert_int_equal(inside_ledger(bench.process)->inputs[1].taken, 0);
+    assert_int_equal(inside_link(bench.process, 1)->message_count, 0);
 }
 
 static void
@@ -108,17 +108,17 @@ topics_beside_ours_are_passed_over(void **state)
         "landing/accelerometer", "gait/landing/accelerometer2/x", "", "/",
     };
     bench_open_process(&accelerometer_trusted, NULL);
-    const uint64_t end = inbox_end(bench.process->inbox);
+    const uint64_t end = inside_inbox_end(bench.process);
     for (size_t t = 0; t < sizeof topics / sizeof topics[0]; t++)
         bring(true, topics[t], READING("a"));
-    assert_int_equal(inbox_end(bench.process->inbox), end);
+    assert_int_equal(inside_inbox_end(bench.process), end);
     /* What a producer sends to others is theirs. */
     bring(false, "gait/trusted/customer/a", "{}");
     bring(false, FEED "s/a", "{}");
     bring(false, "gait/link/customer-trusted/lake/feed/a", "{}");
-    assert_int_equal(bench.process->links[1].message_count, 0);
+    assert_int_equal(inside_link(bench.process, 1)->message_count, 0);
     bring(false, FEED "/a", "{}");
-    assert_int_equal(bench.process->links[1].message_count, 1);
+    assert_int_equal(inside_link(bench.process, 1)->message_count, 1);
 }
 
 /* Response topics, and whether a receipt or an answer may go there. */
@@ -199,9 +199,9 @@ only_topics_that_are_anybodys_are_answered_to(void **state)
         if (came(responses[i].topic, "receipt") != responses[i].receipt ||
             came(responses[i].topic, "answer") != responses[i].answer)
             fail_msg("%s", responses[i].topic.at);
-        assert_int_equal(bench.process->ledger.inputs[0].taken, i + 1);
+        assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, i + 1);
         refused += responses[i].topic.len == 0 ? 0 : (unsigned)!responses[i].receipt + (unsigned)!responses[i].answer;
-        assert_int_equal(bench.process->unanswered, refused);
+        assert_int_equal(inside_unanswered(bench.process), refused);
     }
     memset(long_topic, 'x', sizeof long_topic);
     memcpy(long_topic, begin, strlen(begin));
@@ -257,7 +257,7 @@ bug_340_whoever_has_a_level_of_its_own_is_answered_there_and_nowhere_else(void *
             fail_msg("%s at %s", landing, receipt);
         refused += !own_levels[i].answered;
     }
-    assert_int_equal(bench.process->unanswered, refused);
+    assert_int_equal(inside_unanswered(bench.process), refused);
     bench_send("gait/ask", "", "gait/answer/me", "metrics");
     bench_settle();
     char shown[40];
@@ -301,12 +301,12 @@ more_questions_than_fit_are_dropped_and_later_ones_answered(void **state)
     unsigned answered = 0;
     bench_open_process(&accelerometer_trusted, NULL);
     bench_forget();
-    for (unsigned i = 0; i < ASKS_MAX + 10; i++)
+    for (unsigned i = 0; i < inside_numbers.questions + 10; i++)
         bench_send("gait/ask", "", "gait/answer/me", "crowd");
     bench_settle();
     while (bench_heard("gait/answer/me", answered) != NULL)
         answered++;
-    assert_int_equal(answered, ASKS_MAX);
+    assert_int_equal(answered, inside_numbers.questions);
     bench_forget();
     bench_send("gait/ask", "", "gait/answer/me", "later");
     bench_settle();
@@ -322,7 +322,6 @@ reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
     const char *const self = "gait/link/accelerometer-trusted/";
     char topic[200];
     bench_open_process(&accelerometer_trusted, settings);
-    const struct report *one = &bench.process->arrived.reports[0], *two = one + 1;
     /* No name, no report, more levels, a stranger. */
     bring(false, "gait/link/accelerometer-trusted/", report);
     bring(false, "gait/link/accelerometer-trusted/one", "{}");
@@ -331,20 +330,20 @@ reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
     bring(false, "gait/link/accelerometer-trusted/lake", report);
     snprintf(topic, sizeof topic, "%s%0100d", self, 0);
     bring(false, topic, report);
-    assert_false(one->heard || two->heard);
+    assert_false(inside_arrived(bench.process).reports[0].heard || inside_arrived(bench.process).reports[1].heard);
     bring(false, "gait/link/accelerometer-trusted/two", report);
-    assert_true(!one->heard && two->heard);
-    assert_int_equal(two->said.position.epoch, 7);
-    assert_int_equal(two->said.position.applied, 3);
-    assert_true(two->rewind);
+    assert_true(!inside_arrived(bench.process).reports[0].heard && inside_arrived(bench.process).reports[1].heard);
+    assert_int_equal(inside_arrived(bench.process).reports[1].position.epoch, 7);
+    assert_int_equal(inside_arrived(bench.process).reports[1].position.applied, 3);
+    assert_true(inside_arrived(bench.process).reports[1].rewind);
     bring(false, "gait/link/accelerometer-trusted/.kept", report);
-    assert_false(one->heard);
-    assert_true(bench.process->arrived.kept_heard);
-    assert_int_equal(bench.process->arrived.kept.said.position.applied, 3);
+    assert_false(inside_arrived(bench.process).reports[0].heard);
+    assert_true(inside_arrived(bench.process).kept.heard);
+    assert_int_equal(inside_arrived(bench.process).kept.position.applied, 3);
     bring(false, "gait/link/accelerometer-trusted/.sync", "");
-    assert_true(bench.process->arrived.synced);
+    assert_true(inside_arrived(bench.process).synced);
     bench_settle();
-    assert_false(one->heard || two->heard);
+    assert_false(inside_arrived(bench.process).reports[0].heard || inside_arrived(bench.process).reports[1].heard);
 }
 
 /* A flood of them takes no memory, and no place from others' (223 MB to 2.5 GB in the producer, as issue 10 found it). */
@@ -353,24 +352,22 @@ bug_344_of_many_reports_the_newest_holds(void **state)
 {
     (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "consumers", "one, two"}, {0}};
-    const struct arrived *arrived;
     char text[80];
     bench_open_process(&accelerometer_trusted, settings);
-    arrived = &bench.process->arrived;
     for (unsigned i = 1; i <= 10000; i++) {
         snprintf(text, sizeof text, "{\"epoch\":\"0000000000000007\",\"applied\":%u,\"rewind\":%u}", i, i % 2);
         bring(false, "gait/link/accelerometer-trusted/one", text);
     }
     bring(false, "gait/link/accelerometer-trusted/two", text);
-    assert_true(arrived->reports[0].heard && arrived->reports[1].heard);
-    assert_int_equal(arrived->reports[0].said.position.applied, 10000);
-    assert_false(arrived->reports[0].rewind);
+    assert_true(inside_arrived(bench.process).reports[0].heard && inside_arrived(bench.process).reports[1].heard);
+    assert_int_equal(inside_arrived(bench.process).reports[0].position.applied, 10000);
+    assert_false(inside_arrived(bench.process).reports[0].rewind);
     /* A question stays one when the same is said without it. */
     bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":5,\"rewind\":1}");
     bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":5,\"rewind\":0}");
-    assert_true(arrived->reports[0].rewind);
+    assert_true(inside_arrived(bench.process).reports[0].rewind);
     bring(false, "gait/link/accelerometer-trusted/one", "{\"epoch\":\"0000000000000007\",\"applied\":6,\"rewind\":0}");
-    assert_false(arrived->reports[0].rewind);
+    assert_false(inside_arrived(bench.process).reports[0].rewind);
 }
 
 /* What the broker's ACL refuses: everything to topics that begin so; NULL: nothing. */
@@ -417,8 +414,8 @@ bug_342_what_the_broker_refuses_is_kept_and_tried_again(void **state)
         bench_send(LANDING, "{}", NULL, NULL);
         bench_settle();
     }
-    assert_int_equal(process->rejected.last.sequence, 3);
-    assert_int_equal(process->rejected.trimmed.sequence, 0);
+    assert_int_equal(inside_rejected(process)->last.sequence, 3);
+    assert_int_equal(inside_rejected(process)->trimmed.sequence, 0);
     assert_true(why_says("refused to user test"));
     /* Tried again, one message, ever more rarely. */
     bench_forget();
@@ -433,8 +430,8 @@ bug_342_what_the_broker_refuses_is_kept_and_tried_again(void **state)
         bench.steady_ms += 1000;
         bench_settle();
     }
-    assert_int_equal(process->rejected.trimmed.sequence, 3);
-    bench.steady_ms += REFUSAL_SHOWN_MS;
+    assert_int_equal(inside_rejected(process)->trimmed.sequence, 3);
+    bench.steady_ms += inside_numbers.refusal_shown_ms;
     assert_true(why_says(""));
 }
 
@@ -455,7 +452,7 @@ bug_401_receipts_that_the_broker_refuses_are_said(void **state)
     denied = NULL;
     bench_send(LANDING, READING("b"), "gait/receipt/me", NULL);
     bench_settle();
-    bench.steady_ms += REFUSAL_SHOWN_MS;
+    bench.steady_ms += inside_numbers.refusal_shown_ms;
     assert_true(why_says(""));
 }
 
@@ -481,10 +478,10 @@ a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed(void **state)
     char payload[3000];
     struct inbox_entry entry;
     bench_open_process(&accelerometer_trusted, settings);
-    uint64_t position = inbox_end(bench.process->inbox);
+    uint64_t position = inside_inbox_end(bench.process);
     snprintf(payload, sizeof payload, "%02999d", 0);
     bring(true, LANDING, payload);
-    assert_int_equal(inbox_read(bench.process->inbox, &position, &entry, &(struct inbox_gap){0}), 1);
+    assert_int_equal(inbox_read(inside_inbox(bench.process), &position, &entry, &(struct inbox_gap){0}), 1);
     assert_int_equal(entry.payload.len, 1025);
 }
 
@@ -493,22 +490,21 @@ acknowledgements_are_told_apart(void **state)
 {
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
-    const struct wire_events events = arrive_on_links(bench.process);
-    const struct arrived *arrived = &bench.process->arrived;
-    events.delivered(events.context, TOKEN_OUTPUT | 5);
-    events.delivered(events.context, TOKEN_OUTPUT | 4);
-    events.delivered(events.context, TOKEN_REJECTED | 2);
-    assert_int_equal(arrived->delivered_output, TOKEN_OUTPUT | 5);
-    assert_int_equal(arrived->delivered_rejected, TOKEN_REJECTED | 2);
-    assert_false(arrived->refill_delivered);
-    events.delivered(events.context, TOKEN_REFILL);
-    assert_false(arrived->refill_delivered);
-    events.delivered(events.context, TOKEN_REFILL_LAST);
-    assert_true(arrived->refill_delivered);
+    const struct wire_events events = inside_events(bench.process, false);
+    events.delivered(events.context, inside_token(INSIDE_OUTPUT, 5));
+    events.delivered(events.context, inside_token(INSIDE_OUTPUT, 4));
+    events.delivered(events.context, inside_token(INSIDE_REJECTED, 2));
+    assert_int_equal(inside_arrived(bench.process).delivered_output, inside_token(INSIDE_OUTPUT, 5));
+    assert_int_equal(inside_arrived(bench.process).delivered_rejected, inside_token(INSIDE_REJECTED, 2));
+    assert_false(inside_arrived(bench.process).refill_delivered);
+    events.delivered(events.context, inside_token(INSIDE_REFILL, 0));
+    assert_false(inside_arrived(bench.process).refill_delivered);
+    events.delivered(events.context, inside_token(INSIDE_REFILL_LAST, 0));
+    assert_true(inside_arrived(bench.process).refill_delivered);
     /* Nothing that landing publishes is waited for. */
-    const struct wire_events landing = arrive_on_landing(bench.process);
-    landing.delivered(landing.context, TOKEN_OUTPUT | 9);
-    assert_int_equal(arrived->delivered_output, TOKEN_OUTPUT | 5);
+    const struct wire_events landing = inside_events(bench.process, true);
+    landing.delivered(landing.context, inside_token(INSIDE_OUTPUT, 9));
+    assert_int_equal(inside_arrived(bench.process).delivered_output, inside_token(INSIDE_OUTPUT, 5));
 }
 
 /* The broker may have gone back in time between two connections. */
@@ -518,18 +514,17 @@ what_was_acknowledged_on_an_earlier_connection_does_not_count(void **state)
     (void)state;
     const struct wire_limits limits = {.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
     bench_open_process(&accelerometer_trusted, NULL);
-    const struct wire_events events = arrive_on_links(bench.process);
-    const struct arrived *arrived = &bench.process->arrived;
-    events.delivered(events.context, TOKEN_OUTPUT | 5);
-    events.delivered(events.context, TOKEN_REJECTED | 2);
-    events.delivered(events.context, TOKEN_REFILL_LAST);
+    const struct wire_events events = inside_events(bench.process, false);
+    events.delivered(events.context, inside_token(INSIDE_OUTPUT, 5));
+    events.delivered(events.context, inside_token(INSIDE_REJECTED, 2));
+    events.delivered(events.context, inside_token(INSIDE_REFILL_LAST, 0));
     events.down(events.context, "gone");
     events.up(events.context, false, &limits);
-    assert_int_equal(arrived->delivered_output, 0);
-    assert_int_equal(arrived->delivered_rejected, 0);
-    assert_false(arrived->refill_delivered);
-    events.delivered(events.context, TOKEN_OUTPUT | 3);
-    assert_int_equal(arrived->delivered_output, TOKEN_OUTPUT | 3);
+    assert_int_equal(inside_arrived(bench.process).delivered_output, 0);
+    assert_int_equal(inside_arrived(bench.process).delivered_rejected, 0);
+    assert_false(inside_arrived(bench.process).refill_delivered);
+    events.delivered(events.context, inside_token(INSIDE_OUTPUT, 3));
+    assert_int_equal(inside_arrived(bench.process).delivered_output, inside_token(INSIDE_OUTPUT, 3));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)

@@ -60,11 +60,11 @@ an_outbox_is_trimmed_when_nobody_asks(void **state)
     pass_time();
     pass_time();
     assert_non_null(bench_heard("gait/rejected/accelerometer-trusted", 0));
-    assert_int_equal(bench.process->rejected.last.sequence, 1);
-    assert_int_equal(bench.process->rejected.trimmed.sequence, 0);
+    assert_int_equal(inside_rejected(bench.process)->last.sequence, 1);
+    assert_int_equal(inside_rejected(bench.process)->trimmed.sequence, 0);
     close(hold);
     pass_time();
-    assert_int_equal(bench.process->rejected.trimmed.sequence, 1);
+    assert_int_equal(inside_rejected(bench.process)->trimmed.sequence, 1);
 }
 
 /* Not even if the disk is full: what else could be trimmed then is what a copy needs. */
@@ -76,11 +76,11 @@ room_is_not_made_of_what_is_held(void **state)
     const int hold = take();
     bench_send(LANDING, "[1]", NULL, NULL);
     bench_settle();
-    assert_int_equal(batch_make_room(bench.process, bench.process->timekeeper.now_ms), 1);
-    assert_int_equal(bench.process->rejected.trimmed.sequence, 0);
+    assert_int_equal(inside_make_room(bench.process, inside_timekeeper(bench.process)->now_ms), 1);
+    assert_int_equal(inside_rejected(bench.process)->trimmed.sequence, 0);
     close(hold);
-    assert_int_equal(batch_make_room(bench.process, bench.process->timekeeper.now_ms), 1);
-    assert_int_equal(bench.process->rejected.trimmed.sequence, 1);
+    assert_int_equal(inside_make_room(bench.process, inside_timekeeper(bench.process)->now_ms), 1);
+    assert_int_equal(inside_rejected(bench.process)->trimmed.sequence, 1);
 }
 
 static void
@@ -91,7 +91,7 @@ what_is_worked_stays_in_the_inbox_while_somebody_asks(void **state)
     const int hold = take();
     bench_send(LANDING, READING, NULL, NULL);
     pass_time();
-    assert_int_equal(bench.process->inbox_position, inbox_end(bench.process->inbox));
+    assert_int_equal(inside_inbox_position(bench.process), inside_inbox_end(bench.process));
     assert_true(lies_in_the_inbox());
     close(hold);
     pass_time(); /* nothing arrives any more, and still it goes */
@@ -130,10 +130,10 @@ a_hold_ends_with_whoever_was_killed_in_it(void **state)
         _exit(1);
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_true(hold_taken(bench.process->hold_fd));
+    assert_true(hold_taken(inside_hold(bench.process)));
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    assert_false(hold_taken(bench.process->hold_fd));
+    assert_false(hold_taken(inside_hold(bench.process)));
     close(ready[0]);
     close(ready[1]);
 }

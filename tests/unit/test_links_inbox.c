@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "disk.h"
 #include "links/inbox.h"
 #include "scratch_dir.h"

@@ -183,8 +183,8 @@ positions_are_those_that_the_process_had(void **state)
     bench_send("gait/landing/accelerometer", "[1]", NULL, NULL);
     bench_settle();
     assert_non_null(bench_heard("gait/rejected/accelerometer-trusted", 0)); /* which is no output */
-    const uint64_t epoch = bench.process->epoch;
-    const uint64_t inbox = bench.process->inbox_position;
+    const uint64_t epoch = inside_epoch(bench.process);
+    const uint64_t inbox = inside_inbox_position(bench.process);
     assert_true(inbox > 0);
     bench_close_process();
     struct store *store = open_store();

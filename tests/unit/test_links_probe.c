@@ -16,7 +16,7 @@
 static struct {
     const char *hidden, *denied, *cut;
     unsigned probes; /* of ours that came by; */
-    char token[PROBE_TOKEN_BYTES]; /* of the newest */
+    char token[INSIDE_PROBE_BYTES]; /* of the newest */
 } acl;
 
 static bool
@@ -54,7 +54,7 @@ take(void *context, const struct memory_wire *from, const struct wire_message *m
 {
     if (begins(message, OWN)) {
         acl.probes++;
-        assert_int_equal(message->correlation.len, PROBE_TOKEN_BYTES);
+        assert_int_equal(message->correlation.len, INSIDE_PROBE_BYTES);
         memcpy(acl.token, message->correlation.at, sizeof acl.token);
         assert_true(message->tentative);
     }
@@ -88,7 +88,7 @@ static bool
 why_says(const char *text)
 {
     struct buffer metrics = {0};
-    metrics_write(bench.process, &metrics);
+    inside_metrics(bench.process, &metrics);
     const char *why = strstr(buffer_text(&metrics), "\"why\":\"") + strlen("\"why\":\"");
     const bool says = text[0] == '\0' ? why[0] == '"' : memmem(why, strcspn(why, "\""), text, strlen(text)) != NULL;
     buffer_free(&metrics);
@@ -110,7 +110,7 @@ cut(const char *client)
             memory_wire_cut(bench.broker.wires[i]);
     }
     pass(2000);
-    assert_int_equal(bench.process->landing_port.state, PORT_READY);
+    assert_true(inside_is_connected(bench.process, true));
 }
 
 static void
@@ -118,7 +118,7 @@ one_that_brings_our_own_message_is_asked_once_a_connection(void **state)
 {
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
-    const uint64_t end = inbox_end(bench.process->inbox);
+    const uint64_t end = inside_inbox_end(bench.process);
     pass(4000);
     assert_int_equal(acl.probes, 0);
     pass(200000);
@@ -126,7 +126,7 @@ one_that_brings_our_own_message_is_asked_once_a_connection(void **state)
     assert_string_equal(bench_heard(OWN, 0)->payload, "[]");
     assert_false(bench_heard(OWN, 0)->retained);
     assert_true(why_says(""));
-    assert_int_equal(inbox_end(bench.process->inbox), end); /* it is none of what was taken in */
+    assert_int_equal(inside_inbox_end(bench.process), end); /* it is none of what was taken in */
     cut("gait-accelerometer-trusted-landing");
     pass(200000);
     assert_int_equal(acl.probes, 2);
@@ -156,7 +156,7 @@ bug_400_a_landing_subscription_that_stays_silent_is_said_and_taken_back(void **s
     const unsigned before = acl.probes;
     pass(300000);
     assert_int_equal(acl.probes, before);
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 0);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 0);
 }
 
 /* With the first message of a device, too. */
@@ -172,7 +172,7 @@ it_is_taken_back_when_anything_comes(void **state)
     bench_send(LANDING "/phone-1", READING("a"), NULL, NULL);
     bench_settle();
     assert_true(why_says(""));
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 1);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 1);
 }
 
 /* The queue of the broker comes first, whatever it is worth as a proof: it may be from before the ACL was changed. */
@@ -227,7 +227,7 @@ a_broker_that_cuts_for_it_is_asked_ever_more_rarely(void **state)
         bench_send(LANDING "/phone-1", READING("a"), NULL, NULL);
     }
     assert_in_range(acl.probes, 7, 11);
-    assert_int_equal(bench.process->link_port.state, PORT_READY);
+    assert_true(inside_is_connected(bench.process, false));
     assert_true(why_says(""));
     acl.cut = NULL;
     acl.hidden = OWN;
@@ -240,7 +240,7 @@ a_broker_that_cuts_for_it_is_asked_ever_more_rarely(void **state)
 static void
 bring(const char *topic, const char *payload, const char *response, struct span correlation)
 {
-    const struct wire_events events = arrive_on_landing(bench.process);
+    const struct wire_events events = inside_events(bench.process, true);
     const struct wire_message message = {.topic = span_of(topic),
                                          .payload = span_of(payload),
                                          .response_topic = span_of(response),
@@ -258,21 +258,21 @@ nothing_of_a_stranger_passes_for_ours(void **state)
     bench_open_process(&accelerometer_trusted, NULL);
     pass(6000);
     assert_int_equal(acl.probes, 1);
-    uint64_t end = inbox_end(bench.process->inbox);
+    uint64_t end = inside_inbox_end(bench.process);
     bring(OWN, "[]", "", token); /* it came twice, say */
-    assert_int_equal(inbox_end(bench.process->inbox), end);
+    assert_int_equal(inside_inbox_end(bench.process), end);
     bring(OWN, READING("a"), "", token);
     bring(OWN, "[" READING("b") "]", "", token);
     bring(LANDING, READING("c"), "", token);
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 3);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 3);
     bring(OWN, "[]", "gait/receipt/.probe", token);
     assert_non_null(bench_heard("gait/receipt/.probe", 0));
-    end = inbox_end(bench.process->inbox);
+    end = inside_inbox_end(bench.process);
     bring(OWN, "[]", "", span_at(acl.token, 15));
-    assert_true(inbox_end(bench.process->inbox) > end);
-    end = inbox_end(bench.process->inbox);
+    assert_true(inside_inbox_end(bench.process) > end);
+    end = inside_inbox_end(bench.process);
     bring(LANDING, "[]", "", token);
-    assert_true(inbox_end(bench.process->inbox) > end);
+    assert_true(inside_inbox_end(bench.process) > end);
 }
 
 /* The broker kept it for us, and meanwhile somebody has changed the ACL. */
@@ -280,7 +280,7 @@ static void
 one_of_an_earlier_connection_proves_nothing(void **state)
 {
     (void)state;
-    char token[PROBE_TOKEN_BYTES];
+    char token[INSIDE_PROBE_BYTES];
     bench_open_process(&accelerometer_trusted, NULL);
     acl.hidden = OWN;
     pass(6000);
@@ -289,7 +289,7 @@ one_of_an_earlier_connection_proves_nothing(void **state)
     bring(OWN, "[]", "", span_at(token, sizeof token));
     pass(15000);
     assert_true(is_silent());
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 0);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 0);
 }
 
 static void
