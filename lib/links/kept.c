@@ -13,8 +13,8 @@
 
 static const struct span epoch_key = {"epoch", 5};
 
-/* Value: position u64 BE, and a place (run/place.h). Links: key "link <producer>", value = epoch u64 BE, applied u64 BE, and a
- * place; "left <producer>", value as lives_encode has it; "awaits <producer>", value = u64 BE (struct link). */
+/* Value: position u64 BE, and a place (run/place.h). Of links: key "link <producer>", value = epoch u64 BE, applied u64 BE,
+ * and a place; "left <producer>", value as lives_encode has it; "awaits <producer>", value = u64 BE (struct link). */
 static const struct span inbox_key = {"inbox", 5};
 
 /* The key of the marks in the inbox (inbox.h), INBOX_KEY_BYTES of it; made when it is first wanted. */

@@ -113,8 +113,8 @@ say_too_large(const struct links *links, struct buffer *text)
 {
     const size_t output_bytes = links->output_publisher.unfit_bytes;
 
-    buffer_printf(text, "a record needs a packet of %zu bytes, and the broker takes %zu at most: raise its maximum packet size "
-                  "(max_packet_size of mosquitto) and restart it",
+    buffer_printf(text, "a record needs a packet of %zu bytes, and the broker takes %zu at most: raise its maximum packet "
+                  "size (max_packet_size of mosquitto) and restart it",
                   output_bytes > 0 ? output_bytes : links->rejected_publisher.unfit_bytes, links->limits.packet_bytes_max);
 }
 

@@ -1,6 +1,6 @@
 /*
- * transaction: what links do in one transaction of the core: give it what has come, keep what it puts out, and say where they
- * are, all of it committed together or not at all.
+ * transaction: what links do in one transaction of the core: give it what has come, keep what it puts out, and say where
+ * they are, all of it committed together or not at all.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -62,8 +62,10 @@ struct position {
 struct arrival {
     unsigned input; /* index in the stream's inputs */
     const struct record *record;
-    struct position position; /* of the message that it came in, and where it begins in that: for a sink whose output is not */
-    size_t at;                /* in the store, and that must know again what it has written before a crash */
+    /* Of the message that it came in, and where it begins in that: for a sink whose output is not in the store, and that
+     * must know again what it has written before a crash. */
+    struct position position;
+    size_t at;
     struct span row; /* table inputs: the row's name; else empty */
     struct span sender; /* landing inputs: the first level that its sender has behind the landing topic; empty: none */
     int64_t now_ms;  /* arrival time: for hold and retain */

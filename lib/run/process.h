@@ -79,8 +79,8 @@ struct batch *process_batch(struct process *process);
 /* Whether what is in memory is what is committed; else what would be shown has not happened. */
 bool process_is_shown(const struct process *process);
 
-/* Append the metrics as one JSON object to text; without the newest refusals if it is more than room bytes with them (0: that
- * is not known). */
+/* Append the metrics as one JSON object to text; without the newest refusals if it is more than room bytes with them (0:
+ * that is not known). */
 void process_write_metrics(struct process *process, size_t room, struct buffer *text);
 
 #endif

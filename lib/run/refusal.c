@@ -175,7 +175,8 @@ refusal_tell_counted(struct refusal *refusal)
     for (unsigned r = 0; r < REASON_COUNT; r++) {
         if (refusal->counts[r] == 0)
             continue;
-        struct buffer *line = begin_line(refusal, (struct fault){(enum reason)r, NULL}, buffer_span(&refusal->counted_topic));
+        const struct fault fault = {(enum reason)r, NULL};
+        struct buffer *line = begin_line(refusal, fault, buffer_span(&refusal->counted_topic));
         buffer_printf(line, ",\"count\":%" PRIu64, refusal->counts[r]);
         end_line(refusal, line);
         refusal->counts[r] = 0;

@@ -38,8 +38,8 @@ struct refusal {
     struct buffer line;
 };
 
-/* In a transaction: tell of a record that is refused or invalid. payload is what was refused: a record's members, or the text
- * as it came in (whole). If there is no room for more it is counted, as below. */
+/* In a transaction: tell of a record that is refused or invalid. payload is what was refused: a record's members, or the
+ * text as it came in (whole). If there is no room for more it is counted, as below. */
 void refusal_tell(struct refusal *refusal, unsigned input, struct fault fault, struct span payload, bool whole);
 
 /* Only count it. */

@@ -9,8 +9,9 @@
  *   begin, prepare, for each source (next, worked)…, append…, finish, flush, commit, committed
  *
  * with a load before it whenever what is in memory may not be what is committed: at the start, and after an abort, which
- * may come behind any of these calls but the last. What a transport keeps in the process's store it writes in flush, so that it
- * is committed with what the operator has decided; the commit is its own, since it may have more to do there than the store.
+ * may come behind any of these calls but the last. What a transport keeps in the process's store it writes in flush, so that
+ * it is committed with what the operator has decided; the commit is its own, since it may have more to do there than the
+ * store.
  *
  * All calls come from one thread, that of the loop, but wake, which may come from any.
  */
@@ -54,7 +55,7 @@ enum source_next {
     SOURCE_BROKEN = -1, /* the transaction is to be aborted */
     SOURCE_EMPTY,       /* nothing more has come */
     SOURCE_MESSAGE,     /* here is one */
-    SOURCE_MOVED,       /* there is none, but its position is another one: a payload that was begun there is not gone on with */
+    SOURCE_MOVED,       /* none, but it stands elsewhere: a payload that was begun there is not gone on with */
 };
 
 enum sink {
@@ -66,7 +67,7 @@ enum sink {
 struct prepared {
     unsigned steps; /* that are worth a commit */
     bool alone;     /* no record is to be worked in this transaction */
-    unsigned moved; /* a bit for each source that is to begin elsewhere: a payload that was begun there is not gone on with */
+    unsigned moved; /* a bit for each source that is to begin elsewhere, as SOURCE_MOVED */
 };
 
 /* Whether records may be worked at present. */
@@ -76,7 +77,7 @@ struct intake {
     bool learns;  /* something has to be learned before anything is decided: that is not put off until there is room */
 };
 
-/* The process that a transport is part of, as the transport sees it: given when it is opened, and the same until it is closed. */
+/* The process that a transport is part of, as the transport sees it; the same from its opening until it is closed. */
 struct host {
     struct process *process; /* for the calls of process.h that are for transports */
     const struct stream *stream;
@@ -150,7 +151,8 @@ struct transport_calls {
     int (*finish)(struct transport *transport, bool for_room);
 
     /* Write how far the sources are, those that something was worked of with their places, and what else is new. 0 or −1. */
-    int (*flush)(struct transport *transport, const struct payload_place places[SOURCES_MAX], const bool worked[SOURCES_MAX]);
+    int (*flush)(struct transport *transport, const struct payload_place places[SOURCES_MAX],
+                 const bool worked[SOURCES_MAX]);
 
     /* Make all of it durable, the store's transaction among it, or none. 0 or −1. */
     int (*commit)(struct transport *transport);

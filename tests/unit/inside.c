@@ -140,9 +140,11 @@ inside_rejected_topic(const struct process *process)
 int
 inside_reject(struct process *process, struct span lines)
 {
+    struct outbox *rejected = &links_of(process)->rejected;
+
     if (store_begin(process->store) != 0)
         return -1;
-    if (outbox_append(&links_of(process)->rejected, (struct span){0}, lines) != 0 || outbox_flush(&links_of(process)->rejected) != 0) {
+    if (outbox_append(rejected, (struct span){0}, lines) != 0 || outbox_flush(rejected) != 0) {
         store_abort(process->store);
         return -1;
     }
