@@ -13,13 +13,14 @@ check "Paho has one user" one_file 'MQTTAsync\.h' lib/mqtt/mqtt.c
 check "cJSON has one user" one_file '(cjson/)?cJSON\.h' lib/record/json.c
 check "libsodium has one user" one_file 'sodium\.h' lib/base/hash.c
 check "libinih has one user" one_file 'ini\.h' lib/base/config.c
-check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/unpack.c
-check "libcsv has one user" one_file 'csv\.h' cmd/gait/rows.c
+check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/load/unpack.c
+check "libcsv has one user" one_file 'csv\.h' cmd/gait/load/rows.c
 
 names=$(sed -n 's/^ *\.name = "\(.*\)",$/\1/p' streams/*.c | grep -v '^lake$' | paste -sd '|')
 check_not "lib names no stream" grep -rnE "^[^/*]*($names)" lib --include=*.c
 check_not "streams know no broker" grep -rnE '#include "(mqtt|run/(process|port|link|inbox|outbox))' streams
 check_not "operators know no broker and no clock" grep -rnE '#include "(run|mqtt|base/clock)|time\(|clock_gettime' lib/operator
+check_not "nobody goes round the doors of the house" grep -rnE '#include "(\.|[^"/]*")' lib streams cmd
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
 
 for main in cmd/*/main.c; do

@@ -19,7 +19,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "client.h"
+#include "look/client.h"
 #include "mutate.h"
 #include "record/json.h"
 #include "record/record.h"
