@@ -1,23 +1,20 @@
 #include "load/sender.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/backoff.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/say.h"
 #include "wire/wire.h"
-#include "mqtt/mqtt.h"
 #include "streams/catalog.h"
+#include "common/client.h"
 #include "common/interrupt.h"
 #include "load/places.h"
 #include "load/receipt.h"
@@ -32,9 +29,6 @@
 #define SILENCE_MS_MAX 300000           /* so that one that is away for long does not find a queue full of questions */
 #define SILENCE_TOLD_MS 10000           /* before somebody is told */
 #define RATE_CATCH_UP_MS 1000           /* after an outage the rate limit forgives no more than this */
-#define GOODBYE_MS 500
-
-enum link { LINK_DOWN, LINK_CONNECTING, LINK_UP, LINK_SUBSCRIBING, LINK_READY };
 
 /* What a message brings back with its receipt: 8 bytes number of the letter, 0 for a question; 8 bytes number of the
  * sending, which only grows; 1 byte kind. */
@@ -69,9 +63,7 @@ struct topics {
 
 struct sender {
     struct sender_options options;
-    struct wire *wire;
-    struct wire_options wire_options;
-    char *name;
+    struct client *client;
     char *receipt_topic;
     struct topics topics[KINDS];
 
@@ -82,21 +74,13 @@ struct sender {
     int64_t tick_ms;      /* when the next one is due */
     int64_t rate_start_ms;
     uint64_t rate_records; /* sent since then */
-    struct backoff backoff;
-    int64_t retry_at_ms; /* 0: not decided yet */
     struct wire_limits limits; /* of the broker; packet_bytes_max is 0 until it has said so */
-    unsigned attempts;   /* to connect, since we last were; the first is made at once */
     bool outage_told;
     enum { TOLD_NOTHING, TOLD_SILENT, TOLD_STOPPED } told; /* of the wait for receipts */
-    bool listening; /* has subscribed to metrics on this connection */
     char given_up[ANSWER_NAME_SIZE + ANSWER_WHY_SIZE + 16]; /* see sender_given_up */
 
-    pthread_mutex_t lock; /* for what follows, and the letters' last three members */
-    pthread_cond_t changed;
-    uint64_t events; /* counts everything that is worth a look */
-    enum link link;
-    char down_reason[256];
-    struct wire_limits heard_limits;
+    /* For what follows, and the letters' last three members, the client's lock is held. */
+
     /* Letters first … next − 1, each at its number modulo LETTERS_MAX. Numbers begin with 1. */
     struct letter letters[LETTERS_MAX];
     uint64_t first;
@@ -118,36 +102,14 @@ letter_at(struct sender *sender, uint64_t number)
 }
 
 /*
- * What the wire tells us, in its threads.
+ * What comes from the broker, in threads of the wire's, with the lock held.
  */
 
 static void
-change_link(struct sender *sender, enum link link, const char *reason)
+on_up(void *context)
 {
-    pthread_mutex_lock(&sender->lock);
-    sender->link = link;
-    snprintf(sender->down_reason, sizeof sender->down_reason, "%s", reason);
-    sender->events++;
-    pthread_cond_broadcast(&sender->changed);
-    pthread_mutex_unlock(&sender->lock);
-}
-
-static void
-on_up(void *context, bool session_kept, const struct wire_limits *limits)
-{
-    (void)session_kept; /* ours ends with the connection */
     struct sender *sender = context;
-    pthread_mutex_lock(&sender->lock);
-    sender->heard_limits = *limits;
     memset(sender->takers, 0, sizeof sender->takers); /* what the broker knows of them comes anew */
-    pthread_mutex_unlock(&sender->lock);
-    change_link(sender, LINK_UP, "");
-}
-
-static void
-on_down(void *context, const char *reason)
-{
-    change_link(context, LINK_DOWN, reason);
 }
 
 /* With the lock held: everything of kinds [from, to) goes out again. */
@@ -167,24 +129,6 @@ hear(struct sender *sender)
 {
     sender->heard_ms = sender->asked_ms = clock_steady_ms();
     sender->silence_ms = SILENCE_MS_MIN;
-}
-
-static void
-on_subscribed(void *context, bool ok, const char *reason)
-{
-    struct sender *sender = context;
-    pthread_mutex_lock(&sender->lock);
-    const bool ready = sender->link == LINK_READY;
-    pthread_mutex_unlock(&sender->lock);
-    if (ready)
-        return; /* the answer for metrics: who may not read them waits without a limit */
-    if (!ok)
-        log_fatal("the broker refuses to let us read receipts: %s", reason);
-    pthread_mutex_lock(&sender->lock);
-    mark_unsent(sender, 0, KINDS);
-    hear(sender); /* nothing could be, while the connection was lost */
-    pthread_mutex_unlock(&sender->lock);
-    change_link(sender, LINK_READY, "");
 }
 
 /* With the lock held. */
@@ -243,28 +187,20 @@ on_receipt(struct sender *sender, const struct wire_message *message)
     uint64_t number = bytes_get_u64(message->correlation.at);
     uint64_t sending = bytes_get_u64(message->correlation.at + 8);
     enum record_kind kind = (enum record_kind)message->correlation.at[16];
-    pthread_mutex_lock(&sender->lock);
     if (number >= sender->first && number < sender->next && !letter_at(sender, number)->receipted)
         take_receipt(sender, letter_at(sender, number), &receipt);
     if (number < sender->next) /* a letter's tells of those before it, nearly always none; the answer to a question of all */
         find_lost(sender, kind, sending, number == 0 ? sender->next : number);
     hear(sender);
-    sender->events++;
-    pthread_cond_broadcast(&sender->changed);
-    pthread_mutex_unlock(&sender->lock);
 }
 
 static void
 on_status(struct sender *sender, unsigned kind, const struct wire_message *message)
 {
-    pthread_mutex_lock(&sender->lock);
     taker_status(&sender->takers[kind], message->payload, !message->retained);
     /* A process that has just started may have died between its commit and its receipts. */
     if (!message->retained && span_is(message->payload, "online"))
         mark_unsent(sender, kind, kind + 1);
-    sender->events++;
-    pthread_cond_broadcast(&sender->changed);
-    pthread_mutex_unlock(&sender->lock);
 }
 
 /* The process that takes records of this kind. */
@@ -280,9 +216,7 @@ on_metrics(struct sender *sender, unsigned kind, struct span payload)
     struct answer answer;
     if (answer_decode(payload, &answer) != 0 || strcmp(answer.process, taker_name(kind)) != 0)
         return;
-    pthread_mutex_lock(&sender->lock);
     taker_metrics(&sender->takers[kind], &answer, clock_steady_ms());
-    pthread_mutex_unlock(&sender->lock);
 }
 
 static void
@@ -301,15 +235,8 @@ on_message(void *context, const struct wire_message *message)
     }
 }
 
-static void
-on_delivered(void *context, uint64_t token)
-{
-    (void)context;
-    (void)token; /* the broker has it; only a receipt counts */
-}
-
 /*
- * The work, in the caller's thread. Calls into the wire are made without the lock.
+ * The work, in the caller's thread. Calls of the client but for those of the lock are made without it.
  */
 
 static void
@@ -319,70 +246,68 @@ make_room_to_say(struct sender *sender)
         sender->options.clear(sender->options.context);
 }
 
+/* There is no connection: say so once, when it is time to. */
 static void
-connect_when_due(struct sender *sender)
+tell_outage(struct sender *sender)
 {
-    int64_t now_ms = clock_steady_ms();
-    const bool first = sender->attempts == 0 && sender->backoff.up_ms == 0;
-    if (sender->retry_at_ms == 0)
-        sender->retry_at_ms = first ? now_ms : backoff_down(&sender->backoff, now_ms);
-    if (now_ms < sender->retry_at_ms)
+    char reason[512];
+    if (sender->outage_told || !client_is_missed(sender->client))
         return;
-    /* Not for the first attempt, but if connections are made and do not last. */
-    if (!sender->outage_told && (sender->attempts > 1 || backoff_unsteady(&sender->backoff, now_ms))) {
-        char reason[sizeof sender->down_reason];
-        pthread_mutex_lock(&sender->lock);
-        memcpy(reason, sender->down_reason, sizeof reason);
-        pthread_mutex_unlock(&sender->lock);
-        /* One that has let us in before may be on its way up, and not know its accounts yet. */
-        if (sender->limits.packet_bytes_max == 0 && broker_refuses(reason)) {
-            snprintf(sender->given_up, sizeof sender->given_up, "%s", reason);
-            return;
-        }
-        make_room_to_say(sender);
-        say("waiting for the broker (%s)", reason);
-        sender->outage_told = true;
+    client_reason(sender->client, reason, sizeof reason);
+    /* One that has let us in before may be on its way up, and not know its accounts yet. */
+    if (sender->limits.packet_bytes_max == 0 && broker_refuses(reason)) {
+        snprintf(sender->given_up, sizeof sender->given_up, "%s", reason);
+        return;
     }
-    sender->retry_at_ms = 0;
-    sender->attempts++;
-    change_link(sender, LINK_CONNECTING, "");
-    if (sender->wire->calls->connect(sender->wire) != 0)
-        change_link(sender, LINK_DOWN, "can't connect");
+    make_room_to_say(sender);
+    say("waiting for the broker (%s)", reason);
+    sender->outage_told = true;
 }
 
+/* There is a new connection. */
 static void
-subscribe(struct sender *sender)
+begin_anew(struct sender *sender)
 {
-    const char *filters[1 + KINDS] = {sender->receipt_topic};
+    const char *metrics[KINDS];
     for (unsigned i = 0; i < KINDS; i++)
-        filters[1 + i] = sender->topics[i].status;
-    pthread_mutex_lock(&sender->lock);
-    bool still_up = sender->link == LINK_UP; /* else on_down was faster, and comes only once */
-    if (still_up)
-        sender->link = LINK_SUBSCRIBING;
-    sender->limits = sender->heard_limits;
-    pthread_mutex_unlock(&sender->lock);
-    sender->listening = false;
-    /* If it fails, the connection has just been lost, and on_down says so. */
-    if (still_up)
-        (void)sender->wire->calls->subscribe(sender->wire, filters, 1 + KINDS, 1 + KINDS, WIRE_AT_LEAST_ONCE);
+        metrics[i] = sender->topics[i].metrics;
+    sender->limits = client_limits(sender->client);
+    client_lock(sender->client);
+    mark_unsent(sender, 0, KINDS);
+    hear(sender); /* nothing could be, while the connection was lost */
+    client_unlock(sender->client);
+    /* By itself, and behind what we can't do without: an account that only loads may not be allowed to, and who may not read
+     * them waits without a limit. */
+    (void)client_subscribe(sender->client, metrics, KINDS);
 }
 
-/* By itself, and behind what we can't do without: an account that only loads may not be allowed to. */
-static void
-listen(struct sender *sender)
+/* Keep the connection up; whether it is. */
+static bool
+stay_connected(struct sender *sender)
 {
-    const char *filters[KINDS];
-    for (unsigned i = 0; i < KINDS; i++)
-        filters[i] = sender->topics[i].metrics;
-    sender->listening = sender->wire->calls->subscribe(sender->wire, filters, KINDS, KINDS, WIRE_AT_LEAST_ONCE) == 0;
+    char reason[512];
+    const int rc = client_step(sender->client);
+    if (rc < 0) {
+        client_reason(sender->client, reason, sizeof reason);
+        log_fatal("the broker refuses to let us read receipts: %s", reason);
+    }
+    if (rc > 0)
+        begin_anew(sender);
+    client_lock(sender->client);
+    const bool up = client_is_up(sender->client);
+    client_unlock(sender->client);
+    if (up)
+        sender->outage_told = sender->outage_told && client_unsteady(sender->client);
+    else
+        tell_outage(sender);
+    return up;
 }
 
 /* Forget the letters that have their receipt, from the oldest on. */
 static void
 drop_receipted(struct sender *sender)
 {
-    pthread_mutex_lock(&sender->lock);
+    client_lock(sender->client);
     while (sender->first < sender->next && letter_at(sender, sender->first)->receipted) {
         struct letter *letter = letter_at(sender, sender->first);
         sender->letters_bytes -= letter->payload.len;
@@ -390,7 +315,7 @@ drop_receipted(struct sender *sender)
         places_clear(&letter->places);
         sender->first++;
     }
-    pthread_mutex_unlock(&sender->lock);
+    client_unlock(sender->client);
 }
 
 /* -1 when the connection is gone. */
@@ -408,7 +333,7 @@ publish(struct sender *sender, enum record_kind kind, uint64_t number, uint64_t 
         .correlation = {correlation, sizeof correlation},
         .delivery = WIRE_AT_LEAST_ONCE,
     };
-    return sender->wire->calls->publish(sender->wire, &message, 0);
+    return client_publish(sender->client, &message);
 }
 
 /* With the lock held: mark the kinds of which receipts are to come. */
@@ -424,13 +349,13 @@ static void
 ask(struct sender *sender)
 {
     bool owed[KINDS] = {false};
-    pthread_mutex_lock(&sender->lock);
+    client_lock(sender->client);
     find_owed(sender, owed);
-    pthread_mutex_unlock(&sender->lock);
+    client_unlock(sender->client);
     for (unsigned kind = 0; kind < KINDS; kind++) {
-        pthread_mutex_lock(&sender->lock);
+        client_lock(sender->client);
         uint64_t sending = ++sender->sending;
-        pthread_mutex_unlock(&sender->lock);
+        client_unlock(sender->client);
         if (owed[kind] && publish(sender, (enum record_kind)kind, 0, sending, span_of(QUESTION)) != 0)
             return;
     }
@@ -440,14 +365,14 @@ static void
 check_silence(struct sender *sender)
 {
     int64_t now_ms = clock_steady_ms();
-    pthread_mutex_lock(&sender->lock);
+    client_lock(sender->client);
     bool waiting = sender->first < sender->next;
     bool silent = waiting && now_ms - sender->asked_ms >= sender->silence_ms;
     if (silent) {
         sender->asked_ms = now_ms;
         sender->silence_ms = backoff_doubled(sender->silence_ms, SILENCE_MS_MAX);
     }
-    pthread_mutex_unlock(&sender->lock);
+    client_unlock(sender->client);
     if (silent)
         ask(sender);
 }
@@ -466,7 +391,7 @@ find_silence(struct sender *sender)
     const int64_t now_ms = clock_steady_ms();
     struct silence silence = {.ms = -1, .stopped_ms = -1};
     bool owed[KINDS] = {false};
-    pthread_mutex_lock(&sender->lock);
+    client_lock(sender->client);
     const int64_t silence_ms = now_ms - sender->heard_ms;
     if (silence_ms >= TICK_MS) /* nearly always it is not, and the letters are many */
         find_owed(sender, owed);
@@ -479,7 +404,7 @@ find_silence(struct sender *sender)
         silence.stopped_ms = stopped_ms;
         memcpy(silence.why, sender->takers[kind].why, sizeof silence.why);
     }
-    pthread_mutex_unlock(&sender->lock);
+    client_unlock(sender->client);
     return silence;
 }
 
@@ -516,11 +441,11 @@ send_unsent(struct sender *sender)
 {
     for (uint64_t number = sender->first; number < sender->next; number++) {
         struct letter *letter = letter_at(sender, number);
-        pthread_mutex_lock(&sender->lock);
-        bool send = sender->link == LINK_READY && letter->unsent && !letter->receipted;
+        client_lock(sender->client);
+        bool send = client_is_up(sender->client) && letter->unsent && !letter->receipted;
         letter->unsent = letter->unsent && !send;
         uint64_t sending = send ? letter->sending = ++sender->sending : 0;
-        pthread_mutex_unlock(&sender->lock);
+        client_unlock(sender->client);
         /* If it fails, everything is marked again after the next connect. */
         if (send && publish(sender, letter->kind, number, sending, buffer_span(&letter->payload)) != 0)
             return;
@@ -532,34 +457,26 @@ static void
 work(struct sender *sender)
 {
     drop_receipted(sender);
-    pthread_mutex_lock(&sender->lock);
-    enum link link = sender->link;
-    pthread_mutex_unlock(&sender->lock);
-    switch (link) {
-    case LINK_DOWN:
-        connect_when_due(sender);
-        break;
-    case LINK_UP:
-        backoff_up(&sender->backoff, clock_steady_ms());
-        subscribe(sender);
-        break;
-    case LINK_READY:
-        sender->outage_told = sender->outage_told && backoff_unsteady(&sender->backoff, clock_steady_ms());
-        sender->attempts = 0;
-        if (!sender->listening)
-            listen(sender);
+    if (stay_connected(sender)) {
         check_silence(sender);
         look_at_takers(sender);
         send_unsent(sender);
-        break;
-    default:
-        break;
     }
     int64_t now_ms = clock_steady_ms();
     if (now_ms >= sender->tick_ms && sender->options.tick != NULL) {
         sender->tick_ms = now_ms + TICK_MS;
         sender->options.tick(sender->options.context);
     }
+}
+
+/* What has happened so far, for wait_for_event. */
+static uint64_t
+seen_events(struct sender *sender)
+{
+    client_lock(sender->client);
+    const uint64_t events = client_events(sender->client);
+    client_unlock(sender->client);
+    return events;
 }
 
 /* Wait until something has happened since `events` was seen, or until_ms, a tick at most. */
@@ -569,13 +486,10 @@ wait_for_event(struct sender *sender, uint64_t events, int64_t until_ms)
     int64_t limit_ms = clock_steady_ms() + TICK_MS;
     if (until_ms > limit_ms)
         until_ms = limit_ms;
-    struct timespec deadline = {until_ms / 1000, until_ms % 1000 * 1000000L};
-    pthread_mutex_lock(&sender->lock);
-    while (sender->events == events) {
-        if (pthread_cond_clockwait(&sender->changed, &sender->lock, CLOCK_MONOTONIC, &deadline) != 0)
-            break;
-    }
-    pthread_mutex_unlock(&sender->lock);
+    client_lock(sender->client);
+    while (client_events(sender->client) == events && client_wait(sender->client, until_ms))
+        continue;
+    client_unlock(sender->client);
 }
 
 /* Whether there is a reason not to wait any longer. */
@@ -591,16 +505,13 @@ static int
 work_until(struct sender *sender, bool (*done)(const struct sender *sender, size_t bytes), size_t bytes)
 {
     for (;;) {
-        pthread_mutex_lock(&sender->lock);
-        uint64_t events = sender->events;
-        bool down = sender->link == LINK_DOWN;
-        pthread_mutex_unlock(&sender->lock);
+        const uint64_t events = seen_events(sender);
         work(sender);
         if (done(sender, bytes))
             return 0;
         if (must_end(sender))
             return -1;
-        wait_for_event(sender, events, down ? sender->retry_at_ms : INT64_MAX);
+        wait_for_event(sender, events, client_due_ms(sender->client));
     }
 }
 
@@ -635,9 +546,7 @@ keep_rate(struct sender *sender, unsigned records)
         return 0;
     int64_t due_ms = rate_due_ms(sender);
     for (int64_t now_ms = clock_steady_ms(); now_ms < due_ms; now_ms = clock_steady_ms()) {
-        pthread_mutex_lock(&sender->lock);
-        uint64_t events = sender->events;
-        pthread_mutex_unlock(&sender->lock);
+        const uint64_t events = seen_events(sender);
         work(sender);
         if (must_end(sender))
             return -1;
@@ -660,7 +569,7 @@ post(struct sender *sender, enum record_kind kind)
         return 0;
     if (must_end(sender) || keep_rate(sender, draft->records) != 0 || work_until(sender, has_room, draft->payload.len) != 0)
         return -1;
-    pthread_mutex_lock(&sender->lock);
+    client_lock(sender->client);
     if (sender->first == sender->next)
         hear(sender);
     struct letter *letter = letter_at(sender, sender->next);
@@ -672,7 +581,7 @@ post(struct sender *sender, enum record_kind kind)
     letter->unsent = true;
     letter->receipted = false;
     sender->next++;
-    pthread_mutex_unlock(&sender->lock);
+    client_unlock(sender->client);
     sender->letters_bytes += letter->payload.len;
     sender->messages++;
     *draft = empty;
@@ -694,22 +603,40 @@ make_text(const char *a, const char *b, const char *c)
 }
 
 static void
-make_names(struct sender *sender)
+make_topics(struct sender *sender)
 {
-    uint32_t random;
-    char suffix[16];
     const char *prefix = sender->options.prefix;
-    hash_init();
-    hash_random(&random, sizeof random);
-    snprintf(suffix, sizeof suffix, "-%08" PRIx32, random);
-    sender->name = make_text("gait-", sender->options.command, suffix);
-    sender->receipt_topic = make_text(prefix, "/receipt/", sender->name);
+    sender->receipt_topic = make_text(prefix, "/receipt/", client_name(sender->client));
     for (unsigned i = 0; i < KINDS; i++) {
         const char *kind = record_kind_name((enum record_kind)i);
         sender->topics[i].landing = make_text(prefix, "/landing/", kind);
         sender->topics[i].status = make_text(prefix, "/status/", taker_name(i));
         sender->topics[i].metrics = make_text(prefix, "/metrics/", taker_name(i));
     }
+}
+
+/* What we can't do without. */
+static void
+name_filters(struct sender *sender)
+{
+    const char *filters[1 + KINDS] = {sender->receipt_topic};
+    for (unsigned i = 0; i < KINDS; i++)
+        filters[1 + i] = sender->topics[i].status;
+    client_filters(sender->client, filters, 1 + KINDS);
+}
+
+static struct client *
+make_client(struct sender *sender)
+{
+    char *name = make_text("gait-", sender->options.command, "");
+    const struct client_options options = {.broker = sender->options.broker,
+                                           .name = name,
+                                           .context = sender,
+                                           .message = on_message,
+                                           .up = on_up};
+    struct client *client = client_new(&options);
+    free(name);
+    return client;
 }
 
 struct sender *
@@ -719,19 +646,16 @@ sender_new(const struct sender_options *options)
     if (sender == NULL)
         log_fatal("out of memory");
     sender->options = *options;
-    make_names(sender);
-    sender->wire_options.client_name = sender->name;
     sender->silence_ms = SILENCE_MS_MIN;
     sender->first = sender->next = 1;
     sender->rate_start_ms = INT64_MIN / 2; /* long ago: the first message starts the clock */
-    pthread_mutex_init(&sender->lock, NULL);
-    pthread_cond_init(&sender->changed, NULL);
-    const struct wire_events events = {sender, on_up, on_subscribed, on_down, on_message, on_delivered, NULL};
-    sender->wire = mqtt_wire(options->broker, &sender->wire_options, &events);
-    if (sender->wire == NULL) {
+    sender->client = make_client(sender);
+    if (sender->client == NULL) {
         sender_free(sender);
         return NULL;
     }
+    make_topics(sender);
+    name_filters(sender);
     return sender;
 }
 
@@ -759,9 +683,9 @@ sender_add(struct sender *sender, enum record_kind kind, struct span record, con
     if (origin != NULL)
         place = (struct place){origin->file, origin->line, origin->problem != NULL};
     if (place.told) {
-        pthread_mutex_lock(&sender->lock);
+        client_lock(sender->client);
         add_fault(sender, &place, origin->problem);
-        pthread_mutex_unlock(&sender->lock);
+        client_unlock(sender->client);
     }
     if (sender->limits.packet_bytes_max == 0 && work_until(sender, knows_limits, 0) != 0)
         return -1;
@@ -802,9 +726,9 @@ sender_finish(struct sender *sender)
 struct sender_totals
 sender_totals(struct sender *sender)
 {
-    pthread_mutex_lock(&sender->lock);
+    client_lock(sender->client);
     struct sender_totals totals = sender->totals;
-    pthread_mutex_unlock(&sender->lock);
+    client_unlock(sender->client);
     totals.records = sender->records;
     totals.messages = sender->messages;
     return totals;
@@ -819,11 +743,11 @@ sender_given_up(const struct sender *sender)
 int
 sender_fault(struct sender *sender, unsigned index, struct sender_fault *fault)
 {
-    pthread_mutex_lock(&sender->lock);
+    client_lock(sender->client);
     int found = index < sender->fault_count;
     if (found)
         *fault = sender->faults[index];
-    pthread_mutex_unlock(&sender->lock);
+    client_unlock(sender->client);
     return found;
 }
 
@@ -832,10 +756,7 @@ sender_free(struct sender *sender)
 {
     if (sender == NULL)
         return;
-    if (sender->wire != NULL) {
-        sender->wire->calls->disconnect(sender->wire, GOODBYE_MS);
-        sender->wire->calls->free(sender->wire);
-    }
+    client_free(sender->client);
     for (unsigned i = 0; i < LETTERS_MAX; i++) {
         buffer_free(&sender->letters[i].payload);
         places_free(&sender->letters[i].places);
@@ -848,8 +769,5 @@ sender_free(struct sender *sender)
         free(sender->topics[i].metrics);
     }
     free(sender->receipt_topic);
-    free(sender->name);
-    pthread_mutex_destroy(&sender->lock);
-    pthread_cond_destroy(&sender->changed);
     free(sender);
 }

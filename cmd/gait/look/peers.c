@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "wire/wire.h"
 #include "streams/catalog.h"
-#include "look/client.h"
+#include "common/client.h"
 
 #define ASK_EXPIRY_S 10             /* a process that comes back later need not answer us */
 #define ROUND_BYTES 8
@@ -110,7 +110,8 @@ peers_new(const struct broker *broker, const char *prefix)
             log_panic("more streams in the catalog than PEERS_MAX");
         peers->list[peers->count++].stream = catalog_streams[i];
     }
-    peers->client = client_new(broker, on_message, peers);
+    const struct client_options options = {.broker = broker, .name = "gait", .context = peers, .message = on_message};
+    peers->client = client_new(&options);
     if (peers->client == NULL) {
         peers_free(peers);
         return NULL;
@@ -122,6 +123,7 @@ peers_new(const struct broker *broker, const char *prefix)
     peers->filters[FILTER_STATUS] = make_topic(prefix, "status", "+");
     peers->metrics_prefix_len = strlen(peers->filters[FILTER_METRICS]) - 1;
     peers->status_prefix_len = strlen(peers->filters[FILTER_STATUS]) - 1;
+    client_filters(peers->client, (const char *const *)peers->filters, FILTER_COUNT);
     return peers;
 }
 
@@ -218,8 +220,7 @@ int
 peers_ask(struct peers *peers, int64_t connect_deadline_ms, int64_t wait_ms)
 {
     unsigned char correlation[ROUND_BYTES];
-    const char *const *filters = (const char *const *)peers->filters;
-    if (!begin_round(peers) && client_connect(peers->client, filters, FILTER_COUNT, connect_deadline_ms) != 0)
+    if (!begin_round(peers) && client_connect(peers->client, connect_deadline_ms) != 0)
         return -1;
     bytes_put_u64(correlation, peers->round); /* only this thread changes it */
     const struct wire_message question = {

@@ -19,9 +19,9 @@
 #include "base/say.h"
 #include "base/suggest.h"
 #include "streams/catalog.h"
+#include "common/client.h"
 #include "common/commands.h"
 #include "common/settings.h"
-#include "look/client.h"
 
 static const char help[] =
     "usage: gait tail [OPTION]... TABLE\n\n"
@@ -228,11 +228,11 @@ watch_reader(void)
 /* Print until standard output is closed (0) or the broker is gone for good or refuses (-1). Signals just end us: every
  * line is written out at once. */
 static int
-follow(struct client *client, const char *filter, const struct follower *follower)
+follow(struct client *client, const struct follower *follower)
 {
     int64_t deadline_ms = clock_steady_ms(); /* a broker that was never there is not waited for */
     for (;;) {
-        if (client_connect(client, &filter, 1, deadline_ms) != 0)
+        if (client_connect(client, deadline_ms) != 0)
             return -1;
         client_lock(client);
         while (follower->write_errno == 0 && client_is_up(client))
@@ -267,8 +267,12 @@ command_tail(int argc, char **argv)
         log_fatal("out of memory");
     watch_reader();
     struct follower follower = {.row_names = target.row_names};
-    struct client *client = client_new(&request.broker, on_message, &follower);
-    int result = client != NULL && follow(client, filter, &follower) == 0 ? COMMAND_DONE : COMMAND_FAILED;
+    const struct client_options options = {
+        .broker = &request.broker, .name = "gait", .context = &follower, .message = on_message};
+    struct client *client = client_new(&options);
+    if (client != NULL)
+        client_filters(client, (const char *const *)&filter, 1);
+    int result = client != NULL && follow(client, &follower) == 0 ? COMMAND_DONE : COMMAND_FAILED;
     client_free(client);
     buffer_free(&follower.line);
     free(filter);

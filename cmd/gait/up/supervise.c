@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "base/broker.h"
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -64,7 +65,7 @@ struct child {
     int64_t started_ms;   /* steady clock, as all times here */
     int64_t due_ms;       /* when it is to be started; only if pid is 0 */
     int64_t pid_file_ms;  /* when its pid file is to be written; only if pid is not 0 */
-    int delay_ms;         /* before the next start, if this one fails */
+    int64_t delay_ms;     /* before the next start, if this one fails */
 };
 
 /* The broker is stopped last: the others say good-bye through it. */
@@ -175,7 +176,7 @@ static void
 put_off(struct child *child, int64_t now_ms)
 {
     child->due_ms = now_ms + child->delay_ms;
-    child->delay_ms = 2 * child->delay_ms < DELAY_MOST_MS ? 2 * child->delay_ms : DELAY_MOST_MS;
+    child->delay_ms = backoff_doubled(child->delay_ms, DELAY_MOST_MS);
 }
 
 static void
