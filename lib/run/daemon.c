@@ -8,6 +8,7 @@
 
 #include "base/broker.h"
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/notify.h"

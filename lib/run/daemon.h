@@ -7,9 +7,6 @@
 
 #include "run/stream.h"
 
-/* Exit codes of every gait program. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
-
 /* The environment names here the file that standard error is appended to, if the program is to open it anew at SIGHUP. */
 #define DAEMON_LOG_FILE "GAIT_LOG_FILE"
 

@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 
 #include "../unit/disk.h"
+#include "../unit/gathered.h"
 #include "../unit/memory_wire.h"
 #include "../unit/scratch_dir.h"
 #include "asker.h"

@@ -21,6 +21,7 @@ check_not "lib names no stream" grep -rnE "^[^/*]*($names)" lib --include=*.c
 check_not "streams know no broker" grep -rnE '#include "(mqtt|run/(process|port|link|inbox|outbox))' streams
 check_not "operators know no broker and no clock" grep -rnE '#include "(run|mqtt|base/clock)|time\(|clock_gettime' lib/operator
 check_not "nobody goes round the doors of the house" grep -rnE '#include "(\.|[^"/]*")' lib streams cmd
+check_not "no header shows a variable that can be changed" grep -rnP '^extern (?!.*\bconst\b)' lib streams cmd --include=*.h
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
 
 for main in cmd/*/main.c; do

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "gathered.h"
 #include "memory_process.h"
 #include "operator/join.h"
 #include "store/keyset.h"

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/exit.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -393,7 +394,7 @@ run(struct backup *backup)
 {
     backup->dir = backup->dir_option != NULL ? backup->dir_option : config_text(backup->config, "gait", "dir");
     if (find_set(backup) != 0 || make_target(backup) != 0)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     copying_begin(&backup->copying);
     const int rc = fill(backup);
     copying_end(&backup->copying);
@@ -411,10 +412,10 @@ command_backup(int argc, char **argv)
 {
     struct backup backup = {.target = NULL};
     if (read_options(&backup, argc, argv) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     backup.config = settings_read(backup.config_path);
     if (backup.config == NULL)
-        return COMMAND_CONFIGURATION;
+        return EXIT_CONFIG;
     log_open("gait backup", LOG_WARNING);
     hash_init();
     const int rc = run(&backup);

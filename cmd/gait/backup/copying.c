@@ -10,11 +10,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/exit.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/say.h"
 #include "base/way.h"
-#include "common/commands.h"
 #include "common/interrupt.h"
 
 #define BLOCK_BYTES (1u << 20)
@@ -272,9 +272,9 @@ int
 copying_status(int rc)
 {
     if (rc == 0)
-        return COMMAND_DONE;
+        return EXIT_DONE;
     if (interrupt_signal() == 0)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     say("interrupted: nothing is left of it");
     return 128 + interrupt_signal();
 }

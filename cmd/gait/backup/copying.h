@@ -25,6 +25,8 @@ struct copying {
 
 /* Begin; signals are only noted from now on. Free with copying_end. */
 void copying_begin(struct copying *copying);
+
+/* Wipe the bar away and free what copying_begin made. */
 void copying_end(struct copying *copying);
 
 /* So many bytes more are done. False: a signal came, give it up. context is the struct copying. */

@@ -59,6 +59,7 @@ bool manifest_names(const struct manifest *manifest, const char *word, const cha
 /* Whether it has the file path; or, with a slash at its end, any file below that folder. */
 bool manifest_has(const struct manifest *manifest, const char *path);
 
+/* Free what it holds; it is empty then. */
 void manifest_free(struct manifest *manifest);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/exit.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -349,10 +350,10 @@ command_restore(int argc, char **argv)
 {
     struct restore restore = {.lock = -1};
     if (read_options(&restore, argc, argv) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     restore.config = settings_read(restore.config_path);
     if (restore.config == NULL)
-        return COMMAND_CONFIGURATION;
+        return EXIT_CONFIG;
     log_open("gait restore", LOG_WARNING);
     hash_init();
     const int rc = run(&restore);

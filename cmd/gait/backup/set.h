@@ -39,6 +39,7 @@ void set_say_back(const struct set *set);
 /* The path DIR/state/<process of member i> followed by what comes behind; valid until path changes. */
 const char *set_path(const struct set *set, unsigned i, const char *behind, struct buffer *path);
 
+/* Close the stores and free what set_find made. */
 void set_close(struct set *set);
 
 #endif

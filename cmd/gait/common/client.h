@@ -78,6 +78,7 @@ int client_subscribe(struct client *client, const char *const *filters, unsigned
 /* Send a message. 0, or -1 when not connected. */
 int client_publish(struct client *client, const struct wire_message *message);
 
+/* Keep the wire's threads out, and let them in again; not twice. */
 void client_lock(struct client *client);
 void client_unlock(struct client *client);
 

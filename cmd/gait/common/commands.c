@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/exit.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/say.h"
@@ -44,7 +45,7 @@ refuse_command(const char *name)
         say("unknown %s '%s'; did you mean %s? gait help lists all", what, name, nearest);
     else
         say("unknown %s '%s'; gait help lists all commands", what, name);
-    return COMMAND_USAGE;
+    return EXIT_USAGE;
 }
 
 /* Run the command in argv[0]. */
@@ -76,14 +77,14 @@ command_help(int argc, char **argv)
     static const struct options options = {"", none, help};
     static char help_option[] = "--help";
     if (options_next(&options, argc, argv) != -1)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     if (argc - optind > 1) {
         options_refuse("one command at a time");
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     }
     if (optind == argc || strcmp(argv[optind], "help") == 0) {
         print_help(stdout);
-        return COMMAND_DONE;
+        return EXIT_DONE;
     }
     char *asked[] = {argv[optind], help_option, NULL};
     optind = 0; /* begin anew, as getopt_long wants it said */
@@ -97,15 +98,15 @@ commands_run(const struct command *list, unsigned count, int argc, char **argv)
     command_count = count;
     if (argc < 2) {
         print_help(stderr);
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help(stdout);
-        return COMMAND_DONE;
+        return EXIT_DONE;
     }
     if (strcmp(argv[1], "--version") == 0) {
         puts("gait " GAIT_VERSION);
-        return COMMAND_DONE;
+        return EXIT_DONE;
     }
     return run_command(argc - 1, argv + 1);
 }

@@ -5,9 +5,6 @@
 #ifndef COMMON_COMMANDS_H
 #define COMMON_COMMANDS_H
 
-/* Exit codes of every program; 65 and 78 are EX_DATAERR and EX_CONFIG of sysexits.h. */
-enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2, COMMAND_DATA = 65, COMMAND_CONFIGURATION = 78 };
-
 /* One of them: a row of main.c's table. */
 struct command {
     const char *name;
@@ -18,6 +15,8 @@ struct command {
 /* Run the one that the arguments of main name, or say which there are. The exit code. */
 int commands_run(const struct command *list, unsigned count, int argc, char **argv);
 
+/* The subcommands, each in the file of its name (this one: command_help), whose help text says what it does. argv[0] is its
+ * name; the exit code. */
 int command_up(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_load(int argc, char **argv);

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/exit.h"
 #include "base/say.h"
 #include "streams/catalog.h"
-#include "common/commands.h"
 
 struct config *
 settings_read(const char *path)
@@ -51,9 +51,9 @@ settings_complete(struct broker *broker, const char **prefix)
     config_free(config);
     config = settings_read(broker->config_path);
     if (config == NULL)
-        return COMMAND_CONFIGURATION;
+        return EXIT_CONFIG;
     if (take_prefix(config, *prefix) != 0 || broker_complete(broker, config) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     *prefix = config_text(config, "mqtt", "prefix");
     return -1;
 }

@@ -10,7 +10,7 @@
 #include "base/config.h"
 
 /* The configuration in the file at path, or all defaults for NULL. NULL when something is wrong in it: every fault has
- * been said then, and the exit code is COMMAND_CONFIGURATION. Free with config_free. */
+ * been said then, and the exit code is EXIT_CONFIG. Free with config_free. */
 struct config *settings_read(const char *path);
 
 /* Whether `gait up` has anything to run with config; if not, settings_nothing_runs says so. */

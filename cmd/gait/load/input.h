@@ -49,10 +49,13 @@ const char *input_name(const struct input *input);
 /* Whether it is a plain file with a name: it can be opened again, and reads the same. */
 bool input_is_file(const struct input *input);
 
-/* How much of the file was given out as records, as it lies on the disk, and how long it is (0: not known). */
+/* How much of the file was given out as records, as it lies on the disk, */
 uint64_t input_bytes_done(const struct input *input);
+
+/* and how long it is; 0: not known. */
 uint64_t input_bytes_total(const struct input *input);
 
+/* Close the file. NULL is fine. */
 void input_free(struct input *input);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/broker.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/say.h"
@@ -107,11 +108,11 @@ exit_code(enum input_result result)
 {
     switch (result) {
     case INPUT_REFUSED:
-        return COMMAND_DATA;
+        return EXIT_DATA;
     case INPUT_FAULT:
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     default:
-        return COMMAND_DONE;
+        return EXIT_DONE;
     }
 }
 
@@ -133,15 +134,15 @@ static int
 check_files(const struct request *request, struct loading *loading)
 {
     bool known = true;
-    int rc = COMMAND_DONE;
-    for (int i = 0; i < request->path_count && rc == COMMAND_DONE; i++) {
+    int rc = EXIT_DONE;
+    for (int i = 0; i < request->path_count && rc == EXIT_DONE; i++) {
         struct input *input = open_input(request, loading, i);
         if (input == NULL)
-            return COMMAND_FAILED;
+            return EXIT_FAILED;
         loading->bytes_total += input_bytes_total(input);
         if (input_is_file(input)) {
             rc = exit_code(input_begin(input));
-            if (rc == COMMAND_DONE)
+            if (rc == EXIT_DONE)
                 say_form(loading, input, true);
             input_free(input);
         } else {
@@ -173,21 +174,21 @@ load_file(const struct request *request, struct loading *loading, struct input *
             return exit_code(result);
         }
         if (rc != 0)
-            return COMMAND_FAILED;
+            return EXIT_FAILED;
     }
 }
 
 static int
 load_files(const struct request *request, struct loading *loading)
 {
-    int rc = COMMAND_DONE;
-    for (int i = 0; i < request->path_count && rc == COMMAND_DONE; i++) {
+    int rc = EXIT_DONE;
+    for (int i = 0; i < request->path_count && rc == EXIT_DONE; i++) {
         struct input **input = &loading->inputs[i];
         bool looked_at = *input == NULL;
         if (looked_at)
             *input = open_input(request, loading, i);
         if (*input == NULL)
-            return COMMAND_FAILED;
+            return EXIT_FAILED;
         rc = load_file(request, loading, *input, (unsigned)i);
         say_form(loading, *input, !looked_at);
         loading->bytes_before += input_bytes_done(*input);
@@ -201,11 +202,11 @@ static int
 load(struct request *request, struct loading *loading)
 {
     int rc = check_files(request, loading);
-    if (rc != COMMAND_DONE)
+    if (rc != EXIT_DONE)
         return rc;
     loading->transfer = transfer_new("load", &request->transfer);
     if (loading->transfer == NULL)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     return transfer_end(loading->transfer, load_files(request, loading));
 }
 
@@ -215,7 +216,7 @@ command_load(int argc, char **argv)
     struct request request = {.transfer = TRANSFER_OPTIONS_DEFAULT};
     struct loading loading = {0};
     if (read_options(argc, argv, &request) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     int code = settings_complete(&request.transfer.broker, &request.transfer.prefix);
     if (code >= 0)
         return code;

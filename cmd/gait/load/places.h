@@ -30,6 +30,7 @@ int places_find(const struct places *places, uint64_t index, struct place *place
 /* Forget them, keep the memory. */
 void places_clear(struct places *places);
 
+/* Free their memory. */
 void places_free(struct places *places);
 
 #endif

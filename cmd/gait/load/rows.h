@@ -26,8 +26,10 @@ enum input_result rows_add(struct rows *rows, struct span text, bool ended);
 /* The next record of what was taken in: 1, or 0: there is none. It is valid until the next call of rows_add. */
 int rows_next(struct rows *rows, struct input_record *record);
 
-/* How many rows the last call of rows_add brought, and how many of them were not given out yet. */
+/* How many rows the last call of rows_add brought, */
 size_t rows_count(const struct rows *rows);
+
+/* and how many of them were not given out yet. */
 size_t rows_left(const struct rows *rows);
 
 /* When all was taken in and out: INPUT_END, or INPUT_REFUSED where it ends in the middle of a row, with a line on standard

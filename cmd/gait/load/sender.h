@@ -73,6 +73,7 @@ int sender_flush(struct sender *sender);
 /* Flush and wait until everything has its receipt. 0 or -1 as above. */
 int sender_finish(struct sender *sender);
 
+/* What has happened so far. */
 struct sender_totals sender_totals(struct sender *sender);
 
 /* Which process was given up, and why: "PROCESS is stopped: WHY"; or why a broker that never let us in does not; "" if none

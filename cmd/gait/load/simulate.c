@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/exit.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
@@ -286,7 +287,7 @@ write_files(const struct request *request)
         return 128 + interrupt_signal();
     if (rc != 0 && opened)
         say("%s: %s", request->out, strerror(errno));
-    return rc == 0 ? COMMAND_DONE : COMMAND_FAILED;
+    return rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int
@@ -294,8 +295,8 @@ publish(struct request *request)
 {
     struct sink sink = {.transfer = transfer_new("simulate", &request->transfer)};
     if (sink.transfer == NULL)
-        return COMMAND_FAILED;
-    return transfer_end(sink.transfer, make_people(request, &sink) == 0 ? COMMAND_DONE : COMMAND_FAILED);
+        return EXIT_FAILED;
+    return transfer_end(sink.transfer, make_people(request, &sink) == 0 ? EXIT_DONE : EXIT_FAILED);
 }
 
 static int
@@ -382,7 +383,7 @@ command_simulate(int argc, char **argv)
         .share = 0.5,
     };
     if (read_options(argc, argv, &request) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     int code = settings_complete(&request.transfer.broker, &request.transfer.prefix);
     if (code >= 0)
         return code;

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/exit.h"
 #include "base/log.h"
 #include "base/say.h"
-#include "common/commands.h"
 #include "common/interrupt.h"
 #include "common/progress.h"
 #include "load/unpack.h"
@@ -201,19 +201,19 @@ transfer_end(struct transfer *transfer, int rc)
 {
     /* After a fault of a file, too: what was read before it is loaded then, and not half of it. */
     if (sender_finish(transfer->sender) != 0)
-        rc = COMMAND_FAILED;
+        rc = EXIT_FAILED;
     int64_t elapsed_ms = progress_elapsed_ms(&transfer->progress);
     struct sender_totals totals = sender_totals(transfer->sender);
     progress_clear(&transfer->progress);
-    if (rc == COMMAND_DONE) {
+    if (rc == EXIT_DONE) {
         say_summary(&totals, elapsed_ms);
     } else {
         rc = interrupt_signal() != 0 ? 128 + interrupt_signal() : rc;
         say_failure(transfer, &totals);
     }
     say_exceptions(transfer, &totals);
-    if (rc == COMMAND_DONE && totals.invalid > 0)
-        rc = COMMAND_DATA;
+    if (rc == EXIT_DONE && totals.invalid > 0)
+        rc = EXIT_DATA;
     sender_free(transfer->sender);
     free(transfer);
     return rc;

@@ -45,6 +45,7 @@ struct transfer;
 /* Begin: catches signals, makes the sender, starts the clock. options must outlive it. NULL with a line in the log. */
 struct transfer *transfer_new(const char *command, struct transfer_options *options);
 
+/* Where its records go. */
 struct sender *transfer_sender(struct transfer *transfer);
 
 /* How far it is, for the bar: done of total in whatever unit; total 0 is not known. */

@@ -43,8 +43,10 @@ const char *unpack_name(const struct unpack *unpack);
 /* Whether it is a plain file that was opened by its name: that can be done again, and reads the same. */
 bool unpack_is_file(const struct unpack *unpack);
 
-/* How much of the file was read, as it lies on the disk, and how long it is (0: not known). */
+/* How much of the file was read, as it lies on the disk, */
 uint64_t unpack_bytes_read(const struct unpack *unpack);
+
+/* and how long it is; 0: not known. */
 uint64_t unpack_bytes_total(const struct unpack *unpack);
 
 /* NULL is fine. */

@@ -8,6 +8,7 @@
 
 #include "base/broker.h"
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/options.h"
 #include "base/say.h"
 #include "common/commands.h"
@@ -227,18 +228,18 @@ command_rejected(int argc, char **argv)
 {
     struct request request = {.prefix = NULL};
     if (read_options(argc, argv, &request) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     int code = settings_complete(&request.broker, &request.prefix);
     if (code >= 0)
         return code;
     struct peers *peers = peers_new(&request.broker, request.prefix);
     if (peers == NULL)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     int asked = peers_ask(peers, clock_steady_ms(), ANSWER_WAIT_MS);
     if (asked >= 0 && request.json)
         print_json(peers);
     else if (asked >= 0)
         print_table(peers, asked == 1);
     peers_free(peers);
-    return asked == 1 ? COMMAND_DONE : COMMAND_FAILED;
+    return asked == 1 ? EXIT_DONE : EXIT_FAILED;
 }

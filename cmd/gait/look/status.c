@@ -11,6 +11,7 @@
 
 #include "base/broker.h"
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/options.h"
 #include "base/printable.h"
 #include "base/say.h"
@@ -294,7 +295,7 @@ show(struct peers *peers, const struct request *request)
     struct buffer why = {NULL, 0, 0};
     int asked = peers_ask(peers, clock_steady_ms(), ANSWER_WAIT_MS);
     if (asked < 0)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     if (request->json)
         print_json(peers);
     else
@@ -302,7 +303,7 @@ show(struct peers *peers, const struct request *request)
     look_for_nobody(peers, request);
     bool right = peers_balanced(peers, &why) && peers_onward(peers, &why) && peers_well(peers, &why);
     buffer_free(&why);
-    return asked == 1 && right ? COMMAND_DONE : COMMAND_FAILED;
+    return asked == 1 && right ? EXIT_DONE : EXIT_FAILED;
 }
 
 static bool
@@ -334,7 +335,7 @@ count_told(struct peers *peers, const struct request *request, bool tell)
 static int
 say_left(const struct peers *peers, const struct request *request)
 {
-    int result = COMMAND_DONE;
+    int result = EXIT_DONE;
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
     for (unsigned i = 0; i < count; i++) {
@@ -343,7 +344,7 @@ say_left(const struct peers *peers, const struct request *request)
         if (list[i].answered && !list[i].answer.unacknowledged)
             continue;
         say("%s: %s", list[i].stream->name, list[i].answered ? list[i].answer.why : "does not answer");
-        result = COMMAND_FAILED;
+        result = EXIT_FAILED;
     }
     return result;
 }
@@ -354,14 +355,14 @@ acknowledge(struct peers *peers, const struct request *request)
     const struct timespec pause = {0, ROUND_PAUSE_NS};
     int64_t deadline_ms = clock_steady_ms() + ANSWER_WAIT_MS;
     if (peers_ask(peers, deadline_ms, ANSWER_WAIT_MS) < 0)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     const unsigned back = count_told(peers, request, true);
     deadline_ms = clock_steady_ms() + (back > 0 ? ACKNOWLEDGE_WAIT_MS : 0);
     unsigned left = back;
     while (left > 0 && clock_steady_ms() < deadline_ms) {
         nanosleep(&pause, NULL);
         if (peers_ask(peers, deadline_ms, ROUND_WAIT_MS) < 0)
-            return COMMAND_FAILED;
+            return EXIT_FAILED;
         left = count_told(peers, request, false);
     }
     printf("%u acknowledged\n", back - left);
@@ -375,13 +376,13 @@ wait_idle(struct peers *peers, const struct request *request)
     const struct timespec pause = {0, ROUND_PAUSE_NS};
     struct buffer why = {NULL, 0, 0};
     int64_t deadline_ms = clock_steady_ms() + request->wait_s * INT64_C(1000);
-    int result = COMMAND_FAILED;
+    int result = EXIT_FAILED;
     for (;;) {
         buffer_clear(&why);
         if (peers_ask(peers, deadline_ms, ROUND_WAIT_MS) < 0)
             break;
         if (peers_at_rest(peers, &why)) {
-            result = COMMAND_DONE;
+            result = EXIT_DONE;
             break;
         }
         if (clock_steady_ms() >= deadline_ms) {
@@ -479,13 +480,13 @@ command_status(int argc, char **argv)
 {
     struct request request = {.prefix = NULL, .wait_s = -1};
     if (read_options(argc, argv, &request) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     int code = settings_complete(&request.broker, &request.prefix);
     if (code >= 0)
         return code;
     struct peers *peers = peers_new(&request.broker, request.prefix);
     if (peers == NULL)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     int result = request.acknowledge   ? acknowledge(peers, &request)
                  : request.wait_s >= 0 ? wait_idle(peers, &request)
                                        : show(peers, &request);

@@ -13,6 +13,7 @@
 #include "base/broker.h"
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/printable.h"
@@ -212,7 +213,7 @@ end_with_reader(void *context)
         if ((reader.revents & POLLNVAL) != 0)
             return NULL; /* writing says it */
         if ((reader.revents & (POLLERR | POLLHUP)) != 0)
-            _exit(COMMAND_DONE);
+            _exit(EXIT_DONE);
     }
 }
 
@@ -254,10 +255,10 @@ command_tail(int argc, char **argv)
     struct request request = {.prefix = NULL};
     struct target target;
     if (read_options(argc, argv, &request) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     if (find_target(request.table, &target) != 0) {
         refuse_table(request.table);
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     }
     int code = settings_complete(&request.broker, &request.prefix);
     if (code >= 0)
@@ -272,7 +273,7 @@ command_tail(int argc, char **argv)
     struct client *client = client_new(&options);
     if (client != NULL)
         client_filters(client, (const char *const *)&filter, 1);
-    int result = client != NULL && follow(client, &follower) == 0 ? COMMAND_DONE : COMMAND_FAILED;
+    int result = client != NULL && follow(client, &follower) == 0 ? EXIT_DONE : EXIT_FAILED;
     client_free(client);
     buffer_free(&follower.line);
     free(filter);

@@ -10,6 +10,7 @@
 
 #include "base/broker.h"
 #include "base/config.h"
+#include "base/exit.h"
 #include "base/hash.h"
 #include "base/options.h"
 #include "base/printable.h"
@@ -173,7 +174,7 @@ check_file(const struct request *request)
 {
     struct config *config = settings_read(request->path);
     if (config == NULL)
-        return COMMAND_CONFIGURATION;
+        return EXIT_CONFIG;
     struct check check = {.path = request->path, .config = config, .dir = request->dir};
     check.dir_is_option = check.dir != NULL;
     if (check.dir == NULL)
@@ -189,7 +190,7 @@ check_file(const struct request *request)
         print_no_faults(request->path);
     buffer_free(&check.faults);
     config_free(config);
-    return found ? COMMAND_CONFIGURATION : check.unread ? COMMAND_FAILED : COMMAND_DONE;
+    return found ? EXIT_CONFIG : check.unread ? EXIT_FAILED : EXIT_DONE;
 }
 
 /* What is wrong with the command line, or NULL. */
@@ -247,9 +248,9 @@ command_check(int argc, char **argv)
 {
     struct request request = {.path = NULL};
     if (read_options(argc, argv, &request) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     if (!request.keys)
         return check_file(&request);
     config_print_keys(&catalog_config, stdout, request.markdown);
-    return COMMAND_DONE;
+    return EXIT_DONE;
 }

@@ -23,11 +23,11 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/exit.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "run/daemon.h"
-#include "common/commands.h"
 
 /* A program that ends soon after its start, ready or not, is tried again soon, because what it lacks may come any moment,
  * and then ever less often, so that one that will never do costs nothing. */
@@ -125,18 +125,18 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
 
     /* Nothing may stay behind when we are killed; the parent may be gone before the kernel knows our wish. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
-        _exit(COMMAND_FAILED);
+        _exit(EXIT_FAILED);
 
     buffer_printf(&path, "%s/log/%s.log", supervisor->dir, child->program->name);
     if (redirect(buffer_text(&path), &fault) != 0 ||
         set_environment(supervisor, child->program, buffer_text(&path), &fault) != 0) {
         const bool final = config_is_to_blame(errno);
         log_error("%s can't be prepared: %s", child->program->name, buffer_text(&fault));
-        _exit(final ? COMMAND_CONFIGURATION : COMMAND_FAILED);
+        _exit(final ? EXIT_CONFIG : EXIT_FAILED);
     }
     execv(child->program->argv[0], child->program->argv);
     log_error("%s can't be executed: %s", child->program->argv[0], strerror(errno));
-    _exit(COMMAND_FAILED);
+    _exit(EXIT_FAILED);
 }
 
 static void
@@ -416,11 +416,11 @@ take_end(struct supervisor *supervisor, struct child *child, int status)
     if (supervisor->phase != PHASE_RUNNING) {
         log_info("%s, pid %d, %s", child->program->name, (int)pid, end);
         remove_pid_file(supervisor, child);
-    } else if (WIFEXITED(status) && WEXITSTATUS(status) == COMMAND_CONFIGURATION && !child->was_ready) {
+    } else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG && !child->was_ready) {
         log_error("%s, pid %d, finds its configuration wrong; %s/log/%s.log says why", child->program->name, (int)pid,
                   supervisor->dir, child->program->name);
         remove_pid_file(supervisor, child);
-        begin_stop(supervisor, COMMAND_CONFIGURATION);
+        begin_stop(supervisor, EXIT_CONFIG);
     } else {
         plan_restart(supervisor, child, end, pid, clock_steady_ms());
     }
@@ -486,7 +486,7 @@ take_refusal(struct supervisor *supervisor, const struct child *child)
         return;
     log_error("%s is not let in by the broker, so nothing can run; user name, password and certificate are those of the "
               "options, or of [mqtt] in the configuration", child->program->name);
-    begin_stop(supervisor, COMMAND_FAILED);
+    begin_stop(supervisor, EXIT_FAILED);
 }
 
 static void
@@ -555,7 +555,7 @@ take_signals(struct supervisor *supervisor)
         if (info.ssi_signo == SIGCHLD)
             ended = true;
         else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-            begin_stop(supervisor, COMMAND_DONE);
+            begin_stop(supervisor, EXIT_DONE);
         else if (info.ssi_signo == SIGHUP && supervisor->phase == PHASE_RUNNING)
             pass_hangup_on(supervisor);
     }
@@ -663,7 +663,7 @@ fail:
 int
 supervise_run(const struct supervise_program *programs, unsigned count, const char *dir)
 {
-    struct supervisor supervisor = {.dir = dir, .count = count, .exit_code = COMMAND_FAILED};
+    struct supervisor supervisor = {.dir = dir, .count = count, .exit_code = EXIT_FAILED};
     if (count > SUPERVISE_PROGRAMS_MAX)
         log_panic("%u programs to supervise, but room for %d", count, SUPERVISE_PROGRAMS_MAX);
     for (unsigned i = 0; i < count; i++)

@@ -16,6 +16,7 @@
 #include "base/broker.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/exit.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -90,7 +91,7 @@ take_options(struct up *up, int argc, char **argv)
         if (option == OPTION_DIR)
             up->dir_option = optarg;
         else if (option == OPTIONS_BAD || broker_argument(&up->broker, option, optarg) != 1)
-            return COMMAND_USAGE;
+            return EXIT_USAGE;
     }
     up->own_broker = up->broker.host == NULL;
     const char *fault = find_fault(up);
@@ -98,7 +99,7 @@ take_options(struct up *up, int argc, char **argv)
         options_refuse("it takes no arguments, but got '%s'", argv[optind]);
     else if (fault != NULL)
         options_refuse("%s", fault);
-    return optind == argc && fault == NULL ? -1 : COMMAND_USAGE;
+    return optind == argc && fault == NULL ? -1 : EXIT_USAGE;
 }
 
 /* What holds only for a broker of our own. -1 to go on, or the exit code. */
@@ -108,7 +109,7 @@ settle_own_broker(struct up *up)
     if (config_text(up->config, "mqtt", "cafile")[0] != '\0') {
         say("%s: [mqtt] cafile: a broker of our own speaks no TLS; leave it out, or name one with --broker",
             up->broker.config_path);
-        return COMMAND_CONFIGURATION;
+        return EXIT_CONFIG;
     }
     if (strcmp(config_text(up->config, "mqtt", "host"), "127.0.0.1") != 0)
         log_warning("[mqtt] host is not used: without --broker the processes use a broker of our own");
@@ -125,27 +126,27 @@ take_configuration(struct up *up)
 {
     up->config = settings_read(up->broker.config_path);
     if (up->config == NULL)
-        return COMMAND_CONFIGURATION;
+        return EXIT_CONFIG;
     log_open("up", (enum log_level)config_int(up->config, "gait", "log"));
     config_warn_exposed(up->config);
     if (broker_take_environment(&up->broker) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     if (!settings_run_anything(up->config)) {
         say("%s", settings_nothing_runs);
-        return COMMAND_CONFIGURATION;
+        return EXIT_CONFIG;
     }
     if (up->own_broker)
         return settle_own_broker(up);
     /* A copy, to find what contradicts itself: the processes are told what we were told, and complete it themselves. */
     struct broker broker = up->broker;
     if (broker_complete(&broker, up->config) != 0)
-        return COMMAND_USAGE;
+        return EXIT_USAGE;
     broker_address(&broker, &up->address);
     struct buffer faults = {NULL, 0, 0};
     const int rc = broker_check_files(&broker, up->config, &faults);
     say_lines(buffer_text(&faults));
     buffer_free(&faults);
-    return rc == 0 ? -1 : COMMAND_CONFIGURATION;
+    return rc == 0 ? -1 : EXIT_CONFIG;
 }
 
 /* ---- the folder ---- */
@@ -154,7 +155,7 @@ take_configuration(struct up *up)
 static int
 refuse_folder(struct buffer *fault)
 {
-    const int code = config_is_to_blame(errno) ? COMMAND_CONFIGURATION : COMMAND_FAILED;
+    const int code = config_is_to_blame(errno) ? EXIT_CONFIG : EXIT_FAILED;
     log_error("%s", buffer_text(fault));
     return code;
 }
@@ -205,7 +206,7 @@ wait_for_remains(struct up *up)
     while (flock(up->remains_lock, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK || clock_steady_ms() >= end_ms) {
             log_error("processes of a killed `gait up` are still working in %s: %s/pid says which", up->dir, up->dir);
-            return COMMAND_FAILED;
+            return EXIT_FAILED;
         }
         if (!told)
             log_info("waiting for the processes of a killed `gait up` to stop");
@@ -226,7 +227,7 @@ lock_dir(struct up *up)
         return code;
     if (flock(up->lock, LOCK_EX | LOCK_NB) != 0) {
         log_error("another `gait up` works in %s; stop it, or use another folder with --dir", up->dir);
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     }
     code = open_lock(up, FOLDERS_LOCK_PROCESSES, true, &up->remains_lock);
     return code < 0 ? wait_for_remains(up) : code;
@@ -360,7 +361,7 @@ run(struct up *up)
     if (code >= 0)
         return code;
     if (hold_restores(up->dir) || add_programs(up) != 0)
-        return COMMAND_FAILED;
+        return EXIT_FAILED;
     if (up->own_broker)
         log_info("folder %s, own broker on port %d of 127.0.0.1", up->dir, up->broker.port);
     else
