@@ -8,6 +8,7 @@
 
 #include "base/broker.h"
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -167,7 +168,7 @@ read_config_again(const struct program *program)
 static void
 take_hangup(const struct program *program)
 {
-    const char *path = getenv(DAEMON_LOG_FILE);
+    const char *path = getenv(LOG_FILE_VARIABLE);
     struct buffer fault = {0};
 
     if (path != NULL && log_to_file(path, &fault) != 0)

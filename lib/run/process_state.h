@@ -4,8 +4,8 @@
 #ifndef RUN_PROCESS_STATE_H
 #define RUN_PROCESS_STATE_H
 
-#include "run/process.h"
 #include "state/attempt.h"
+#include "run/process.h"
 
 /* Why nothing is taken in at present; WHY_NOT_STOPPED: it is. */
 enum why_stopped {

@@ -53,8 +53,11 @@ give_up(struct port *port, const char *what, const char *reason, int64_t steady_
     const bool was_unsteady = backoff_unsteady(&port->backoff, steady_ms);
     const bool news = port->backoff.up_ms == 0 && strcmp(reason, port->told) != 0;
 
+    port->failures += port->state != PORT_READY;
     port->state = PORT_DOWN;
     port->retry_ms = backoff_down(&port->backoff, steady_ms);
+    if (port->quiet)
+        return;
     if (!was_unsteady && port_unsteady(port, steady_ms, trouble, sizeof trouble)) {
         log_warning("%s: %s", port->name, trouble);
     } else if (!port->complained || news) {
@@ -78,17 +81,23 @@ close_port(struct port *port)
 static void
 open_port(struct port *port, int64_t steady_ms)
 {
-    if (port->wire->calls->connect(port->wire) == 0)
+    static const char refused[] = "refused by the library";
+
+    if (port->wire->calls->connect(port->wire) == 0) {
         port->state = PORT_CONNECTING;
-    else
-        give_up(port, "can't connect", "refused by the library", steady_ms);
+        return;
+    }
+    pthread_mutex_lock(port->lock);
+    keep_reason(port, refused);
+    pthread_mutex_unlock(port->lock);
+    give_up(port, "can't connect", refused, steady_ms);
 }
 
 /* The log says that the connection is there, but not each time that one is made which does not last. */
 static void
 say_connected(struct port *port, int64_t steady_ms)
 {
-    if (backoff_unsteady(&port->backoff, steady_ms))
+    if (port->quiet || backoff_unsteady(&port->backoff, steady_ms))
         return;
     log_info("%s: connected", port->name);
     port->complained = false;
@@ -102,8 +111,8 @@ port_step(struct port *port, int64_t steady_ms)
     int ready = 0;
 
     pthread_mutex_lock(port->lock);
-    const bool up = port->heard_up, subscribed = port->heard_subscribed, refused = port->heard_refused;
-    const bool down = port->heard_down;
+    const bool up = port->heard_up, subscribed = port->heard_subscribed, down = port->heard_down;
+    const bool refused = port->heard_refused && port->state == PORT_SUBSCRIBING && !down;
     port->heard_up = port->heard_subscribed = port->heard_refused = port->heard_down = false;
     memcpy(reason, port->reason, sizeof reason);
     pthread_mutex_unlock(port->lock);
@@ -112,17 +121,17 @@ port_step(struct port *port, int64_t steady_ms)
         port->state = PORT_SUBSCRIBING;
         backoff_up(&port->backoff, steady_ms);
         /* A failure to send is followed by `down`. */
-        port->wire->calls->subscribe(port->wire, port->filters, port->filter_count, port->news_from,
-                                           port->delivery);
+        port->wire->calls->subscribe(port->wire, port->filters, port->filter_count, port->news_from, port->delivery);
     }
     if (subscribed && port->state == PORT_SUBSCRIBING && !down) {
         port->state = PORT_READY;
+        port->failures = 0;
         ready = 1;
         say_connected(port, steady_ms);
     } else if (port->state == PORT_READY && port->complained && !down) {
         say_connected(port, steady_ms);
     }
-    if (refused && !down) {
+    if (refused) {
         close_port(port);
         give_up(port, "can't subscribe", reason, steady_ms);
     }
@@ -134,7 +143,7 @@ port_step(struct port *port, int64_t steady_ms)
     }
     if (port->wanted && port->state == PORT_DOWN && steady_ms >= port->retry_ms)
         open_port(port, steady_ms);
-    return ready && port->state == PORT_READY;
+    return refused ? -1 : ready && port->state == PORT_READY;
 }
 
 struct wire_limits
@@ -146,6 +155,20 @@ port_limits(struct port *port)
     return limits;
 }
 
+void
+port_reason(struct port *port, char *text, size_t size)
+{
+    pthread_mutex_lock(port->lock);
+    snprintf(text, size, "%s", port->reason);
+    pthread_mutex_unlock(port->lock);
+}
+
+bool
+port_is_up(const struct port *port)
+{
+    return port->state == PORT_READY && !port->heard_down;
+}
+
 bool
 port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size)
 {
@@ -153,9 +176,7 @@ port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size)
 
     if (!backoff_unsteady(&port->backoff, steady_ms))
         return false;
-    pthread_mutex_lock(port->lock);
-    memcpy(reason, port->reason, sizeof reason);
-    pthread_mutex_unlock(port->lock);
+    port_reason(port, reason, sizeof reason);
     snprintf(text, size, "does another process use the client name %s, or does the broker cut who may not publish there? "
              "The connection ends again and again (%s)", port->client, reason);
     return true;

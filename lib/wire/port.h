@@ -27,11 +27,13 @@ struct port {
     unsigned news_from; /* filters from here on bring only what is new, not what is retained */
     enum wire_delivery delivery;
     bool wanted; /* keep it up; else keep it down */
+    bool quiet;  /* the log says nothing: the owner has words of its own, see failures, port_reason and port_unsteady */
 
     /* The loop's. */
     enum port_state state;
     int64_t retry_ms;
     struct backoff backoff;
+    unsigned failures; /* attempts in vain since it was ready last */
     bool complained; /* the log says that it is not well */
     char told[512];  /* why, as it says */
 
@@ -47,11 +49,19 @@ void port_hear_up(struct port *port, const struct wire_limits *limits);
 void port_hear_subscribed(struct port *port, bool ok, const char *reason);
 void port_hear_down(struct port *port, const char *reason);
 
-/* Do what is to be done now. 1 if the port has become ready in this call, else 0. */
+/* Do what is to be done now. 1 if the port has become ready in this call, -1 if the broker refuses what is subscribed (it
+ * is tried again all the same), else 0. What the owner subscribes to beside the filters, once the port is ready, may be
+ * refused without harm. */
 int port_step(struct port *port, int64_t steady_ms);
 
 /* What the broker takes; once the port has become ready. */
 struct wire_limits port_limits(struct port *port);
+
+/* Of the newest trouble, for people. */
+void port_reason(struct port *port, char *text, size_t size);
+
+/* With the lock held, in the loop's thread: whether the port is ready, and not lost since. */
+bool port_is_up(const struct port *port);
 
 /* Whether the connection ends again and again; then text says so, and what may be the cause. */
 bool port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size);

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "answer.h"
+#include "common/answer.h"
 #include "wire/wire.h"
 #include "numbers.h"
 

@@ -32,6 +32,7 @@
 
 #include "../unit/disk.h"
 #include "../unit/inside.h"
+#include "../unit/gathered.h"
 #include "../unit/memory_wire.h"
 #include "../unit/scratch_dir.h"
 #include "asker.h"

@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "wire/port.h"
@@ -300,11 +302,80 @@ a_refused_subscription_closes_and_tries_again(void **state)
     port_hear_up(&port, &limits);
     step();
     port_hear_subscribed(&port, false, "not allowed");
-    assert_int_equal(step(), 0);
+    assert_int_equal(step(), -1);
     assert_int_equal(disconnects, 1);
     assert_int_equal(port.state, PORT_DOWN);
     time_to_connect(50);
     assert_int_equal(port.state, PORT_CONNECTING);
+}
+
+/* gait load subscribes to metrics so, which it may not be allowed to. */
+static void
+what_is_subscribed_besides_may_be_refused(void **state)
+{
+    (void)state;
+    come_up();
+    port_hear_subscribed(&port, false, "not allowed");
+    assert_int_equal(step(), 0);
+    assert_int_equal(port.state, PORT_READY);
+    assert_int_equal(disconnects, 0);
+}
+
+static void
+attempts_in_vain_are_counted_until_one_is_not(void **state)
+{
+    char reason[64];
+    (void)state;
+    step();
+    port_hear_down(&port, "refused");
+    step();
+    assert_int_equal(port.failures, 1);
+    time_to_connect(50);
+    port_hear_up(&port, &limits);
+    step();
+    port_hear_subscribed(&port, false, "not allowed");
+    step();
+    assert_int_equal(port.failures, 2);
+    port_reason(&port, reason, sizeof reason);
+    assert_string_equal(reason, "not allowed");
+    time_to_connect(100);
+    come_up();
+    assert_int_equal(port.failures, 0);
+    assert_true(port_is_up(&port));
+    port_hear_down(&port, "gone");
+    assert_false(port_is_up(&port)); /* before the next step */
+    step();
+    assert_int_equal(port.failures, 0); /* that one was lost: no attempt was in vain */
+}
+
+/* What the log has been told; the test's own lines, if there are any, are in it, too. */
+static size_t
+logged_bytes(bool quiet)
+{
+    char text[64];
+    FILE *log = tmpfile();
+    const int before = dup(STDERR_FILENO);
+    assert_true(log != NULL && before >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    log_open("test", LOG_INFO);
+    port.quiet = quiet;
+    come_up();
+    port_hear_down(&port, "gone");
+    step();
+    log_open("test", LOG_ERROR);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    rewind(log);
+    const size_t bytes = fread(text, 1, sizeof text, log);
+    fclose(log);
+    return bytes;
+}
+
+static void
+a_quiet_one_leaves_all_words_to_its_owner(void **state)
+{
+    assert_true(logged_bytes(false) > 0);
+    set_up(state);
+    assert_int_equal(logged_bytes(true), 0);
 }
 
 static void
@@ -338,6 +409,9 @@ main(void)
         TEST(what_the_broker_takes_is_known_when_it_is_ready),
         TEST(a_connection_lost_while_it_subscribes_is_not_ready),
         TEST(a_refused_subscription_closes_and_tries_again),
+        TEST(what_is_subscribed_besides_may_be_refused),
+        TEST(attempts_in_vain_are_counted_until_one_is_not),
+        TEST(a_quiet_one_leaves_all_words_to_its_owner),
         TEST(a_library_that_does_not_even_try_is_asked_again),
     };
     log_open("test", LOG_ERROR);
