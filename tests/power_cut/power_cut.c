@@ -39,7 +39,7 @@
 #include "base/log.h"
 #include "bugs.h"
 #include "cut.h"
-#include "pipeline.h"
+#include "recording.h"
 #include "streams/catalog.h"
 #include "tape.h"
 
@@ -51,8 +51,8 @@
 #define EVERYTHING_EACH 8
 
 static char scratch[SCRATCH_DIR_SIZE];
-static struct pipeline first;  /* is recorded */
-static struct pipeline second; /* goes on in a state */
+static struct recording first;  /* is recorded */
+static struct recording second; /* goes on in a state */
 static struct tape tape;
 static unsigned last_thing; /* the event at which the last thing that happened began */
 static uint64_t seed;
@@ -82,23 +82,23 @@ live(unsigned things)
 {
     for (; things > 0; things--) {
         last_thing = tape.event_count;
-        pipeline_happen(&first);
+        pipeline_happen(&first.pipeline);
         if (dice_chance(1))
-            pipeline_break(&first);
-        if (!loader_is_done(&first.loader))
+            recording_break(&first);
+        if (!loader_is_done(&first.pipeline.loader))
             continue;
-        if (!pipeline_comes_right(&first))
+        if (!recording_comes_right(&first))
             fail_msg("seed %" PRIu64 ": the sets are wrong before any state was looked at", seed);
         last_thing = tape.event_count;
-        if (first.phase + 1 == pipeline_world.phases)
+        if (first.pipeline.phase + 1 == recording_world.phases)
             break;
-        pipeline_load(&first, first.phase + 1);
+        recording_load(&first, first.pipeline.phase + 1);
     }
     if (things == 0)
         return;
-    pipeline_now_ms += PIPELINE_HOLD_MS + 60000; /* whoever waits is refused, whoever was recognised is forgotten */
-    pipeline_settle(&first);
-    assert_true(pipeline_is_right(&first, true));
+    pipeline_now_ms += RECORDING_HOLD_MS + 60000; /* whoever waits is refused, whoever was recognised is forgotten */
+    recording_settle(&first);
+    assert_true(recording_is_right(&first, true));
 }
 
 /* Opening a state. */
@@ -116,7 +116,7 @@ struct finding {
 
 #define FINDINGS (1u << 16)
 static struct finding *findings; /* PROCESSES * FINDINGS: of the states that were opened already */
-static struct pipeline third; /* its processes are opened and closed */
+static struct recording third; /* its processes are opened and closed */
 
 static int
 tables_of(unsigned number, struct store *store)
@@ -136,9 +136,9 @@ digest_of_store(struct store *store, int tables)
 
     assert_int_equal(store_snapshot(store), 0);
     for (int table = 0; table < tables; table++) {
-        digest = pipeline_add_to_sum(digest, span_of("table"));
+        digest = recording_add_to_sum(digest, span_of("table"));
         for (int rc = store_seek(store, table, (struct span){0}, &item); rc == 1; rc = store_next(store, table, &item))
-            digest = pipeline_add_to_sum(pipeline_add_to_sum(digest, item.key), item.value);
+            digest = recording_add_to_sum(recording_add_to_sum(digest, item.key), item.value);
     }
     store_snapshot_end(store);
     return digest;
@@ -166,7 +166,7 @@ digest_file(const char *path, const struct stat *status, int type, struct FTW *p
     assert_int_equal(file_read(path, &content), 0);
     lines_are_whole = lines_are_whole && (content.len == 0 || content.data[content.len - 1] == '\n');
     /* Folders give out names in no order. */
-    files_digest += pipeline_add_to_sum(pipeline_add_to_sum(1, span_of(path)), buffer_span(&content));
+    files_digest += recording_add_to_sum(recording_add_to_sum(1, span_of(path)), buffer_span(&content));
     buffer_free(&content);
     return 0;
 }
@@ -184,12 +184,12 @@ read_inbox(unsigned number, struct inbox *inbox, uint64_t position, bool probed,
     while ((rc = inbox_read(inbox, &position, &found, &gap)) == 1) {
         if (gap.damage)
             *wrong = "its inbox calls damage what a power cut took";
-        const uint64_t begin = position - pipeline_entry_bytes(&found);
+        const uint64_t begin = position - recording_entry_bytes(&found);
         if (probed && span_equal(found.payload, probe))
             return begin;
-        const struct entry *entry = pipeline_entry(&first, number, begin);
+        const struct entry *entry = recording_entry(&first, number, begin);
         if (entry == NULL || entry->end != position ||
-            entry->sum != pipeline_sum(found.response_topic, found.correlation, found.payload))
+            entry->sum != recording_sum(found.response_topic, found.correlation, found.payload))
             *wrong = "its inbox gives what never came";
     }
     if (rc < 0)
@@ -211,7 +211,7 @@ check_inbox(unsigned number, const char *dir, struct process **process, struct f
     const struct inbox_options options = {.dir = path,
                                           .epoch = inside_epoch(*process),
                                           .key = inside_inbox_key(*process),
-                                          .boot = third.options[number].boot,
+                                          .boot = third.pipeline.options[number].boot,
                                           .bytes_max = UINT64_C(1) << 30,
                                           .payload_bytes_max = (1u << 20) + 1};
 
@@ -245,14 +245,14 @@ look_at(unsigned number, struct process **opened, struct finding *finding)
     finding->digest = digest_of_store(inside_store(process), tables_of(number, inside_store(process)));
     files_digest = 0;
     lines_are_whole = true;
-    snprintf(path, sizeof path, "%s/%s", third.dir, number == NUMBER_LAKE ? "lake" : "pseudonym.key");
+    snprintf(path, sizeof path, "%s/%s", third.pipeline.dir, number == NUMBER_LAKE ? "lake" : "pseudonym.key");
     if (number == NUMBER_LAKE || has_key(number))
         nftw(path, digest_file, 16, FTW_PHYS); /* there may be none yet */
     finding->digest ^= files_digest;
     if (number == NUMBER_LAKE && !lines_are_whole)
         finding->wrong = "the lake has half a line";
     if (inside_inbox(process) != NULL)
-        check_inbox(number, third.dir, opened, finding);
+        check_inbox(number, third.pipeline.dir, opened, finding);
 }
 
 static void
@@ -264,7 +264,7 @@ build_process(unsigned number, const char *state)
         cut_build(cut, "gait/pseudonym.key");
     if (number == NUMBER_LAKE)
         cut_build(cut, "gait/lake");
-    pipeline_in(&third, cut_root(cut));
+    recording_in(&third, cut_root(cut));
 }
 
 /* Open process `number` in the chosen state, if that was not done before. */
@@ -287,7 +287,7 @@ open_process(unsigned number, bool *is_new)
     *finding = (struct finding){.life = seen.lives, .key = key};
     build_process(number, state);
     tape_watch(cut_touched);
-    struct process *process = process_open(&third.options[number]);
+    struct process *process = process_open(&third.pipeline.options[number]);
     if (process == NULL)
         finding->wrong = "it does not open";
     else
@@ -372,7 +372,7 @@ open_with_log(unsigned number)
     log_open(catalog_streams[number]->name, LOG_INFO);
     snprintf(state, sizeof state, "gait/state/%s", catalog_streams[number]->name);
     build_process(number, state);
-    process_close(process_open(&third.options[number]));
+    process_close(process_open(&third.pipeline.options[number]));
 }
 
 static void fail_state(unsigned number, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
@@ -564,25 +564,25 @@ go_on(void)
     const int64_t kept_ms = pipeline_now_ms;
     const bool *done = dice_chance(50) ? heard : receipted;
 
-    second = (struct pipeline){.phase = phase};
-    second.broker.retained_first = dice_chance(50);
-    second.loader.count = payload_count;
+    second = (struct recording){.pipeline.phase = phase};
+    second.pipeline.broker.retained_first = dice_chance(50);
+    second.pipeline.loader.count = payload_count;
     for (unsigned i = 0; i < payload_count; i++) {
-        second.loader.payloads[i] = first.loader.payloads[i]; /* their texts are the first one's */
-        second.loader.payloads[i].done = done[i];
-        second.loader.payloads[i].sent_ms = -1;
-        second.loader.done += done[i];
+        second.pipeline.loader.payloads[i] = first.pipeline.loader.payloads[i]; /* their texts are the first one's */
+        second.pipeline.loader.payloads[i].done = done[i];
+        second.pipeline.loader.payloads[i].sent_ms = -1;
+        second.pipeline.loader.done += done[i];
     }
-    pipeline_connect_loader(&second);
+    pipeline_connect_loader(&second.pipeline);
     cut_clear(cut);
     cut_build(cut, "");
-    pipeline_in(&second, cut_root(cut));
+    recording_in(&second, cut_root(cut));
     pipeline_now_ms = tape.events[instant].time_ms;
     tape_watch(cut_touched);
-    if (!pipeline_start_all(&second) || !pipeline_comes_right(&second))
+    if (!recording_start_all(&second) || !recording_comes_right(&second))
         fail_state(NUMBER_LAKE, "going on from here, the sets come out wrong; %u of %u payloads had a receipt",
-                   second.loader.done, payload_count);
-    pipeline_close(&second);
+                   second.pipeline.loader.done, payload_count);
+    recording_close(&second);
     tape_watch(NULL);
     pipeline_now_ms = kept_ms;
     seen.gone_on++;
@@ -775,12 +775,12 @@ run_life(unsigned number)
     snprintf(next, sizeof next, "%s/%u", scratch, number + 1);
     seen.lives++;
     begin_anew();
-    pipeline_in(&first, root);
-    pipeline_record(&first, &tape, root);
+    recording_in(&first, root);
+    recording_begin(&first, &tape, root);
     if (number == 0)
-        pipeline_load(&first, 0);
+        recording_load(&first, 0);
     last_thing = tape.event_count;
-    if (!pipeline_start_all(&first))
+    if (!recording_start_all(&first))
         fail_msg("a process does not open");
     live(last ? UINT32_MAX : dice_roll(1500));
     tape_end();
@@ -788,9 +788,9 @@ run_life(unsigned number)
     look_at_life(seed % EVERYTHING_EACH == 0 ? 100 : 3,
                  things > 0 ? last_thing + dice_roll(things) : tape.event_count - 1, last ? NULL : next);
     for (unsigned i = 0; i < PROCESSES; i++)
-        pipeline_kill(&first, i);
+        recording_kill(&first, i);
     if (dice_chance(50))
-        memory_broker_forget(&first.broker, true, true);
+        memory_broker_forget(&first.pipeline.broker, true, true);
     tape_free(&tape);
     scratch_dir_remove(root);
 }
@@ -805,19 +805,19 @@ run_seed(void)
     scratch_dir_make(scratch);
     snprintf(root, sizeof root, "%s/0", scratch);
     assert_int_equal(mkdir(root, 0700), 0);
-    pipeline_make_world();
-    first = (struct pipeline){0};
+    recording_make_world();
+    first = (struct recording){0};
     memset(known, 0, sizeof known);
     memset(receipted, 0, sizeof receipted);
     memset(heard, 0, sizeof heard);
-    pipeline_connect_loader(&first);
+    pipeline_connect_loader(&first.pipeline);
     for (unsigned life = 0; life < LIVES; life++)
         run_life(life);
-    pipeline_close(&first);
-    loader_free(&first.loader);
+    recording_close(&first);
+    loader_free(&first.pipeline.loader);
     for (unsigned i = 0; i < PROCESSES; i++)
         free(known[i].commits);
-    pipeline_free_world();
+    recording_free_world();
     scratch_dir_remove(scratch);
     scratch[0] = '\0';
     seen.seeds++;
@@ -864,7 +864,7 @@ whatever_a_power_cut_leaves_opens_and_holds_what_was_told(void **state)
         fflush(stdout);
         run_seed();
     }
-    memory_broker_free(&third.broker);
+    memory_broker_free(&third.pipeline.broker);
     free(findings);
     print_message("states %" PRIu64 ", instants %" PRIu64 ", seeds %" PRIu64 ", lives %" PRIu64 ", writes recorded %" PRIu64
                   ", syncs %" PRIu64 ", names %" PRIu64 ", commits %" PRIu64 ", processes opened %" PRIu64

@@ -23,7 +23,6 @@
 
 #include <cmocka.h>
 
-#include <glob.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,33 +44,25 @@
 #include "loader.h"
 #include "numbers.h"
 #include "operator/gate.h"
+#include "pipeline.h"
 #include "run/process.h"
 #include "run/hold.h"
+#include "sets.h"
 #include "store/keyset.h"
 #include "streams/catalog.h"
 #include "study.h"
 #include "world.h"
 
-/* Time. */
-
-#define START_WALL_MS WORLD_START_MS
+#define PATH_BYTES 400
 #define DAY_MS INT64_C(86400000)
-static int64_t now_ms;
-
 
 /* The simulation. */
 
 struct simulation {
     uint64_t seed;
-    char dir[SCRATCH_DIR_SIZE];
-    struct memory_broker broker;
-    struct config *config;
-    struct process_options options[PROCESSES];
-    struct process *processes[PROCESSES]; /* NULL: it is dead */
+    struct pipeline pipeline;
     struct world world;
-    struct loader loader;
     struct study study;
-    unsigned phase;
     bool lake_off;                        /* for the first phase */
     unsigned since;                       /* the phase from which on what is decided must come out */
     bool join_lost;                       /* what it knew before that; what comes out may come twice */
@@ -119,13 +110,7 @@ static struct simulation simulation;
 static int64_t
 wall_ms(void)
 {
-    return START_WALL_MS + now_ms + (simulation.acting != NOBODY ? simulation.apart_ms[simulation.acting] : 0);
-}
-
-static int64_t
-steady_ms(void)
-{
-    return 1000000 + now_ms;
+    return pipeline_wall_ms() + (simulation.acting != NOBODY ? simulation.apart_ms[simulation.acting] : 0);
 }
 
 /* What a whole run has seen. */
@@ -146,7 +131,7 @@ say_how_to_repeat(void)
 {
     print_error("to repeat it: GAIT_SEED=%" PRIu64 " simulator\n", simulation.seed);
     if (getenv("GAIT_ONE_FAILURE") != NULL) {
-        scratch_dir_remove(simulation.dir);
+        scratch_dir_remove(simulation.pipeline.dir);
         fflush(NULL);
         syscall(SYS_exit_group, EXIT_FAILURE);
     }
@@ -271,7 +256,7 @@ allows(void *context, const struct memory_wire *from)
 static void
 check_receipt(unsigned number)
 {
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
     struct span position;
 
     if (store_snapshot(inside_store(process)) != 0) /* a panic if a transaction is under way */
@@ -361,7 +346,7 @@ takes(void *context, const struct memory_wire *from, const struct wire_message *
     if (message->topic.len > strlen(LOADER_RECEIPTS) &&
         memcmp(message->topic.at, LOADER_RECEIPTS, strlen(LOADER_RECEIPTS)) == 0)
         check_receipt((unsigned)number);
-    if (span_is(message->topic, inside_rejected_topic(simulation.processes[number])))
+    if (span_is(message->topic, inside_rejected_topic(simulation.pipeline.processes[number])))
         count_rejections(&simulation.rejections[number], message);
 }
 
@@ -369,15 +354,12 @@ takes(void *context, const struct memory_wire *from, const struct wire_message *
 static void
 kill_process(unsigned number)
 {
-    for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
-        if (number_of_client(simulation.broker.wires[i]->name) == (int)number)
-            memory_wire_cut(simulation.broker.wires[i]);
-    }
+    pipeline_cut_off(&simulation.pipeline, number);
     simulation.dead[number] = true;
     simulation.acting = (int)number;
-    process_close(simulation.processes[number]);
+    process_close(simulation.pipeline.processes[number]);
     simulation.acting = NOBODY;
-    simulation.processes[number] = NULL;
+    simulation.pipeline.processes[number] = NULL;
     simulation.dead[number] = false;
     simulation.dies_in[number] = simulation.fails_in[number] = 0;
     seen.kills++;
@@ -387,9 +369,9 @@ static void
 stop_process(unsigned number)
 {
     simulation.acting = (int)number;
-    process_close(simulation.processes[number]);
+    process_close(simulation.pipeline.processes[number]);
     simulation.acting = NOBODY;
-    simulation.processes[number] = NULL;
+    simulation.pipeline.processes[number] = NULL;
     if (simulation.dead[number])
         kill_process(number);
     seen.stops++;
@@ -438,16 +420,16 @@ start_process(unsigned number)
         return;
     simulation.acting = (int)number;
     simulation.stepping = true;
-    simulation.processes[number] = process_open(&simulation.options[number]);
+    simulation.pipeline.processes[number] = process_open(&simulation.pipeline.options[number]);
     simulation.stepping = false;
     simulation.acting = NOBODY;
-    if (simulation.processes[number] == NULL) {
+    if (simulation.pipeline.processes[number] == NULL) {
         if (fine)
             complain_and_fail("does not start", number);
         simulation.dead[number] = false;
         simulation.dies_in[number] = simulation.fails_in[number] = 0;
     } else {
-        set_limits(simulation.processes[number]);
+        set_limits(simulation.pipeline.processes[number]);
     }
     bury((int)number);
 }
@@ -456,7 +438,7 @@ static void
 start_the_dead(unsigned percent)
 {
     for (unsigned i = 0; i < PROCESSES; i++) {
-        if (simulation.processes[i] == NULL && dice_chance(percent))
+        if (simulation.pipeline.processes[i] == NULL && dice_chance(percent))
             start_process(i);
     }
 }
@@ -495,7 +477,7 @@ good_of(const struct process *process)
 static void
 check_bounds(unsigned number, uint64_t good, uint64_t put_out)
 {
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
     const uint64_t slack = 4096;
 
     if (good_of(process) > good + *inside_limits(process).batch_records)
@@ -508,7 +490,7 @@ check_bounds(unsigned number, uint64_t good, uint64_t put_out)
 static int64_t
 step(unsigned number)
 {
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
 
     if (process == NULL)
         return 1;
@@ -554,21 +536,21 @@ hear(struct memory_wire *wire, bool cut)
     return heard;
 }
 
+static bool
+hear_meanwhile(struct pipeline *pipeline, struct memory_wire *wire)
+{
+    (void)pipeline;
+    return memory_wire_hear(wire);
+}
+
 /* What comes in while a process waits for its disk. */
 static void
 arrive_meanwhile(unsigned number)
 {
-    struct memory_broker *broker = &simulation.broker;
-
     if (!dice_chance(simulation.meanwhile_percent))
         return;
     simulation.meanwhile = true;
-    for (unsigned i = 0; i < broker->wire_count; i++) {
-        for (unsigned times = dice_roll(4); times > 0; times--)
-            memory_wire_send(broker->wires[i]);
-        for (unsigned times = dice_roll(4); number_of_client(broker->wires[i]->name) == (int)number && times > 0; times--)
-            seen.meanwhile += memory_wire_hear(broker->wires[i]);
-    }
+    seen.meanwhile += pipeline_arrive(&simulation.pipeline, number, hear_meanwhile);
     simulation.meanwhile = false;
 }
 
@@ -588,66 +570,69 @@ fate(void *context, const struct memory_wire *to, const struct wire_message *mes
     return dice_chance(self->twice_percent) ? MEMORY_TWICE : MEMORY_ONCE;
 }
 
-/* Beginning and end. */
+static bool
+step_in_turn(struct pipeline *pipeline, unsigned number)
+{
+    (void)pipeline;
+    return step(number) == 0;
+}
+
+static bool
+hear_in_turn(struct pipeline *pipeline, struct memory_wire *wire)
+{
+    (void)pipeline;
+    return hear(wire, false);
+}
 
 static void
-set(const char *section, const char *key, const char *value)
+act_outside(struct pipeline *pipeline)
 {
-    struct buffer errors = {0};
-    if (config_set(simulation.config, section, key, value, "test", &errors) != 0)
-        fail_msg("%s", buffer_text(&errors));
-    buffer_free(&errors);
+    (void)pipeline;
+    study_step(&simulation.study);
 }
+
+static bool
+is_slow(const struct memory_wire *wire)
+{
+    return simulation.slow_percent > 0 && strstr(wire->name, "-landing") != NULL && dice_chance(simulation.slow_percent);
+}
+
+static const struct pipeline_moves moves = {
+    .step = step_in_turn, .hear = hear_in_turn, .act_outside = act_outside, .is_slow = is_slow};
+
+/* Beginning and end. */
 
 static void
 configure(void)
 {
-    const struct world *world = &simulation.world;
-    char window[16];
+    const struct process_options options = {
+        .make_wire = make_wire,
+        .context = &simulation.pipeline.broker,
+        .wall_ms = wall_ms,
+        .built_ms = WORLD_START_MS - DAY_MS,
+        .boot = 1, /* it is never cut off its power */
+    };
 
-    simulation.config = config_new(&catalog_config);
-    snprintf(window, sizeof window, "%us", world->window_s);
-    set("accelerometer-trusted", "consent", world->as_of ? "as_of" : "any");
-    set("machine-learning-curated", "match", world->by_customer ? "customer" : "time");
-    set("machine-learning-curated", "window", window);
-    set("machine-learning-curated", "subject", "email");
-    set("limits", "email_case", world->fold ? "fold" : "keep");
-    set("lake", "part_bytes", "4KiB");
-    set("lake", "enabled", simulation.lake_off ? "off" : "on");
-    for (unsigned i = 0; i < PROCESSES; i++) {
-        set(catalog_streams[i]->name, "message_bytes", "1KiB");
-        set(catalog_streams[i]->name, "link_bytes", "64KiB");
-        set(catalog_streams[i]->name, "map", "16MiB");
-        simulation.options[i] = (struct process_options){
-            .stream = catalog_streams[i],
-            .catalog = catalog_streams,
-            .config = simulation.config,
-            .dir = simulation.dir,
-            .make_wire = make_wire,
-            .context = &simulation.broker,
-            .wall_ms = wall_ms,
-            .steady_ms = steady_ms,
-            .built_ms = START_WALL_MS - DAY_MS,
-            .boot = 1, /* it is never cut off its power */
-        };
-    }
+    simulation.pipeline.config = pipeline_configure(&simulation.world);
+    pipeline_set(simulation.pipeline.config, "lake", "enabled", simulation.lake_off ? "off" : "on");
+    pipeline_set_options(&simulation.pipeline, &options);
 }
 
 static void
 simulation_open(uint64_t seed, unsigned phases, bool crowd)
 {
-    now_ms = 0;
+    pipeline_now_ms = 0;
     simulation = (struct simulation){.seed = seed, .acting = NOBODY, .restored = NOBODY};
-    scratch_dir_make(simulation.dir);
+    simulation.pipeline.world = &simulation.world;
+    simulation.pipeline.moves = &moves;
+    scratch_dir_make(simulation.pipeline.dir);
     world_make(&simulation.world, phases, crowd);
-    simulation.broker.fate = fate;
-    simulation.broker.allows = allows;
-    simulation.broker.takes = takes;
-    simulation.broker.context = &simulation;
-    simulation.broker.retained_first = dice_chance(50);
-    simulation.loader.options = (struct wire_options){.client_name = "loader"};
-    const struct wire_events events = loader_events(&simulation.loader);
-    simulation.loader.wire = memory_wire(&simulation.broker, &simulation.loader.options, &events);
+    simulation.pipeline.broker.fate = fate;
+    simulation.pipeline.broker.allows = allows;
+    simulation.pipeline.broker.takes = takes;
+    simulation.pipeline.broker.context = &simulation;
+    simulation.pipeline.broker.retained_first = dice_chance(50);
+    pipeline_connect_loader(&simulation.pipeline);
     configure();
     disk_before = before_deed;
 }
@@ -660,56 +645,26 @@ register_study(void)
     const struct wire_events events = study_events(study);
 
     study->options = (struct wire_options){.client_name = "study"};
-    study->wire = memory_wire(&simulation.broker, &study->options, &events);
-    set("machine-learning-curated", "consumers", "study");
+    study->wire = memory_wire(&simulation.pipeline.broker, &study->options, &events);
+    pipeline_set(simulation.pipeline.config, "machine-learning-curated", "consumers", "study");
 }
 
 static void
 simulation_close(void)
 {
     for (unsigned i = 0; i < PROCESSES; i++)
-        process_close(simulation.processes[i]);
+        process_close(simulation.pipeline.processes[i]);
     disk_before = NULL;
-    simulation.loader.wire->calls->free(simulation.loader.wire);
-    loader_free(&simulation.loader);
+    simulation.pipeline.loader.wire->calls->free(simulation.pipeline.loader.wire);
+    loader_free(&simulation.pipeline.loader);
     study_free(&simulation.study);
-    memory_broker_free(&simulation.broker);
-    config_free(simulation.config);
+    memory_broker_free(&simulation.pipeline.broker);
+    config_free(simulation.pipeline.config);
     world_free(&simulation.world);
-    scratch_dir_remove(simulation.dir);
+    scratch_dir_remove(simulation.pipeline.dir);
 }
 
 /* What happens. */
-
-/* One thing happens, to whomever it falls to. */
-static void
-something_happens(void)
-{
-    const unsigned number = dice_roll(PROCESSES + 1);
-    struct memory_wire *wire = simulation.broker.wires[dice_roll(simulation.broker.wire_count)];
-    switch (dice_roll(4)) {
-    case 0:
-        if (number == PROCESSES) {
-            loader_step(&simulation.loader, now_ms);
-            study_step(&simulation.study);
-        } else {
-            step(number);
-        }
-        break;
-    case 1:
-        for (unsigned times = 1 + dice_roll(6); times > 0 && memory_wire_send(wire); times--)
-            ;
-        break;
-    case 2:
-        if (simulation.slow_percent > 0 && strstr(wire->name, "-landing") != NULL && dice_chance(simulation.slow_percent))
-            break;
-        for (unsigned times = 1 + dice_roll(6); times > 0 && hear(wire, false); times--)
-            ;
-        break;
-    default:
-        now_ms += dice_chance(5) ? dice_roll(3000) : dice_roll(10);
-    }
-}
 
 /* A broker that forgets sessions forgets messages that it has acknowledged: not with a loader that trusts it. */
 #define BROKER_FAULTS 5
@@ -725,7 +680,7 @@ packet_bytes_max(void)
 static void
 broker_breaks(void)
 {
-    struct memory_broker *broker = &simulation.broker;
+    struct memory_broker *broker = &simulation.pipeline.broker;
 
     seen.forgets++;
     broker->packet_bytes_max = packet_bytes_max();
@@ -752,7 +707,7 @@ broker_breaks(void)
 static void
 clock_leaps(unsigned number)
 {
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
 
     seen.leaps++;
     if (simulation.apart_ms[number] != 0) {
@@ -773,8 +728,8 @@ static void
 something_breaks(void)
 {
     const unsigned number = dice_roll(PROCESSES);
-    const bool lives = simulation.processes[number] != NULL;
-    struct memory_wire *wire = simulation.broker.wires[dice_roll(simulation.broker.wire_count)];
+    const bool lives = simulation.pipeline.processes[number] != NULL;
+    struct memory_wire *wire = simulation.pipeline.broker.wires[dice_roll(simulation.pipeline.broker.wire_count)];
     switch (dice_roll_among(FAULTS, simulation.faults)) {
     case 0:
     case 1:
@@ -784,10 +739,10 @@ something_breaks(void)
         hear(wire, true);
         break;
     case 3:
-        simulation.broker.cut_in = 1 + dice_roll(20);
+        simulation.pipeline.broker.cut_in = 1 + dice_roll(20);
         break;
     case 4:
-        simulation.broker.refuses = !simulation.broker.refuses;
+        simulation.pipeline.broker.refuses = !simulation.pipeline.broker.refuses;
         break;
     case 5:
         if (lives)
@@ -821,37 +776,13 @@ something_breaks(void)
     }
 }
 
-/* All messages arrive that are on their way; whether there were any. */
-static bool
-messages_move(void)
-{
-    bool moved = false;
-
-    for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
-        while (memory_wire_send(simulation.broker.wires[i]))
-            moved = true;
-        while (hear(simulation.broker.wires[i], false))
-            moved = true;
-    }
-    return moved;
-}
-
 /* Everything moves until nothing does any more. */
 static void
 settle(void)
 {
-    bool moved = true;
-    for (unsigned rounds = 0; moved; rounds++) {
-        if (rounds == 100000) {
-            say_how_to_repeat();
-            fail_msg("it never comes to rest");
-        }
-        moved = false;
-        loader_step(&simulation.loader, now_ms);
-        study_step(&simulation.study);
-        for (unsigned i = 0; i < PROCESSES; i++)
-            moved |= step(i) == 0;
-        moved |= messages_move();
+    if (!pipeline_settle(&simulation.pipeline)) {
+        say_how_to_repeat();
+        fail_msg("it never comes to rest");
     }
 }
 
@@ -859,73 +790,13 @@ settle(void)
 static void
 settle_for(int64_t time_ms)
 {
-    const int64_t end_ms = now_ms + time_ms;
+    const int64_t end_ms = pipeline_now_ms + time_ms;
 
-    for (settle(); now_ms < end_ms; settle())
-        now_ms += 2000;
+    for (settle(); pipeline_now_ms < end_ms; settle())
+        pipeline_now_ms += 2000;
 }
 
 /* What came of it. */
-
-/* The lake's files of a set, as lines; of a table what stands in the end. */
-static void
-read_lake(enum set set, struct lines *lines)
-{
-    struct buffer content = {0};
-    char pattern[192];
-    glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/lake/%s/date=*/part-*.ndjson", simulation.dir, set_paths[set]);
-    if (glob(pattern, 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++)
-            assert_int_equal(file_read(found.gl_pathv[i], &content), 0);
-        globfree(&found);
-    }
-    buffer_text(&content);
-    char *rest = content.data;
-    for (char *line = strtok_r(rest, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-        lines_add(lines, "%s", line);
-    buffer_free(&content);
-}
-
-static bool complaining;
-
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-#define ROW_PREFIX_BYTES 41 /* {"row":" and 32 digits, and the quote */
-
-static void
-complain(const char *format, ...)
-{
-    va_list args;
-    if (!complaining)
-        return;
-    va_start(args, format);
-    vprint_error(format, args);
-    va_end(args);
-}
-
-/* Of a table's lines leave the last of each row, without its name, unless it is a withdrawal. Whether none says the same of
- * its row as the one before. */
-static bool
-last_of_rows(struct lines *lines)
-{
-    struct lines kept = {0};
-    bool right = true;
-    for (unsigned i = lines->count; i-- > 0;) {
-        unsigned next = i + 1;
-        while (next < lines->count && strncmp(lines->list[i], lines->list[next], ROW_PREFIX_BYTES) != 0)
-            next++;
-        if (next < lines->count && strcmp(lines->list[i], lines->list[next]) == 0) {
-            complain("  twice in the lake: %s\n", lines->list[i]);
-            right = false;
-        }
-        if (next == lines->count && strstr(lines->list[i], "\"withdrawn\":") == NULL)
-            lines_add(&kept, "{%s", lines->list[i] + ROW_PREFIX_BYTES + 1);
-    }
-    lines_free(lines);
-    *lines = kept;
-    return right;
-}
 
 /* The broker's copy of a table. */
 static void
@@ -933,23 +804,10 @@ read_retained(enum set set, struct lines *lines)
 {
     char filter[64];
     snprintf(filter, sizeof filter, "gait/%s/+", set_paths[set]);
-    for (const struct memory_message *kept = simulation.broker.retained; kept != NULL; kept = kept->next) {
+    for (const struct memory_message *kept = simulation.pipeline.broker.retained; kept != NULL; kept = kept->next) {
         if (memory_matches(kept->wire.topic.at, filter) && strstr(kept->wire.payload.at, "\"withdrawn\":") == NULL)
             lines_add(lines, "%s", kept->wire.payload.at);
     }
-}
-
-static bool
-is_between(const char *where, struct lines *lines, struct lines *must, struct lines *may)
-{
-    const char *lost = lines_missing(must, lines);
-    const char *extra = may != NULL ? lines_missing(lines, may) : NULL;
-
-    if (lost != NULL)
-        complain("  not in %s: %s\n", where, lost);
-    if (extra != NULL)
-        complain("  too often in %s: %s\n", where, extra);
-    return lost == NULL && extra == NULL;
 }
 
 static bool
@@ -965,25 +823,25 @@ set_is_right(enum set set)
     struct lines must = {0}, may = {0}, lines = {0}, retained = {0};
     bool right = true;
 
-    world_expect(&simulation.world, set, simulation.since, simulation.phase, &must, &may);
-    read_lake(set, &lines);
+    world_expect(&simulation.world, set, simulation.since, simulation.pipeline.phase, &must, &may);
+    sets_read_lake(simulation.pipeline.dir, set, &lines);
     if (simulation.restored != NOBODY && !is_table(set)) {
         lines_once(&lines);
         lines_once(&simulation.study.records);
         lines_once(&must);
     }
     if (is_table(set)) {
-        right = last_of_rows(&lines) || simulation.restored != NOBODY;
+        right = sets_last_of_rows(&lines, simulation.restored == NOBODY);
         read_retained(set, &retained);
-        right = right && is_between("the retained rows", &retained, &must, &may);
+        right = right && sets_is_between("the retained rows", &retained, &must, &may);
     }
     if (!simulation.lake_off)
-        right = is_between("the lake", &lines, &must, any_more ? NULL : &may) && right;
+        right = sets_is_between("the lake", &lines, &must, any_more ? NULL : &may) && right;
     if (set == MACHINE_LEARNING && study_is_there())
-        right = is_between("study", &simulation.study.records, &must, any_more ? NULL : &may) && right;
+        right = sets_is_between("study", &simulation.study.records, &must, any_more ? NULL : &may) && right;
     if (!right)
-        complain("  %s: %u must be there, %u may; %u in the lake, %u retained\n", set_paths[set], must.count, may.count,
-                 lines.count, retained.count);
+        sets_complain("  %s: %u must be there, %u may; %u in the lake, %u retained\n", set_paths[set], must.count, may.count,
+                      lines.count, retained.count);
     lines_free(&must);
     lines_free(&may);
     lines_free(&lines);
@@ -998,7 +856,7 @@ links_are_whole(void)
     bool whole = true;
 
     for (unsigned i = 0; i < PROCESSES; i++) {
-        const struct process *process = simulation.processes[i];
+        const struct process *process = simulation.pipeline.processes[i];
         if (is_off(i))
             continue;
         for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
@@ -1006,67 +864,44 @@ links_are_whole(void)
             if (from == NOBODY)
                 continue;
             const struct link_position *position = &inside_link(process, j)->committed;
-            const struct process *producer = simulation.processes[from];
+            const struct process *producer = simulation.pipeline.processes[from];
             const uint64_t applied = position->epoch == inside_epoch(producer) ? position->applied : 0;
             if (applied == inside_output(producer)->last.sequence)
                 continue;
-            complain("  %s has applied %" PRIu64 " of %" PRIu64 " of %s\n", catalog_streams[i]->name, applied,
-                     inside_output(producer)->last.sequence, catalog_streams[from]->name);
+            sets_complain("  %s has applied %" PRIu64 " of %" PRIu64 " of %s\n", catalog_streams[i]->name, applied,
+                          inside_output(producer)->last.sequence, catalog_streams[from]->name);
             whole = false;
         }
         for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
             if (inside_link(process, j)->lost == 0)
                 continue;
-            complain("  %s is said to have lost messages\n", catalog_streams[i]->name);
+            sets_complain("  %s is said to have lost messages\n", catalog_streams[i]->name);
             whole = false;
         }
         if (i == NUMBER_JOIN && simulation.study.away)
             continue; /* it waits for study, and nobody else does */
         if (outbox_bytes(inside_output(process)) != 0 || outbox_bytes(inside_rejected(process)) != 0) {
-            complain("  %s: the outbox has %" PRIu64 " bytes\n", catalog_streams[i]->name,
-                     outbox_bytes(inside_output(process)));
+            sets_complain("  %s: the outbox has %" PRIu64 " bytes\n", catalog_streams[i]->name,
+                          outbox_bytes(inside_output(process)));
             whole = false;
         }
     }
     return whole;
 }
 
-/* Each reading has come once, however often it was sent, and those that have passed are those that came out. (The ledger
- * itself panics at a commit that does not balance.) */
-static bool
-readings_are_counted(unsigned number, enum landing landing, enum set set)
-{
-    const struct process *process = simulation.processes[number];
-    const uint64_t *verdicts = inside_ledger(process)->inputs[0].verdicts;
-    const uint64_t once =
-        inside_ledger(process)->inputs[0].taken - verdicts[VERDICT_DUPLICATE] - verdicts[VERDICT_INVALID];
-    const unsigned all = world_readings(&simulation.world, landing, simulation.phase);
-    struct lines must = {0}, may = {0};
-
-    world_expect(&simulation.world, set, 0, simulation.phase, &must, &may);
-    const unsigned least = must.count, most = may.count;
-    lines_free(&must);
-    lines_free(&may);
-    if (once == all && verdicts[VERDICT_PASSED] >= least && verdicts[VERDICT_PASSED] <= most)
-        return true;
-    complain("  %s: %" PRIu64 " readings were counted, of %u; %" PRIu64 " as passed, which were %u to %u\n",
-             catalog_streams[number]->name, once, all, verdicts[VERDICT_PASSED], least, most);
-    return false;
-}
-
 /* The newest refusals stand in the store, in the transactions that counted them. */
 static bool
 newest_refusals_are_known(unsigned number)
 {
-    const struct process *process = simulation.processes[number];
+    const struct process *process = simulation.pipeline.processes[number];
     bool known = true;
 
     for (unsigned i = 0; i < REASON_COUNT; i++) {
         const uint64_t all = inside_ledger(process)->reasons[i], kept = all < RECENT_MAX ? all : RECENT_MAX;
         if (inside_recent(process)->reasons[i].count == kept)
             continue;
-        complain("  %s: %u of the newest %" PRIu64 " refusals for %s are known\n", catalog_streams[number]->name,
-                 inside_recent(process)->reasons[i].count, kept, reason_word((enum reason)i));
+        sets_complain("  %s: %u of the newest %" PRIu64 " refusals for %s are known\n", catalog_streams[number]->name,
+                      inside_recent(process)->reasons[i].count, kept, reason_word((enum reason)i));
         known = false;
     }
     return known;
@@ -1076,7 +911,7 @@ newest_refusals_are_known(unsigned number)
 static bool
 reasons_are_given(unsigned number)
 {
-    const struct process *process = simulation.processes[number];
+    const struct process *process = simulation.pipeline.processes[number];
     const struct ledger *ledger = inside_ledger(process);
     const struct rejections *rejections = &simulation.rejections[number];
     uint64_t refused = 0, reasons = 0;
@@ -1087,8 +922,8 @@ reasons_are_given(unsigned number)
         reasons += ledger->reasons[i];
     if (refused == reasons && (reasons == 0 || rejections->epoch == inside_epoch(process)) && rejections->count == reasons)
         return true;
-    complain("  %s: %" PRIu64 " records were refused or invalid, %" PRIu64 " reasons counted, %" PRIu64 " published\n",
-             catalog_streams[number]->name, refused, reasons, rejections->count);
+    sets_complain("  %s: %" PRIu64 " records were refused or invalid, %" PRIu64 " reasons counted, %" PRIu64 " published\n",
+                  catalog_streams[number]->name, refused, reasons, rejections->count);
     return false;
 }
 
@@ -1096,13 +931,13 @@ reasons_are_given(unsigned number)
 static bool
 is_taken_for_old(unsigned number)
 {
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
     bool old = inside_is_back(process);
 
     for (unsigned i = 0; i < catalog_streams[number]->input_count; i++)
         old = old || inside_link(process, i)->lost > 0;
     if (old)
-        complain("  %s is said to be an older copy\n", catalog_streams[number]->name);
+        sets_complain("  %s is said to be an older copy\n", catalog_streams[number]->name);
     return old;
 }
 
@@ -1111,7 +946,7 @@ sets_are_right(void)
 {
     bool right = true;
 
-    for (unsigned i = 0; i < SETS && (right || complaining); i++)
+    for (unsigned i = 0; i < SETS && (right || sets_complaining); i++)
         right = set_is_right((enum set)i) && right;
     return right;
 }
@@ -1120,7 +955,7 @@ sets_are_right(void)
 static bool
 senders_are_counted(unsigned number)
 {
-    struct store *store = inside_store(simulation.processes[number]);
+    struct store *store = inside_store(simulation.pipeline.processes[number]);
     const int senders = store_table(store, "waiting_senders"), size = store_table(store, "waiting_size");
     struct span bytes, with_sender;
     struct store_item item;
@@ -1140,27 +975,28 @@ senders_are_counted(unsigned number)
         right = right && sum == 0;
     store_snapshot_end(store);
     if (!right)
-        complain("  %s: its senders have %" PRIu64 " bytes in the waiting room\n",
-                 catalog_streams[number]->name, sum);
+        sets_complain("  %s: its senders have %" PRIu64 " bytes in the waiting room\n",
+                      catalog_streams[number]->name, sum);
     return right;
 }
 
 static bool
 all_is_right(void)
 {
-    bool right = loader_is_done(&simulation.loader) && !simulation.loader.wrong && !simulation.study.lost &&
-                 links_are_whole() && readings_are_counted(1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
-                 readings_are_counted(3, STEP_TRAINER, TRUSTED_STEP_TRAINER) &&
+    const struct loader *loader = &simulation.pipeline.loader;
+    bool right = loader_is_done(loader) && !loader->wrong && !simulation.study.lost && links_are_whole() &&
+                 sets_are_counted(&simulation.pipeline, 1, ACCELEROMETER, TRUSTED_ACCELEROMETER) &&
+                 sets_are_counted(&simulation.pipeline, 3, STEP_TRAINER, TRUSTED_STEP_TRAINER) &&
                  senders_are_counted(1) && senders_are_counted(3);
 
-    if (simulation.loader.wrong)
-        complain("  a receipt spoke of more or fewer records than were sent\n");
+    if (loader->wrong)
+        sets_complain("  a receipt spoke of more or fewer records than were sent\n");
     for (unsigned i = 0; i < PROCESSES; i++)
         right = right && (is_off(i) || (int)i == simulation.restored || reasons_are_given(i)) &&
                 (is_off(i) || newest_refusals_are_known(i));
     for (unsigned i = 0; i < PROCESSES; i++)
         right = right && (is_off(i) || !is_taken_for_old(i));
-    if (right || complaining)
+    if (right || sets_complaining)
         right = sets_are_right() && right;
     return right;
 }
@@ -1175,7 +1011,7 @@ all_put_out(void)
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < PROCESSES; i++)
-        sum += simulation.processes[i] != NULL ? put_out_by(simulation.processes[i]) : 0;
+        sum += simulation.pipeline.processes[i] != NULL ? put_out_by(simulation.pipeline.processes[i]) : 0;
     return sum;
 }
 
@@ -1184,35 +1020,35 @@ static void
 come_right(void)
 {
     simulation.loss_percent = simulation.twice_percent = 0;
-    simulation.broker.refuses = simulation.disk_full = false;
-    simulation.broker.cut_in = 0;
+    simulation.pipeline.broker.refuses = simulation.disk_full = false;
+    simulation.pipeline.broker.cut_in = 0;
     for (unsigned i = 0; i < PROCESSES; i++)
         simulation.dies_in[i] = simulation.fails_in[i] = simulation.apart_ms[i] = 0;
     start_the_dead(100);
-    const int64_t begun_ms = now_ms;
-    int64_t moved_ms = now_ms;
+    const int64_t begun_ms = pipeline_now_ms;
+    int64_t moved_ms = pipeline_now_ms;
     settle();
-    while (now_ms - moved_ms < PATIENCE_MS && now_ms - begun_ms < LONGEST_MS && !all_is_right()) {
+    while (pipeline_now_ms - moved_ms < PATIENCE_MS && pipeline_now_ms - begun_ms < LONGEST_MS && !all_is_right()) {
         const uint64_t before = all_put_out();
-        now_ms += 500;
+        pipeline_now_ms += 500;
         settle();
         if (all_put_out() != before)
-            moved_ms = now_ms;
+            moved_ms = pipeline_now_ms;
     }
     settle_for(10000);
     if (all_is_right())
         return;
-    complaining = true;
+    sets_complaining = true;
     if (simulation.study.lost)
         print_error("  study is said to have lost messages\n");
     print_error("seed %" PRIu64 ", phase %u: consent %s, match %s, window %us%s%s; %u of %u payloads have their %s\n",
-                simulation.seed, simulation.phase, simulation.world.as_of ? "as_of" : "any",
+                simulation.seed, simulation.pipeline.phase, simulation.world.as_of ? "as_of" : "any",
                 simulation.world.by_customer ? "customer" : "time", simulation.world.window_s,
                 simulation.since > 0 ? ", lake or join new in phase 1" : "", simulation.join_lost ? " (join)" : "",
-                simulation.loader.done, simulation.loader.count,
-                simulation.loader.trusting ? "acknowledgement" : "receipt");
+                simulation.pipeline.loader.done, simulation.pipeline.loader.count,
+                simulation.pipeline.loader.trusting ? "acknowledgement" : "receipt");
     all_is_right();
-    complaining = false;
+    sets_complaining = false;
     say_how_to_repeat();
     fail();
 }
@@ -1226,15 +1062,6 @@ come_right_without_study(void)
         come_right();
     }
     simulation.study.away = false;
-}
-
-/* Give the loader everything of the phase. */
-static void
-load_phase(unsigned phase)
-{
-    simulation.phase = phase;
-    for (unsigned i = 0; i < LANDINGS; i++)
-        loader_add(&simulation.loader, (enum landing)i, &simulation.world.landing[phase][i]);
 }
 
 static void
@@ -1256,7 +1083,7 @@ the_answer_is_the_same_for_every_order_of_arrival(void **state)
         dice_seed(i);
         simulation_open(i, 1, false);
         for (unsigned j = 0; j < LANDINGS; j++)
-            loader_add(&simulation.loader, orders[i % 6][j], &simulation.world.landing[0][orders[i % 6][j]]);
+            loader_add(&simulation.pipeline.loader, orders[i % 6][j], &simulation.world.landing[0][orders[i % 6][j]]);
         start_all();
         come_right();
         simulation_close();
@@ -1268,7 +1095,7 @@ open_one(void)
 {
     dice_seed(1);
     simulation_open(1, 1, false);
-    load_phase(0);
+    pipeline_load(&simulation.pipeline, 0);
 }
 
 static void
@@ -1279,7 +1106,7 @@ a_broker_that_forgets_while_all_live_gets_the_tables_again(void **state)
     start_all();
     come_right();
     for (unsigned i = 0; i < 2; i++) {
-        memory_broker_forget(&simulation.broker, true, true);
+        memory_broker_forget(&simulation.pipeline.broker, true, true);
         come_right();
     }
     simulation_close();
@@ -1295,18 +1122,18 @@ a_broker_that_comes_back_with_an_older_copy_gets_the_newer_one(void **state)
         dice_seed(i);
         simulation_open(i, 2, false);
         simulation.window_bytes = 1;
-        load_phase(0);
+        pipeline_load(&simulation.pipeline, 0);
         start_all();
         come_right();
-        memory_broker_save(&simulation.broker);
-        load_phase(1);
+        memory_broker_save(&simulation.pipeline.broker);
+        pipeline_load(&simulation.pipeline, 1);
         settle();
         kill_process(NUMBER_FILTER);
-        memory_broker_go_back(&simulation.broker);
+        memory_broker_go_back(&simulation.pipeline.broker);
         start_process(NUMBER_FILTER);
         for (unsigned rounds = 0; rounds < 10; rounds++) {
             step(NUMBER_FILTER);
-            messages_move();
+            pipeline_move(&simulation.pipeline);
         }
         come_right();
         simulation_close();
@@ -1323,14 +1150,14 @@ a_broker_that_goes_back_while_a_consumer_is_away_gets_what_it_lacks(void **state
         dice_seed(i);
         simulation_open(i, 2, false);
         simulation.window_bytes = 1;
-        load_phase(0);
+        pipeline_load(&simulation.pipeline, 0);
         start_all();
         come_right();
-        memory_broker_save(&simulation.broker);
+        memory_broker_save(&simulation.pipeline.broker);
         kill_process(NUMBER_LAKE);
-        load_phase(1);
+        pipeline_load(&simulation.pipeline, 1);
         settle_for(4000);
-        memory_broker_go_back(&simulation.broker);
+        memory_broker_go_back(&simulation.pipeline.broker);
         settle_for(4000);
         come_right();
         simulation_close();
@@ -1345,22 +1172,22 @@ a_table_that_nobody_is_registered_for_is_given_again_too(void **state)
     dice_seed(1);
     simulation_open(1, 2, false);
     for (unsigned i = 1; i < PROCESSES; i++)
-        set(catalog_streams[i]->name, "enabled", "off");
+        pipeline_set(simulation.pipeline.config, catalog_streams[i]->name, "enabled", "off");
     simulation.lake_off = true;
     start_process(NUMBER_FILTER);
     for (unsigned phase = 0; phase < 2; phase++) {
-        simulation.phase = phase;
-        loader_add(&simulation.loader, CUSTOMER, &simulation.world.landing[phase][CUSTOMER]);
+        simulation.pipeline.phase = phase;
+        loader_add(&simulation.pipeline.loader, CUSTOMER, &simulation.world.landing[phase][CUSTOMER]);
         settle_for(30000); /* the date of everybody's consent has come then */
         assert_true(set_is_right(TRUSTED_CUSTOMER));
         if (phase == 0)
-            memory_broker_save(&simulation.broker);
+            memory_broker_save(&simulation.pipeline.broker);
     }
     for (unsigned times = 0; times < 2; times++) {
         if (times == 0)
-            memory_broker_go_back(&simulation.broker);
+            memory_broker_go_back(&simulation.pipeline.broker);
         else
-            memory_broker_forget(&simulation.broker, true, true);
+            memory_broker_forget(&simulation.pipeline.broker, true, true);
         settle_for(10000);
         assert_true(set_is_right(TRUSTED_CUSTOMER));
     }
@@ -1378,22 +1205,22 @@ what_is_said_to_be_at_rest_is_at_rest(void **state)
         const struct wire_events events = asker_events(&asker);
         dice_seed(i);
         simulation_open(i, 1, false);
-        simulation.loader.trusting = true;
-        asker.wire = memory_wire(&simulation.broker, &asker.options, &events);
+        simulation.pipeline.loader.trusting = true;
+        asker.wire = memory_wire(&simulation.pipeline.broker, &asker.options, &events);
         asker.wire->calls->connect(asker.wire);
-        messages_move();
+        pipeline_move(&simulation.pipeline);
         asker.wire->calls->subscribe(asker.wire, &filter, 1, 0, WIRE_AT_LEAST_ONCE);
         start_all();
         settle_for(30000); /* the date of everybody's consent has come then: else it would be right to rest */
-        load_phase(0);
+        pipeline_load(&simulation.pipeline, 0);
         simulation.slow_percent = dice_roll(100);
-        while (!loader_is_done(&simulation.loader))
-            something_happens();
+        while (!loader_is_done(&simulation.pipeline.loader))
+            pipeline_happen(&simulation.pipeline);
         while (!asker_hears_rest(&asker)) {
             asker_ask(&asker);
             for (unsigned things = 0; !asker_has_all(&asker); things++) {
                 assert_true(things < 1000000);
-                something_happens();
+                pipeline_happen(&simulation.pipeline);
             }
         }
         assert_true(sets_are_right());
@@ -1447,9 +1274,9 @@ one_message_lost_is_noticed_whichever_it_is(void **state)
 static struct memory_wire *
 wire_called(const char *name)
 {
-    for (unsigned i = 0; i < simulation.broker.wire_count; i++) {
-        if (strcmp(simulation.broker.wires[i]->name, name) == 0)
-            return simulation.broker.wires[i];
+    for (unsigned i = 0; i < simulation.pipeline.broker.wire_count; i++) {
+        if (strcmp(simulation.pipeline.broker.wires[i]->name, name) == 0)
+            return simulation.pipeline.broker.wires[i];
     }
     fail_msg("no connection is called %s", name);
     return NULL;
@@ -1466,12 +1293,12 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
-    struct loader *loader = &simulation.loader;
+    struct loader *loader = &simulation.pipeline.loader;
     start_process(number);
     for (unsigned i = 0; i < 20; i++) {
-        loader_step(loader, now_ms);
+        loader_step(loader, pipeline_now_ms);
         step(number);
-        messages_move();
+        pipeline_move(&simulation.pipeline);
     }
     struct memory_wire *landing = wire_called("gait-accelerometer-trusted-landing");
     assert_int_equal(landing->state, MEMORY_ONLINE);
@@ -1483,7 +1310,7 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
         loader->trusting = true;
     }
     for (unsigned i = 0; i < 2; i++) { /* six under way at a time */
-        loader_step(loader, now_ms);
+        loader_step(loader, pipeline_now_ms);
         while (memory_wire_send(wire_called("loader")) || hear(wire_called("loader"), false))
             ;
     }
@@ -1491,7 +1318,7 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
     while (heard < loader->count && hear(landing, false)) {
         heard++;
         step(number);
-        assert_non_null(simulation.processes[number]);
+        assert_non_null(simulation.pipeline.processes[number]);
     }
     assert_int_not_equal(landing->state, MEMORY_ONLINE);
     assert_true(heard > 8); /* more than the first file holds */
@@ -1501,9 +1328,9 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
 static void
 remove_state(unsigned number)
 {
-    char dir[192];
+    char dir[PATH_BYTES];
 
-    snprintf(dir, sizeof dir, "%s/state/%s", simulation.dir, catalog_streams[number]->name);
+    snprintf(dir, sizeof dir, "%s/state/%s", simulation.pipeline.dir, catalog_streams[number]->name);
     scratch_dir_remove(dir);
 }
 
@@ -1513,11 +1340,11 @@ static void
 begin_with_a_newcomer(void)
 {
     for (unsigned i = 0; i < PROCESSES; i++) {
-        if (simulation.processes[i] != NULL)
+        if (simulation.pipeline.processes[i] != NULL)
             stop_process(i);
     }
     simulation.lake_off = false;
-    set("lake", "enabled", "on");
+    pipeline_set(simulation.pipeline.config, "lake", "enabled", "on");
     if (simulation.join_lost)
         remove_state(NUMBER_JOIN);
     simulation.since = 1;
@@ -1534,17 +1361,17 @@ a_crowd_of_rows_is_given_out_again_whole(void **state)
         dice_seed(i);
         simulation_open(i, 2, true);
         simulation.lake_off = true;
-        set("lake", "enabled", "off");
-        load_phase(0);
+        pipeline_set(simulation.pipeline.config, "lake", "enabled", "off");
+        pipeline_load(&simulation.pipeline, 0);
         start_all();
         come_right();
         begin_with_a_newcomer();
         come_right();
-        load_phase(1);
-        memory_broker_forget(&simulation.broker, true, true);
+        pipeline_load(&simulation.pipeline, 1);
+        memory_broker_forget(&simulation.pipeline.broker, true, true);
         for (unsigned things = 200 + dice_roll(1000); things > 0; things--)
-            something_happens();
-        memory_broker_forget(&simulation.broker, true, false);
+            pipeline_happen(&simulation.pipeline);
+        memory_broker_forget(&simulation.pipeline.broker, true, false);
         come_right();
         simulation_close();
     }
@@ -1578,20 +1405,20 @@ bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_so
         simulation_open(i, 2, false);
         simulation.window_bytes = i % 2; /* 1: a message at a time; else all may be there before a reading is worked */
         if (comes_and_leaves(&simulation.world)) {
-            load_phase(0);
+            pipeline_load(&simulation.pipeline, 0);
             start_all();
             come_right();
             stop_process(NUMBER_JOIN);
             remove_state(NUMBER_JOIN);
-            simulation.phase = simulation.since = 1;
+            simulation.pipeline.phase = simulation.since = 1;
             simulation.join_lost = true;
             for (unsigned j = 0; j < LANDINGS; j++) {
-                loader_add(&simulation.loader, order[j], &simulation.world.landing[1][order[j]]);
+                loader_add(&simulation.pipeline.loader, order[j], &simulation.world.landing[1][order[j]]);
                 settle();
             }
             start_process(NUMBER_JOIN);
             for (unsigned things = 1000; things > 0; things--)
-                something_happens();
+                pipeline_happen(&simulation.pipeline);
             come_right();
         }
         simulation_close();
@@ -1610,7 +1437,7 @@ bug_224_one_that_is_away_for_long_keeps_nobody_waiting_and_gets_everything_when_
         register_study();
         simulation.study.away = true;
         for (unsigned phase = 0; phase < 2; phase++) {
-            load_phase(phase);
+            pipeline_load(&simulation.pipeline, phase);
             start_all();
             come_right();
         }
@@ -1628,7 +1455,7 @@ bug_224_one_that_is_away_for_long_keeps_nobody_waiting_and_gets_everything_when_
 static void
 load_readings(unsigned from, unsigned count)
 {
-    struct loader *loader = &simulation.loader;
+    struct loader *loader = &simulation.pipeline.loader;
     struct payload *payload = &loader->payloads[loader->count++];
 
     *payload = (struct payload){.landing = ACCELEROMETER, .sent_ms = -1};
@@ -1643,7 +1470,7 @@ static void
 bug_161_a_transaction_with_nothing_to_do_changes_nothing(void **state)
 {
     const unsigned number = 1, runs = 8, in_a_run = 110, more = 60, times = 20; /* accelerometer-trusted */
-    struct loader *loader = &simulation.loader;
+    struct loader *loader = &simulation.pipeline.loader;
     unsigned readings = 0;
     (void)state;
     dice_seed(1);
@@ -1653,7 +1480,7 @@ bug_161_a_transaction_with_nothing_to_do_changes_nothing(void **state)
     start_process(0);
     start_process(number);
     settle(); /* the broker keeps messages for those that it has seen once */
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
     for (unsigned i = 0; i < runs; i++, readings += in_a_run)
         load_readings(readings, in_a_run);
     for (unsigned i = 0; i < times; i++, readings += more) {
@@ -1679,7 +1506,7 @@ static void add_text(enum landing landing, const char *format, ...) __attribute_
 static void
 add_text(enum landing landing, const char *format, ...)
 {
-    struct loader *loader = &simulation.loader;
+    struct loader *loader = &simulation.pipeline.loader;
     struct payload *payload = &loader->payloads[loader->count++];
     va_list args;
     char text[512];
@@ -1717,7 +1544,7 @@ bug_213_pairs_come_out_in_turn_where_the_disk_is_small(void **state)
     assert_true(seen.no_room > before); /* it is full */
     start_process(NUMBER_LAKE);
     settle_for(60000);
-    read_lake(MACHINE_LEARNING, &lines);
+    sets_read_lake(simulation.pipeline.dir, MACHINE_LEARNING, &lines);
     assert_int_equal(lines.count, each * each);
     lines_free(&lines);
     simulation_close();
@@ -1729,14 +1556,14 @@ static void
 bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
 {
     const unsigned number = 1, rounds = 12, records = 8000; /* accelerometer-trusted */
-    struct loader *loader = &simulation.loader;
+    struct loader *loader = &simulation.pipeline.loader;
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
-    set("accelerometer-trusted", "hold", "1s");
+    pipeline_set(simulation.pipeline.config, "accelerometer-trusted", "hold", "1s");
     loader->trusting = true;
     start_process(number);
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
     for (unsigned steps = 0; inside_ledger(process)->inputs[0].taken < rounds * records; steps++) {
         assert_true(steps < 100);
         if (loader->state == LOADER_READY && inside_is_connected(process, true) && loader->count < rounds) {
@@ -1746,11 +1573,11 @@ bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
                 buffer_printf(&payload->text, "{\"user\":\"u\",\"timestamp\":16000000%05u,\"x\":1,\"y\":2,\"z\":3}\n",
                               loader->count * records + i);
             loader->count++;
-            now_ms += 150000; /* ten minutes, for which a repeated record is recognised, are four of these */
+            pipeline_now_ms += 150000; /* ten minutes, for which a repeated record is recognised, are four of these */
         }
-        loader_step(loader, now_ms);
-        for (unsigned j = 0; j < simulation.broker.wire_count; j++) {
-            while (memory_wire_send(simulation.broker.wires[j]) || hear(simulation.broker.wires[j], false))
+        loader_step(loader, pipeline_now_ms);
+        for (unsigned j = 0; j < simulation.pipeline.broker.wire_count; j++) {
+            while (memory_wire_send(simulation.pipeline.broker.wires[j]) || hear(simulation.pipeline.broker.wires[j], false))
                 ;
         }
         step(number);
@@ -1801,13 +1628,13 @@ bug_243_what_arrives_while_the_clock_is_wrong_is_kept(void **state)
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
-    simulation.apart_ms[number] = 60000 - START_WALL_MS;
+    simulation.apart_ms[number] = 60000 - WORLD_START_MS;
     start_process(number);
-    struct process *process = simulation.processes[number];
+    struct process *process = simulation.pipeline.processes[number];
     settle(); /* the broker keeps messages for those that it has seen once */
     load_readings(0, 10);
     assert_int_equal(taken_by(process), 0);
-    assert_int_equal(simulation.loader.done, 0); /* no receipt */
+    assert_int_equal(simulation.pipeline.loader.done, 0); /* no receipt */
     assert_true(inside_inbox_end(process) > inside_inbox_position(process));
     assert_string_equal(inside_why(process), inside_timekeeper(process)->why);
     assert_true(inside_timekeeper(process)->why[0] != '\0');
@@ -1838,14 +1665,14 @@ bug_244_nothing_expires_because_of_a_leap_that_is_taken_back(void **state)
             start_process(number);
             settle_for(5000);
         }
-        assert_int_equal(count_of(simulation.processes[number], VERDICT_WAITING), 20);
+        assert_int_equal(count_of(simulation.pipeline.processes[number], VERDICT_WAITING), 20);
         simulation.apart_ms[number] = 0;
         settle_for(5000);
-        assert_int_equal(count_of(simulation.processes[number], VERDICT_WAITING), 20);
-        assert_string_equal(inside_why(simulation.processes[number]), "");
-        now_ms += DAY_MS;
+        assert_int_equal(count_of(simulation.pipeline.processes[number], VERDICT_WAITING), 20);
+        assert_string_equal(inside_why(simulation.pipeline.processes[number]), "");
+        pipeline_now_ms += DAY_MS;
         settle_for(5000);
-        assert_int_equal(count_of(simulation.processes[number], VERDICT_REFUSED), 20);
+        assert_int_equal(count_of(simulation.pipeline.processes[number], VERDICT_REFUSED), 20);
         simulation_close();
     }
 }
@@ -1861,7 +1688,7 @@ choose_faults(void)
 
     simulation.faults = dice_chance(50) ? all : dice_roll(all) + 1;
     simulation.broker_faults = dice_chance(50) ? all_of_broker : dice_roll(all_of_broker) + 1;
-    if (simulation.loader.trusting)
+    if (simulation.pipeline.loader.trusting)
         simulation.broker_faults = BROKER_KEEPS_SESSIONS;
 }
 
@@ -1874,7 +1701,7 @@ break_things(void)
     simulation.copy_on_write = dice_chance(50);
     for (unsigned faults = dice_roll(12); faults > 0; faults--) {
         for (unsigned things = dice_roll(600); things > 0; things--)
-            something_happens();
+            pipeline_happen(&simulation.pipeline);
         something_breaks();
         start_the_dead(60);
     }
@@ -1891,8 +1718,8 @@ bug_006_a_newcomer_is_told_again_where_to_begin(void **state)
         dice_seed(2);
         simulation_open(2, 2, false);
         simulation.lake_off = true;
-        set("lake", "enabled", "off");
-        load_phase(0);
+        pipeline_set(simulation.pipeline.config, "lake", "enabled", "off");
+        pipeline_load(&simulation.pipeline, 0);
         start_all();
         come_right();
         begin_with_a_newcomer();
@@ -1911,11 +1738,11 @@ run_seed(uint64_t seed)
     const unsigned newcomer = phases > 1 ? dice_roll(4) : 0; /* 1 the lake, 2 the join */
     simulation_open(seed, phases, dice_chance(3));
     simulation.lake_off = newcomer == 1;
-    set("lake", "enabled", simulation.lake_off ? "off" : "on");
+    pipeline_set(simulation.pipeline.config, "lake", "enabled", simulation.lake_off ? "off" : "on");
     if (dice_chance(40))
         register_study();
-    simulation.loader.trusting = dice_chance(30);
-    if (simulation.loader.trusting) { /* the broker keeps messages for those that it has seen once */
+    simulation.pipeline.loader.trusting = dice_chance(30);
+    if (simulation.pipeline.loader.trusting) { /* the broker keeps messages for those that it has seen once */
         start_all();
         settle();
     }
@@ -1934,9 +1761,9 @@ run_seed(uint64_t seed)
     }
     keyset_gathered_max = 1 + (dice_chance(50) ? dice_roll(40) : 8191); /* runs and merges, or none */
     for (unsigned phase = 0; phase < phases; phase++) {
-        load_phase(phase);
+        pipeline_load(&simulation.pipeline, phase);
         if (dice_chance(80))
-            loader_shuffle(&simulation.loader);
+            loader_shuffle(&simulation.pipeline.loader);
         if (phase == 1 && newcomer > 0) {
             simulation.join_lost = newcomer == 2;
             begin_with_a_newcomer();
@@ -1955,16 +1782,16 @@ run_seed(uint64_t seed)
 
 /* The folder of the process's state, and that of its copy. */
 static void
-name_state(unsigned number, char dir[192], char copy[192])
+name_state(unsigned number, char dir[PATH_BYTES], char copy[PATH_BYTES])
 {
-    snprintf(dir, 192, "%s/state/%s", simulation.dir, catalog_streams[number]->name);
-    snprintf(copy, 192, "%s/copy-%u", simulation.dir, number);
+    snprintf(dir, PATH_BYTES, "%s/state/%s", simulation.pipeline.dir, catalog_streams[number]->name);
+    snprintf(copy, PATH_BYTES, "%s/copy-%u", simulation.pipeline.dir, number);
 }
 
 static void
 copy_folder(const char *from, const char *to)
 {
-    char command[512];
+    char command[2 * PATH_BYTES + 16];
 
     snprintf(command, sizeof command, "cp -a '%s' '%s'", from, to);
     assert_int_equal(system(command), 0);
@@ -1974,7 +1801,7 @@ copy_folder(const char *from, const char *to)
 static void
 copy_state(unsigned number)
 {
-    char dir[192], copy[192];
+    char dir[PATH_BYTES], copy[PATH_BYTES];
 
     name_state(number, dir, copy);
     stop_process(number);
@@ -1986,7 +1813,7 @@ copy_state(unsigned number)
 static void
 mark_restored(const char *dir)
 {
-    char path[256];
+    char path[PATH_BYTES + 32];
 
     snprintf(path, sizeof path, "%s/" HOLD_RESTORED, dir);
     FILE *file = fopen(path, "w");
@@ -1998,10 +1825,10 @@ mark_restored(const char *dir)
 static void
 put_copy_back(unsigned number, bool by_restore)
 {
-    char dir[192], copy[192];
+    char dir[PATH_BYTES], copy[PATH_BYTES];
 
     name_state(number, dir, copy);
-    if (simulation.processes[number] != NULL)
+    if (simulation.pipeline.processes[number] != NULL)
         kill_process(number);
     scratch_dir_remove(dir);
     copy_folder(copy, dir);
@@ -2015,8 +1842,8 @@ static void
 calm_down(int64_t time_ms)
 {
     simulation.loss_percent = simulation.twice_percent = 0;
-    simulation.broker.refuses = simulation.disk_full = false;
-    simulation.broker.cut_in = 0;
+    simulation.pipeline.broker.refuses = simulation.disk_full = false;
+    simulation.pipeline.broker.cut_in = 0;
     simulation.study.away = false;
     for (unsigned i = 0; i < PROCESSES; i++)
         simulation.dies_in[i] = simulation.fails_in[i] = simulation.apart_ms[i] = 0;
@@ -2032,11 +1859,11 @@ hears_rest(void)
     struct asker asker = {.options = {.client_name = "asker"}};
     const struct wire_events events = asker_events(&asker);
 
-    asker.wire = memory_wire(&simulation.broker, &asker.options, &events);
+    asker.wire = memory_wire(&simulation.pipeline.broker, &asker.options, &events);
     asker.wire->calls->connect(asker.wire);
-    messages_move();
+    pipeline_move(&simulation.pipeline);
     asker.wire->calls->subscribe(asker.wire, &filter, 1, 0, WIRE_AT_LEAST_ONCE);
-    messages_move();
+    pipeline_move(&simulation.pipeline);
     asker_ask(&asker);
     settle();
     const bool rest = asker_has_all(&asker) && asker_hears_rest(&asker);
@@ -2051,7 +1878,7 @@ acknowledge(unsigned number)
 
     snprintf(topic, sizeof topic, "gait/acknowledge/%s", catalog_streams[number]->name);
     const struct wire_message message = {.topic = span_of(topic), .delivery = WIRE_AT_LEAST_ONCE};
-    memory_route(&simulation.broker, &message);
+    memory_route(&simulation.pipeline.broker, &message);
 }
 
 /* What was decided before the copy was made is in it, and so comes out once, whatever is loaded again. */
@@ -2060,7 +1887,7 @@ check_once(enum set set, struct lines *before)
 {
     struct lines now = {0}, distinct = {0};
 
-    read_lake(set, &now);
+    sets_read_lake(simulation.pipeline.dir, set, &now);
     for (unsigned i = 0; i < now.count; i++) {
         for (unsigned j = 0; j < before->count; j++) {
             if (strcmp(now.list[i], before->list[j]) != 0)
@@ -2083,7 +1910,7 @@ static void
 load_again(enum landing landing, unsigned phases)
 {
     for (unsigned phase = 0; phase < phases; phase++)
-        loader_add(&simulation.loader, landing, &simulation.world.landing[phase][landing]);
+        loader_add(&simulation.pipeline.loader, landing, &simulation.world.landing[phase][landing]);
 }
 
 /* The state of a process that has a landing set is replaced by an older copy of itself, while everything breaks that may. It
@@ -2110,26 +1937,26 @@ run_restored_seed(uint64_t seed)
     choose_faults();
     if (dice_chance(30))
         simulation.window_bytes = 1 + dice_roll(2000);
-    load_phase(0);
+    pipeline_load(&simulation.pipeline, 0);
     start_all();
     break_things();
     come_right();
     copy_state(number);
     settle();
     if (!is_table(choices[choice].set))
-        read_lake(choices[choice].set, &before);
-    const uint64_t known = inside_output(simulation.processes[number])->last.sequence;
-    load_phase(1);
+        sets_read_lake(simulation.pipeline.dir, choices[choice].set, &before);
+    const uint64_t known = inside_output(simulation.pipeline.processes[number])->last.sequence;
+    pipeline_load(&simulation.pipeline, 1);
     break_things();
     come_right();
-    const bool older = inside_output(simulation.processes[number])->last.sequence > known;
+    const bool older = inside_output(simulation.pipeline.processes[number])->last.sequence > known;
     for (unsigned times = 1 + dice_roll(2); times > 0; times--) {
         put_copy_back(number, dice_chance(50));
         break_things();
         calm_down(40000);
         if (!older)
             continue;
-        if (!inside_is_back(simulation.processes[number]))
+        if (!inside_is_back(simulation.pipeline.processes[number]))
             complain_and_fail("does not notice that it went back in time", number);
         if (hears_rest())
             complain_and_fail("is said to be at rest, an older copy", number);
@@ -2142,12 +1969,12 @@ run_restored_seed(uint64_t seed)
     if (is_taken_for_old(number))
         complain_and_fail("is not acknowledged", number);
     if (!hears_rest()) {
-        complaining = true;
+        sets_complaining = true;
         links_are_whole();
         complain_and_fail("does not come to rest when it is acknowledged", number);
     }
     load_again(choices[choice].landing, 2);
-    load_phase(2);
+    pipeline_load(&simulation.pipeline, 2);
     break_things();
     come_right();
     check_once(choices[choice].set, &before);
@@ -2164,19 +1991,19 @@ bug_487_a_consumer_that_went_back_says_so_until_it_is_heard(void **state)
     (void)state;
     dice_seed(487);
     simulation_open(487, 2, false);
-    load_phase(0);
+    pipeline_load(&simulation.pipeline, 0);
     start_all();
     come_right();
     copy_state(1);
     stop_process(NUMBER_LAKE);
-    loader_add(&simulation.loader, CUSTOMER, &simulation.world.landing[1][CUSTOMER]);
+    loader_add(&simulation.pipeline.loader, CUSTOMER, &simulation.world.landing[1][CUSTOMER]);
     settle_for(10000);
-    const struct process *process = simulation.processes[1];
+    const struct process *process = simulation.pipeline.processes[1];
     const uint64_t applied = inside_link(process, GATE_TABLE)->committed.applied;
     simulation.lose_once = "/link/customer-trusted/accelerometer-trusted";
     simulation.lose_skip = 0;
     put_copy_back(1, false);
-    process = simulation.processes[1];
+    process = simulation.pipeline.processes[1];
     assert_true(inside_link(process, GATE_TABLE)->committed.applied < applied);
     settle_for(40000);
     assert_null(simulation.lose_once);
@@ -2194,20 +2021,20 @@ an_older_table_does_not_replace_the_rows_that_the_broker_has(void **state)
         struct lines before = {0}, after = {0}, acknowledged = {0};
         dice_seed(3);
         simulation_open(3, 2, false);
-        load_phase(0);
+        pipeline_load(&simulation.pipeline, 0);
         start_all();
         come_right();
         copy_state(NUMBER_FILTER);
         settle();
-        load_phase(1);
+        pipeline_load(&simulation.pipeline, 1);
         come_right();
         put_copy_back(NUMBER_FILTER, false);
         if (forgets != 0)
-            memory_broker_forget(&simulation.broker, true, true);
+            memory_broker_forget(&simulation.pipeline.broker, true, true);
         else
             read_retained(TRUSTED_CUSTOMER, &before);
         calm_down(20000);
-        assert_true(inside_is_back(simulation.processes[NUMBER_FILTER]));
+        assert_true(inside_is_back(simulation.pipeline.processes[NUMBER_FILTER]));
         read_retained(TRUSTED_CUSTOMER, &after);
         assert_int_equal(after.count, before.count);
         assert_null(lines_missing(&after, &before));
@@ -2232,19 +2059,19 @@ run_left_seed(uint64_t seed)
 
     dice_seed(seed);
     simulation_open(seed, PHASES, false);
-    load_phase(0);
+    pipeline_load(&simulation.pipeline, 0);
     start_all();
     come_right();
     for (unsigned i = 0; i < NUMBER_LAKE; i++)
         copy_state(i);
     settle();
-    load_phase(1);
+    pipeline_load(&simulation.pipeline, 1);
     come_right();
     for (unsigned i = 0; i < NUMBER_LAKE; i++)
         kill_process(i);
-    simulation.phase = 2;
-    loader_add(&simulation.loader, ACCELEROMETER, &simulation.world.landing[2][ACCELEROMETER]);
-    loader_add(&simulation.loader, STEP_TRAINER, &simulation.world.landing[2][STEP_TRAINER]);
+    simulation.pipeline.phase = 2;
+    loader_add(&simulation.pipeline.loader, ACCELEROMETER, &simulation.world.landing[2][ACCELEROMETER]);
+    loader_add(&simulation.pipeline.loader, STEP_TRAINER, &simulation.world.landing[2][STEP_TRAINER]);
     settle();
     const unsigned first = dice_roll(NUMBER_LAKE);
     for (unsigned i = 0; i < NUMBER_LAKE; i++)
@@ -2256,7 +2083,7 @@ run_left_seed(uint64_t seed)
     for (unsigned i = 0; i < sizeof sets / sizeof sets[0]; i++) {
         struct lines must = {0}, may = {0}, lines = {0};
         world_expect(&simulation.world, sets[i], 0, 2, &must, &may);
-        read_lake(sets[i], &lines);
+        sets_read_lake(simulation.pipeline.dir, sets[i], &lines);
         lines_once(&lines);
         const char *extra = lines_missing(&lines, &may);
         if (extra != NULL) {
@@ -2292,13 +2119,13 @@ run_naive_seed(uint64_t seed)
 
     dice_seed(seed);
     simulation_open(seed, 2, false);
-    load_phase(0);
+    pipeline_load(&simulation.pipeline, 0);
     start_all();
     come_right();
-    load_phase(1);
+    pipeline_load(&simulation.pipeline, 1);
     for (unsigned i = 0; i < PROCESSES; i++) {
         for (unsigned things = dice_roll(2000); things > 0; things--)
-            something_happens();
+            pipeline_happen(&simulation.pipeline);
         copy_state(i);
     }
     come_right();
@@ -2307,14 +2134,14 @@ run_naive_seed(uint64_t seed)
     for (unsigned i = 0; i < PROCESSES; i++)
         put_copy_back(i, dice_chance(50));
     if (dice_chance(50))
-        memory_broker_forget(&simulation.broker, true, true);
+        memory_broker_forget(&simulation.pipeline.broker, true, true);
     for (unsigned i = 0; i < PROCESSES; i++) {
-        const struct process *process = simulation.processes[i];
+        const struct process *process = simulation.pipeline.processes[i];
         for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
             const int from = number_of_stream(catalog_streams[i]->inputs[j].from);
-            if (from == NOBODY || !contradicts(process, j, simulation.processes[from]))
+            if (from == NOBODY || !contradicts(process, j, simulation.pipeline.processes[from]))
                 continue;
-            const uint64_t last = inside_output(simulation.processes[from])->last.sequence;
+            const uint64_t last = inside_output(simulation.pipeline.processes[from])->last.sequence;
             contradiction[inside_link(process, j)->committed.applied > last ? (unsigned)from : i] = any = true;
         }
     }
