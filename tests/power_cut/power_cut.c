@@ -832,13 +832,6 @@ remove_what_is_left(void **state)
     return 0;
 }
 
-static uint64_t
-number_from_environment(const char *name, uint64_t preset)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 10) : preset;
-}
-
 /* A process that finds itself wrong ends all of this. */
 static void
 say_seed(int signal_number)
@@ -852,14 +845,14 @@ say_seed(int signal_number)
 static void
 whatever_a_power_cut_leaves_opens_and_holds_what_was_told(void **state)
 {
-    const uint64_t only = number_from_environment("GAIT_SEED", 0);
-    const uint64_t states = only != 0 ? 1 : number_from_environment("GAIT_STATES", 2000);
+    const uint64_t only = dice_from_environment("GAIT_SEED", 0);
+    const uint64_t states = only != 0 ? 1 : dice_from_environment("GAIT_STATES", 2000);
 
     (void)state;
     findings = calloc(PROCESSES * FINDINGS, sizeof findings[0]);
     assert_non_null(findings);
     signal(SIGABRT, say_seed);
-    for (seed = only != 0 ? only : number_from_environment("GAIT_FIRST", 1); seen.states < states; seed++) {
+    for (seed = only != 0 ? only : dice_from_environment("GAIT_FIRST", 1); seen.states < states; seed++) {
         print_message("seed %" PRIu64 ", behind %" PRIu64 " states\n", seed, seen.states);
         fflush(stdout);
         run_seed();

@@ -1,5 +1,7 @@
 #include "dice.h"
 
+#include <stdlib.h>
+
 #include "../unit/splitmix.h"
 
 static uint64_t state;
@@ -31,4 +33,11 @@ bool
 dice_chance(unsigned percent)
 {
     return dice_roll(100) < percent;
+}
+
+uint64_t
+dice_from_environment(const char *name, uint64_t preset)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 10) : preset;
 }

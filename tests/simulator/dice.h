@@ -19,4 +19,7 @@ unsigned dice_roll_among(unsigned sides, unsigned allowed);
 /* True in so many of a hundred. */
 bool dice_chance(unsigned percent);
 
+/* The number that the environment has under this name; preset, if there is none. */
+uint64_t dice_from_environment(const char *name, uint64_t preset);
+
 #endif

@@ -64,7 +64,8 @@ void pipeline_load(struct pipeline *pipeline, unsigned phase);
 /* Its connections break. */
 void pipeline_cut_off(struct pipeline *pipeline, unsigned number);
 
-/* While process `number` waits for its disk, some messages get on, and it hears some of them; by this call each. How many. */
+/* While process `number` waits for its disk, some messages get on, and it hears some of them, each by this call. Returns how
+ * many it heard. */
 uint64_t pipeline_arrive(struct pipeline *pipeline, unsigned number,
                          bool (*hear)(struct pipeline *pipeline, struct memory_wire *wire));
 
