@@ -19,7 +19,6 @@
 
 #include <ftw.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -375,36 +374,14 @@ whatever_a_power_cut_leaves_opens_and_holds_what_was_told(void **state)
                   seen->commits, seen->opened, seen->gone_on);
 }
 
-/* Keys and epochs come from the dice too, or a seed would not repeat itself. */
-static const char *
-name_of_dice(void)
-{
-    return "dice";
-}
-
-static uint32_t
-random_from_dice(void)
-{
-    return dice_roll(UINT32_MAX);
-}
-
-static void
-fill_from_dice(void *const bytes, const size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        ((unsigned char *)bytes)[i] = (unsigned char)dice_roll(256);
-}
-
 int
 main(void)
 {
-    static struct randombytes_implementation dice = {
-        .implementation_name = name_of_dice, .random = random_from_dice, .buf = fill_from_dice};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(whatever_a_power_cut_leaves_opens_and_holds_what_was_told, remove_what_is_left),
     };
 
-    randombytes_set_implementation(&dice);
+    dice_make_keys(false);
     hash_init();
     log_open("power_cut", LOG_NOTHING);
     const int failed = bugs_run();

@@ -89,6 +89,7 @@ main(void)
         write_world(getenv("GAIT_WORLD"), dice_from_environment("GAIT_SEED", 1));
         return 0;
     }
+    dice_make_keys(true);
     hash_init();
     log_open("simulator", LOG_NOTHING);
     signal(SIGABRT, on_abort);
