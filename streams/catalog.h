@@ -4,7 +4,7 @@
 #ifndef STREAMS_CATALOG_H
 #define STREAMS_CATALOG_H
 
-#include "run/stream.h"
+#include "operator/stream.h"
 
 /* All streams, producers before their consumers, ended by NULL. */
 extern const struct stream *const catalog_streams[];

@@ -4,7 +4,7 @@
 #ifndef STREAMS_STREAMS_H
 #define STREAMS_STREAMS_H
 
-#include "run/stream.h"
+#include "operator/stream.h"
 
 extern const struct stream customer_trusted;
 extern const struct stream accelerometer_trusted;

@@ -1,7 +1,7 @@
 /*
  * accelerometer-trusted: lets phone readings of trusted customers through
  */
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 #include "streams/catalog.h"
 #include "streams/streams.h"
 

@@ -1,7 +1,7 @@
 /*
  * customer-curated: keeps the table of trusted customers who have readings
  */
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 #include "streams/catalog.h"
 #include "streams/streams.h"
 

@@ -1,7 +1,7 @@
 /*
  * customer-trusted: keeps the table of customers who share their data with research
  */
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 #include "streams/catalog.h"
 #include "streams/streams.h"
 

@@ -1,7 +1,7 @@
 /*
  * lake: writes every trusted and curated set to files
  */
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 #include "streams/catalog.h"
 #include "streams/streams.h"
 

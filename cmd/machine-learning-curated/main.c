@@ -1,7 +1,7 @@
 /*
  * machine-learning-curated: joins step trainer and phone readings into training records
  */
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 #include "streams/catalog.h"
 #include "streams/streams.h"
 

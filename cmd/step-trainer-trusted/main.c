@@ -1,7 +1,7 @@
 /*
  * step-trainer-trusted: lets step trainer readings of curated customers through
  */
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 #include "streams/catalog.h"
 #include "streams/streams.h"
 

@@ -654,15 +654,14 @@ filter_recall(void *state, struct span name, int64_t withdrawn_ms, int64_t now_m
 
     if (name.len != ROW_NAME_BYTES)
         return 0; /* none that is given out here */
-    int rc = get_row(filter, name, &row);
-    if (rc < 0 || (shares(&row) && find_owner(filter, row.body, &person) != 0))
+    if (get_row(filter, name, &row) < 0 || (shares(&row) && find_owner(filter, row.body, &person) != 0))
         return -1;
     /* One that was dated ahead may have been withdrawn by any record; and then, not now, that date was ahead. */
     if (was_ahead(&row) && withdrawn_ms < row.ahead.taken_ms)
         withdrawn_ms = row.ahead.taken_ms;
     const bool was_open = is_open(&row);
     const enum verdict verdict = withdraw_row(&now, &person, name, withdrawn_ms, 0);
-    if (verdict == VERDICT_ERROR || (rc = get_row(filter, name, &row)) != 1)
+    if (verdict == VERDICT_ERROR || get_row(filter, name, &row) != 1)
         return -1;
     if (verdict == VERDICT_STALE)
         return 0;

@@ -5,6 +5,8 @@
 #include "base/bytes.h"
 #include "base/log.h"
 
+/* So many keys are gathered before they become a run: what a commit or two bring under full load; in a set of millions up to
+ * eight times as many. A variable for tests alone, which have little data (tests/unit/gathered.h). */
 uint32_t keyset_gathered_max = 8192;
 
 /* A large set gathers more: its runs would be many otherwise, and each key merged once more. So many keys for one that is

@@ -17,8 +17,8 @@
 #include <string.h>
 
 #include "cut.h"
+#include "links/link.h"
 #include "recording.h"
-#include "run/link.h"
 #include "streams/catalog.h"
 #include "tape.h"
 

@@ -318,8 +318,8 @@ recording_in(struct recording *recording, const char *root)
 
     boot++;
     snprintf(recording->pipeline.dir, sizeof recording->pipeline.dir, "%s/gait", root);
-    const struct process_options options = {
-        .make_wire = make_wire, .context = recording, .wall_ms = pipeline_wall_ms, .boot = boot};
+    const struct process_options options = {.wall_ms = pipeline_wall_ms, .boot = boot};
+    recording->pipeline.links = (struct links_options){.make_wire = make_wire, .context = recording};
     recording->pipeline.world = &recording_world;
     recording->pipeline.config = config;
     recording->pipeline.moves = &moves;

@@ -5,7 +5,7 @@
 #define POWER_CUT_RECORDING_H
 
 #include "../simulator/pipeline.h"
-#include "run/inbox.h"
+#include "links/inbox.h"
 #include "tape.h"
 
 /* Whom a file is of: a process's number, or this. */

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
+#include "../unit/gathered.h"
 #include "base/buffer.h"
-#include "store/keyset.h"
 
 static struct memory_wire *
 wire_called(const char *name)

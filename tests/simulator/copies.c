@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "operator/gate.h"
-#include "run/hold.h"
+#include "state/hold.h"
 
 /* The folder of the process's state, and that of its copy. */
 static void

@@ -4,7 +4,7 @@
 #ifndef SIMULATOR_NUMBERS_H
 #define SIMULATOR_NUMBERS_H
 
-#include "run/stream.h"
+#include "operator/stream.h"
 
 #define PROCESSES 6
 #define NUMBER_FILTER 0 /* customer-trusted */

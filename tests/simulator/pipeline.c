@@ -69,6 +69,8 @@ pipeline_set_options(struct pipeline *pipeline, const struct process_options *sa
         options->config = pipeline->config;
         options->dir = pipeline->dir;
         options->steady_ms = pipeline_steady_ms;
+        options->open_transport = links_open;
+        options->context = &pipeline->links;
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "../unit/memory_wire.h"
 #include "base/config.h"
+#include "links/links.h"
 #include "loader.h"
 #include "numbers.h"
 #include "run/process.h"
@@ -37,6 +38,7 @@ struct pipeline {
     struct memory_broker broker;
     const struct world *world;
     struct config *config;
+    struct links_options links;
     struct process_options options[PROCESSES];
     struct process *processes[PROCESSES]; /* NULL: it is not there */
     struct loader loader;

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
+#include "../unit/gathered.h"
 #include "base/log.h"
-#include "store/keyset.h"
 
 static void
 run_seed(uint64_t seed)

@@ -50,8 +50,6 @@ static void
 configure(void)
 {
     const struct process_options options = {
-        .make_wire = make_wire,
-        .context = &simulation.pipeline.broker,
         .wall_ms = wall_ms,
         .built_ms = WORLD_START_MS - DAY_MS,
         .boot = 1, /* it is never cut off its power */
@@ -59,6 +57,7 @@ configure(void)
 
     simulation.pipeline.config = pipeline_configure(&simulation.world);
     simulation_set("lake", "enabled", simulation.lake_off ? "off" : "on");
+    simulation.pipeline.links = (struct links_options){.make_wire = make_wire, .context = &simulation.pipeline.broker};
     pipeline_set_options(&simulation.pipeline, &options);
 }
 

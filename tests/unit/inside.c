@@ -1,6 +1,15 @@
 #include "inside.h"
 
+#include "links/links_state.h"
+#include "run/batch_state.h"
 #include "run/process_state.h"
+
+/* Processes of tests have links for their transport. */
+static struct links *
+links_of(const struct process *process)
+{
+    return (struct links *)process->transport;
+}
 
 struct store *
 inside_store(struct process *process)
@@ -11,49 +20,49 @@ inside_store(struct process *process)
 int
 inside_meta(const struct process *process)
 {
-    return process->meta;
+    return process->host.meta;
 }
 
 int
 inside_aside(const struct process *process)
 {
-    return process->aside;
+    return process->batch->aside;
 }
 
 uint64_t
 inside_epoch(const struct process *process)
 {
-    return process->epoch;
+    return links_of(process)->epoch;
 }
 
 bool
 inside_is_loaded(const struct process *process)
 {
-    return process->loaded;
+    return process->batch->loaded;
 }
 
 void
 inside_unload(struct process *process)
 {
-    process->loaded = false;
+    process->batch->loaded = false;
 }
 
 const struct ledger *
 inside_ledger(const struct process *process)
 {
-    return &process->ledger;
+    return &process->batch->ledger;
 }
 
 const struct recent *
 inside_recent(const struct process *process)
 {
-    return &process->recent;
+    return &process->batch->recent;
 }
 
 const struct timekeeper *
 inside_timekeeper(const struct process *process)
 {
-    return &process->timekeeper;
+    return &process->time;
 }
 
 const struct attempt *
@@ -65,75 +74,77 @@ inside_attempt(const struct process *process)
 void *
 inside_operator_state(const struct process *process)
 {
-    return process->operator_state;
+    return process->batch->operator_state;
 }
 
 struct inbox *
 inside_inbox(const struct process *process)
 {
-    return process->inbox;
+    return links_of(process)->inbox;
 }
 
 uint64_t
 inside_inbox_end(const struct process *process)
 {
-    return inbox_end(process->inbox);
+    return inbox_end(links_of(process)->inbox);
 }
 
 uint64_t
 inside_inbox_position(const struct process *process)
 {
-    return process->inbox_position;
+    return links_of(process)->inbox_position;
 }
 
 bool
 inside_is_in_payload(const struct process *process)
 {
-    return process->places[PLACE_INBOX].identity != 0;
+    return process->batch->places[SOURCE_LANDING].identity != 0;
 }
 
 struct hash_key
 inside_inbox_key(const struct process *process)
 {
-    return process->inbox_key;
+    return links_of(process)->inbox_key;
 }
 
 const struct link *
 inside_link(const struct process *process, unsigned input)
 {
-    return &process->links[input];
+    return &links_of(process)->links[input];
 }
 
 const char *
 inside_report_topic(const struct process *process, unsigned input)
 {
-    return process->topics.report_to[input];
+    return links_of(process)->topics.report_to[input];
 }
 
 const struct outbox *
 inside_output(const struct process *process)
 {
-    return &process->output;
+    return &links_of(process)->output;
 }
 
 const struct outbox *
 inside_rejected(const struct process *process)
 {
-    return &process->rejected;
+    return &links_of(process)->rejected;
 }
 
 const char *
 inside_rejected_topic(const struct process *process)
 {
-    return process->topics.rejected;
+    return links_of(process)->topics.rejected;
 }
 
 int
 inside_reject(struct process *process, struct span lines)
 {
+    struct outbox *rejected = &links_of(process)->rejected;
+
     if (store_begin(process->store) != 0)
         return -1;
-    if (outbox_append(&process->rejected, (struct span){0}, lines) != 0 || outbox_flush(&process->rejected) != 0) {
+    if (outbox_append(rejected, (struct span){0}, lines) != 0 || outbox_flush(rejected) != 0) {
         store_abort(process->store);
         return -1;
     }
@@ -143,43 +154,46 @@ inside_reject(struct process *process, struct span lines)
 uint64_t *
 inside_untold(struct process *process, enum reason reason)
 {
-    return &process->untold.counts[reason];
+    return &process->batch->refusal.counts[reason];
 }
 
 unsigned
 inside_receipts(const struct process *process)
 {
-    return process->receipts.count;
+    return links_of(process)->receipts.count;
 }
 
 size_t
 inside_receipt_bytes(const struct process *process)
 {
-    return process->receipts.bytes.len;
+    return links_of(process)->receipts.bytes.len;
 }
 
 uint64_t
 inside_unanswered(const struct process *process)
 {
-    return process->unanswered;
+    return links_of(process)->mailbox.unanswered;
 }
 
 int
 inside_work(struct process *process, int64_t now_ms, bool intake)
 {
-    return batch_work(process, now_ms, intake);
+    process->time.now_ms = now_ms;
+    return batch_work(process->batch, intake);
 }
 
 int
 inside_make_room(struct process *process, int64_t now_ms)
 {
-    return batch_make_room(process, now_ms);
+    process->time.now_ms = now_ms;
+    return batch_make_room(process->batch);
 }
 
 bool
 inside_has_work(struct process *process, int64_t now_ms, bool intake)
 {
-    return batch_waits(process, now_ms, intake);
+    process->time.now_ms = now_ms;
+    return batch_waits(process->batch, intake, process->options.steady_ms());
 }
 
 bool
@@ -191,52 +205,54 @@ inside_is_stopped(const struct process *process)
 const char *
 inside_why(struct process *process)
 {
-    return why_stopped(process);
+    buffer_clear(&process->why_text);
+    process_write_why(process, &process->why_text);
+    return buffer_text(&process->why_text);
 }
 
 bool
 inside_is_back(const struct process *process)
 {
-    return process->back.told;
+    return links_of(process)->back.told;
 }
 
 void
 inside_metrics(struct process *process, struct buffer *text)
 {
-    metrics_write(process, text);
+    process_write_metrics(process, 0, text);
 }
 
 bool
 inside_is_connected(const struct process *process, bool landing)
 {
-    return (landing ? process->landing_port : process->link_port).state == PORT_READY;
+    return (landing ? links_of(process)->landing_port : links_of(process)->link_port).state == PORT_READY;
 }
 
 struct wire_events
 inside_events(struct process *process, bool landing)
 {
-    return landing ? arrive_on_landing(process) : arrive_on_links(process);
+    return landing ? arrive_on_landing(links_of(process)) : arrive_on_links(links_of(process));
 }
 
 int
 inside_hold(const struct process *process)
 {
-    return process->hold_fd;
+    return links_of(process)->hold_fd;
 }
 
 struct inside_limits
 inside_limits(struct process *process)
 {
     return (struct inside_limits){
-        .batch_records = &process->batch_records_max,
-        .batch_output_bytes = &process->batch_output_bytes_max,
-        .payload_faults = &process->payload_faults_max,
-        .outbox_bytes = &process->outbox_bytes_max,
-        .rejected_bytes = &process->rejected_bytes_max,
-        .output_window_bytes = &process->output_publisher.window_bytes,
-        .rejected_window_bytes = &process->rejected_publisher.window_bytes,
-        .message_bytes = &process->message_bytes,
-        .broker_retains = &process->limits.retains,
+        .batch_records = &process->batch->records_max,
+        .batch_output_bytes = &process->batch->output_bytes_max,
+        .payload_faults = &process->batch->payload_faults_max,
+        .outbox_bytes = &links_of(process)->outbox_bytes_max,
+        .rejected_bytes = &process->batch->refusal.waiting_bytes_max,
+        .output_window_bytes = &links_of(process)->output_publisher.window_bytes,
+        .rejected_window_bytes = &links_of(process)->rejected_publisher.window_bytes,
+        .message_bytes = &process->batch->message_bytes,
+        .broker_retains = &links_of(process)->limits.retains,
     };
 }
 
@@ -244,18 +260,18 @@ struct inside_rows
 inside_rows(struct process *process)
 {
     return (struct inside_rows){
-        .restored = &process->recall.restored,
-        .due = &process->recall.due,
-        .heard = &process->heard,
-        .synced_ms = &process->synced_ms,
-        .newcomer = &process->newcomers.active,
+        .restored = &links_of(process)->recall.restored,
+        .due = &links_of(process)->recall.due,
+        .heard = &links_of(process)->heard,
+        .synced_ms = &links_of(process)->synced_ms,
+        .newcomer = &links_of(process)->newcomers.active,
     };
 }
 
 bool
 inside_serves_newcomer(const struct process *process)
 {
-    return process->newcomers.active || process->newcomers.finished;
+    return links_of(process)->newcomers.active || links_of(process)->newcomers.finished;
 }
 
 static struct inside_report
@@ -267,7 +283,7 @@ report_of(const struct report *report, bool heard)
 struct inside_arrived
 inside_arrived(const struct process *process)
 {
-    const struct arrived *arrived = &process->arrived;
+    const struct mailbox *arrived = &links_of(process)->mailbox;
 
     return (struct inside_arrived){
         .reports = {report_of(&arrived->reports[0], arrived->reports[0].heard),
@@ -297,8 +313,8 @@ _Static_assert(INSIDE_PROBE_BYTES == PROBE_TOKEN_BYTES, "the token of a probe ha
 
 const struct inside_numbers inside_numbers = {
     .transaction_bytes = BATCH_PAYLOAD_BYTES_MAX,
-    .payload_faults = PAYLOAD_FAULTS_MAX,
+    .payload_faults = BATCH_PAYLOAD_FAULTS_MAX,
     .questions = ASKS_MAX,
     .receipt_tried_ms = RECEIPT_TRIED_MS,
-    .refusal_shown_ms = REFUSAL_SHOWN_MS,
+    .refusal_shown_ms = REFUSED_SHOWN_MS,
 };

@@ -10,15 +10,15 @@
 
 #include "base/buffer.h"
 #include "base/hash.h"
-#include "base/wire.h"
-#include "run/attempt.h"
-#include "run/inbox.h"
-#include "run/ledger.h"
-#include "run/link.h"
-#include "run/outbox.h"
+#include "wire/wire.h"
+#include "state/attempt.h"
+#include "links/inbox.h"
+#include "state/ledger.h"
+#include "links/link.h"
+#include "links/outbox.h"
 #include "run/process.h"
-#include "run/recent.h"
-#include "run/timekeeper.h"
+#include "state/recent.h"
+#include "base/timekeeper.h"
 #include "store/store.h"
 
 /* Its store; of the tables in that, the one with positions and counters, and the one of records that were set aside. */
@@ -95,7 +95,7 @@ struct inside_limits {
     uint64_t *outbox_bytes;
     uint64_t *rejected_bytes;
     uint64_t *output_window_bytes, *rejected_window_bytes;
-    int64_t *message_bytes;
+    size_t *message_bytes;
     bool *broker_retains;
 };
 struct inside_limits inside_limits(struct process *process);

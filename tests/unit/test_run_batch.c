@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "memory_process.h"
-#include "run/hold.h"
-#include "run/start.h"
+#include "state/hold.h"
+#include "state/start.h"
 
 #define LANDING "gait/landing/accelerometer"
 #define REJECTED "gait/rejected/accelerometer-trusted"

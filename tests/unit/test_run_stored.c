@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/name.h"
+#include "gathered.h"
 #include "memory_process.h"
 #include "operator/join.h"
 #include "store/keyset.h"

@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "disk.h"
+#include "gathered.h"
 #include "scratch_dir.h"
 #include "splitmix.h"
 #include "store/keyset.h"
