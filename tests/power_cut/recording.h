@@ -1,17 +1,11 @@
 /*
- * pipeline: the six processes in one thread over a broker in memory, and a publisher outside. What they do to their files
- * and what they tell the world can be put on a tape.
+ * recording: a pipeline of which can be put on a tape what its processes do to their files and what they tell the world.
  */
-#ifndef POWER_CUT_PIPELINE_H
-#define POWER_CUT_PIPELINE_H
+#ifndef POWER_CUT_RECORDING_H
+#define POWER_CUT_RECORDING_H
 
-#include "../simulator/loader.h"
-#include "../simulator/numbers.h"
-#include "../simulator/world.h"
-#include "../unit/memory_wire.h"
+#include "../simulator/pipeline.h"
 #include "links/inbox.h"
-#include "links/links.h"
-#include "run/process.h"
 #include "tape.h"
 
 /* Whom a file is of: a process's number, or this. */
@@ -50,78 +44,68 @@ struct entries {
     unsigned count, capacity;
 };
 
-struct pipeline {
-    char dir[300];
-    struct memory_broker broker;
-    struct links_options links;
-    struct process_options options[PROCESSES];
-    struct process *processes[PROCESSES]; /* NULL: not started */
-    struct loader loader;
-    unsigned phase;
+struct recording {
+    struct pipeline pipeline;
     struct tape *tape; /* NULL: nothing is recorded */
     struct entries entries[PROCESSES]; /* that were taken in, or found there, since the tape began */
 };
 
-extern struct world pipeline_world;
-extern int64_t pipeline_now_ms;
+extern struct world recording_world;
 
-#define PIPELINE_HOLD_MS (2 * 3600 * INT64_C(1000))
+#define RECORDING_HOLD_MS (2 * 3600 * INT64_C(1000))
 
-/* Make the world and the configuration of all pipelines; and forget them. */
-void pipeline_make_world(void);
-void pipeline_free_world(void);
+/* Make the world and the configuration of all of them; and forget them. */
+void recording_make_world(void);
+void recording_free_world(void);
 
-/* For tape_begin: whose file path is, below the folder that pipeline_in is called with. */
-unsigned pipeline_group_of(const char *path);
+/* For tape_begin: whose file path is, below the folder that recording_in is called with. */
+unsigned recording_group_of(const char *path);
 
 /* Keep everything in the folder root/gait, of a machine that has just come up. */
-void pipeline_in(struct pipeline *pipeline, const char *root);
+void recording_in(struct recording *recording, const char *root);
 
 /* Begin to record what is below root. */
-void pipeline_record(struct pipeline *pipeline, struct tape *tape, const char *root);
-
-void pipeline_connect_loader(struct pipeline *pipeline);
+void recording_begin(struct recording *recording, struct tape *tape, const char *root);
 
 /* Give the publisher everything of a phase, in some order; with some so large that inbox files fill up. */
-void pipeline_load(struct pipeline *pipeline, unsigned phase);
+void recording_load(struct recording *recording, unsigned phase);
 
 /* False: a process did not open. */
-bool pipeline_start(struct pipeline *pipeline, unsigned number);
-bool pipeline_start_all(struct pipeline *pipeline);
+bool recording_start(struct recording *recording, unsigned number);
+bool recording_start_all(struct recording *recording);
 
 /* Kill it: nobody hears a good-bye, and what it had not committed is gone. */
-void pipeline_kill(struct pipeline *pipeline, unsigned number);
+void recording_kill(struct recording *recording, unsigned number);
 
-/* One thing happens, to whomever it falls to; or something breaks. */
-void pipeline_happen(struct pipeline *pipeline);
-void pipeline_break(struct pipeline *pipeline);
+/* Something breaks. */
+void recording_break(struct recording *recording);
 
 /* Everything moves until nothing does any more. */
-void pipeline_settle(struct pipeline *pipeline);
+void recording_settle(struct recording *recording);
 
 /* Whether the sets are those of the world, and each reading was counted once, up to this phase. */
-bool pipeline_is_right(const struct pipeline *pipeline, bool complain);
+bool recording_is_right(const struct recording *recording, bool complain);
 
 /* Nothing breaks: whether everything comes right by itself, and stays so. */
-bool pipeline_comes_right(struct pipeline *pipeline);
+bool recording_comes_right(struct recording *recording);
 
-void pipeline_close(struct pipeline *pipeline);
+void recording_close(struct recording *recording);
 
 /* A hash of bytes, and of whatever gave sum. */
-uint64_t pipeline_add_to_sum(uint64_t sum, struct span bytes);
+uint64_t recording_add_to_sum(uint64_t sum, struct span bytes);
 
 /* struct entry's sum. */
-uint64_t pipeline_sum(struct span response_topic, struct span correlation, struct span payload);
+uint64_t recording_sum(struct span response_topic, struct span correlation, struct span payload);
 
 /* How much an entry takes of its inbox file (run/inbox.h). */
 static inline uint64_t
-pipeline_entry_bytes(const struct inbox_entry *entry)
+recording_entry_bytes(const struct inbox_entry *entry)
 {
     const size_t levels = entry->levels.len > 0 ? 1 + entry->levels.len : 0;
     return 17 + levels + entry->response_topic.len + entry->correlation.len + entry->payload.len;
 }
 
 /* The entry that was taken in at begin, or NULL. */
-const struct entry *pipeline_entry(const struct pipeline *pipeline, unsigned process, uint64_t begin);
+const struct entry *recording_entry(const struct recording *recording, unsigned process, uint64_t begin);
 
 #endif
