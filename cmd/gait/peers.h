@@ -16,8 +16,6 @@
 
 #include "answer.h"
 
-#define PEERS_MAX 16 /* the catalog has six */
-
 /* What is known of one process. */
 struct peer {
     const struct stream *stream;

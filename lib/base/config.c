@@ -33,7 +33,6 @@ struct value {
 };
 
 struct config {
-    const struct config_table *table;
     struct value *values;
     unsigned count;
     char *path; /* of the file that was read last; NULL: none was */
@@ -452,26 +451,37 @@ add_value(struct config *config, const struct config_key *key, const char *secti
     config->count++;
 }
 
+/* Room for every key in every section. */
+static size_t
+count_values(const struct config_table *table)
+{
+    unsigned keys = 0;
+    unsigned processes = 0;
+
+    while (table->key(keys) != NULL)
+        keys++;
+    while (table->process(processes) != NULL)
+        processes++;
+    return (size_t)keys * (processes + 1);
+}
+
 struct config *
 config_new(const struct config_table *table)
 {
-    unsigned processes = 0;
-    while (table->processes[processes] != NULL)
-        processes++;
+    const struct config_key *key;
+    const char *process;
     struct config *config = calloc(1, sizeof *config);
     if (config == NULL)
         log_fatal("out of memory");
-    config->table = table;
-    config->values = calloc((size_t)table->count * (processes + 1), sizeof *config->values);
+    config->values = calloc(count_values(table), sizeof *config->values);
     if (config->values == NULL)
         log_fatal("out of memory");
 
-    for (unsigned i = 0; i < table->count; i++) {
-        const struct config_key *key = &table->keys[i];
+    for (unsigned i = 0; (key = table->key(i)) != NULL; i++) {
         if (strcmp(key->section, "*") != 0)
             add_value(config, key, key->section);
-        for (unsigned j = 0; j < processes && strcmp(key->section, "*") == 0; j++)
-            add_value(config, key, table->processes[j]);
+        for (unsigned j = 0; strcmp(key->section, "*") == 0 && (process = table->process(j)) != NULL; j++)
+            add_value(config, key, process);
     }
     return config;
 }
@@ -902,11 +912,10 @@ print_markdown(const struct config_key *key, const char *allowed, FILE *out)
 }
 
 static void
-print_text(const struct config_table *table, unsigned row, const char *allowed, FILE *out)
+print_text(const struct config_key *key, const struct config_key *before, const char *allowed, FILE *out)
 {
-    const struct config_key *key = &table->keys[row];
-    if (row == 0 || strcmp(table->keys[row - 1].section, key->section) != 0) {
-        fprintf(out, "%s[%s]", row == 0 ? "" : "\n", key->section);
+    if (before == NULL || strcmp(before->section, key->section) != 0) {
+        fprintf(out, "%s[%s]", before == NULL ? "" : "\n", key->section);
         fputs(strcmp(key->section, "*") == 0 ? " (the section of every process)\n" : "\n", out);
     }
     fprintf(out, "  %s =%s%s\n      %s\n      Allowed: %s.\n", key->name, key->preset == NULL ? "" : " ",
@@ -917,15 +926,18 @@ void
 config_print_keys(const struct config_table *table, FILE *out, bool markdown)
 {
     struct buffer allowed = {NULL, 0, 0};
+    const struct config_key *before = NULL;
+    const struct config_key *key;
     if (markdown)
         fputs("| section | key | default | allowed | what it does |\n| --- | --- | --- | --- | --- |\n", out);
-    for (unsigned i = 0; i < table->count; i++) {
+    for (unsigned i = 0; (key = table->key(i)) != NULL; i++) {
         buffer_clear(&allowed);
-        add_allowed(&allowed, &table->keys[i]);
+        add_allowed(&allowed, key);
         if (markdown)
-            print_markdown(&table->keys[i], buffer_text(&allowed), out);
+            print_markdown(key, buffer_text(&allowed), out);
         else
-            print_text(table, i, buffer_text(&allowed), out);
+            print_text(key, before, buffer_text(&allowed), out);
+        before = key;
     }
     buffer_free(&allowed);
 }

@@ -1,5 +1,5 @@
 /*
- * record: the three kinds of record that come in, as the operators see them.
+ * record: the kinds of record that come in, as the operators see them.
  *
  * Decoding is strict and keeps what is needed to decide (keys, times, fingerprint) and what goes out again (body), as
  * it came in: numbers and strings are passed on as text, so nothing is rounded on the way. Times are whole milliseconds:
@@ -17,12 +17,14 @@
 #include "record/json.h"
 #include "record/reason.h"
 
+/* New ones go before RECORD_LINE: what lands comes first, customers and then readings. */
 enum record_kind {
     RECORD_CUSTOMER,
     RECORD_ACCELEROMETER,
     RECORD_STEP_TRAINER,
     RECORD_LINE /* a line that is one object with members, whatever they are: only body is set */
 };
+#define RECORD_LANDING_KINDS RECORD_LINE /* how many land */
 
 /* What no record has, whoever sends it and whatever the configuration says: a time before 1970 or after the year 9999, which
  * also keeps sums of times far from the ends of int64; more depth or a longer string than the limits can be set to. */

@@ -16,7 +16,8 @@ check "libinih has one user" one_file 'ini\.h' lib/base/config.c
 check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/unpack.c
 check "libcsv has one user" one_file 'csv\.h' cmd/gait/rows.c
 
-names=$(sed -n 's/^ *\.name = "\(.*\)",$/\1/p' streams/*.c | grep -v '^lake$' | paste -sd '|')
+check "the jobs are found in their list" [ "${#processes[@]}" -ge 6 ]
+names=$(printf '%s\n' "${processes[@]}" | grep -v '^lake$' | paste -sd '|')
 check_not "lib names no stream" grep -rnE "^[^/*]*($names)" lib --include=*.c
 check_not "streams know no broker" grep -rnE '#include "(mqtt|run/(process|port|link|inbox|outbox))' streams
 check_not "operators know no broker and no clock" grep -rnE '#include "(run|mqtt|base/clock)|time\(|clock_gettime' lib/operator

@@ -120,7 +120,7 @@ sed -i 's/^log = loud/log = info/' "$conf"
 
 # ---- processes that do not answer ----
 
-for name in customer-trusted accelerometer-trusted customer-curated step-trainer-trusted machine-learning-curated; do
+for name in "${processes[@]:0:5}"; do
     kill -STOP "$(pid_of "$name")"
 done
 check "bug_261: one of six is not all" says 1 '^balance: 1 of 6 answered$' "$bin" status -c "$conf"
@@ -133,7 +133,7 @@ check "--json says so" equal '6|1|0|unknown' "$(sql :memory: "SELECT s ->> 'expe
     coalesce(s ->> 'balanced', 'unknown') FROM (SELECT CAST(readfile('$work/status.json') AS TEXT) AS s)")"
 check "--wait-idle counts them" says 1 'not at rest after 0 s: customer-trusted does not answer' \
     "$bin" status -c "$conf" --wait-idle 0
-for name in customer-trusted accelerometer-trusted customer-curated step-trainer-trusted machine-learning-curated; do
+for name in "${processes[@]:0:5}"; do
     kill -CONT "$(pid_of "$name")"
 done
 check "all is well" "$bin" status -c "$conf" --wait-idle 30
