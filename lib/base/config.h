@@ -1,5 +1,5 @@
 /*
- * config: one INI file for all programs, checked against one table of keys. The only user of libinih.
+ * config: one INI file for all programs, checked against one table of keys.
  *
  * Nothing in the file is guessed at: an unknown section or key, a value out of bounds or a missing unit is an error with
  * file, line, key and what is allowed.

@@ -22,8 +22,8 @@
  *     by others. If that must be, FORMAT_VERSION in run/batch.c goes up, since programs of before must not go on with such a
  *     state, and the release notes say what is counted twice.
  *
- * The test records_of_before (tests/unit/test_record_decode.c) has records of each kind with their identities, and fails where
- * one of these is broken.
+ * The test records_of_before (tests/unit/test_record_decode.c) has records of each kind with their identities, and fails
+ * where one of these is broken.
  */
 static const struct record_field customer_fields[] = {
     {"customerName", RECORD_FIELD_TEXT, true, RECORD_ROLE_NONE, NULL},
@@ -161,7 +161,8 @@ record_decoder_free(struct record_decoder *decoder)
  *   time     8 bytes; in front of an optional one 1 byte: 1, or 0 and no time
  *   number   its canonical spelling, 1 byte 0
  *   flag     1 byte 1 if it is true, else nothing: records of before there were flags are told apart as they were
- * It goes into the index of duplicates, and into rows that tie, as a fingerprint: the rule for new fields is above their table.
+ * It goes into the index of duplicates, and into rows that tie, as a fingerprint: the rule for new fields stands above
+ * them.
  * email and serial_number point into it: room for all of it is made before, so it never moves while it grows.
  */
 

@@ -130,8 +130,8 @@ struct record_cursor record_cursor(struct span payload);
 int record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
                 struct record *record, struct fault *fault);
 
-/* Append the record's body, with name in place of the e-mail address; name has nothing that JSON would escape. The record has
- * an address. */
+/* Append the record's body, with name in place of the e-mail address; name has nothing that JSON would escape. The record
+ * has an address. */
 void record_rename_person(const struct record *record, struct span name, struct buffer *out);
 
 /* Append the record's body without the member that is the e-mail address. The record has one. */

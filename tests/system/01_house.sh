@@ -12,7 +12,6 @@ check "LMDB has one user" one_file 'lmdb\.h' lib/store/store.c
 check "Paho has one user" one_file 'MQTTAsync\.h' lib/mqtt/mqtt.c
 check "cJSON has one user" one_file '(cjson/)?cJSON\.h' lib/record/json.c
 check "libsodium has one user" one_file 'sodium\.h' lib/base/hash.c
-check "libinih has one user" one_file 'ini\.h' lib/base/config.c
 check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/unpack.c
 check "libcsv has one user" one_file 'csv\.h' cmd/gait/rows.c
 

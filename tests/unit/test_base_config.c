@@ -290,7 +290,7 @@ a_name_stands_once_in_a_list(void **state)
     accept("[net]\nroot = a/a\n"); /* levels of a topic may be the same */
 }
 
-/* Whatever is allowed can be written down: libinih's lines end at 200 bytes. */
+/* Whatever is allowed can be written down. */
 static void
 bug_400_the_longest_values_can_be_read(void **state)
 {
@@ -449,7 +449,7 @@ static void
 an_indented_line_does_not_continue_a_value(void **state)
 {
     (void)state;
-    /* libinih by itself would make host "b" */
+    /* others who read INI files would make host "b" */
     refuse("[net]\nhost = a\n  b\n", "3: " BROKEN);
     refuse("[net]\nhost = a\n  b = c\n", "3: [net] b: unknown key; allowed are host, port, password, key, offset, root\n");
     assert_string_equal(config_text(config, "net", "host"), "a");
@@ -462,7 +462,7 @@ a_comment_behind_a_value_is_refused(void **state)
 #define COMMENT                                                                                                        \
     "comment or value?; allowed are comments on lines of their own, and ; or # in a value only without a blank before "   \
     "it\n"
-    /* libinih by itself would cut the first and keep all of the second */
+    /* others would cut the first and keep all of the second */
     refuse("[net]\nhost = a ; local\nhost = a # local\npassword = \t;x\n[two] ; second\n",
            "2: " COMMENT "3: " COMMENT "4: " COMMENT "5: " COMMENT);
     accept("[net]\nhost=;x\n");

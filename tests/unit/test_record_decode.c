@@ -532,8 +532,8 @@ the_person_of_a_body_is_known_by_its_place(void **state)
     decoded_free(&d);
 }
 
-/* Records as they went out when each kind had its first fields, and what told them apart then. A field that came later changes
- * neither: the rule is above the table of fields in record.c. */
+/* Records as they went out when each kind had its first fields, and what told them apart then. A field that came later
+ * changes neither: the rule is above the table of fields in record.c. */
 static void
 records_of_before(void **state)
 {
