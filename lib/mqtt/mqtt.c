@@ -424,8 +424,8 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
  */
 
 /* Paho's only way to sleep, and it sleeps 100 ms at a time where it should wait for something: before it sees its first
- * socket, after a second without traffic, when it ends its threads. Sleeping less makes it look more often and do nothing
- * else: a command ends 1 ms after its work in place of 100, at the price of 1000 wake-ups a second while nothing connects. */
+ * socket, after a second without traffic, when it ends its threads. Sleeping less makes it look more often and do no more:
+ * a command ends 1 ms after its work in place of 100, at the price of 1000 wake-ups a second while nothing connects. */
 static int
 paho_usleep(useconds_t wanted_us)
 {
