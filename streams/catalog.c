@@ -2,31 +2,20 @@
 
 #include <string.h>
 
-#include "streams/streams.h"
+#include "streams/parameters.h"
 
-const struct stream *const catalog_streams[] = {
-    &customer_trusted,         &accelerometer_trusted, &customer_curated, &step_trainer_trusted,
-    &machine_learning_curated, &lake,                  NULL,
-};
+#define ADDRESS(job, ...) &job,
+const struct stream *const catalog_streams[] = {STREAMS(ADDRESS, ADDRESS) NULL};
 
-static const char *const processes[] = {
-    "customer-trusted",         "accelerometer-trusted", "customer-curated", "step-trainer-trusted",
-    "machine-learning-curated", "lake",                  NULL,
-};
-
-static const char *const consent_words[] = {"any", "as_of", NULL};
-static const char *const match_words[] = {"time", "customer", NULL};
-static const char *const subject_words[] = {"pseudonym", "email", "none", NULL};
 static const char *const email_case_words[] = {"keep", "fold", NULL};
 static const char *const log_words[] = {"error", "warning", "info", "debug", NULL};
 
-#define PATH_BYTES_MAX "3840"  /* a path has 4095 bytes at most, with the names of ours below or behind it */
 #define TEXT_BYTES_MAX "65535" /* MQTT takes no longer ones */
 #define HOST_BYTES_MAX "253"   /* nor does the DNS */
 
 static const struct config_key keys[] = {
     /* section, name, type, preset, least, most, choices, prose */
-    {"gait", "dir", CONFIG_DIR, "/var/lib/gait", NULL, PATH_BYTES_MAX, NULL,
+    {"gait", "dir", CONFIG_DIR, "/var/lib/gait", NULL, PARAMETERS_PATH_MAX, NULL,
      "Folder for state, lake and logs; --dir says otherwise."},
     {"gait", "clock_check", CONFIG_SWITCH, "on", NULL, NULL, NULL,
      "Take nothing in while the clock is before this program was made, or behind the newest commit by more than `ahead`."},
@@ -37,9 +26,10 @@ static const struct config_key keys[] = {
     {"mqtt", "prefix", CONFIG_TOPIC, "gait", NULL, NULL, NULL, "First level or levels of every topic."},
     {"mqtt", "username", CONFIG_TEXT, NULL, NULL, TEXT_BYTES_MAX, NULL, "User name for the broker."},
     {"mqtt", "password", CONFIG_SECRET, NULL, NULL, TEXT_BYTES_MAX, NULL, "Password for the broker."},
-    {"mqtt", "cafile", CONFIG_FILE, NULL, NULL, PATH_BYTES_MAX, NULL, "Speak TLS and trust the certificates in this file."},
-    {"mqtt", "cert", CONFIG_FILE, NULL, NULL, PATH_BYTES_MAX, NULL, "Our certificate, for brokers that ask for one."},
-    {"mqtt", "key", CONFIG_SECRET_FILE, NULL, NULL, PATH_BYTES_MAX, NULL, "The private key of cert."},
+    {"mqtt", "cafile", CONFIG_FILE, NULL, NULL, PARAMETERS_PATH_MAX, NULL,
+     "Speak TLS and trust the certificates in this file."},
+    {"mqtt", "cert", CONFIG_FILE, NULL, NULL, PARAMETERS_PATH_MAX, NULL, "Our certificate, for brokers that ask for one."},
+    {"mqtt", "key", CONFIG_SECRET_FILE, NULL, NULL, PARAMETERS_PATH_MAX, NULL, "The private key of cert."},
     {"mqtt", "session", CONFIG_DURATION, "7d", "1m", "365d", NULL,
      "How long the broker keeps landing messages for a process that is away."},
 
@@ -69,40 +59,30 @@ static const struct config_key keys[] = {
      "More registered consumers of the output, besides gait's own; each holds the outbox until it reports progress."},
     {"*", "rejected_payload", CONFIG_SWITCH, "off", NULL, NULL, NULL,
      "Put the refused record itself, or what there is room for, into the rejected topic (personal data)."},
-
-    {"customer-trusted", "pseudonym_key", CONFIG_KEY_FILE, NULL, NULL, PATH_BYTES_MAX, NULL,
-     "File with the key of the row names; made if absent; default DIR/pseudonym.key."},
-    {"customer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL, "How long a repeated record is recognised."},
-    {"customer-trusted", "rows", CONFIG_INTEGER, "10000000", "1", "1000000000000", NULL,
-     "Most rows, with and without consent, that are kept, for ever; intake stops when there are as many."},
-
-    {"accelerometer-trusted", "consent", CONFIG_CHOICE, "any", NULL, NULL, consent_words,
-     "any: all readings of a consenting customer; as_of: those since the date of consent."},
-    {"accelerometer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
-     "How long a reading waits for its customer and a repeated one is recognised; 0: it never waits."},
-    {"accelerometer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
-     "What may wait, and of each sender a quarter of it; readings that would exceed that are refused."},
-
-    {"step-trainer-trusted", "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,
-     "How long a reading waits for its customer and a repeated one is recognised; 0: it never waits."},
-    {"step-trainer-trusted", "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,
-     "What may wait, and of each sender a quarter of it; readings that would exceed that are refused."},
-
-    {"machine-learning-curated", "match", CONFIG_CHOICE, "time", NULL, NULL, match_words,
-     "time: readings pair by time alone; customer: both must belong to the same customer."},
-    {"machine-learning-curated", "window", CONFIG_DURATION, "0ms", "0", "1d", NULL,
-     "Largest difference of the two times of a pair."},
-    {"machine-learning-curated", "retain", CONFIG_DURATION, "24h", "1s", "365d", NULL,
-     "How long after its arrival a reading may still find a partner."},
-    {"machine-learning-curated", "subject", CONFIG_CHOICE, "pseudonym", NULL, NULL, subject_words,
-     "What stands for the e-mail address in the output."},
-    {"machine-learning-curated", "pseudonym_key", CONFIG_KEY_FILE, NULL, NULL, PATH_BYTES_MAX, NULL,
-     "File with the key of the pseudonyms; made if absent; default DIR/pseudonym.key."},
-
-    {"lake", "part_bytes", CONFIG_SIZE, "128MiB", "4KiB", "16GiB", NULL, "A part file that has reached this is closed."},
 };
 
-const struct config_table catalog_config = {keys, sizeof keys / sizeof keys[0], processes};
+/* Those above come first, then each stream's own. */
+static const struct config_key *
+find_key(unsigned row)
+{
+    if (row < sizeof keys / sizeof keys[0])
+        return &keys[row];
+    row -= sizeof keys / sizeof keys[0];
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
+        if (row < catalog_streams[i]->key_count)
+            return &catalog_streams[i]->keys[row];
+        row -= catalog_streams[i]->key_count;
+    }
+    return NULL;
+}
+
+static const char *
+find_process(unsigned number)
+{
+    return number < STREAMS_COUNT ? catalog_streams[number]->name : NULL;
+}
+
+const struct config_table catalog_config = {find_key, find_process};
 
 const struct stream *
 catalog_find(const char *name)
@@ -115,12 +95,12 @@ catalog_find(const char *name)
 }
 
 const struct stream *
-catalog_landing(const char *table)
+catalog_landing(enum record_kind kind)
 {
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
         const struct stream_input *inputs = catalog_streams[i]->inputs;
         for (unsigned j = 0; j < catalog_streams[i]->input_count; j++) {
-            if (inputs[j].landing != NULL && strcmp(record_kind_name(inputs[j].record), table) == 0)
+            if (inputs[j].landing != NULL && inputs[j].record == kind)
                 return catalog_streams[i];
         }
     }

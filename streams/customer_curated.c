@@ -15,6 +15,7 @@ parameters(const struct config *config, const char *dir)
 
 const struct stream customer_curated = {
     .name = "customer-curated",
+    .summary = "keeps the table of trusted customers who have readings",
     .topic = "curated/customer",
     .kind = STREAM_TABLE,
     .inputs = {[PRESENCE_TABLE] = {.name = "customer", .from = &customer_trusted, .record = RECORD_CUSTOMER},

@@ -12,6 +12,9 @@
 /* size zeroed bytes, to be freed with hash_secret_free; out of memory is fatal. */
 void *parameters_new(size_t size);
 
+/* A path has 4095 bytes at most, with the names of ours below or behind it. */
+#define PARAMETERS_PATH_MAX "3840"
+
 /* What configurations call the file with a key. */
 #define PARAMETERS_KEY "pseudonym_key"
 

@@ -1,7 +1,6 @@
 #include "base/config.h"
 
 #include <errno.h>
-#include <ini.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,8 +16,8 @@
 /* Largest file: every key with a long value and a page of comments each is a tenth of it. */
 #define FILE_BYTES_MAX (1024 * 1024)
 
-/* Longest section, with its brackets, or key: what libinih takes of a line, less '=', LF and NUL. */
-#define HEAD_BYTES_MAX (INI_MAX_LINE - 3)
+/* Longest section, with its brackets, or key. None of ours has so many; what is longer is not repeated in a message. */
+#define HEAD_BYTES_MAX 197
 
 /* What is shown of a value that is refused. */
 #define SHOWN_BYTES_MAX 128
@@ -33,7 +32,6 @@ struct value {
 };
 
 struct config {
-    const struct config_table *table;
     struct value *values;
     unsigned count;
     char *path; /* of the file that was read last; NULL: none was */
@@ -384,14 +382,15 @@ add_keys(struct buffer *out, const struct config *config, const char *section)
 
 /* ---- the values ---- */
 
-static bool
-has_section(const struct config *config, struct span section)
+/* The section called name as the table has it; NULL: there is none. */
+static const char *
+find_section(const struct config *config, struct span name)
 {
     for (unsigned i = 0; i < config->count; i++) {
-        if (span_is(section, config->values[i].section))
-            return true;
+        if (span_is(name, config->values[i].section))
+            return config->values[i].section;
     }
-    return false;
+    return NULL;
 }
 
 static struct value *
@@ -452,26 +451,37 @@ add_value(struct config *config, const struct config_key *key, const char *secti
     config->count++;
 }
 
+/* Room for every key in every section. */
+static size_t
+count_values(const struct config_table *table)
+{
+    unsigned keys = 0;
+    unsigned processes = 0;
+
+    while (table->key(keys) != NULL)
+        keys++;
+    while (table->process(processes) != NULL)
+        processes++;
+    return (size_t)keys * (processes + 1);
+}
+
 struct config *
 config_new(const struct config_table *table)
 {
-    unsigned processes = 0;
-    while (table->processes[processes] != NULL)
-        processes++;
+    const struct config_key *key;
+    const char *process;
     struct config *config = calloc(1, sizeof *config);
     if (config == NULL)
         log_fatal("out of memory");
-    config->table = table;
-    config->values = calloc((size_t)table->count * (processes + 1), sizeof *config->values);
+    config->values = calloc(count_values(table), sizeof *config->values);
     if (config->values == NULL)
         log_fatal("out of memory");
 
-    for (unsigned i = 0; i < table->count; i++) {
-        const struct config_key *key = &table->keys[i];
+    for (unsigned i = 0; (key = table->key(i)) != NULL; i++) {
         if (strcmp(key->section, "*") != 0)
             add_value(config, key, key->section);
-        for (unsigned j = 0; j < processes && strcmp(key->section, "*") == 0; j++)
-            add_value(config, key, table->processes[j]);
+        for (unsigned j = 0; strcmp(key->section, "*") == 0 && (process = table->process(j)) != NULL; j++)
+            add_value(config, key, process);
     }
     return config;
 }
@@ -528,7 +538,7 @@ config_set(struct config *config, const char *section, const char *key, const ch
         return set_value(found, value, where, errors);
 
     buffer_printf(errors, "%s: [%s] %s: ", where, section, key);
-    if (has_section(config, span_of(section))) {
+    if (find_section(config, span_of(section)) != NULL) {
         buffer_add_text(errors, "unknown key; allowed are ");
         add_keys(errors, config, section);
     } else {
@@ -554,15 +564,7 @@ config_text(const struct config *config, const char *section, const char *key)
     return know_value(config, section, key)->text;
 }
 
-/*
- * ---- the file ----
- *
- * libinih keeps track of sections and keys, but it guesses where it could complain: it cuts lines of 200 bytes and more
- * in two, takes indented lines for more of the value above, ends values at " ;", ignores what follows "[section]", stops
- * at a NUL and reports only the first broken line. And as distributions build it, it does not tell the handler the line.
- * So it reads through read_line, which counts lines, lets pass only those that have one meaning, and keeps the value, which
- * may be longer than libinih's lines.
- */
+/* ---- the file: nothing in it is guessed at. A line is blank, a comment, [section] or key = value, or it is a fault ---- */
 
 struct reading {
     struct config *config;
@@ -570,19 +572,18 @@ struct reading {
     struct buffer *errors;
     char *at; /* the next line */
     char *end;
-    unsigned line;     /* number of the line that libinih works on */
-    const char *value; /* what stands behind its key */
+    unsigned line; /* number of the one at hand */
     bool failed;
-    enum { SECTION_NONE, SECTION_WRONG, SECTION_KNOWN } section; /* what the line stands in */
+    const char *section; /* that the line stands in; NULL: one that there is not, or none */
+    bool in_section;
 };
 
 /* A fault of the line as such. It never shows the line: that may hold a password. */
-static bool
+static void
 refuse_line(struct reading *reading, const char *wrong)
 {
     buffer_printf(reading->errors, "%s:%u: %s\n", reading->path, reading->line, wrong);
     reading->failed = true;
-    return false;
 }
 
 static bool
@@ -591,59 +592,9 @@ is_blank(char byte)
     return byte == ' ' || byte == '\t';
 }
 
-/* What ends the key in line, a section none: its place, or the end of the line. */
-static size_t
-find_separator(struct span line)
-{
-    size_t at = line.at[0] == '[' ? line.len : 0;
-    while (at < line.len && line.at[at] != '=' && line.at[at] != ':')
-        at++;
-    return at;
-}
-
-/* How much of line is section or key. */
-static size_t
-measure_head(struct span line)
-{
-    size_t len = find_separator(line);
-    while (len > 0 && is_blank(line.at[len - 1]))
-        len--;
-    return len;
-}
-
-static bool
-check_head(struct reading *reading, struct span line)
-{
-    const size_t len = measure_head(line);
-    if (len <= HEAD_BYTES_MAX)
-        return true;
-    buffer_printf(reading->errors, "%s:%u: section or key of %zu bytes; allowed are %d\n", reading->path, reading->line,
-                  len, HEAD_BYTES_MAX);
-    reading->failed = true;
-    return false;
-}
-
-static bool
-check_section(struct reading *reading, struct span line)
-{
-    const char *end = memchr(line.at, ']', line.len);
-    if (end != line.at + line.len - 1)
-        return refuse_line(reading, "broken section; allowed is [section] and nothing else on the line");
-    if (has_section(reading->config, span_at(line.at + 1, line.len - 2))) {
-        reading->section = SECTION_KNOWN;
-        return true;
-    }
-    buffer_printf(reading->errors, "%s:%u: %.*s: unknown section; allowed are ", reading->path, reading->line,
-                  (int)line.len, line.at);
-    add_sections(reading->errors, reading->config);
-    buffer_add_byte(reading->errors, '\n');
-    reading->failed = true;
-    return false;
-}
-
-/* What, if anything, libinih would silently misread in line. */
+/* What could be read in more than one way, and is by others who read INI files. */
 static const char *
-find_misreading(struct span line)
+find_doubt(struct span line)
 {
     for (size_t i = 0; i < line.len; i++) {
         unsigned char byte = (unsigned char)line.at[i];
@@ -656,28 +607,86 @@ find_misreading(struct span line)
     return NULL;
 }
 
-/* Whether libinih shall see line, which has no blanks around it. */
+/* Whether line, whose first len bytes are section or key, may be read. */
 static bool
-check_line(struct reading *reading, struct span line)
+check_line(struct reading *reading, struct span line, size_t len)
 {
-    if (line.len == 0 || line.at[0] == '#' || line.at[0] == ';')
+    const char *doubt = find_doubt(line);
+    if (len <= HEAD_BYTES_MAX && doubt == NULL)
+        return true;
+    if (len <= HEAD_BYTES_MAX) {
+        refuse_line(reading, doubt);
         return false;
-    bool is_section = line.at[0] == '[';
-    if (is_section)
-        reading->section = SECTION_WRONG; /* the keys below it must not count to the section before */
-    if (!check_head(reading, line))
-        return false;
-    const char *misreading = find_misreading(line);
-    if (misreading != NULL)
-        return refuse_line(reading, misreading);
-    if (is_section)
-        return check_section(reading, line);
-    if (memchr(line.at, '=', line.len) == NULL && memchr(line.at, ':', line.len) == NULL)
-        return refuse_line(reading, "not understood; allowed are [section], key = value and comments (# or ;); a value "
-                                    "ends with its line");
-    if (reading->section == SECTION_NONE)
-        return refuse_line(reading, "key before the first section; allowed is [section] above it");
-    return reading->section == SECTION_KNOWN;
+    }
+    buffer_printf(reading->errors, "%s:%u: section or key of %zu bytes; allowed are %d\n", reading->path, reading->line,
+                  len, HEAD_BYTES_MAX);
+    reading->failed = true;
+    return false;
+}
+
+static void
+take_section(struct reading *reading, struct span line)
+{
+    reading->in_section = true;
+    reading->section = NULL; /* the keys below it must not count to the section before */
+    if (!check_line(reading, line, line.len))
+        return;
+    const char *end = memchr(line.at, ']', line.len);
+    if (end != line.at + line.len - 1) {
+        refuse_line(reading, "broken section; allowed is [section] and nothing else on the line");
+        return;
+    }
+    reading->section = find_section(reading->config, span_at(line.at + 1, line.len - 2));
+    if (reading->section != NULL)
+        return;
+    buffer_printf(reading->errors, "%s:%u: %.*s: unknown section; allowed are ", reading->path, reading->line,
+                  (int)line.len, line.at);
+    add_sections(reading->errors, reading->config);
+    buffer_add_byte(reading->errors, '\n');
+    reading->failed = true;
+}
+
+/* Set key of the section at hand. */
+static void
+take_value(struct reading *reading, const char *key, const char *text)
+{
+    struct value *value = find_value(reading->config, reading->section, key);
+    struct buffer where = {NULL, 0, 0};
+    buffer_printf(&where, "%s:%u", reading->path, reading->line);
+    if (value != NULL && value->line != 0) {
+        buffer_printf(reading->errors, "%s: [%s] %s: already set by line %u; allowed is once\n", buffer_text(&where),
+                      reading->section, key, value->line);
+        reading->failed = true;
+    } else if (config_set(reading->config, reading->section, key, text, buffer_text(&where), reading->errors) != 0) {
+        reading->failed = true;
+    }
+    if (value != NULL && value->line == 0)
+        value->line = reading->line;
+    buffer_free(&where);
+}
+
+static void
+take_key(struct reading *reading, struct span line)
+{
+    char key[HEAD_BYTES_MAX + 1] = "";
+    size_t separator = 0;
+    while (separator < line.len && line.at[separator] != '=' && line.at[separator] != ':')
+        separator++;
+    size_t len = separator;
+    while (len > 0 && is_blank(line.at[len - 1]))
+        len--;
+    if (!check_line(reading, line, len))
+        return;
+    if (separator == line.len) {
+        refuse_line(reading, "not understood; allowed are [section], key = value and comments (# or ;); a value ends with "
+                             "its line");
+    } else if (!reading->in_section) {
+        refuse_line(reading, "key before the first section; allowed is [section] above it");
+    } else if (reading->section != NULL) {
+        const char *text = line.at + separator + 1;
+        memcpy(key, line.at, len);
+        take_value(reading, key, text + strspn(text, " \t"));
+    }
 }
 
 /* Cut the next line off, without its end and without the blanks around it. */
@@ -700,55 +709,6 @@ take_line(struct reading *reading)
     return span_at(start, (size_t)(end - start));
 }
 
-/* fgets for libinih: a line that it shall not see becomes an empty one, so that it counts lines as we do. */
-static char *
-read_line(char *line, int size, void *stream)
-{
-    struct reading *reading = stream;
-    if (reading->at == reading->end)
-        return NULL;
-    if (size < HEAD_BYTES_MAX + 3)
-        log_fatal("this libinih takes lines of %d bytes only, its header says %d", size, INI_MAX_LINE);
-    struct span taken = take_line(reading);
-    size_t len = 0;
-    if (check_line(reading, taken)) {
-        const size_t separator = find_separator(taken);
-        len = measure_head(taken);
-        memcpy(line, taken.at, len);
-        if (separator < taken.len) {
-            line[len++] = '=';
-            reading->value = taken.at + separator + 1;
-            reading->value += strspn(reading->value, " \t");
-        }
-    }
-    line[len] = '\n';
-    line[len + 1] = '\0';
-    return line;
-}
-
-/* Called by libinih for each key; 1 because it shall go on in any case. */
-static int
-take_key(void *user, const char *section, const char *key, const char *nothing)
-{
-    struct reading *reading = user;
-    (void)nothing;
-    struct value *value = find_value(reading->config, section, key);
-    struct buffer where = {NULL, 0, 0};
-    buffer_printf(&where, "%s:%u", reading->path, reading->line);
-    if (value != NULL && value->line != 0) {
-        buffer_printf(reading->errors, "%s: [%s] %s: already set by line %u; allowed is once\n", buffer_text(&where),
-                      section, key, value->line);
-        reading->failed = true;
-    } else if (config_set(reading->config, section, key, reading->value, buffer_text(&where),
-                          reading->errors) != 0) {
-        reading->failed = true;
-    }
-    if (value != NULL && value->line == 0)
-        value->line = reading->line;
-    buffer_free(&where);
-    return 1;
-}
-
 static int
 parse_content(struct config *config, const char *path, struct buffer *content, struct buffer *errors)
 {
@@ -764,10 +724,11 @@ parse_content(struct config *config, const char *path, struct buffer *content, s
     free(config->path);
     if ((config->path = strdup(path)) == NULL)
         log_fatal("out of memory");
-    int line = ini_parse_stream(read_line, &reading, take_key, &reading);
-    if (line != 0 && !reading.failed) {
-        reading.line = line > 0 ? (unsigned)line : reading.line;
-        refuse_line(&reading, "not understood by libinih");
+    while (reading.at < reading.end) {
+        const struct span line = take_line(&reading);
+        if (line.len == 0 || line.at[0] == '#' || line.at[0] == ';')
+            continue;
+        (line.at[0] == '[' ? take_section : take_key)(&reading, line);
     }
     return reading.failed ? -1 : 0;
 }
@@ -902,11 +863,10 @@ print_markdown(const struct config_key *key, const char *allowed, FILE *out)
 }
 
 static void
-print_text(const struct config_table *table, unsigned row, const char *allowed, FILE *out)
+print_text(const struct config_key *key, const struct config_key *before, const char *allowed, FILE *out)
 {
-    const struct config_key *key = &table->keys[row];
-    if (row == 0 || strcmp(table->keys[row - 1].section, key->section) != 0) {
-        fprintf(out, "%s[%s]", row == 0 ? "" : "\n", key->section);
+    if (before == NULL || strcmp(before->section, key->section) != 0) {
+        fprintf(out, "%s[%s]", before == NULL ? "" : "\n", key->section);
         fputs(strcmp(key->section, "*") == 0 ? " (the section of every process)\n" : "\n", out);
     }
     fprintf(out, "  %s =%s%s\n      %s\n      Allowed: %s.\n", key->name, key->preset == NULL ? "" : " ",
@@ -917,15 +877,18 @@ void
 config_print_keys(const struct config_table *table, FILE *out, bool markdown)
 {
     struct buffer allowed = {NULL, 0, 0};
+    const struct config_key *before = NULL;
+    const struct config_key *key;
     if (markdown)
         fputs("| section | key | default | allowed | what it does |\n| --- | --- | --- | --- | --- |\n", out);
-    for (unsigned i = 0; i < table->count; i++) {
+    for (unsigned i = 0; (key = table->key(i)) != NULL; i++) {
         buffer_clear(&allowed);
-        add_allowed(&allowed, &table->keys[i]);
+        add_allowed(&allowed, key);
         if (markdown)
-            print_markdown(&table->keys[i], buffer_text(&allowed), out);
+            print_markdown(key, buffer_text(&allowed), out);
         else
-            print_text(table, i, buffer_text(&allowed), out);
+            print_text(key, before, buffer_text(&allowed), out);
+        before = key;
     }
     buffer_free(&allowed);
 }

@@ -1,5 +1,5 @@
 /*
- * config: one INI file for all programs, checked against one table of keys. The only user of libinih.
+ * config: one INI file for all programs, checked against one table of keys.
  *
  * Nothing in the file is guessed at: an unknown section or key, a value out of bounds or a missing unit is an error with
  * file, line, key and what is allowed.
@@ -31,7 +31,7 @@ enum config_type {
     CONFIG_NAMES     /* names of [A-Za-z0-9_-]{1,64}, each once, separated by commas; may be empty */
 };
 
-/* One key: a row of the table. section may be "*": the key exists in every section that config_processes names. */
+/* One key: a row of the table. section may be "*": the key exists in the section of every process. */
 struct config_key {
     const char *section;
     const char *name;
@@ -43,10 +43,10 @@ struct config_key {
     const char *prose;          /* what it does, one sentence */
 };
 
+/* All keys, by calls: whoever is configured declares its keys itself, and the table is put together of them. */
 struct config_table {
-    const struct config_key *keys;
-    unsigned count;
-    const char *const *processes; /* sections that "*" stands for, ended by NULL */
+    const struct config_key *(*key)(unsigned row); /* rows from 0 on; NULL behind the last one */
+    const char *(*process)(unsigned number);       /* sections that "*" stands for, likewise */
 };
 
 struct config;

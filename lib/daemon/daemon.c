@@ -20,7 +20,6 @@
 
 struct program {
     const struct stream *stream;
-    const char *summary;
     const struct config_table *table;
     const char *dir;
     struct broker broker;
@@ -43,7 +42,7 @@ make_help(const struct program *program, struct buffer *help)
                   "Runs in the foreground until SIGTERM or SIGINT, and tells systemd when it is ready. May be killed\n"
                   "at any time: what it acknowledged is kept. At SIGHUP it reads log of [gait] again. Exit status:\n"
                   "0 stopped, 1 failed, 2 usage, 78 configuration.\n",
-                  program->stream->name, program->summary, program->stream->name);
+                  program->stream->name, program->stream->summary, program->stream->name);
 }
 
 /* −1 to go on, else the exit status. */
@@ -255,10 +254,10 @@ run(struct program *program, const struct stream *const *catalog)
 }
 
 int
-daemon_main(int argc, char **argv, const struct stream *stream, const char *summary, const struct stream *const *catalog,
+daemon_main(int argc, char **argv, const struct stream *stream, const struct stream *const *catalog,
             const struct config_table *table)
 {
-    struct program program = {.stream = stream, .summary = summary, .table = table};
+    struct program program = {.stream = stream, .table = table};
 
     say_begin();
     say_as(stream->name);

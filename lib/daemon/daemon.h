@@ -1,15 +1,14 @@
 /*
- * daemon: the main program of every gait process: options, configuration, signals, the loop. A process's own main names
- * its stream and calls it.
+ * daemon: the main program of every gait process: options, configuration, signals, the loop.
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
 #include "operator/stream.h"
 
-/* Run stream until SIGTERM or SIGINT: what main returns. summary is the first line of --help: what the process does.
- * catalog is all streams there are, table all keys of the configuration. */
-int daemon_main(int argc, char **argv, const struct stream *stream, const char *summary,
-                const struct stream *const *catalog, const struct config_table *table);
+/* Run stream until SIGTERM or SIGINT: what main returns. catalog is all streams there are, table all keys of the
+ * configuration. */
+int daemon_main(int argc, char **argv, const struct stream *stream, const struct stream *const *catalog,
+                const struct config_table *table);
 
 #endif

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mqtt/intercept.h"
 
 /*
  * What to know about Paho 1.3.12 before changing anything here:
@@ -419,12 +419,15 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
  * The calls.
  */
 
+/*
+ * What Paho calls of the C library, answered here, for it alone (intercept.h). paho_NAME stands for NAME.
+ */
+
 /* Paho's only way to sleep, and it sleeps 100 ms at a time where it should wait for something: before it sees its first
- * socket, after a second without traffic, when it ends its threads. A definition in the program takes the place of the C
- * library's for Paho as well; nobody else here calls it. Sleeping less makes it look more often and do nothing else:
+ * socket, after a second without traffic, when it ends its threads. Sleeping less makes it look more often and do no more:
  * a command ends 1 ms after its work in place of 100, at the price of 1000 wake-ups a second while nothing connects. */
-int
-usleep(useconds_t wanted_us)
+static int
+paho_usleep(useconds_t wanted_us)
 {
     const useconds_t us = wanted_us < PAHO_SLEEP_US_MAX ? wanted_us : PAHO_SLEEP_US_MAX;
     const struct timespec time = {0, (long)us * 1000};
@@ -433,20 +436,18 @@ usleep(useconds_t wanted_us)
 
 /* Paho's sender looks for work, and then waits for the signal that there is some, or 1 s: a signal that comes between the
  * two is lost. (Seen: with others at work on the machine, one load in twenty stood still for a second.) So signals are
- * counted, and who missed one does not wait. For Paho only, by the same trick: everybody else in
- * a program with Paho in it uses pthread_cond_broadcast and pthread_cond_clockwait, or takes the sender's signals
- * from it. */
+ * counted, and who missed one does not wait. */
 static atomic_uint signals_given;
 
-int
-pthread_cond_signal(pthread_cond_t *condition)
+static int
+paho_cond_signal(pthread_cond_t *condition)
 {
     atomic_fetch_add(&signals_given, 1);
     return pthread_cond_broadcast(condition);
 }
 
-int
-pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
+static int
+paho_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
 {
     static atomic_uint signals_seen;
     int rc = 0;
@@ -472,17 +473,17 @@ tune_socket(int fd)
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
 }
 
-/* Paho gives out no socket, so this is where we see it, by the same trick. Two things it does not do:
+/* Paho gives out no socket, so this is where we see it. Two things it does not do:
  *
  * - TCP_NODELAY. A consumer that answers a message sends PUBACK and then PUBLISH; without it the second waits for the
  *   peer's delayed acknowledgement of the first (measured: 50 ms a round trip instead of 0.13 ms).
  * - Wait for the connection. It looks for it when it next wakes up, which is after 10 ms at best, while on one machine the
  *   connection is there at once: `gait status` took 21 ms and takes 6.5. */
-int
-connect(int fd, const struct sockaddr *address, socklen_t address_len)
+static int
+paho_connect(int fd, const struct sockaddr *address, socklen_t address_len)
 {
     struct pollfd made = {.fd = fd, .events = POLLOUT};
-    int error = syscall(SYS_connect, fd, address, address_len) == 0 ? 0 : errno;
+    int error = connect(fd, address, address_len) == 0 ? 0 : errno;
     socklen_t len = sizeof error;
     if (error == EINPROGRESS && atomic_load(&connection_waited_for) && poll(&made, 1, CONNECT_WAIT_MS) == 1)
         (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
@@ -494,30 +495,47 @@ connect(int fd, const struct sockaddr *address, socklen_t address_len)
 }
 
 /* A connection that was not made at once: this is where Paho asks what became of it, and keeps the answer to itself. */
-int
-getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+static int
+paho_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    const long rc = syscall(SYS_getsockopt, fd, level, name, value, len);
+    const int rc = getsockopt(fd, level, name, value, len);
     if (rc == 0 && level == SOL_SOCKET && name == SO_ERROR)
         atomic_store(&connect_error, *(const int *)value);
-    return (int)rc;
+    return rc;
 }
 
 /* Before Paho's receiver goes to sleep it acknowledges what it has read. The kernel would wait up to 40 ms with that, for
  * something to send it with, and a broker that has not set TCP_NODELAY (mosquitto's default) keeps back its next small
  * packet, a PUBACK say, until the one before it is acknowledged. With Receive Maximum 1 every message waited for that
  * (measured, 2000 rows of a table: 9.3 s before, 1.6 s now). The kernel forgets the option, so it is set each time. */
-int
-poll(struct pollfd *files, nfds_t count, int timeout_ms)
+static int
+paho_poll(struct pollfd *files, nfds_t count, int timeout_ms)
 {
-    const struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
     const int on = 1;
 
     for (nfds_t i = 0; timeout_ms != 0 && i < count; i++) {
         if ((files[i].events & POLLIN) != 0)
             (void)setsockopt(files[i].fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     }
-    return ppoll(files, count, timeout_ms < 0 ? NULL : &timeout, NULL);
+    return poll(files, count, timeout_ms);
+}
+
+static void
+intercept_paho(void)
+{
+    static const struct intercept calls[] = {
+        {"usleep", (void (*)(void))paho_usleep},
+        {"pthread_cond_signal", (void (*)(void))paho_cond_signal},
+        {"pthread_cond_timedwait", (void (*)(void))paho_cond_timedwait},
+        {"connect", (void (*)(void))paho_connect},
+        {"getsockopt", (void (*)(void))paho_getsockopt},
+        {"poll", (void (*)(void))paho_poll},
+    };
+    const char *missed =
+        intercept_calls((const void *)(uintptr_t)MQTTAsync_create, calls, sizeof calls / sizeof calls[0]);
+    if (missed != NULL)
+        log_warning("mqtt: this build of Paho's library calls %s in a way of its own: it will be slow, and not say why a "
+                    "connection fails", missed);
 }
 
 /* One error of OpenSSL's, in the form of ERR_print_errors: thread:error:code:library:function:REASON:file:line:DETAIL. */
@@ -542,7 +560,9 @@ on_tls_error(const char *text, size_t len, void *context)
 static int
 make_handle(struct mqtt *mqtt)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer5;
+    pthread_once(&once, intercept_paho); /* before there is any thread of Paho's */
     /* Else it writes a line for each packet into a buffer of its own, with the begin of the payload. */
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     create.sendWhileDisconnected = 0;

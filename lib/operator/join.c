@@ -492,11 +492,10 @@ replace_subject(struct join *join, const struct record *record)
     if (join->parameters.subject == JOIN_SUBJECT_PSEUDONYM) {
         const struct hash_id pseudonym = person_id(&join->pseudonym, record->email);
         hash_hex(&pseudonym, hex);
-        buffer_add_text(&join->body, "\"user\":\"");
-        buffer_add_text(&join->body, hex);
-        buffer_add_text(&join->body, "\",");
+        record_rename_person(record, span_of(hex), &join->body);
+    } else {
+        record_leave_out_person(record, &join->body);
     }
-    buffer_add_span(&join->body, record_body_behind_user(record));
     return buffer_span(&join->body);
 }
 

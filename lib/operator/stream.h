@@ -26,12 +26,17 @@ struct stream_input {
 };
 
 struct stream {
-    const char *name;   /* of the process: "accelerometer-trusted" */
+    const char *name;    /* of the process: "accelerometer-trusted" */
+    const char *summary; /* what it does: the first line of --help */
     const char *topic;  /* of the output, below the prefix: "trusted/accelerometer"; NULL if there is none */
     enum stream_kind kind;
     struct stream_input inputs[OPERATOR_INPUTS_MAX];
     unsigned input_count;
     const struct operator *operator;
+
+    /* What its section of the configuration has besides the keys that every process has. */
+    const struct config_key *keys;
+    unsigned key_count;
 
     /* Parameters of the operator from the configuration, in memory to be freed with hash_secret_free; the operator copies
      * them.

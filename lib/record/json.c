@@ -727,6 +727,48 @@ struct json {
 /* Integers below this are exact in a double; this one could be its neighbour, rounded. */
 #define EXACT_INTEGER_END (INT64_C(1) << 53)
 
+static bool
+is_exact(double number)
+{
+    return fabs(number) < (double)EXACT_INTEGER_END;
+}
+
+/* The next number in text, behind the strings before it; text goes on behind it. */
+static struct span
+cut_number(struct span *text)
+{
+    const char *at = text->at;
+    const char *end = text->at + text->len;
+    while (at < end && *at != '-' && (*at < '0' || *at > '9')) {
+        if (*at == '"') {
+            for (at++; at < end && *at != '"'; at++)
+                at += *at == '\\';
+        }
+        at++;
+    }
+    const char *start = at;
+    while (at < end && strchr("+-.0123456789Ee", *at) != NULL)
+        at++;
+    if (at == start || at > end)
+        log_panic("cJSON found a number where there is none");
+    *text = span_at(at, (size_t)(end - at));
+    return span_at(start, (size_t)(at - start));
+}
+
+/* cJSON keeps numbers as doubles. What one does not hold gets its digits beside it, where cJSON keeps those of a string,
+ * and frees them. text is that of value and what follows: numbers stand in it in the order of the tree. */
+static void
+keep_digits(cJSON *value, struct span *text)
+{
+    if (cJSON_IsNumber(value)) {
+        const struct span digits = cut_number(text);
+        if (!is_exact(value->valuedouble) && (value->valuestring = strndup(digits.at, digits.len)) == NULL)
+            log_fatal("out of memory for a JSON document");
+    }
+    for (cJSON *child = value->child; child != NULL; child = child->next)
+        keep_digits(child, text);
+}
+
 struct json *
 json_parse(struct span text, const struct json_limits *limits)
 {
@@ -748,6 +790,8 @@ json_parse(struct span text, const struct json_limits *limits)
     struct json *json = malloc(sizeof *json);
     if (json == NULL)
         log_fatal("out of memory for a JSON document");
+    struct span rest = span_at(start, object.length);
+    keep_digits(value, &rest);
     json->value = value;
     return json;
 }
@@ -779,9 +823,12 @@ json_int(const struct json *json, int64_t preset)
 {
     if (!cJSON_IsNumber(json->value))
         return preset;
-    double number = json->value->valuedouble;
-    bool exact = fabs(number) < (double)EXACT_INTEGER_END && number == trunc(number);
-    return exact ? (int64_t)number : preset;
+    const double number = json->value->valuedouble;
+    if (is_exact(number))
+        return number == trunc(number) ? (int64_t)number : preset;
+    const struct json_member member = {.type = JSON_NUMBER, .value = span_of(json->value->valuestring)};
+    int64_t exact;
+    return json_int64(&member, &exact) ? exact : preset;
 }
 
 const char *

@@ -97,7 +97,7 @@ struct json;
 struct json *json_parse(struct span text, const struct json_limits *limits);
 
 /* The text or integer at a path such as "output.last" (members only, names without a dot), or preset if there is none
- * of that type. Integers of 2^53 and more either way are not exact in cJSON and count as none. */
+ * of that type. Integers are exact; what no int64 holds, and from 2^53 on what is not written as an integer, is none. */
 const char *json_text_at(const struct json *json, const char *path, const char *preset);
 int64_t json_int_at(const struct json *json, const char *path, int64_t preset);
 

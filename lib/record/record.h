@@ -1,5 +1,5 @@
 /*
- * record: the three kinds of record that come in, as the operators see them.
+ * record: the kinds of record that come in, as the operators see them.
  *
  * Decoding is strict and keeps what is needed to decide (keys, times, fingerprint) and what goes out again (body), as
  * it came in: numbers and strings are passed on as text, so nothing is rounded on the way. Times are whole milliseconds:
@@ -17,12 +17,14 @@
 #include "record/json.h"
 #include "record/reason.h"
 
+/* New ones go before RECORD_LINE: what lands comes first, customers and then readings. */
 enum record_kind {
     RECORD_CUSTOMER,
     RECORD_ACCELEROMETER,
     RECORD_STEP_TRAINER,
     RECORD_LINE /* a line that is one object with members, whatever they are: only body is set */
 };
+#define RECORD_LANDING_KINDS RECORD_LINE /* how many land */
 
 /* What no record has, whoever sends it and whatever the configuration says: a time before 1970 or after the year 9999, which
  * also keeps sums of times far from the ends of int64; more depth or a longer string than the limits can be set to. */
@@ -69,6 +71,11 @@ struct record {
     bool withdraws_all;          /* customer: withdrawAll; then it does not share */
     int64_t withdrawn_ms;        /* customer on a link: a withdrawn marker's time, and nothing else is set. Else 0 */
     struct span body;            /* see above */
+    struct {
+        unsigned member; /* where in body the e-mail address stands: its member, from the quote of its name on, */
+        unsigned value;  /* its characters, as they came, */
+        unsigned end;    /* and what follows them: the closing quote. All 0: there is none */
+    } person;
     struct span identity;        /* canonical bytes of all fields; empty for withdrawn markers and lines */
 };
 
@@ -123,8 +130,12 @@ struct record_cursor record_cursor(struct span payload);
 int record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
                 struct record *record, struct fault *fault);
 
-/* What stands in an accelerometer record's body behind the member "user" and its comma. */
-struct span record_body_behind_user(const struct record *record);
+/* Append the record's body, with name in place of the e-mail address; name has nothing that JSON would escape. The record
+ * has an address. */
+void record_rename_person(const struct record *record, struct span name, struct buffer *out);
+
+/* Append the record's body without the member that is the e-mail address. The record has one. */
+void record_leave_out_person(const struct record *record, struct buffer *out);
 
 /* The body of a withdrawn marker. Time 0 becomes 1, because withdrawn_ms 0 says that a record is none. */
 void record_encode_withdrawn(int64_t withdrawn_ms, struct buffer *body);

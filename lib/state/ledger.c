@@ -1,5 +1,7 @@
 #include "state/ledger.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -34,12 +36,14 @@ ledger_load(struct ledger *ledger)
 
     if (rc < 0)
         return -1;
+    const unsigned counted = rc == 1 && value.len > 0 ? (unsigned char)value.at[0] : 0;
     if (rc == 0)
         value.len = 0;
-    else if (value.len < 1 + 8 * (size_t)ledger->input_count * INPUT_NUMBERS || value.len > VALUE_BYTES_MAX ||
-             value.len % 8 != 1 || (unsigned char)value.at[0] != ledger->input_count)
+    else if (value.len < 1 + 8 * (size_t)counted * INPUT_NUMBERS || value.len > VALUE_BYTES_MAX || value.len % 8 != 1 ||
+             counted == 0 || counted > ledger->input_count)
         return store_damaged_at(ledger->store, ledger->table, ledger_key, "counters of other inputs");
-    for (unsigned i = 0; i < ledger->input_count; i++) {
+    memset(ledger->inputs, 0, sizeof ledger->inputs);
+    for (unsigned i = 0; i < counted; i++) {
         ledger->inputs[i].taken = number_at(value, index++);
         for (unsigned v = 0; v < VERDICT_COUNT; v++)
             ledger->inputs[i].verdicts[v] = number_at(value, index++);

@@ -4,7 +4,8 @@
  *   taken = passed + waiting + refused + duplicate + stale + invalid
  *
  * Table layout: key "ledger"; value = input count u8, then u64 BE each: for every input taken and VERDICT_COUNT verdicts,
- * then one for every reason of enum reason. Longer tables of reasons are read with the missing ones 0.
+ * then one for every reason of enum reason. Of a store of before there was a reason, or an input, the missing ones are 0:
+ * new inputs come behind those that were there.
  */
 #ifndef STATE_LEDGER_H
 #define STATE_LEDGER_H

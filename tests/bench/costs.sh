@@ -26,8 +26,7 @@ for name in 'buffer_*' 'mem*' '__mem*' 'str*' '__str*' '*alloc*' free '_int_*' '
     skip+=("--fn-skip=$name")
 done
 
-for process in customer-trusted accelerometer-trusted customer-curated step-trainer-trusted machine-learning-curated \
-    lake; do
+for process in $(grep -oE '^ *(STREAM|SINK)\([a-z_]+' "$here/../../streams/streams.h" | sed 's/.*(//' | tr _ -); do
     run env TMPDIR="$folder" valgrind --tool=callgrind --toggle-collect=work_measured "${skip[@]}" \
         --callgrind-out-file="$folder/profile" "$BENCH_BIN/bench-costs" "$2" "$3" "$process" \
         >"$folder/records" 2>"$folder/log" || {

@@ -107,12 +107,13 @@ is_number(const struct config_key *key)
 static void
 for_each(void (*each)(void *context, const char *section, const struct config_key *key), void *context)
 {
-    for (unsigned i = 0; i < catalog_config.count; i++) {
-        const struct config_key *key = &catalog_config.keys[i];
+    const struct config_key *key;
+    const char *process;
+    for (unsigned i = 0; (key = catalog_config.key(i)) != NULL; i++) {
         if (strcmp(key->section, "*") != 0)
             each(context, key->section, key);
-        for (const char *const *process = catalog_config.processes; *process != NULL && key->section[0] == '*'; process++)
-            each(context, *process, key);
+        for (unsigned j = 0; key->section[0] == '*' && (process = catalog_config.process(j)) != NULL; j++)
+            each(context, process, key);
     }
 }
 

@@ -4,12 +4,12 @@
 #ifndef SIMULATOR_NUMBERS_H
 #define SIMULATOR_NUMBERS_H
 
-#include "operator/stream.h"
+#include "streams/streams.h"
 
-#define PROCESSES 6
-#define NUMBER_FILTER 0 /* customer-trusted */
-#define NUMBER_JOIN 4
-#define NUMBER_LAKE 5
+#define PROCESSES STREAMS_COUNT
+#define NUMBER_FILTER STREAMS_customer_trusted
+#define NUMBER_JOIN STREAMS_machine_learning_curated
+#define NUMBER_LAKE STREAMS_lake
 #define NOBODY -1
 
 /* Of the process that makes this stream; NOBODY. */

@@ -19,7 +19,7 @@ check "the pipeline comes to rest" wait_idle
 check "duplicates" [ "$(counter accelerometer-trusted accelerometer duplicate)" -gt 0 ]
 check "waiting" [ "$(counter accelerometer-trusted accelerometer waiting)" -gt 0 ]
 check_balance
-check "every process answers" equal 6 "$(ask "SELECT count(*) FROM process WHERE json ->> 'answered'")"
+check "every process answers" equal "${#processes[@]}" "$(ask "SELECT count(*) FROM process WHERE json ->> 'answered'")"
 check "at rest" equal 1 "$(ask "SELECT json ->> 'at_rest' FROM status")"
 check "the table for people says so" grep -qx 'balance ok' <(gait status)
 

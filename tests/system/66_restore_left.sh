@@ -33,7 +33,7 @@ check_stop
 second 1700000002 # while nothing runs
 run_dir=$work/run.restored
 check "restore" "$GAIT_BIN/gait" restore -c "$work/gait.conf" --dir "$run_dir" "$work/backup" 2>"$work/said"
-check "each state is marked" equal 6 "$(find "$run_dir/state" -name restored | wc -l)"
+check "each state is marked" equal "${#processes[@]}" "$(find "$run_dir/state" -name restored | wc -l)"
 start --broker "127.0.0.1:$port"
 waited_for_is_out() {
     [ "$(lake trusted/accelerometer | grep -c '"timestamp":1700000002')" -ge 2 ] &&

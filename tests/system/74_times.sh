@@ -11,9 +11,9 @@ as_float() {
 
 simulate 20
 mkdir "$work/whole"
-for table in customer accelerometer step_trainer; do
-    mv "$work/data/$table.ndjson" "$work/whole"
-    as_float <"$work/whole/$table.ndjson" >"$work/data/$table.ndjson"
+for file in "$work"/data/*.ndjson; do
+    mv "$file" "$work/whole"
+    as_float <"$work/whole/${file##*/}" >"$file"
 done
 check_not "a time is left as it was" grep -qE '(timestamp|sensorReadingTime|Date)":[0-9]{13}[,}]' "$work"/data/*.ndjson
 rules any customer 0

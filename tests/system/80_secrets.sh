@@ -120,7 +120,7 @@ done
     >"$work/up.out" 2>>"$work/up.log" &
 up_pid=$!
 have_all() {
-    [ "$(cat "$work"/bin/*.password 2>/dev/null | grep -c .)" -eq 6 ]
+    [ "$(cat "$work"/bin/*.password 2>/dev/null | grep -c .)" -eq "${#processes[@]}" ]
 }
 wait_until 20 "what the processes were given" have_all
 check "no argument is the password" not grep -q geheim "$work"/bin/*.arguments

@@ -21,6 +21,8 @@ for name in gait "${processes[@]}"; do
     check_not "no stack of $name can be executed" has 'GNU_STACK.* RWE ' readelf -Wl "$program"
     check_not "no segment of $name can be written and executed" has '^ *LOAD .* RWE ' readelf -Wl "$program"
     check "$name has stack canaries" has '__stack_chk_fail' readelf -Ws "$program"
+    check_not "no function of $name takes the place of a library's" \
+        has ' FUNC +(GLOBAL|WEAK) +DEFAULT +[0-9]+ ' readelf -W --dyn-syms "$program"
 done
 if is_sanitized; then
     echo "skip   _FORTIFY_SOURCE: sanitizers want it away"

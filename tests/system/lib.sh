@@ -9,7 +9,7 @@ export LC_ALL=C.UTF-8 # the same everywhere; also where there is no locale
 GAIT_BIN=$(cd "$GAIT_BIN" && pwd) # tests go elsewhere
 lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 sql_dir=$lib_dir/../../streams/sql
-processes=(customer-trusted accelerometer-trusted customer-curated step-trainer-trusted machine-learning-curated lake)
+mapfile -t processes < <(grep -oE '^ *(STREAM|SINK)\([a-z_]+' "$lib_dir/../../streams/streams.h" | sed 's/.*(//' | tr _ -)
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/gait-test.XXXXXX")
 run_dir=$work/run # the pipeline's own folder

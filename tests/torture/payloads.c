@@ -24,7 +24,7 @@
 #include "record/json.h"
 #include "record/record.h"
 
-#define KINDS 3 /* that land: the first ones of enum record_kind */
+#define KINDS (RECORD_STEP_TRAINER + 1) /* of which it makes payloads: the first ones of enum record_kind */
 #define RECEIPT_TOPIC "gait/receipt/device/7" /* the level that some of what is published has */
 
 #define WINDOW_PAYLOADS 2000 /* without receipt: enough that batches grow */

@@ -158,8 +158,20 @@ static const struct config_key keys[] = {
     MQTT_TEXT("username"), MQTT_TEXT("password"), MQTT_TEXT("cafile"), MQTT_TEXT("cert"), MQTT_TEXT("key"),
 };
 
-static const char *const no_processes[] = {NULL};
-static const struct config_table table = {keys, sizeof keys / sizeof keys[0], no_processes};
+static const struct config_key *
+find_key(unsigned row)
+{
+    return row < sizeof keys / sizeof keys[0] ? &keys[row] : NULL;
+}
+
+static const char *
+find_process(unsigned number)
+{
+    (void)number;
+    return NULL;
+}
+
+static const struct config_table table = {find_key, find_process};
 
 /* A configuration with everything, over TLS. */
 static struct config *

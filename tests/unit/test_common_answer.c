@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/answer.h"
+#include "operator/gate.h"
 
 #define MAX INT64_MAX
 
@@ -177,6 +178,29 @@ test_behind_knows_whose_outbox(void **state)
     assert_int_equal(answer_behind(&input, &producer), 0);
 }
 
+/* Numbers of a store that counts from far on, and what no process says: as many as fit, and no less than none. */
+static void
+test_numbers_beyond_a_double_are_exact(void **state)
+{
+    static const char text[] =
+        "{\"process\":\"accelerometer-trusted\",\"inputs\":["
+        "{\"name\":\"customer\",\"from\":\"customer-trusted\",\"epoch\":\"00000000000000aa\",\"applied\":9007199254740993},"
+        "{\"name\":\"accelerometer\",\"from\":\"landing\",\"taken\":9007199254740995,\"passed\":-9223372036854775808}],"
+        "\"output\":{\"epoch\":\"00000000000000bb\",\"last\":9223372036854775807,"
+        "\"consumers\":[{\"name\":\"warehouse\",\"applied\":9223372036854775805},{\"name\":\"x\",\"applied\":-5}]},"
+        "\"inbox_bytes\":9223372036854775808}";
+    struct answer answer;
+    (void)state;
+    assert_int_equal(answer_decode(span_of(text), &answer), 0);
+    assert_true(answer.inputs[GATE_TABLE].applied == INT64_C(9007199254740993));
+    assert_true(answer.inputs[GATE_STREAM].counters[ANSWER_TAKEN] == INT64_C(9007199254740995));
+    assert_true(answer.inputs[GATE_STREAM].counters[ANSWER_TAKEN + 1] == 0);
+    assert_true(answer.last == INT64_MAX);
+    assert_true(answer.last - answer.consumers[0].applied == 2);
+    assert_true(answer.consumers[1].applied == 0);
+    assert_true(answer.inbox_bytes == 0);
+}
+
 int
 main(void)
 {
@@ -189,6 +213,7 @@ main(void)
         cmocka_unit_test(test_odd_types_count_as_absent),
         cmocka_unit_test(test_texts_do_not_speak_to_the_terminal),
         cmocka_unit_test(test_more_consumers_than_fit_are_left_out),
+        cmocka_unit_test(test_numbers_beyond_a_double_are_exact),
         cmocka_unit_test(test_balance_counts_everything),
         cmocka_unit_test(test_behind_knows_whose_outbox),
     };

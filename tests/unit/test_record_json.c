@@ -555,7 +555,7 @@ test_paths(void **state)
 {
     (void)state;
     struct span text = span_of(" {\"name\":\"gate\",\"output\":{\"last\":9007199254740991,\"far\":9007199254740993,"
-                               "\"half\":1.5,\"huge\":1e999},\"list\":[1]}\r\n");
+                               "\"half\":1.5,\"huge\":1e999,\"beyond\":9223372036854775808},\"list\":[1]}\r\n");
     struct json *json = json_parse(text, &limits);
     assert_non_null(json);
     assert_string_equal(json_text_at(json, "name", "none"), "gate");
@@ -564,7 +564,8 @@ test_paths(void **state)
     assert_string_equal(json_text_at(json, "output", "none"), "none");
     assert_string_equal(json_text_at(json, "name.last", "none"), "none");
     assert_true(json_int_at(json, "output.last", -1) == INT64_C(9007199254740991));
-    assert_true(json_int_at(json, "output.far", -1) == -1);
+    assert_true(json_int_at(json, "output.far", -1) == INT64_C(9007199254740993));
+    assert_true(json_int_at(json, "output.beyond", -1) == -1);
     assert_true(json_int_at(json, "output.half", -1) == -1);
     assert_true(json_int_at(json, "output.huge", -1) == -1);
     assert_true(json_int_at(json, "output.none", -1) == -1);
@@ -574,7 +575,7 @@ test_paths(void **state)
 }
 
 struct seen {
-    char text[64];
+    char text[128];
 };
 
 static void
@@ -584,6 +585,25 @@ see(void *context, const char *name, const struct json *value)
     size_t len = strlen(seen->text);
     snprintf(seen->text + len, sizeof seen->text - len, "%s=%lld%s;", name != NULL ? name : "",
              (long long)json_int(value, -1), json_text(value, ""));
+}
+
+/* A double holds no integer from 2^53 on: which is whose must not depend on what stands between them. */
+static void
+integers_beyond_a_double_are_exact(void **state)
+{
+    (void)state;
+    struct span text =
+        span_of("{\"a 9\":[-9223372036854775808,\"9007199254740993\",0,{\"b\":{}, \"c\":9223372036854775807}],\"\\\"1\":-1,"
+                "\"d\":[],\"e\":[[9007199254740995 ,true,null,1.0e16]],\"f\":10000000000000000.0,\"g\":9007199254740997}");
+    struct json *json = json_parse(text, &limits);
+    struct seen seen = {{0}};
+    assert_non_null(json);
+    json_each(json, "a 9", see, &seen);
+    assert_string_equal(seen.text, "=-9223372036854775808;=-19007199254740993;=0;=-1;");
+    assert_true(json_int_at(json, "\"1", 0) == -1);
+    assert_true(json_int_at(json, "f", -1) == -1); /* no integer of ours is written so */
+    assert_true(json_int_at(json, "g", -1) == INT64_C(9007199254740997));
+    json_free(json);
 }
 
 static void
@@ -640,6 +660,7 @@ main(void)
         cmocka_unit_test(test_canonical_number),
         cmocka_unit_test(test_parse_refuses_what_the_scan_refuses),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(integers_beyond_a_double_are_exact),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_words_of_reasons_are_stable),
     };

@@ -158,6 +158,28 @@ reasons_that_did_not_exist_yet_are_zero(void **state)
     assert_int_equal(ledger.reasons[REASON_COUNT - 1], 0);
 }
 
+/* A store of before the process had its last input, as the lake's is when a sensor is added. */
+static void
+inputs_that_did_not_exist_yet_begin_at_nothing(void **state)
+{
+    (void)state;
+    ledger_count(&ledger, 0, VERDICT_PASSED);
+    ledger_count(&ledger, INPUTS - 1, VERDICT_INVALID);
+    ledger_reason(&ledger, REASON_BAD_JSON);
+    assert_int_equal(ledger_flush(&ledger), 0);
+    assert_int_equal(ledger_open(&ledger, store, "meta", INPUTS + 1), 0);
+    assert_int_equal(ledger_load(&ledger), 0);
+    assert_int_equal(ledger.inputs[0].taken, 1);
+    assert_int_equal(count_of(INPUTS - 1, VERDICT_INVALID), 1);
+    assert_int_equal(ledger.inputs[INPUTS].taken, 0);
+    assert_int_equal(ledger.reasons[REASON_BAD_JSON], 1);
+    ledger_count(&ledger, INPUTS, VERDICT_STALE);
+    assert_int_equal(ledger_flush(&ledger), 0);
+    assert_int_equal(ledger_load(&ledger), 0);
+    assert_int_equal(count_of(INPUTS, VERDICT_STALE), 1);
+    assert_int_equal(ledger.reasons[REASON_BAD_JSON], 1);
+}
+
 /* What happens to a child that calls it: its wait status. */
 static int
 fate_of(void (*call)(void))
@@ -182,10 +204,10 @@ flush(void)
 }
 
 static void
-load_with_another_number_of_inputs(void)
+load_with_fewer_inputs(void)
 {
     struct ledger other;
-    if (ledger_open(&other, store, "meta", INPUTS + 1) == 0 && ledger_load(&other) != 0 && store_is_damaged(store))
+    if (ledger_open(&other, store, "meta", INPUTS - 1) == 0 && ledger_load(&other) != 0 && store_is_damaged(store))
         _exit(1);
 }
 
@@ -222,7 +244,7 @@ the_state_of_another_program_is_refused(void **state)
     (void)state;
     ledger_count(&ledger, 0, VERDICT_PASSED);
     assert_int_equal(ledger_flush(&ledger), 0);
-    int status = fate_of(load_with_another_number_of_inputs);
+    int status = fate_of(load_with_fewer_inputs);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }
 
@@ -248,6 +270,7 @@ main(void)
         TEST(a_move_changes_no_sum),
         TEST(an_aborted_transaction_is_forgotten),
         TEST(reasons_that_did_not_exist_yet_are_zero),
+        TEST(inputs_that_did_not_exist_yet_begin_at_nothing),
         TEST(what_does_not_balance_is_a_panic_not_a_commit),
         TEST(bug_412_who_leaves_and_was_not_there_is_damage),
         TEST(the_state_of_another_program_is_refused),

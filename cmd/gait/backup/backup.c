@@ -47,7 +47,7 @@ struct backup {
     char partial[4096]; /* what TARGET is called until it is whole */
     struct buffer missing;
     struct set set;
-    uint64_t inbox_end[SET_MAX];
+    uint64_t inbox_end[STREAMS_COUNT];
     struct manifest manifest;
     struct copying copying;
 };

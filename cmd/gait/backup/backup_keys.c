@@ -15,8 +15,9 @@
 static bool
 has_key(const char *name)
 {
-    for (unsigned i = 0; i < catalog_config.count; i++) {
-        if (strcmp(catalog_config.keys[i].section, name) == 0 && strcmp(catalog_config.keys[i].name, PARAMETERS_KEY) == 0)
+    const struct stream *stream = catalog_find(name);
+    for (unsigned i = 0; stream != NULL && i < stream->key_count; i++) {
+        if (strcmp(stream->keys[i].name, PARAMETERS_KEY) == 0)
             return true;
     }
     return false;

@@ -263,12 +263,12 @@ static int
 place_folders(struct restore *restore)
 {
     const char *partial = buffer_text(&restore->partial);
-    const bool lake = manifest_has(&restore->manifest, "lake/");
-    if (lake && move(partial, restore->dir, "lake") != 0)
+    const bool has_lake = manifest_has(&restore->manifest, "lake/");
+    if (has_lake && move(partial, restore->dir, "lake") != 0)
         return -1;
     if (move(partial, restore->dir, "state") == 0)
         return 0;
-    if (lake)
+    if (has_lake)
         move(restore->dir, partial, "lake");
     return -1;
 }

@@ -20,7 +20,7 @@ set_find(struct set *set, const struct config *config, const char *dir, struct b
     struct buffer path = {NULL, 0, 0};
     struct stat status;
     *set = (struct set){.dir = dir};
-    for (unsigned i = 0; catalog_streams[i] != NULL && set->count < SET_MAX; i++) {
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
         if (config_int(config, catalog_streams[i]->name, "enabled") == 0)
             continue;
         set->members[set->count] = (struct cut_member){.stream = catalog_streams[i]};

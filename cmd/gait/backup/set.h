@@ -8,14 +8,12 @@
 
 #include "base/config.h"
 #include "links/cut.h"
-
-/* More than there are streams. */
-#define SET_MAX 16
+#include "streams/streams.h"
 
 struct set {
     const char *dir;
-    struct cut_member members[SET_MAX]; /* in the catalog's order: producers before their consumers */
-    struct store *stores[SET_MAX];      /* of these; NULL where there is no state */
+    struct cut_member members[STREAMS_COUNT]; /* in the catalog's order: producers before their consumers */
+    struct store *stores[STREAMS_COUNT];      /* of these; NULL where there is no state */
     unsigned count;
 };
 

@@ -32,6 +32,14 @@ copy_text(char *to, size_t size, const char *from)
     }
 }
 
+/* A number that is never below zero: what is, is malformed. So the difference of two is a number. */
+static int64_t
+count_at(const struct json *json, const char *path)
+{
+    const int64_t count = json_int_at(json, path, 0);
+    return count > 0 ? count : 0;
+}
+
 /* Whether the document speaks of the input that is declared so. */
 static bool
 is_input(const struct json *value, const struct stream_input *declared)
@@ -51,10 +59,10 @@ read_input(void *context, const char *name, const struct json *value)
             continue;
         struct answer_input *input = &reading->answer->inputs[i];
         for (unsigned j = 0; j < ANSWER_COUNTERS; j++)
-            input->counters[j] = json_int_at(value, answer_counter_names[j], 0);
+            input->counters[j] = count_at(value, answer_counter_names[j]);
         copy_text(input->epoch, sizeof input->epoch, json_text_at(value, "epoch", ""));
-        input->applied = json_int_at(value, "applied", 0);
-        input->stands = json_int_at(value, "stands", 0) != 0;
+        input->applied = count_at(value, "applied");
+        input->stands = count_at(value, "stands") != 0;
     }
 }
 
@@ -67,7 +75,7 @@ read_consumer(void *context, const char *name, const struct json *value)
         return;
     struct answer_consumer *consumer = &answer->consumers[answer->consumer_count++];
     copy_text(consumer->name, sizeof consumer->name, json_text_at(value, "name", ""));
-    consumer->applied = json_int_at(value, "applied", 0);
+    consumer->applied = count_at(value, "applied");
 }
 
 /* The reason called name; REASON_COUNT if there is none. */
@@ -98,7 +106,7 @@ read_refusal(void *context, const char *name, const struct json *value)
     if (answer->recent_count[reading->reason] == ANSWER_RECENT_MAX)
         return;
     struct answer_refusal *refusal = &answer->recent[reading->reason][answer->recent_count[reading->reason]++];
-    refusal->time_ms = json_int_at(value, "time", 0);
+    refusal->time_ms = count_at(value, "time");
     copy_text(refusal->field, sizeof refusal->field, json_text_at(value, "field", ""));
     copy_text(refusal->topic, sizeof refusal->topic, json_text_at(value, "topic", ""));
 }
@@ -135,15 +143,15 @@ answer_decode(struct span text, struct answer *answer)
     if (reading.stream != NULL) {
         copy_text(answer->state, sizeof answer->state, json_text_at(json, "state", ""));
         copy_text(answer->why, sizeof answer->why, json_text_at(json, "why", ""));
-        answer->pid = json_int_at(json, "pid", 0);
+        answer->pid = count_at(json, "pid");
         copy_text(answer->epoch, sizeof answer->epoch, json_text_at(json, "output.epoch", ""));
-        answer->last = json_int_at(json, "output.last", 0);
-        answer->untold = json_int_at(json, "untold", 0);
-        answer->inbox_bytes = json_int_at(json, "inbox_bytes", 0);
-        answer->due = json_int_at(json, "due", 0);
-        answer->unanswered = json_int_at(json, "unanswered", 0);
+        answer->last = count_at(json, "output.last");
+        answer->untold = count_at(json, "untold");
+        answer->inbox_bytes = count_at(json, "inbox_bytes");
+        answer->due = count_at(json, "due");
+        answer->unanswered = count_at(json, "unanswered");
         answer->unacknowledged =
-            json_int_at(json, "back_in_time", 0) != 0 || json_int_at(json, "inbox_lost", 0) != 0;
+            count_at(json, "back_in_time") != 0 || count_at(json, "inbox_lost") != 0;
         json_each(json, "inputs", read_input, &reading);
         json_each(json, "output.consumers", read_consumer, &reading);
         json_each(json, "reasons", read_reason, &reading);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/broker.h"
+#include "base/buffer.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -19,10 +20,11 @@
 #include "load/sender.h"
 #include "load/transfer.h"
 
-static const char help[] =
+/* A format: for the tables. */
+static const char help_format[] =
     "usage: gait load [OPTION]... TABLE FILE...\n\n"
     "Publish the records in the files, and end when every record has its receipt: then it is on the disk of the\n"
-    "process that takes it. TABLE is customer, accelerometer or step_trainer. A file holds NDJSON, JSON or CSV with the\n"
+    "process that takes it. TABLE is %s. A file holds NDJSON, JSON or CSV with the\n"
     "names of the fields in the first line (separated by commas, semicolons or tabs); plain or packed with gzip or\n"
     "zstd. - is standard input. Names that differ from the fields' only in case or '_' are taken, others are said.\n"
     "Invalid records are counted, the first ones shown by file and line. A process that is away is waited for; one that\n"
@@ -44,22 +46,35 @@ struct request {
     int path_count;
 };
 
+/* "customer, accelerometer or step_trainer" */
+static void
+add_tables(struct buffer *out)
+{
+    for (unsigned i = 0; i < RECORD_LANDING_KINDS; i++) {
+        const char *before = i == 0 ? "" : i + 1 < RECORD_LANDING_KINDS ? ", " : " or ";
+        buffer_printf(out, "%s%s", before, record_kind_name((enum record_kind)i));
+    }
+}
+
 static int
 find_kind(const char *table, enum record_kind *kind)
 {
-    for (enum record_kind i = RECORD_CUSTOMER; i <= RECORD_STEP_TRAINER; i++) {
-        if (strcmp(record_kind_name(i), table) == 0) {
-            *kind = i;
+    struct buffer tables = {NULL, 0, 0};
+    for (unsigned i = 0; i < RECORD_LANDING_KINDS; i++) {
+        if (strcmp(record_kind_name((enum record_kind)i), table) == 0) {
+            *kind = (enum record_kind)i;
             return 0;
         }
     }
-    say("'%s' is not a table records are loaded into: customer, accelerometer or step_trainer", table);
+    add_tables(&tables);
+    say("'%s' is not a table records are loaded into: %s", table, buffer_text(&tables));
+    buffer_free(&tables);
     return -1;
 }
 
 /* 0 and *request; −1: wrong usage, said. */
 static int
-read_options(int argc, char **argv, struct request *request)
+take_options(int argc, char **argv, const char *help, struct request *request)
 {
     enum { OPTION_CSV = TRANSFER_OPTION_END };
     static const struct option longs[] = {
@@ -68,7 +83,7 @@ read_options(int argc, char **argv, struct request *request)
         {"csv", no_argument, NULL, OPTION_CSV},
         {NULL, 0, NULL, 0},
     };
-    static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
+    const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTION_CSV)
@@ -85,6 +100,19 @@ read_options(int argc, char **argv, struct request *request)
     request->paths = argv + optind + 1;
     request->path_count = argc - optind - 1;
     return 0;
+}
+
+static int
+read_options(int argc, char **argv, struct request *request)
+{
+    struct buffer tables = {NULL, 0, 0};
+    struct buffer help = {NULL, 0, 0};
+    add_tables(&tables);
+    buffer_printf(&help, help_format, buffer_text(&tables));
+    const int rc = take_options(argc, argv, buffer_text(&help), request);
+    buffer_free(&tables);
+    buffer_free(&help);
+    return rc;
 }
 
 /* Where we are. */

@@ -20,7 +20,7 @@
 #include "load/receipt.h"
 #include "load/taker.h"
 
-#define KINDS 3                         /* that land: the first ones of enum record_kind */
+#define KINDS RECORD_LANDING_KINDS
 #define LETTERS_MAX 512                 /* without receipt: enough that the process's batches can grow */
 #define LETTERS_BYTES_MAX (8 * 1024 * 1024) /* what a dead broker makes us hold */
 #define LETTER_BYTES_MAX (512 * 1024)   /* of one message: half of what a process takes by default */
@@ -207,7 +207,10 @@ on_status(struct sender *sender, unsigned kind, const struct wire_message *messa
 static const char *
 taker_name(unsigned kind)
 {
-    return catalog_landing(record_kind_name((enum record_kind)kind))->name;
+    const struct stream *stream = catalog_landing((enum record_kind)kind);
+    if (stream == NULL)
+        log_panic("no process takes %s records", record_kind_name((enum record_kind)kind));
+    return stream->name;
 }
 
 static void
@@ -678,6 +681,8 @@ letter_bytes_max(const struct sender *sender, enum record_kind kind)
 int
 sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin)
 {
+    if (kind >= KINDS)
+        log_panic("a record of kind %u does not land", (unsigned)kind);
     struct draft *draft = &sender->drafts[kind];
     struct place place = {0};
     if (origin != NULL)

@@ -24,8 +24,8 @@
 static const char help[] =
     "usage: gait simulate [OPTION]...\n\n"
     "Make customers and readings of their phones and step trainers, and publish them like gait load, or write them to\n"
-    "customer.ndjson, accelerometer.ndjson and step_trainer.ndjson. Nobody in them exists. Equal options give equal\n"
-    "records.\n\n"
+    "files that are called after their tables: customer.ndjson, accelerometer.ndjson and so on. Nobody in them exists.\n"
+    "Equal options give equal records.\n\n"
     "      --customers N    how many people (default 100)\n"
     "      --readings N     accelerometer readings of each, and half as many of the step trainer (default 60)\n"
     "      --share PART     how many share with research, from 0 to 1 (default 0.5)\n"
@@ -38,7 +38,6 @@ static const char help[] =
     "      --help           print this\n"
     "      --version        print the version\n";
 
-#define KINDS 3
 #define CUSTOMERS_MAX 100000000
 #define READINGS_MAX 10000000
 #define READING_MS 1000         /* from one reading to the next of the same person, on average */
@@ -61,7 +60,7 @@ struct request {
 /* Where records go: to a sender, or to files. */
 struct sink {
     struct transfer *transfer; /* NULL: files */
-    FILE *files[KINDS];
+    FILE *files[RECORD_LANDING_KINDS];
     uint64_t records;
     uint64_t total;
 };
@@ -170,6 +169,52 @@ make_step_trainer(const struct person *person, uint64_t *random, int64_t time_ms
                   person->serial_number, 200 + (int)random_below(random, 101));
 }
 
+/* A reading of a sensor of which nothing more is known than its fields. */
+static void
+make_any(enum record_kind kind, const struct person *person, uint64_t *random, int64_t time_ms, struct buffer *out)
+{
+    unsigned count;
+    const struct record_field *fields = record_fields(kind, &count);
+    for (unsigned i = 0; i < count; i++) {
+        const char *text = fields[i].role == RECORD_ROLE_EMAIL ? person->email : person->serial_number;
+        buffer_printf(out, "%c\"%s\":", i == 0 ? '{' : ',', fields[i].name);
+        if (fields[i].type == RECORD_FIELD_TEXT)
+            buffer_printf(out, "\"%s\"", text);
+        else if (fields[i].type == RECORD_FIELD_TIME_MS)
+            buffer_add_int(out, time_ms);
+        else if (fields[i].type == RECORD_FIELD_NUMBER)
+            buffer_add_int(out, random_below(random, 200));
+        else
+            buffer_add_text(out, "false");
+    }
+    buffer_add_byte(out, '}');
+}
+
+/* The sensors that have readings of their own kind, and one for how many of the person's times. */
+static const struct sensor {
+    void (*make)(const struct person *person, uint64_t *random, int64_t time_ms, struct buffer *out);
+    int64_t every;
+} sensors[RECORD_LANDING_KINDS] = {
+    [RECORD_ACCELEROMETER] = {make_accelerometer, 1},
+    [RECORD_STEP_TRAINER] = {make_step_trainer, 2},
+};
+
+static int64_t
+every(unsigned kind)
+{
+    return sensors[kind].make != NULL ? sensors[kind].every : 1;
+}
+
+/* All records of a person. */
+static int64_t
+count_records(int64_t readings)
+{
+    int64_t count = 1;
+    for (unsigned kind = RECORD_CUSTOMER + 1; kind < RECORD_LANDING_KINDS; kind++)
+        count += (readings + every(kind) - 1) / every(kind);
+    return count;
+}
+
 /* 0, or −1 when a signal came or the disk is full. */
 static int
 put(struct sink *sink, enum record_kind kind, struct buffer *record)
@@ -190,6 +235,24 @@ put(struct sink *sink, enum record_kind kind, struct buffer *record)
     return rc;
 }
 
+/* The readings of all sensors at time number index. 0, or −1 as above. */
+static int
+make_readings(const struct person *person, uint64_t *random, int64_t index, struct sink *sink, struct buffer *record)
+{
+    const int64_t time_ms = person->first_ms + index * READING_MS + random_below(random, READING_MS);
+    for (unsigned kind = RECORD_CUSTOMER + 1; kind < RECORD_LANDING_KINDS; kind++) {
+        if (index % every(kind) != 0)
+            continue;
+        if (sensors[kind].make != NULL)
+            sensors[kind].make(person, random, time_ms, record);
+        else
+            make_any((enum record_kind)kind, person, random, time_ms, record);
+        if (put(sink, (enum record_kind)kind, record) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int
 make_person(const struct request *request, uint64_t *random, int64_t number, struct sink *sink, struct buffer *record)
 {
@@ -198,14 +261,7 @@ make_person(const struct request *request, uint64_t *random, int64_t number, str
     if (put(sink, RECORD_CUSTOMER, record) != 0)
         return -1;
     for (int64_t i = 0; i < request->readings; i++) {
-        int64_t time_ms = person.first_ms + i * READING_MS + random_below(random, READING_MS);
-        make_accelerometer(&person, random, time_ms, record);
-        if (put(sink, RECORD_ACCELEROMETER, record) != 0)
-            return -1;
-        if (i % 2 == 1)
-            continue;
-        make_step_trainer(&person, random, time_ms, record);
-        if (put(sink, RECORD_STEP_TRAINER, record) != 0)
+        if (make_readings(&person, random, i, sink, record) != 0)
             return -1;
     }
     return 0;
@@ -217,7 +273,7 @@ make_people(const struct request *request, struct sink *sink)
     struct buffer record = {0};
     uint64_t random = (uint64_t)request->seed;
     int rc = 0;
-    sink->total = (uint64_t)(request->customers * (1 + request->readings + (request->readings + 1) / 2));
+    sink->total = (uint64_t)(request->customers * count_records(request->readings));
     for (int64_t i = 0; i < request->customers && rc == 0; i++)
         rc = make_person(request, &random, i, sink, &record);
     buffer_free(&record);
@@ -248,7 +304,7 @@ open_files(const char *dir, struct sink *sink)
         say("%s: %s", dir, strerror(errno));
         return -1;
     }
-    for (unsigned i = 0; i < KINDS; i++) {
+    for (unsigned i = 0; i < RECORD_LANDING_KINDS; i++) {
         sink->files[i] = open_file(dir, (enum record_kind)i);
         if (sink->files[i] == NULL)
             return -1;
@@ -261,7 +317,7 @@ static int
 close_files(struct sink *sink)
 {
     int rc = 0;
-    for (unsigned i = 0; i < KINDS; i++) {
+    for (unsigned i = 0; i < RECORD_LANDING_KINDS; i++) {
         if (sink->files[i] == NULL)
             continue;
         if (ferror(sink->files[i]))

@@ -24,7 +24,7 @@ struct peers {
     char *filters[FILTER_COUNT];
     size_t metrics_prefix_len; /* of the topics, up to the name of the process */
     size_t status_prefix_len;
-    struct peer list[PEERS_MAX];
+    struct peer list[STREAMS_COUNT];
     unsigned count;
     uint64_t round; /* goes out as correlation data: a late answer to an earlier question is no answer to this one */
     bool closed;    /* between two rounds: the list may be read without the lock */
@@ -105,11 +105,8 @@ peers_new(const struct broker *broker, const char *prefix)
     struct peers *peers = calloc(1, sizeof *peers);
     if (peers == NULL)
         log_fatal("out of memory");
-    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
-        if (i == PEERS_MAX)
-            log_panic("more streams in the catalog than PEERS_MAX");
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++)
         peers->list[peers->count++].stream = catalog_streams[i];
-    }
     const struct client_options options = {.broker = broker, .name = "gait", .context = peers, .message = on_message};
     peers->client = client_new(&options);
     if (peers->client == NULL) {

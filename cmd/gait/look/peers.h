@@ -14,11 +14,8 @@
 #include "base/buffer.h"
 #include "operator/stream.h"
 
-#include "common/answer.h"
 #include "operator/stream.h"
 #include "common/answer.h"
-
-#define PEERS_MAX 16 /* the catalog has six */
 
 /* What is known of one process. */
 struct peer {

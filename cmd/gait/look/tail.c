@@ -33,7 +33,7 @@ static const char help[] =
     "  --help               print this\n"
     "  --version            print the version\n";
 
-#define TABLES_MAX 17         /* in the catalog, and one */
+#define TABLES_MAX (STREAMS_OUTPUTS + 1) /* in the catalog, and one */
 #define REJECTED "rejected"   /* not in the catalog: every process has one */
 #define RECONNECT_MS 60000    /* how long we try to find a broker again that went away */
 
@@ -143,7 +143,7 @@ static unsigned
 list_tables(const char **names, const char **short_names)
 {
     unsigned count = 0;
-    for (unsigned i = 0; catalog_streams[i] != NULL && count + 1 < TABLES_MAX; i++) {
+    for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
         if (catalog_streams[i]->topic != NULL)
             names[count++] = catalog_streams[i]->topic;
     }

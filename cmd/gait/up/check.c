@@ -132,9 +132,8 @@ check_broker_files(struct check *check)
 static bool
 check_key(struct check *check, const struct stream *stream)
 {
-    for (unsigned i = 0; i < catalog_config.count; i++) {
-        const struct config_key *key = &catalog_config.keys[i];
-        if (strcmp(key->section, stream->name) == 0 && key->type == CONFIG_KEY_FILE)
+    for (unsigned i = 0; i < stream->key_count; i++) {
+        if (stream->keys[i].type == CONFIG_KEY_FILE)
             return parameters_look_for_key(check->config, stream->name, check->dir, &check->faults) == 1;
     }
     return true;

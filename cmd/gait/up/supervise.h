@@ -7,7 +7,7 @@
 #ifndef UP_SUPERVISE_H
 #define UP_SUPERVISE_H
 
-/* Six processes and a broker, and room to grow. */
+/* All processes and a broker; up.c holds the catalog against it. */
 #define SUPERVISE_PROGRAMS_MAX 16
 
 struct supervise_program {

@@ -63,6 +63,8 @@ struct up {
     unsigned count;
 };
 
+_Static_assert(STREAMS_COUNT + 1 <= SUPERVISE_PROGRAMS_MAX, "all processes and a broker");
+
 /* ---- options and configuration ---- */
 
 /* What is wrong with the options together, or NULL. */
