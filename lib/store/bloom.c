@@ -7,7 +7,7 @@
 uint64_t
 bloom_lines(uint64_t keys)
 {
-    return keys * BLOOM_BITS_PER_KEY / (8 * BLOOM_LINE_BYTES) + 1;
+    return keys * BLOOM_BITS_PER_KEY / BLOOM_LINE_BITS + 1;
 }
 
 void

@@ -13,6 +13,7 @@
 
 #define BLOOM_LINE_BYTES 64
 #define BLOOM_LINE_WORDS 8
+#define BLOOM_LINE_BITS (8 * BLOOM_LINE_BYTES)
 #define BLOOM_BITS_PER_KEY 16
 
 /* Another number when the bits of a hash are others. */

@@ -46,9 +46,20 @@ grow_memory(struct keyset *set)
     }
 }
 
+/* What is in no run is made again of keys with greater ages than all runs have. */
+static void
+check_age(struct keyset *set, uint64_t age)
+{
+    if (age <= set->newest)
+        log_panic("keyset: a key that is kept elsewhere is no newer than the one before");
+    set->newest = age;
+}
+
 void
 keyset_add(struct keyset *set, const char *key)
 {
+    if (set->rules.kept_elsewhere)
+        check_age(set, keyset_age_of(set, key));
     if (set->entry_count == set->entry_capacity)
         grow_memory(set);
     const uint64_t token = keyset_token_of(set, key);
@@ -156,6 +167,8 @@ keyset_flush(struct keyset *set, uint64_t horizon)
 {
     const uint64_t added = set->entry_count - set->written;
 
+    if (set->entry_count < set->written || set->keys.len != set->entry_count * set->rules.key_bytes)
+        log_panic("keyset: %u keys in memory, %u of them written", set->entry_count, set->written);
     if (added == 0)
         return 0;
     if ((set->entry_count >= gathered_max(set) ? write_memory(set) : write_new(set)) != 0)
@@ -188,6 +201,20 @@ keyset_open(struct store *store, const char *name, const struct keyset_rules *ru
     return set;
 }
 
+static bool
+is_in_memory(const struct keyset *set, const char *key)
+{
+    const size_t len = set->rules.key_bytes;
+
+    if (set->entry_count == 0)
+        return false;
+    for (uint32_t i = *keyset_slot_of(set, keyset_token_of(set, key)); i != NONE; i = set->entries[i].next) {
+        if (memcmp(set->keys.data + i * len, key, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int
 load_memory(struct keyset *set)
 {
@@ -200,10 +227,15 @@ load_memory(struct keyset *set)
     for (; rc == 1 && span_begins(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
         if (item.key.len != 9 || !keyset_run_are_keys(set, item.value))
             return keyset_run_damaged(set, "keys of another length");
+        if (set->rules.kept_elsewhere)
+            return keyset_run_damaged(set, "keys that are kept elsewhere");
         set->serial = bytes_get_u64(item.key.at + 1);
         set->serial_at = set->entry_count;
-        for (size_t at = 0; at + len <= item.value.len; at += len)
+        for (size_t at = 0; at + len <= item.value.len; at += len) {
+            if (is_in_memory(set, item.value.at + at))
+                return keyset_run_damaged(set, "a key twice");
             keyset_add(set, item.value.at + at);
+        }
     }
     set->written = set->entry_count;
     return rc < 0 ? -1 : 0;
@@ -215,7 +247,10 @@ keyset_load(struct keyset *set)
     keyset_run_forget(set);
     keyset_merge_forget(set);
     clear_memory(set);
-    return keyset_run_load(set) != 0 || load_memory(set) != 0 ? -1 : 0;
+    if (keyset_run_load(set) != 0)
+        return -1;
+    set->newest = keyset_newest(set);
+    return load_memory(set);
 }
 
 uint64_t

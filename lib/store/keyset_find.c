@@ -150,8 +150,8 @@ find_in_run(struct keyset *set, const struct keyset_query *query, uint32_t numbe
     int rc = store_seek(set->store, set->table, from, &item);
 
     for (; rc == 1 && span_begins(item.key, span_at(key, 5)); rc = store_next(set->store, set->table, &item)) {
-        if (!keyset_run_are_keys(set, item.value))
-            return keyset_run_damaged(set, "a block of another length");
+        if (keyset_run_check_block(set, &item) != 0)
+            return -1;
         size_t at = first ? lower_bound(set, item.value, query->from) : 0;
         first = false;
         for (; at < item.value.len && found < query->max; at += len) {
@@ -221,6 +221,8 @@ keyset_find(struct keyset *set, const struct keyset_query *query, struct buffer 
     struct keyset_query narrowed = *query;
     unsigned at = 0;
 
+    if (query->token_count > KEYSET_TOKENS_MAX)
+        log_panic("keyset: a look-up of %u tokens", query->token_count);
     memcpy(to, query->to, len);
     narrowed.to = to;
     buffer_clear(keys);

@@ -11,6 +11,15 @@ add_one(char *key, size_t len)
     return len > 0;
 }
 
+/* The source has ended: all its keys were read, or the run goes with those that were not. 0 or −1. */
+static int
+check_end(struct keyset *set, const struct source *source)
+{
+    if (source->keys != keyset_run_find(set, source->run)->keys)
+        return keyset_run_damaged(set, "a run of another number of keys than its head says");
+    return 0;
+}
+
 /* Read the block that holds the first key not below from. 0 or −1. */
 static int
 read_block(struct keyset *set, struct source *source, const char *from)
@@ -22,13 +31,15 @@ read_block(struct keyset *set, struct source *source, const char *from)
 
     if (rc < 0)
         return -1;
-    if (rc == 1 && span_begins(item.key, span_at(key, 5)) && !keyset_run_are_keys(set, item.value))
-        return keyset_run_damaged(set, "a block of another length");
     source->ended = rc == 0 || !span_begins(item.key, span_at(key, 5));
     source->at = 0;
     buffer_clear(&source->block);
-    if (!source->ended)
-        buffer_add_span(&source->block, item.value);
+    if (source->ended)
+        return check_end(set, source);
+    if (keyset_run_check_order(set, &item, from) != 0)
+        return -1;
+    buffer_add_span(&source->block, item.value);
+    source->keys += item.value.len / set->rules.key_bytes;
     return 0;
 }
 
@@ -42,24 +53,28 @@ next_block(struct keyset *set, struct source *source)
     if (add_one(from, len))
         return read_block(set, source, from);
     source->ended = true;
-    return 0;
+    return check_end(set, source);
 }
 
-/* The first source in order has another key now, or has ended: bring it to its place. */
-static void
-reorder(const struct keyset *set, struct merge *merge)
+/* The first source in order has another key now, or has ended: bring it to its place. 0 or −1. */
+static int
+reorder(struct keyset *set, struct merge *merge)
 {
     struct source *moved = merge->order[0];
     unsigned i = 0;
 
     for (; i + 1 < merge->reading; i++) {
         struct source *next = merge->order[i + 1];
-        if (!moved->ended && keyset_compare(set, moved->block.data + moved->at, next->block.data + next->at) < 0)
+        const int order = moved->ended ? 1 : keyset_compare(set, moved->block.data + moved->at, next->block.data + next->at);
+        if (order == 0)
+            return keyset_run_damaged(set, "a key in two runs");
+        if (order < 0)
             break;
         merge->order[i] = next;
     }
     merge->order[i] = moved;
     merge->reading -= moved->ended;
+    return 0;
 }
 
 /* Begin to read a source that is not in order yet. 0 or −1. */
@@ -68,13 +83,13 @@ begin_source(struct keyset *set, struct merge *merge, struct source *source)
 {
     const char lowest[KEYSET_KEY_BYTES_MAX] = {0};
 
+    source->keys = 0;
     if (read_block(set, source, lowest) != 0)
         return -1;
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers, as meant */
     memmove(merge->order + 1, merge->order, merge->reading++ * sizeof merge->order[0]);
     merge->order[0] = source;
-    reorder(set, merge);
-    return 0;
+    return reorder(set, merge);
 }
 
 /* Begin to merge the oldest runs of level, if there are enough of them. 0 or −1. */
@@ -134,7 +149,8 @@ do_merge(struct keyset *set, struct merge *merge, uint64_t horizon, uint64_t bud
         least->at += set->rules.key_bytes;
         if (least->at == least->block.len && next_block(set, least) != 0)
             return -1;
-        reorder(set, merge);
+        if (reorder(set, merge) != 0)
+            return -1;
     }
     if (done < budget) {
         const int64_t parts = end_merge(set, merge, (budget - done + KEYS_PER_PART - 1) / KEYS_PER_PART);

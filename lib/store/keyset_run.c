@@ -28,6 +28,31 @@ keyset_run_are_keys(const struct keyset *set, struct span value)
     return value.len > 0 && value.len % set->rules.key_bytes == 0;
 }
 
+int
+keyset_run_check_block(struct keyset *set, const struct store_item *item)
+{
+    const size_t len = set->rules.key_bytes;
+
+    if (!keyset_run_are_keys(set, item->value))
+        return keyset_run_damaged(set, "a block of another length");
+    if (!span_equal(span_at(item->key.at + 5, item->key.len - 5), span_at(item->value.at + item->value.len - len, len)))
+        return keyset_run_damaged(set, "a block that ends with another key");
+    return 0;
+}
+
+int
+keyset_run_check_order(struct keyset *set, const struct store_item *item, const char *from)
+{
+    const size_t len = set->rules.key_bytes;
+
+    if (keyset_run_check_block(set, item) != 0)
+        return -1;
+    bool in_order = keyset_compare(set, item->value.at, from) >= 0;
+    for (size_t at = len; at < item->value.len; at += len)
+        in_order = in_order && keyset_compare(set, item->value.at + at - len, item->value.at + at) < 0;
+    return in_order ? 0 : keyset_run_damaged(set, "a block whose keys are in no order");
+}
+
 /* Filters. */
 
 bool
@@ -42,6 +67,8 @@ keyset_run_put_part(struct keyset *set, const struct run *run, uint32_t number)
     const size_t at = (size_t)number * FILTER_PART_BYTES, left = run->filter.lines * BLOOM_LINE_BYTES - at;
     char key[TABLE_KEY_BYTES_MAX], part[4];
 
+    if (!keyset_run_has_part(run, number))
+        log_panic("keyset: run %u has no part %u", run->number, number);
     bytes_put_u32(part, number);
     return store_put(set->store, set->table, keyset_run_key(key, 'f', run->number, part, sizeof part),
                      span_at((const char *)run->filter.words + at, left < FILTER_PART_BYTES ? left : FILTER_PART_BYTES));
@@ -150,12 +177,18 @@ get_head(struct keyset *set, const struct store_item *item, struct run *run)
     run->filter.lines = bytes_get_u64(value + 26);
     memcpy(run->first, value + HEAD_BYTES, len);
     memcpy(run->last, value + HEAD_BYTES + len, len);
+    /* Memory is taken for as many keys as heads say: what one says is held against its filter, which is there. */
+    if (run->state == RUN_READY && (run->keys == 0 || run->keys / BLOOM_LINE_BITS >= run->filter.lines ||
+                                    keyset_compare(set, run->first, run->last) > 0))
+        return keyset_run_damaged(set, "a run's head that is none");
     return 0;
 }
 
 int
 keyset_run_kill(struct keyset *set, struct run *run)
 {
+    if (run->state == RUN_DEAD)
+        log_panic("keyset: run %u is dead already", run->number);
     run->state = RUN_DEAD;
     set->probes_are_old = true;
     bloom_free(&run->filter);
@@ -195,18 +228,22 @@ remove_values(struct keyset *set, char kind, uint32_t number, int64_t budget)
 int
 keyset_run_remove_some(struct keyset *set, int64_t budget)
 {
+    char key[TABLE_KEY_BYTES_MAX];
+
     for (unsigned i = 0; i < set->run_count && budget > 0;) {
         const uint32_t number = set->runs[i].number;
         if (set->runs[i].state != RUN_DEAD) {
             i++;
             continue;
         }
-        for (const char *kind = "bfh"; *kind != '\0' && budget > 0; kind++)
+        for (const char *kind = "bf"; *kind != '\0' && budget > 0; kind++)
             budget = remove_values(set, *kind, number, budget);
-        if (budget < 0)
-            return -1;
-        if (budget == 0)
-            break;
+        if (budget <= 0)
+            return budget < 0 ? -1 : 0;
+        const int rc = store_delete(set->store, set->table, keyset_run_key(key, 'h', number, NULL, 0));
+        if (rc != 1)
+            return rc < 0 ? -1 : keyset_run_damaged(set, "a run without a head");
+        budget--;
         memmove(&set->runs[i], &set->runs[i + 1], (set->run_count - i - 1) * sizeof *set->runs);
         set->run_count--;
     }
@@ -226,6 +263,8 @@ keyset_run_load(struct keyset *set)
         struct run *run = add_run(set, 0);
         if (get_head(set, &item, run) != 0)
             return -1;
+        if (set->run_count > 1 && run->number <= set->runs[set->run_count - 2].number)
+            return keyset_run_damaged(set, "runs in no order");
         if (run->state == RUN_GROWING) /* the merge was cut off; what it read is all there */
             run->state = RUN_DEAD;
     }

@@ -55,6 +55,7 @@ struct source {
     uint32_t run;
     struct buffer block; /* copied: what is written meanwhile may move it */
     size_t at;
+    uint64_t keys; /* that were read, with all of block */
     bool ended;
 };
 
@@ -105,6 +106,7 @@ struct keyset {
     uint32_t slot_count; /* a power of two */
     uint64_t serial;     /* of the value in the store that was written last */
     uint32_t serial_at;  /* the first key in it */
+    uint64_t newest;     /* age that was added, where keys are kept elsewhere */
 };
 
 /* What all of them ask of keys. */
@@ -157,6 +159,12 @@ int keyset_run_damaged(struct keyset *set, const char *what);
 /* Whether value is keys, one behind the other, one at least. */
 bool keyset_run_are_keys(const struct keyset *set, struct span value);
 
+/* 0, or −1 if item, which stands among a run's blocks, is none. */
+int keyset_run_check_block(struct keyset *set, const struct store_item *item);
+
+/* The same, and −1 if its keys are not in order, or the first one is below from: for who writes them anew. */
+int keyset_run_check_order(struct keyset *set, const struct store_item *item, const char *from);
+
 /* The run of this number, which must be there; valid until one is added or removed. */
 struct run *keyset_run_find(struct keyset *set, uint32_t number);
 
@@ -169,10 +177,10 @@ int keyset_run_put_head(struct keyset *set, const struct run *run);
 /* Whether run's filter has a part of this number. */
 bool keyset_run_has_part(const struct run *run, uint32_t number);
 
-/* Write that part. 0 or −1. */
+/* Write that part, which it must have. 0 or −1. */
 int keyset_run_put_part(struct keyset *set, const struct run *run, uint32_t number);
 
-/* Nobody reads run any more; it is to be removed. 0 or −1. */
+/* Nobody reads run any more; it is to be removed, and was not yet. 0 or −1. */
 int keyset_run_kill(struct keyset *set, struct run *run);
 
 /* Kill the runs that have only keys below horizon, and that no merge reads. 0 or −1. */

@@ -1,8 +1,11 @@
+#include "base/log.h"
 #include "store/keyset_state.h"
 
 int
 keyset_writer_begin(struct keyset *set, struct writer *writer, unsigned level, uint64_t keys)
 {
+    if (set->run_count > 0 && set->runs[set->run_count - 1].number == UINT32_MAX) /* no store lives to give so many */
+        return keyset_run_damaged(set, "a run with the last of all numbers");
     struct run *run = keyset_run_add(set);
 
     run->state = RUN_GROWING;
@@ -55,6 +58,8 @@ keyset_writer_add(struct keyset *set, struct writer *writer, struct run *run, co
     const size_t len = set->rules.key_bytes;
     const uint64_t age = keyset_age_of(set, key);
 
+    if (writer->block.len > 0 && keyset_compare(set, writer->block.data + writer->block.len - len, key) >= 0)
+        log_panic("keyset: keys of run %u are in no order, or one is there twice", writer->run);
     if (writer->block.len + len > BLOCK_BYTES && write_block(set, writer) != 0)
         return -1;
     buffer_add(&writer->block, key, len);
@@ -72,6 +77,8 @@ keyset_writer_end(struct keyset *set, struct writer *writer, uint64_t budget)
     struct run *run = keyset_run_find(set, writer->run);
     int64_t done = 0;
 
+    if (run->state != RUN_GROWING)
+        log_panic("keyset: run %u was written already", writer->run);
     if (run->keys == 0)
         return keyset_run_kill(set, run);
     if (writer->block.len > 0) {
