@@ -359,8 +359,11 @@ find_partners(struct join *join, const struct walk *walk)
     struct keyset_query query = {.from = walk->rest.from, .to = to, .max = walk->left};
 
     encode_key(join, walk->rest.from, to_ms, UINT64_MAX, to);
-    for (int64_t span = from_ms / span_ms(join); span <= to_ms / span_ms(join); span++)
+    for (int64_t span = from_ms / span_ms(join); span <= to_ms / span_ms(join); span++) {
+        if (query.token_count == KEYSET_TOKENS_MAX)
+            log_panic("join: a window that lies in more than %d spans", KEYSET_TOKENS_MAX);
         query.tokens[query.token_count++] = token_of(join, to, (uint64_t)span);
+    }
     return backlog_find(&join->sides[1 - walk->rest.side].readings, &query, &join->found);
 }
 
@@ -439,8 +442,9 @@ pair_rest(struct join *join, struct walk *walk)
     return rc < 0 ? -1 : 1;
 }
 
+/* Put a rest that is new, or is there. 0 or −1. */
 static int
-put_rest(struct join *join, const struct rest *rest)
+put_rest(struct join *join, const struct rest *rest, bool is_new)
 {
     const size_t key_bytes = join->sides[1 - rest->side].readings.rules.key_bytes;
     char key[REST_KEY_BYTES], value[REST_HEAD_BYTES + KEY_BYTES_MAX];
@@ -450,14 +454,18 @@ put_rest(struct join *join, const struct rest *rest)
     bytes_put_u64(value, rest->limit);
     value[8] = rest->one_group;
     memcpy(value + REST_HEAD_BYTES, rest->from, key_bytes);
-    return store_put(join->store, join->rests, span_at(key, sizeof key), span_at(value, REST_HEAD_BYTES + key_bytes));
+    const struct span at = span_at(key, sizeof key), text = span_at(value, REST_HEAD_BYTES + key_bytes);
+    if (!is_new)
+        return store_put(join->store, join->rests, at, text);
+    const int rc = store_put_new(join->store, join->rests, at, text);
+    return rc == 0 ? store_damaged(join->store, join->rests, "a rest of a reading that has none") : rc < 0 ? -1 : 0;
 }
 
 static int
 note_rest(struct join *join, const struct rest *rest)
 {
     join->rest_count++;
-    return put_rest(join, rest);
+    return put_rest(join, rest, true);
 }
 
 /* Let a reading take part: pair it with what is there, then keep it for what comes. 1 paired, 0 not yet, −1. */
@@ -475,7 +483,11 @@ admit(struct join *join, unsigned side, struct backlog_record *reading, struct o
     if (done < 0)
         return -1;
     reading->settled = walk.any;
-    if (backlog_add(readings, reading, join->now_ms) != 0 || (done == 0 && note_rest(join, &walk.rest) != 0))
+    if (backlog_add(readings, reading, join->now_ms) != 0)
+        return -1;
+    if (reading->number != walk.rest.number)
+        log_panic("join: a reading was paired under another number than it is kept");
+    if (done == 0 && note_rest(join, &walk.rest) != 0)
         return -1;
     return walk.any;
 }
@@ -601,7 +613,8 @@ note_pairing(struct join *join, const struct hash_id persons[2])
         bytes_put_u64(limits + side * 8, join->sides[side].readings.last + 1);
     }
     join->pairing_count++;
-    return store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(limits, sizeof limits));
+    rc = store_put_new(join->store, join->pairings, span_at(key, sizeof key), span_at(limits, sizeof limits));
+    return rc == 0 ? store_damaged(join->store, join->pairings, "a pairing of nobody") : rc < 0 ? -1 : 0;
 }
 
 static enum verdict
@@ -761,6 +774,17 @@ pairing_from(const struct join *join, const struct pairing *pairing, struct span
     bytes_put_u64(from + HASH_ID_BYTES + 8, bytes_get_u64(from + HASH_ID_BYTES + 8) + 1);
 }
 
+/* A pairing or a rest, which was there and counted, is done. 0 or −1. */
+static int
+remove_work(struct join *join, int table, int64_t *count, struct span key)
+{
+    const int rc = store_delete(join->store, table, key);
+
+    if (--*count < 0)
+        log_panic("join: more work is done than was counted");
+    return rc == 0 ? store_damaged(join->store, table, "what is at work is missing") : rc < 0 ? -1 : 0;
+}
+
 /* Step readings of the first pairing, at most budget of them: how many steps were done, 0 there is no pairing, −1. */
 static int
 work_pairing(struct join *join, unsigned budget, struct output *output)
@@ -795,10 +819,8 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
     }
     if (count < 0)
         return -1;
-    if (done == count && (unsigned)count < budget) {
-        join->pairing_count--;
-        return store_delete(join->store, join->pairings, span_at(key, sizeof key)) < 0 ? -1 : count + 1;
-    }
+    if (done == count && (unsigned)count < budget)
+        return remove_work(join, join->pairings, &join->pairing_count, span_at(key, sizeof key)) == 0 ? count + 1 : -1;
     memcpy(value + LIMITS_BYTES, join->steps.data + (size_t)(done - 1) * KEY_BYTES_MAX + HASH_ID_BYTES, TIME_BYTES);
     rc = store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(value, sizeof value));
     return rc != 0 ? -1 : done;
@@ -838,10 +860,8 @@ work_rest(struct join *join, unsigned budget, struct output *output)
     memcpy(walk.rest.from, item.value.at + REST_HEAD_BYTES, item.value.len - REST_HEAD_BYTES);
     int done = backlog_get(&join->sides[walk.rest.side].readings, walk.rest.number, &reading);
     done = done == 1 ? go_on(join, &walk, &reading) : done == 0 ? 1 : -1; /* it may have left meanwhile */
-    if (done < 0 || (done == 0 && put_rest(join, &walk.rest) != 0))
-        return -1;
-    join->rest_count -= done;
-    if (done == 1 && store_delete(join->store, join->rests, span_at(key, sizeof key)) != 1)
+    if (done < 0 || (done == 0 && put_rest(join, &walk.rest, false) != 0) ||
+        (done == 1 && remove_work(join, join->rests, &join->rest_count, span_at(key, sizeof key)) != 0))
         return -1;
     const unsigned steps = (max - walk.left + PARTNERS_A_STEP - 1) / PARTNERS_A_STEP;
     return steps > 0 ? (int)steps : 1;
