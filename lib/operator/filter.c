@@ -149,6 +149,25 @@ filter_open(const void *parameters, struct store *store, void **state)
 
 /* The rows. */
 
+static bool
+shares(const struct row *row)
+{
+    return row->as_of_ms != 0;
+}
+
+static bool
+waits(const struct row *row)
+{
+    return (row->flags & ROW_WAITS) != 0;
+}
+
+/* Whether it has a record if it shares, and only then, and waits only then. */
+static bool
+is_whole(const struct row *row)
+{
+    return shares(row) ? row->body.len > 0 : row->body.len == 0 && !waits(row);
+}
+
 /* 0, or −1 if value is no row. */
 static int
 decode_row(struct filter *filter, struct span value, struct row *row)
@@ -171,7 +190,7 @@ decode_row(struct filter *filter, struct span value, struct row *row)
         head += ROW_AHEAD_BYTES;
     }
     row->body = span_at(value.at + head, value.len - head);
-    return 0;
+    return is_whole(row) ? 0 : store_damaged(filter->store, filter->rows, "a row that does not share and waits, or has a record");
 }
 
 /* What is known of the row: 1, 0, −1. Its body is valid until the next put. */
@@ -187,14 +206,8 @@ get_row(struct filter *filter, struct span name, struct row *row)
     return rc;
 }
 
-static bool
-shares(const struct row *row)
-{
-    return row->as_of_ms != 0;
-}
-
-/* Count a row that takes old's place; NULL: it is new. */
-static void
+/* Count a row that takes old's place; NULL: it is new. 0, or −1 if the counts can't be. */
+static int
 count_row(struct filter *filter, const struct row *old, const struct row *row)
 {
     const int more_closed = !shares(row) - (old != NULL && !shares(old));
@@ -202,6 +215,9 @@ count_row(struct filter *filter, const struct row *old, const struct row *row)
     filter->row_count += old == NULL;
     filter->closed_count += more_closed;
     filter->closed_changed = filter->closed_changed || more_closed != 0;
+    if (filter->closed_count < 0 || filter->closed_count > filter->row_count)
+        return store_damaged(filter->store, filter->row_counts, "another number of rows without consent than there are");
+    return 0;
 }
 
 static int
@@ -211,6 +227,8 @@ put_row(struct filter *filter, struct span name, const struct row *row)
     char head[ROW_HEAD_BYTES + ROW_AHEAD_BYTES];
     const bool ahead = (row->flags & ROW_AHEAD) != 0;
 
+    if (!is_whole(row))
+        log_panic("filter: a row that does not share would be kept with its record, or wait");
     bytes_put_u64(head, (uint64_t)row->updated_ms);
     bytes_put_u64(head + 8, (uint64_t)row->as_of_ms);
     bytes_put_u64(head + 16, row->tie);
@@ -289,12 +307,6 @@ wins(const struct row *a, const struct row *b)
     return a->tie > b->tie;
 }
 
-static bool
-waits(const struct row *row)
-{
-    return (row->flags & ROW_WAITS) != 0;
-}
-
 /* Whether the row's record stands in the output. */
 static bool
 is_open(const struct row *row)
@@ -324,6 +336,8 @@ emit(const struct act *act, struct span name, const struct row *row)
 static void
 opening_key(int64_t as_of_ms, struct span name, char key[OPENING_BYTES])
 {
+    if (name.len != ROW_NAME_BYTES)
+        log_panic("filter: a row name of %zu bytes", name.len);
     bytes_put_u64(key, (uint64_t)as_of_ms);
     memcpy(key + 8, name.at, ROW_NAME_BYTES);
 }
@@ -352,7 +366,8 @@ stop_waiting(const struct act *act, struct span name, const struct row *row, enu
     act->output->move(act->output, 0, VERDICT_WAITING, verdict);
     opening_key(row->as_of_ms, name, key);
     filter->openings_changed = true;
-    return store_delete(filter->store, filter->openings, span_at(key, sizeof key)) < 0 ? -1 : 0;
+    const int rc = store_delete(filter->store, filter->openings, span_at(key, sizeof key));
+    return rc == 0 ? store_damaged(filter->store, filter->openings, "a row that waits is missing") : rc < 0 ? -1 : 0;
 }
 
 static int
@@ -379,8 +394,9 @@ give_up(const struct act *act, struct span name, const struct row *row)
     closed.as_of_ms = 0;
     closed.flags &= ~(unsigned)ROW_WAITS;
     closed.body = (struct span){0};
-    count_row(filter, row, &closed);
-    return stop_waiting(act, name, row, VERDICT_INVALID) != 0 || put_row(filter, name, &closed) != 0 ? -1 : 1;
+    if (count_row(filter, row, &closed) != 0 || stop_waiting(act, name, row, VERDICT_INVALID) != 0)
+        return -1;
+    return put_row(filter, name, &closed) == 0 ? 1 : -1;
 }
 
 /* Give out the first row that waits, if its date has come: 1, 0, −1. */
@@ -420,6 +436,8 @@ open_first(const struct act *act)
 static void
 person_row_key(const struct hash_id *person, struct span name, char key[PERSON_ROW_BYTES])
 {
+    if (name.len > ROW_NAME_BYTES)
+        log_panic("filter: a row name of %zu bytes", name.len);
     memcpy(key, person->bytes, HASH_ID_BYTES);
     memcpy(key + HASH_ID_BYTES, name.at, name.len);
 }
@@ -517,8 +535,8 @@ withdraw_row(const struct act *act, const struct hash_id *person, struct span na
     if (rc == 1 && !date_withdrawal(act, &old, &row))
         return VERDICT_STALE;
     const bool shared = shares(&old), was_open = is_open(&old);
-    count_row(filter, rc == 1 ? &old : NULL, &row);
-    if (stop_waiting(act, name, &old, VERDICT_REFUSED) != 0 || put_row(filter, name, &row) != 0)
+    if (count_row(filter, rc == 1 ? &old : NULL, &row) != 0 || stop_waiting(act, name, &old, VERDICT_REFUSED) != 0 ||
+        put_row(filter, name, &row) != 0)
         return VERDICT_ERROR;
     if (!shared)
         return VERDICT_REFUSED;
@@ -624,8 +642,12 @@ work_closing(const struct act *act, unsigned budget)
         return -1;
     if ((unsigned)done == budget || act->output->full(act->output))
         return put_closing(filter, &person, span_at(after, after_len)) != 0 ? -1 : done;
-    filter->closing_count--;
-    return store_delete(filter->store, filter->closings, span_at(person.bytes, HASH_ID_BYTES)) != 1 ? -1 : done + 1;
+    if (--filter->closing_count < 0)
+        log_panic("filter: more closings are done than were counted");
+    rc = store_delete(filter->store, filter->closings, span_at(person.bytes, HASH_ID_BYTES));
+    if (rc != 1)
+        return rc < 0 ? -1 : store_damaged(filter->store, filter->closings, "a closing is missing");
+    return done + 1;
 }
 
 /* Whose row this is, by its record, which it shares. 0 or −1. */
@@ -707,13 +729,14 @@ work_unmade(struct filter *filter, unsigned budget)
     struct store_item item;
     unsigned done = 0;
 
-    if (store_get(filter->store, filter->person_rows, made_key, &value) != 1)
+    int rc = store_get(filter->store, filter->person_rows, made_key, &value);
+    if (rc < 0)
         return -1;
-    if (value.len < 1 || value.len > 1 + sizeof after)
+    if (rc == 0 || value.len < 1 || value.len > 1 + sizeof after)
         return store_damaged(filter->store, filter->person_rows, "a row's name that is none");
     size_t len = value.len - 1;
     memcpy(after, value.at + 1, len);
-    int rc = store_seek(filter->store, filter->rows, span_at(after, len), &item);
+    rc = store_seek(filter->store, filter->rows, span_at(after, len), &item);
     if (rc == 1 && len > 0 && span_equal(item.key, span_at(after, len)))
         rc = store_next(filter->store, filter->rows, &item);
     for (; rc == 1 && done < budget; done++, rc = store_next(filter->store, filter->rows, &item)) {
@@ -842,9 +865,9 @@ take_consent(const struct act *act, const struct hash_id *person, struct span na
     const bool later = row->as_of_ms > act->earliest_ms, was_open = is_open(&old);
     row->flags = (old.flags & ROW_PUBLISHED) | (later ? ROW_WAITS : ROW_PUBLISHED);
     note_ahead(act, row, &old);
-    count_row(filter, rc == 1 ? &old : NULL, row);
-    if (stop_waiting(act, name, &old, VERDICT_STALE) != 0 || put_row(filter, name, row) != 0 ||
-        put_person_row(filter, person, name, all.round) != 0 || (later && add_opening(filter, name, row->as_of_ms) != 0))
+    if (count_row(filter, rc == 1 ? &old : NULL, row) != 0 || stop_waiting(act, name, &old, VERDICT_STALE) != 0 ||
+        put_row(filter, name, row) != 0 || put_person_row(filter, person, name, all.round) != 0 ||
+        (later && add_opening(filter, name, row->as_of_ms) != 0))
         return VERDICT_ERROR;
     if (!later || was_open) /* else there is nothing to be taken back until the date has come */
         emit(act, name, row);
