@@ -49,7 +49,8 @@ open_side(struct join *join, unsigned number)
 
     side->person.key = &join->key;
     side->partners = store_table(join->store, names[number].partners);
-    if (side->partners < 0 || backlog_open(&side->readings, join->store, &names[number].readings, &rules, join_pairs_index_key) != 0)
+    if (side->partners < 0 ||
+        backlog_open(&side->readings, join->store, &names[number].readings, &rules, join_pairs_index_key) != 0)
         return -1;
     if (consent_open(&side->consent, join->store, names[number].rows, names[number].persons) != 0)
         return -1;
