@@ -214,6 +214,11 @@ kills_at_random_set_nothing_aside(void **state)
 #define CUSTOMER_SINCE(user, serial, since)                                                                            \
     "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\""   \
     serial "\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":" since "}"
+#define CUSTOMER_LEAVES(user, serial, updated, more)                                                                   \
+    "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\""   \
+    serial "\",\"registrationDate\":5,\"lastUpdateDate\":160000000000" updated more "}"
+#define CUSTOMER_OUT(user, serial, updated) CUSTOMER_LEAVES(user, serial, updated, "")
+#define CUSTOMER_ALL_OUT(user, serial) CUSTOMER_LEAVES(user, serial, "2", ",\"withdrawAll\":true")
 #define CUSTOMER_OF(user, serial) CUSTOMER_SINCE(user, serial, "1600000000000")
 #define STEP_OF(serial)                                                                                                \
     "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"" serial "\",\"distanceFromObject\":1}"
@@ -700,7 +705,26 @@ struct damage_case {
 static void
 fill_customer_trusted(void)
 {
-    bench_send("gait/landing/customer/web", CUSTOMER_OF("a", "s1") CUSTOMER_OF("b", "s2") "{}", NULL, NULL);
+    char ahead[24];
+    struct buffer payload = {0};
+    snprintf(ahead, sizeof ahead, "%" PRId64, bench.wall_ms + HOUR_MS);
+    buffer_add_text(&payload, CUSTOMER_OF("a", "s1") CUSTOMER_OF("b", "s2") CUSTOMER_OUT("c", "s3", "1") "{}");
+    buffer_printf(&payload, CUSTOMER_SINCE("d", "s4", "%s"), ahead);
+    bench_send("gait/landing/customer/web", buffer_text(&payload), NULL, NULL);
+    bench_settle();
+    buffer_free(&payload);
+}
+
+/* All come again, two leave, one with all rows, one comes, and the date of another has come. */
+static void
+more_customer_trusted(void)
+{
+    fill_customer_trusted();
+    bench_send("gait/landing/customer/web",
+               CUSTOMER_OUT("a", "s1", "2") CUSTOMER_ALL_OUT("b", "s2") CUSTOMER_SINCE("c", "s3", "1600000000001"), NULL, NULL);
+    bench_settle();
+    bench.steady_ms += 2 * HOUR_MS;
+    bench.wall_ms += 2 * HOUR_MS;
     bench_settle();
 }
 
@@ -799,7 +823,8 @@ more_lake(void)
 }
 
 static const struct damage_case damage_cases[] = {
-    {&customer_trusted, fill_customer_trusted, fill_customer_trusted, {"rows", "seen"}},
+    {&customer_trusted, fill_customer_trusted, more_customer_trusted,
+     {"rows", "seen", "openings", "persons", "person_rows", "closings", "row_counts"}},
     {&accelerometer_trusted, fill_accelerometer, more_accelerometer,
      {"seen", "consent_rows", "consent_persons", "waiting", "waiting_settled", "waiting_index", "waiting_wakes",
       "waiting_size"}},
@@ -857,20 +882,28 @@ assert_survived(const struct damage_case *test, const char *table, unsigned entr
                  was, (unsigned)status);
 }
 
-/* In the place of len: the value is zeros, or there is no entry. */
+/* In the place of len: the value is zeros, or as much as can be, or one bit of it is another (the last one, the first one),
+ * or there is no entry. */
 #define ZEROS SIZE_MAX
 #define NO_ENTRY (SIZE_MAX - 1)
+#define ONES (SIZE_MAX - 2)
+#define LAST_BIT (SIZE_MAX - 3)
+#define FIRST_BIT (SIZE_MAX - 4)
 
 static int
 put_damaged(struct store *store, int table, struct span key, struct buffer *value, size_t len)
 {
     if (len == NO_ENTRY)
         return store_delete(store, table, key) == 1 ? 0 : -1;
-    while (len != ZEROS && value->len < len)
+    while (len < FIRST_BIT && value->len < len)
         buffer_add_byte(value, 'x');
-    if (len == ZEROS && value->len > 0)
-        memset(value->data, 0, value->len);
-    return store_put(store, table, key, span_at(value->data, len == ZEROS ? value->len : len));
+    if (len >= FIRST_BIT && value->len > 0) {
+        if (len == ZEROS || len == ONES)
+            memset(value->data, len == ZEROS ? 0 : 0xff, value->len);
+        value->data[value->len - 1] ^= len == LAST_BIT;
+        value->data[0] ^= len == FIRST_BIT ? '\x80' : 0;
+    }
+    return store_put(store, table, key, span_at(value->data, len >= FIRST_BIT ? value->len : len));
 }
 
 /* Give the entry of this number in the copy's table a value of len bytes; how many it had, or −1: there is no such entry. */
@@ -908,9 +941,9 @@ damage_table(const struct damage_case *test, const char *table)
     unsigned entry = 0;
     for (ssize_t was; entry < 4 && (was = damage(test, table, entry, 0)) >= 0; entry++) {
         const size_t lens[] = {0, 1, 8, 16, (size_t)was / 2, was > 0 ? (size_t)was - 1 : 0, (size_t)was + 1,
-                               ZEROS, NO_ENTRY};
+                               ZEROS, ONES, LAST_BIT, FIRST_BIT, NO_ENTRY};
         for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
-            if (lens[i] < NO_ENTRY && (lens[i] > (size_t)was + 1 || lens[i] == (size_t)was))
+            if (lens[i] < FIRST_BIT && (lens[i] > (size_t)was + 1 || lens[i] == (size_t)was))
                 continue;
             damage(test, table, entry, lens[i]);
             assert_survived(test, table, entry, lens[i], (size_t)was);
