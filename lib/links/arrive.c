@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "links/links_state.h"
+#include "wire/topic.h"
 
 /* The rest of topic behind prefix, if it begins with that. */
 static bool
@@ -74,19 +75,19 @@ is_at_or_below(struct span rest, struct span level)
 
 /*
  * Whether we answer to a topic that somebody else names. We may publish anywhere below the prefix, the asker may not: so
- * only where answers of this kind ("/receipt/", "/answer/") are, and of one who publishes to a level of its own, which the
+ * only where answers of this kind are, below level, and of one who publishes to a level of its own, which the
  * broker may give to nobody else, only to that level there. Elsewhere the broker may not let us publish at all, and some
  * cut the connection of whoever tries. What is not answered is counted.
  */
 static bool
-may_answer(struct links *links, struct span topic, const char *kind, struct span own)
+may_answer(struct links *links, struct span topic, const char *level, struct span own)
 {
     const char *prefix = config_text(links->host->config, "mqtt", "prefix");
     struct span rest;
 
     if (topic.len == 0)
         return false;
-    if (is_topic(topic) && begins_with(topic, prefix, &rest) && begins_with(rest, kind, &rest) && rest.len > 0 &&
+    if (is_topic(topic) && topic_is_below(topic, prefix, level, &rest) && rest.len > 0 &&
         (own.len == 0 || is_at_or_below(rest, own)))
         return true;
     pthread_mutex_lock(&links->mailbox.lock);
@@ -116,7 +117,7 @@ readable(struct span levels, char to[LEVELS_BYTES_MAX])
 static void
 keep_ask(struct links *links, const struct wire_message *message)
 {
-    if (!may_answer(links, message->response_topic, "/answer/", (struct span){0}))
+    if (!may_answer(links, message->response_topic, TOPIC_ANSWER_LEVEL, (struct span){0}))
         return;
     uint64_t position = links->inbox != NULL ? inbox_end(links->inbox) : 0;
     pthread_mutex_lock(&links->mailbox.lock);
@@ -137,14 +138,14 @@ keep_report(struct links *links, struct span name, const struct wire_message *me
     struct report report = {.heard = true};
     struct mailbox *mailbox = &links->mailbox;
 
-    if (span_is(name, ".sync")) {
+    if (span_is(name, TOPIC_SYNC_LEVEL)) {
         pthread_mutex_lock(&links->mailbox.lock);
         mailbox->synced = true;
         mailbox->recalled_come = mailbox->recalled_come || span_is(message->payload, SYNC_RECALL);
         pthread_mutex_unlock(&links->mailbox.lock);
         return;
     }
-    const bool kept = span_is(name, ".kept");
+    const bool kept = span_is(name, TOPIC_KEPT_LEVEL);
     const int from = publisher_find(&links->output_publisher, name); /* the names don't change */
     if ((!kept && from < 0) || link_read_report(message->payload, &report.said.position, &report.rewind) != 0)
         return;
@@ -224,9 +225,9 @@ keep_link_message(struct links *links, const struct wire_message *message)
         const char *report_to = links->topics.report_to[i];
         if (report_to == NULL || !begins_with(message->topic, report_to, &rest))
             continue;
-        if (span_is(rest, "/oldest")) {
+        if (span_is(rest, TOPIC_OLDEST_LEVEL)) {
             keep_oldest(links, i, message);
-        } else if (begins_with(rest, "/feed", &row) && is_of_kind(links->stream->inputs[i].from->kind, row)) {
+        } else if (begins_with(rest, TOPIC_FEED_LEVEL, &row) && is_of_kind(links->stream->inputs[i].from->kind, row)) {
             row = row.len == 0 ? row : span_at(row.at + 1, row.len - 1);
             pthread_mutex_lock(&links->mailbox.lock);
             const bool twofold = link_receive(&links->links[i], message, row, links->host->steady_ms());
@@ -285,7 +286,7 @@ message_on_landing(void *context, const struct wire_message *message)
         struct inbox_entry entry = {.input = i, .levels = readable(level, levels), .payload = message->payload};
         if (entry.payload.len > links->payload_bytes_max) /* enough of it to be refused as too large */
             entry.payload.len = links->payload_bytes_max + 1;
-        if (may_answer(links, message->response_topic, "/receipt/", level)) {
+        if (may_answer(links, message->response_topic, TOPIC_RECEIPT_LEVEL, level)) {
             entry.response_topic = message->response_topic;
             entry.correlation = message->correlation;
         }

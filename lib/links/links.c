@@ -1,14 +1,13 @@
 #include "links/links.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "state/hold.h"
+#include "wire/topic.h"
 #include "run/refusal.h"
 #include "links/links_state.h"
 
@@ -20,49 +19,56 @@
 
 /* Opening. */
 
-static char *__attribute__((format(printf, 1, 2)))
-name(const char *form, ...)
-{
-    char *text;
-    va_list arguments;
-
-    va_start(arguments, form);
-    if (vasprintf(&text, form, arguments) < 0)
-        log_fatal("out of memory");
-    va_end(arguments);
-    return text;
-}
-
 static void
 name_topics(struct links *links)
 {
     const char *prefix = config_text(links->host->config, "mqtt", "prefix");
     const struct stream *stream = links->stream;
+    const char *self = stream->name;
     struct topics *topics = &links->topics;
 
     for (unsigned i = 0; i < stream->input_count; i++) {
         const struct stream_input *input = &stream->inputs[i];
-        if (input->landing != NULL) {
-            topics->landing[i] = name("%s/%s/#", prefix, input->landing);
-            continue;
-        }
-        topics->report_to[i] = name("%s/link/%s/%s", prefix, input->from->name, stream->name);
+        if (input->landing != NULL)
+            topics->landing[i] = topic_name(TOPIC_LANDING_ALL, prefix, input->landing, NULL);
+        else
+            topics->report_to[i] = topic_name(TOPIC_REPORT, prefix, input->from->name, self);
     }
-    topics->reports = name("%s/link/%s/+", prefix, stream->name);
-    topics->feeds = name("%s/link/+/%s/feed/#", prefix, stream->name);
-    topics->oldest = name("%s/link/+/%s/oldest", prefix, stream->name);
-    topics->link = name("%s/link/%s", prefix, stream->name);
-    topics->sync = name("%s/link/%s/.sync", prefix, stream->name);
-    topics->kept = name("%s/link/%s/.kept", prefix, stream->name);
-    topics->ask = name("%s/ask", prefix);
-    topics->acknowledge = name("%s/acknowledge/%s", prefix, stream->name);
-    topics->output = stream->topic != NULL ? name("%s/%s", prefix, stream->topic) : NULL;
-    topics->rows = stream->operator->recall != NULL ? name("%s/%s/+", prefix, stream->topic) : NULL;
-    topics->rejected = name("%s/rejected/%s", prefix, stream->name);
-    topics->status = name("%s/status/%s", prefix, stream->name);
-    topics->metrics = name("%s/metrics/%s", prefix, stream->name);
-    links->link_client = name("%s-%s", prefix, stream->name);
-    links->landing_client = name("%s-%s-landing", prefix, stream->name);
+    topics->reports = topic_name(TOPIC_REPORTS, prefix, self, NULL);
+    topics->feeds = topic_name(TOPIC_FEEDS, prefix, self, NULL);
+    topics->oldest = topic_name(TOPIC_OLDESTS, prefix, self, NULL);
+    topics->link = topic_name(TOPIC_LINK, prefix, self, NULL);
+    topics->sync = topic_name(TOPIC_SYNC, prefix, self, NULL);
+    topics->kept = topic_name(TOPIC_KEPT, prefix, self, NULL);
+    topics->ask = topic_name(TOPIC_ASK, prefix, NULL, NULL);
+    topics->acknowledge = topic_name(TOPIC_ACKNOWLEDGE, prefix, self, NULL);
+    topics->output = stream->topic != NULL ? topic_name(TOPIC_OUTPUT, prefix, stream->topic, NULL) : NULL;
+    topics->rows = stream->operator->recall != NULL ? topic_name(TOPIC_ROWS, prefix, stream->topic, NULL) : NULL;
+    topics->rejected = topic_name(TOPIC_REJECTED, prefix, self, NULL);
+    topics->status = topic_name(TOPIC_STATUS, prefix, self, NULL);
+    topics->metrics = topic_name(TOPIC_METRICS, prefix, self, NULL);
+}
+
+/* Names of our two connections. */
+static char *
+client_name(const struct links *links, const char *behind)
+{
+    struct buffer text = {0};
+
+    buffer_printf(&text, "%s-%s%s", config_text(links->host->config, "mqtt", "prefix"), links->stream->name, behind);
+    buffer_text(&text);
+    return text.data;
+}
+
+/* A file of this process's state; to be freed. */
+static char *
+path_of(const struct links *links, const char *name)
+{
+    struct buffer text = {0};
+
+    buffer_printf(&text, "%s/%s", links->host->state_dir, name);
+    buffer_text(&text);
+    return text.data;
 }
 
 static void
@@ -93,7 +99,7 @@ open_inbox(struct links *links)
 {
     if (!stream_has_landing(links->stream))
         return 0;
-    char *dir = name("%s/inbox", links->host->state_dir);
+    char *dir = path_of(links, "inbox");
     process_opens(links->host->process, ATTEMPT_OPENS_INBOX);
     const struct inbox_options options = {
         .dir = dir,
@@ -580,6 +586,8 @@ links_open(void *context, const struct host *host)
     links->outbox_bytes_max = (uint64_t)setting(links, "outbox_bytes");
     mailbox_open(&links->mailbox);
     name_topics(links);
+    links->link_client = client_name(links, "");
+    links->landing_client = client_name(links, "-landing");
     recall_look(links);
     links->hold_fd = hold_open(host->dir);
     if (links->hold_fd < 0)

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "links/links_state.h"
+#include "wire/topic.h"
 
 #define CHUNK_ROWS 200
 
@@ -22,13 +23,12 @@
 static void
 greet(struct links *links, const struct publisher_consumer *consumer, uint64_t behind, bool lost, bool has_rows)
 {
-    struct buffer topic = {0};
+    const char *prefix = config_text(links->host->config, "mqtt", "prefix");
+    char *topic = topic_name(TOPIC_OLDEST, prefix, links->stream->name, consumer->name);
     struct buffer text = {0};
     const struct link_position oldest = {links->epoch, behind};
     struct wire *wire = links->link_port.wire;
 
-    buffer_printf(&topic, "%s/link/%s/%s/oldest", config_text(links->host->config, "mqtt", "prefix"),
-                  links->stream->name, consumer->name);
     link_write_report(oldest, lost, &text);
     lives_write(&links->earlier, false, &text);
     if (has_rows) {
@@ -36,9 +36,9 @@ greet(struct links *links, const struct publisher_consumer *consumer, uint64_t b
         buffer_printf(&text, ",\"until\":%" PRIu64 "}", links->output.last.sequence);
     }
     const struct wire_message message = {
-        .topic = span_at(buffer_text(&topic), topic.len), .payload = buffer_span(&text), .delivery = WIRE_AT_LEAST_ONCE};
+        .topic = span_of(topic), .payload = buffer_span(&text), .delivery = WIRE_AT_LEAST_ONCE};
     wire->calls->publish(wire, &message, 0);
-    buffer_free(&topic);
+    free(topic);
     buffer_free(&text);
 }
 

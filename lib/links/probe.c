@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "links/links_state.h"
+#include "wire/topic.h"
 
 /* How long nothing has to come before it is sent, and then before it is missed. */
 #define QUIET_MS 5000
@@ -46,8 +47,8 @@ probe_open(struct links *links)
 
     for (unsigned i = 0; i < links->stream->input_count; i++) {
         const char *landing = links->stream->inputs[i].landing;
-        if (landing != NULL && asprintf(&links->probes[i].topic, "%s/%s/.probe", prefix, landing) < 0)
-            log_fatal("out of memory");
+        if (landing != NULL)
+            links->probes[i].topic = topic_name(TOPIC_PROBE, prefix, landing, NULL);
     }
 }
 

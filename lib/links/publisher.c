@@ -4,6 +4,7 @@
 
 #include "base/backoff.h"
 #include "base/log.h"
+#include "wire/topic.h"
 
 /* Messages in flight to one receiver, besides the window of bytes: below the 1000 messages at which a broker with default
  * settings begins to drop for a slow consumer. */
@@ -461,7 +462,7 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
     if (consumer != NULL) {
         buffer_add_byte(topic, '/');
         buffer_add_text(topic, consumer->name);
-        buffer_add_text(topic, "/feed");
+        buffer_add_text(topic, TOPIC_FEED_LEVEL);
     }
     if (publisher->table) {
         buffer_add_byte(topic, '/');

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "links/links_state.h"
+#include "wire/topic.h"
 
 /* Room for what a port says. */
 #define PORT_TEXT_SIZE 512
@@ -286,7 +287,7 @@ say_twofold(struct links *links, struct saying *saying)
         if (twofold == 0)
             continue;
         buffer_printf(saying->text, "%stwo different messages came under number %" PRIu64
-                                    " of %s: nothing more is taken from %s/feed; its log says what to do",
+                                    " of %s: nothing more is taken from %s" TOPIC_FEED_LEVEL "; its log says what to do",
                       saying->between, twofold, links->stream->inputs[i].from->name, links->topics.report_to[i]);
         saying->between = "; ";
     }
@@ -309,7 +310,8 @@ say_who_is_missed(struct links *links, struct saying *saying)
     end_saying(saying);
     if (first != NULL)
         buffer_printf(saying->text,
-                      ". If it runs: does the broker's ACL let user %s publish at %s/%s/feed, and it subscribe there?",
+                      ". If it runs: does the broker's ACL let user %s publish at %s/%s" TOPIC_FEED_LEVEL
+                      ", and it subscribe there?",
                       show_user(links), publisher->link, first);
 }
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/say.h"
+#include "wire/topic.h"
 #include "wire/wire.h"
 #include "streams/catalog.h"
 #include "common/client.h"
@@ -596,25 +597,16 @@ post(struct sender *sender, enum record_kind kind)
  * The interface.
  */
 
-static char *
-make_text(const char *a, const char *b, const char *c)
-{
-    char *text = NULL;
-    if (asprintf(&text, "%s%s%s", a, b, c) < 0)
-        log_fatal("out of memory");
-    return text;
-}
-
 static void
 make_topics(struct sender *sender)
 {
     const char *prefix = sender->options.prefix;
-    sender->receipt_topic = make_text(prefix, "/receipt/", client_name(sender->client));
+    sender->receipt_topic = topic_name(TOPIC_RECEIPT, prefix, client_name(sender->client), NULL);
     for (unsigned i = 0; i < KINDS; i++) {
         const char *kind = record_kind_name((enum record_kind)i);
-        sender->topics[i].landing = make_text(prefix, "/landing/", kind);
-        sender->topics[i].status = make_text(prefix, "/status/", taker_name(i));
-        sender->topics[i].metrics = make_text(prefix, "/metrics/", taker_name(i));
+        sender->topics[i].landing = topic_name(TOPIC_LANDING, prefix, kind, NULL);
+        sender->topics[i].status = topic_name(TOPIC_STATUS, prefix, taker_name(i), NULL);
+        sender->topics[i].metrics = topic_name(TOPIC_METRICS, prefix, taker_name(i), NULL);
     }
 }
 
@@ -631,14 +623,15 @@ name_filters(struct sender *sender)
 static struct client *
 make_client(struct sender *sender)
 {
-    char *name = make_text("gait-", sender->options.command, "");
+    struct buffer name = {NULL, 0, 0};
+    buffer_printf(&name, "gait-%s", sender->options.command);
     const struct client_options options = {.broker = sender->options.broker,
-                                           .name = name,
+                                           .name = buffer_text(&name),
                                            .context = sender,
                                            .message = on_message,
                                            .up = on_up};
     struct client *client = client_new(&options);
-    free(name);
+    buffer_free(&name);
     return client;
 }
 

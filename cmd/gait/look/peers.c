@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "wire/topic.h"
 #include "wire/wire.h"
 #include "streams/catalog.h"
 #include "common/client.h"
@@ -20,7 +21,7 @@ enum { FILTER_ANSWER, FILTER_METRICS, FILTER_STATUS, FILTER_COUNT };
 struct peers {
     struct client *client;
     char *ask_topic;
-    char *acknowledge_topic; /* but for the name of the process */
+    char *prefix;
     char *filters[FILTER_COUNT];
     size_t metrics_prefix_len; /* of the topics, up to the name of the process */
     size_t status_prefix_len;
@@ -89,16 +90,6 @@ on_message(void *context, const struct wire_message *message)
     }
 }
 
-/* "PREFIX/LEVEL/TAIL"; to be freed. */
-static char *
-make_topic(const char *prefix, const char *level, const char *tail)
-{
-    char *topic = NULL;
-    if (asprintf(&topic, "%s/%s%s%s", prefix, level, tail[0] != '\0' ? "/" : "", tail) < 0)
-        log_fatal("out of memory");
-    return topic;
-}
-
 struct peers *
 peers_new(const struct broker *broker, const char *prefix)
 {
@@ -113,11 +104,13 @@ peers_new(const struct broker *broker, const char *prefix)
         peers_free(peers);
         return NULL;
     }
-    peers->ask_topic = make_topic(prefix, "ask", "");
-    peers->acknowledge_topic = make_topic(prefix, "acknowledge", "");
-    peers->filters[FILTER_ANSWER] = make_topic(prefix, "answer", client_name(peers->client));
-    peers->filters[FILTER_METRICS] = make_topic(prefix, "metrics", "+");
-    peers->filters[FILTER_STATUS] = make_topic(prefix, "status", "+");
+    peers->prefix = strdup(prefix);
+    if (peers->prefix == NULL)
+        log_fatal("out of memory");
+    peers->ask_topic = topic_name(TOPIC_ASK, prefix, NULL, NULL);
+    peers->filters[FILTER_ANSWER] = topic_name(TOPIC_ANSWER, prefix, client_name(peers->client), NULL);
+    peers->filters[FILTER_METRICS] = topic_name(TOPIC_METRICS, prefix, "+", NULL);
+    peers->filters[FILTER_STATUS] = topic_name(TOPIC_STATUS, prefix, "+", NULL);
     peers->metrics_prefix_len = strlen(peers->filters[FILTER_METRICS]) - 1;
     peers->status_prefix_len = strlen(peers->filters[FILTER_STATUS]) - 1;
     client_filters(peers->client, (const char *const *)peers->filters, FILTER_COUNT);
@@ -314,11 +307,10 @@ peers_well(const struct peers *peers, struct buffer *why)
 void
 peers_acknowledge(struct peers *peers, const struct peer *peer)
 {
-    struct buffer topic = {NULL, 0, 0};
-    buffer_printf(&topic, "%s/%s", peers->acknowledge_topic, peer->stream->name);
-    const struct wire_message message = {.topic = span_at(buffer_text(&topic), topic.len), .delivery = WIRE_AT_LEAST_ONCE};
+    char *topic = topic_name(TOPIC_ACKNOWLEDGE, peers->prefix, peer->stream->name, NULL);
+    const struct wire_message message = {.topic = span_of(topic), .delivery = WIRE_AT_LEAST_ONCE};
     client_publish(peers->client, &message); /* if it can't, the connection is gone, and nothing is cleared */
-    buffer_free(&topic);
+    free(topic);
 }
 
 /*
@@ -363,6 +355,6 @@ peers_free(struct peers *peers)
     for (unsigned i = 0; i < FILTER_COUNT; i++)
         free(peers->filters[i]);
     free(peers->ask_topic);
-    free(peers->acknowledge_topic);
+    free(peers->prefix);
     free(peers);
 }
