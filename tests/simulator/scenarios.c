@@ -34,6 +34,19 @@ a_broker_that_forgets_while_all_live_gets_the_tables_again(void **state)
     simulation_close();
 }
 
+/* The first phase has come to rest, a message at a time, and of what the broker retains then there is a copy. */
+static void
+open_with_copy_of_broker(uint64_t seed)
+{
+    dice_seed(seed);
+    simulation_open(seed, 2, false);
+    simulation.window_bytes = 1;
+    pipeline_load(&simulation.pipeline, 0);
+    processes_start_all();
+    checks_come_right();
+    memory_broker_save(&simulation.pipeline.broker);
+}
+
 /* Two persons withdraw, and before the producer of the rows has trimmed its outbox it dies, and the broker comes back with
  * what it retained before. Only the consumers know how old that is, and say so when one row has been sent again. */
 static void
@@ -41,13 +54,7 @@ a_broker_that_comes_back_with_an_older_copy_gets_the_newer_one(void **state)
 {
     (void)state;
     for (unsigned i = 1; i <= 10; i++) {
-        dice_seed(i);
-        simulation_open(i, 2, false);
-        simulation.window_bytes = 1;
-        pipeline_load(&simulation.pipeline, 0);
-        processes_start_all();
-        checks_come_right();
-        memory_broker_save(&simulation.pipeline.broker);
+        open_with_copy_of_broker(i);
         pipeline_load(&simulation.pipeline, 1);
         processes_settle();
         processes_kill(NUMBER_FILTER);
@@ -69,13 +76,7 @@ a_broker_that_goes_back_while_a_consumer_is_away_gets_what_it_lacks(void **state
 {
     (void)state;
     for (unsigned i = 1; i <= 10; i++) {
-        dice_seed(i);
-        simulation_open(i, 2, false);
-        simulation.window_bytes = 1;
-        pipeline_load(&simulation.pipeline, 0);
-        processes_start_all();
-        checks_come_right();
-        memory_broker_save(&simulation.pipeline.broker);
+        open_with_copy_of_broker(i);
         processes_kill(NUMBER_LAKE);
         pipeline_load(&simulation.pipeline, 1);
         processes_settle_for(4000);
