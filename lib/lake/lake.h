@@ -8,6 +8,9 @@
  * there after the commit, by the next process if this one dies. So no reader sees what is not committed, nothing is ever cut
  * or removed, and a file that is not what the store says is refused: somebody else's files and another state's stay.
  *
+ * It has no need of where a record stands (struct arrival): what is its own of a record is committed with the position of
+ * that, in one store, so none comes again that is written. A sink whose output is not tied to a store in this way would.
+ *
  * It is an operator like the others, only that its output is files. A table's records carry one field more, "row".
  */
 #ifndef LAKE_LAKE_H
