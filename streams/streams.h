@@ -5,7 +5,7 @@
 #ifndef STREAMS_STREAMS_H
 #define STREAMS_STREAMS_H
 
-#include "run/stream.h"
+#include "operator/stream.h"
 
 /*
  * STREAM(job, set): a job that gives something out, which the lake calls set: its topic, with _ for /. SINK(job): one

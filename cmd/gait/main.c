@@ -1,8 +1,8 @@
 /*
  * gait: the tools around the processes, as subcommands.
  */
-#include "commands.h"
-#include "say.h"
+#include "base/say.h"
+#include "common/commands.h"
 
 static const struct command commands[] = {
     {"up", command_up, "run the whole pipeline in the foreground"},

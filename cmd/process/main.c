@@ -2,7 +2,7 @@
  * The main program of every process: compiled once for each job that streams/streams.h lists, whose name CMake gives as
  * STREAM.
  */
-#include "run/daemon.h"
+#include "daemon/daemon.h"
 #include "streams/catalog.h"
 
 int

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/exit.h"
 #include "base/folder.h"
 #include "base/printable.h"
 
@@ -203,7 +204,7 @@ log_fatal(const char *format, ...)
     write_line(LOG_ERROR, true, format, args);
     va_end(args);
     /* Not exit: its handlers would run while other threads still work, and may be what brought us here. */
-    _exit(EXIT_FAILURE);
+    _exit(EXIT_FAILED);
 }
 
 void

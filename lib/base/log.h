@@ -46,4 +46,7 @@ _Noreturn void log_fatal(const char *format, ...) __attribute__((format(printf, 
 /* Our own bug: log and abort. */
 _Noreturn void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The environment names here the file that standard error is appended to, if the program is to open it anew at SIGHUP. */
+#define LOG_FILE_VARIABLE "GAIT_LOG_FILE"
+
 #endif

@@ -15,6 +15,10 @@
 /* Names in one list of the configuration: of consumers, besides gait's own. */
 #define NAMES_MAX 32
 
+/* What a sender's topic may have behind the landing topic, of what is kept of it: it is there to be shown to a person, with
+ * each refusal. */
+#define LEVELS_BYTES_MAX 128
+
 /* The prefix of all topics: what is allowed of topics that others name (arrive.c) leaves room for it. */
 #define PREFIX_BYTES_MAX 128
 #define PREFIX_LEVELS_MAX 8

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "base/say.h"
 #include "base/suggest.h"
@@ -103,7 +104,7 @@ static _Noreturn void
 print_help(const struct options *options)
 {
     fputs(options->help, stdout);
-    exit(say_end(EXIT_SUCCESS));
+    exit(say_end(EXIT_DONE));
 }
 
 /* -h is a host's letter in most programs; where it is none, or no host stands behind it, it asks for help as elsewhere. */
@@ -129,7 +130,7 @@ options_next(const struct options *options, int argc, char **argv)
         print_help(options);
     case OPTION_VERSION:
         printf("%.*s %s\n", (int)strcspn(say_name(), " "), say_name(), GAIT_VERSION); /* the program's, not the command's */
-        exit(say_end(EXIT_SUCCESS));
+        exit(say_end(EXIT_DONE));
     default:
         return option;
     }

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,18 +36,19 @@ static bool
 is_outer_root(uid_t uid)
 {
     struct buffer text = {NULL, 0, 0};
-    unsigned long unknown = 65534, inside, outside, count;
+    unsigned long unknown = 65534;
     bool known = file_read("/proc/self/uid_map", &text) != 0 || text.len == 0;
-    const char *line = buffer_text(&text);
 
-    while (!known && sscanf(line, "%lu %lu %lu", &inside, &outside, &count) == 3) {
-        known = outside == 0;
-        line += strcspn(line, "\n");
-        line += *line == '\n';
+    /* A line a range: its first number here, its first number outside, how many. */
+    for (const char *line = buffer_text(&text); !known && *line != '\0'; line += *line == '\n') {
+        char *outside, *count;
+        strtoul(line, &outside, 10);
+        known = strtoul(outside, &count, 10) == 0;
+        line = count + strcspn(count, "\n");
     }
     buffer_clear(&text);
     if (!known && file_read("/proc/sys/kernel/overflowuid", &text) == 0)
-        sscanf(buffer_text(&text), "%lu", &unknown);
+        unknown = strtoul(buffer_text(&text), NULL, 10);
     buffer_free(&text);
     return !known && uid == unknown;
 }
@@ -316,9 +317,9 @@ way_open(const char *dir, bool make, struct buffer *fault)
     int fd = -1;
 
     if (go(&way) == 0) {
-        if (make && !way.made && sync_names(way.at, "..") != 0)
-            fail(&way, dir);
-        else if ((fd = openat(way.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        if (!make || way.made || sync_names(way.at, "..") == 0)
+            fd = openat(way.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
             fail(&way, dir);
     }
     end(&way);

@@ -5,7 +5,7 @@
 #define MQTT_MQTT_H
 
 #include "base/broker.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 
 /* A wire to broker, not connected yet. events is copied; broker, options and their strings must outlive the wire.
  * NULL with a line in the log when the library refuses. Free with wire->calls->free.

@@ -1,6 +1,7 @@
 #include "operator/backlog.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "record/record.h"
 
 #define KEY_BYTES 8
@@ -9,6 +10,7 @@
 #define STATE_BYTES 16
 #define BITS_BYTES (BACKLOG_SETTLED_BLOCK / 8)
 #define NO_BLOCK UINT64_MAX
+#define NUMBER_MAX (UINT64_MAX / 2) /* none lives to give so many: more are none of ours, and leave room for those to come */
 
 enum { MARK_SETTLED = 1, MARK_SENDER = 2 };
 
@@ -102,7 +104,7 @@ read_ends(struct backlog *backlog)
     const uint64_t given = backlog->last;
     if ((rc = store_last(backlog->store, backlog->records, &item)) == 1 && item.key.len == KEY_BYTES)
         backlog->last = bytes_get_u64(item.key.at);
-    if ((rc == 1 && item.key.len != KEY_BYTES) || backlog->last < given || backlog->last == UINT64_MAX ||
+    if ((rc == 1 && item.key.len != KEY_BYTES) || backlog->last < given || backlog->last > NUMBER_MAX ||
         backlog->lowest == 0 || backlog->last < backlog->lowest - 1)
         return store_damaged(backlog->store, backlog->records, "a record's number that is none");
     const int64_t count = store_count(backlog->store, backlog->records);
@@ -239,6 +241,8 @@ backlog_settle(struct backlog *backlog, uint64_t number)
 
     if (use_block(backlog, number) != 0)
         return -1;
+    if (number < backlog->lowest || number > backlog->last || (backlog->bits[bit / 8] >> bit % 8 & 1) != 0)
+        log_panic("backlog: a record that does not wait is settled");
     backlog->bits[bit / 8] |= (unsigned char)(1u << bit % 8);
     backlog->block_changed = true;
     return 0;
@@ -261,14 +265,27 @@ remove_block(struct backlog *backlog, uint64_t number)
 
 /* Records. */
 
+/* Numbers only grow, at both ends; and what is written can be read again. */
+static void
+check_ends(const struct backlog *backlog)
+{
+    if (backlog->lowest == 0 || backlog->lowest - 1 > backlog->last || backlog->last == UINT64_MAX)
+        log_panic("backlog: records are kept from a number behind the last one");
+}
+
 int
 backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_ms)
 {
+    static const struct hash_id nobody;
+
     const bool alone = backlog->lowest > backlog->last;
     const size_t head = HEAD_BYTES + (record->sender != 0 ? SENDER_BYTES : 0);
     char key[KEY_BYTES], index_key[KEYSET_KEY_BYTES_MAX];
     char *room;
 
+    check_ends(backlog);
+    if (memcmp(record->person.bytes, nobody.bytes, HASH_ID_BYTES) == 0)
+        log_panic("backlog: a record of nobody");
     record->number = backlog->last + 1;
     bytes_put_u64(key, record->number);
     if (store_put_room(backlog->store, backlog->records, span_at(key, sizeof key), head + record->body.len, &room) != 0)
@@ -333,10 +350,13 @@ remove_lowest(struct backlog *backlog)
     const uint64_t number = backlog->lowest++;
     char key[KEY_BYTES];
 
+    check_ends(backlog);
     bytes_put_u64(key, number);
     backlog->removed = true;
-    if (store_delete(backlog->store, backlog->records, span_at(key, sizeof key)) < 0 ||
-        (backlog->lowest % BACKLOG_SETTLED_BLOCK == 0 && remove_block(backlog, number) != 0))
+    const int rc = store_delete(backlog->store, backlog->records, span_at(key, sizeof key));
+    if (rc != 1)
+        return rc < 0 ? -1 : missing(backlog);
+    if (backlog->lowest % BACKLOG_SETTLED_BLOCK == 0 && remove_block(backlog, number) != 0)
         return -1;
     return read_first(backlog);
 }

@@ -22,8 +22,8 @@
 #include <stdint.h>
 
 #include "base/hash.h"
-#include "operator/operator.h"
 #include "store/keyset.h"
+#include "operator/operator.h"
 
 /* Numbers whose bits are one value of the store: 1 KiB. */
 #define BACKLOG_SETTLED_BLOCK 8192

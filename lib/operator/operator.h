@@ -51,10 +51,21 @@ struct output {
     bool (*deadly)(struct output *output, unsigned input, struct span place, struct span body);
 };
 
+/* Where a message of an input stands: no other one has stood there, and what comes again after a crash, because the
+ * transaction that it was in was not committed, comes at the same place. */
+struct position {
+    uint64_t epoch;    /* which life of whoever numbers them */
+    uint64_t sequence; /* higher ones come later */
+};
+
 /* One record on its way in. */
 struct arrival {
     unsigned input; /* index in the stream's inputs */
     const struct record *record;
+    /* Of the message that it came in, and where it begins in that: for a sink whose output is not in the store, and that
+     * must know again what it has written before a crash. */
+    struct position position;
+    size_t at;
     struct span row; /* table inputs: the row's name; else empty */
     struct span sender; /* landing inputs: the first level that its sender has behind the landing topic; empty: none */
     int64_t now_ms;  /* arrival time: for hold and retain */

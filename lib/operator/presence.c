@@ -1,6 +1,5 @@
 #include "operator/presence.h"
 
-
 #include "base/bytes.h"
 #include "base/log.h"
 #include "operator/consent.h"
@@ -107,7 +106,8 @@ stop_waiting(struct presence *presence, struct span row, const struct hash_id *p
     size_t len = waiting_key(person, row, key);
 
     output->move(output, PRESENCE_TABLE, VERDICT_WAITING, verdict);
-    return store_delete(presence->store, presence->waiting, span_at(key, len)) < 0 ? -1 : 0;
+    const int rc = store_delete(presence->store, presence->waiting, span_at(key, len));
+    return rc == 0 ? store_damaged(presence->store, presence->waiting, "a row that waits is missing") : rc < 0 ? -1 : 0;
 }
 
 /* What is known of a row before it changes. */
@@ -237,6 +237,8 @@ publish(struct presence *presence, struct span row, const struct hash_id *person
         return -1;
     if (rc == 0)
         return store_damaged(presence->store, presence->waiting, "a row waits that is not there");
+    if (known.state != ROW_WAITING)
+        return store_damaged(presence->store, presence->waiting, "a row that does not wait");
     buffer_add_span(&body, known.body);
     if (output->deadly(output, PRESENCE_TABLE, row, buffer_span(&body))) {
         rc = give_up(presence, row, person, output);
@@ -278,8 +280,22 @@ publish_some(struct presence *presence, const struct hash_id *person, unsigned b
 static int
 note_release(struct presence *presence, const struct hash_id *person)
 {
+    const struct span key = span_at(person->bytes, HASH_ID_BYTES);
+    const int rc = store_put_new(presence->store, presence->releases, key, (struct span){0});
+
     presence->release_count++;
-    return store_put(presence->store, presence->releases, span_at(person->bytes, HASH_ID_BYTES), (struct span){0});
+    return rc == 0 ? store_damaged(presence->store, presence->releases, "a release of somebody unseen") : rc < 0 ? -1 : 0;
+}
+
+/* All rows that wait for person are published. 0 or −1. */
+static int
+end_release(struct presence *presence, const struct hash_id *person)
+{
+    const int rc = store_delete(presence->store, presence->releases, span_at(person->bytes, HASH_ID_BYTES));
+
+    if (--presence->release_count < 0)
+        log_panic("presence: more releases are done than were counted");
+    return rc == 0 ? store_damaged(presence->store, presence->releases, "a release is missing") : rc < 0 ? -1 : 0;
 }
 
 static enum verdict
@@ -319,19 +335,19 @@ presence_work(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, str
     while (done < budget && presence->release_count > 0 && !output->full(output)) {
         struct hash_id person;
         struct store_item item;
-        if (store_seek(presence->store, presence->releases, (struct span){0}, &item) != 1)
-            return -1;
+        int rc = store_seek(presence->store, presence->releases, (struct span){0}, &item);
+        if (rc != 1)
+            return rc < 0 ? -1 : store_damaged(presence->store, presence->releases, "it counts entries that are not there");
         if (item.key.len != HASH_ID_BYTES)
             return store_damaged(presence->store, presence->releases, "a person of another length");
         memcpy(person.bytes, item.key.at, HASH_ID_BYTES);
-        int rc = publish_some(presence, &person, budget - done, output);
+        rc = publish_some(presence, &person, budget - done, output);
         if (rc < 0)
             return -1;
         done += (unsigned)rc;
         if (done == budget || output->full(output))
             break;
-        presence->release_count--;
-        if (store_delete(presence->store, presence->releases, span_at(person.bytes, HASH_ID_BYTES)) != 1)
+        if (end_release(presence, &person) != 0)
             return -1;
         done++;
     }

@@ -1,6 +1,7 @@
 #include "operator/waiting.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 
 #define INDEX_KEY_BYTES (HASH_ID_BYTES + KEYSET_AGE_BYTES)
 #define POSITION_BYTES 8
@@ -61,6 +62,15 @@ put_number(struct waiting *waiting, int table, struct span key, uint64_t number)
     return store_put(waiting->store, table, key, span_at(value, sizeof value));
 }
 
+/* What has no sender is what is left of all. 0 or −1. */
+static int
+check_sums(struct waiting *waiting)
+{
+    if (waiting->senders_bytes > waiting->bytes)
+        return store_damaged(waiting->store, waiting->size, "more waits of senders than waits");
+    return 0;
+}
+
 int
 waiting_load(struct waiting *waiting)
 {
@@ -72,9 +82,7 @@ waiting_load(struct waiting *waiting)
     waiting->at_hand.sender = 0;
     waiting->at_hand.changed = false;
     waiting->wake_count = store_count(waiting->store, waiting->wakes);
-    if (waiting->senders_bytes > waiting->bytes)
-        return store_damaged(waiting->store, waiting->size, "more waits of senders than waits");
-    return waiting->wake_count < 0 ? -1 : backlog_load(&waiting->backlog);
+    return waiting->wake_count < 0 || check_sums(waiting) != 0 ? -1 : backlog_load(&waiting->backlog);
 }
 
 /* Who sent what waits. */
@@ -107,12 +115,14 @@ use_sender(struct waiting *waiting, uint64_t sender)
     return get_number(waiting, waiting->senders, span_at(key, sizeof key), &waiting->at_hand.bytes);
 }
 
-/* Add to the sum in (true), or take from it. 0, or −1 if it is less than that. */
+/* Add to the sum in (true), or take from it. 0, or −1 if it is less than that, or more than there can be. */
 static int
 add(struct waiting *waiting, int table, uint64_t *sum, uint64_t bytes, bool in)
 {
     if (!in && *sum < bytes)
         return store_damaged(waiting->store, table, "less waits by its sums than leaves");
+    if (in && *sum > UINT64_MAX - bytes)
+        return store_damaged(waiting->store, table, "more waits by its sums than can be");
     *sum += in ? bytes : -bytes;
     return 0;
 }
@@ -126,11 +136,11 @@ count(struct waiting *waiting, const struct backlog_record *record, bool in)
     if (add(waiting, waiting->size, &waiting->bytes, bytes, in) != 0)
         return -1;
     if (record->sender == 0)
-        return 0;
+        return check_sums(waiting);
     if (add(waiting, waiting->size, &waiting->senders_bytes, bytes, in) != 0 || use_sender(waiting, record->sender) != 0)
         return -1;
     waiting->at_hand.changed = true;
-    return add(waiting, waiting->senders, &waiting->at_hand.bytes, bytes, in);
+    return add(waiting, waiting->senders, &waiting->at_hand.bytes, bytes, in) != 0 ? -1 : check_sums(waiting);
 }
 
 int
@@ -266,8 +276,12 @@ work_wake(struct work *work, unsigned budget)
         bytes_put_u64(position, number);
         return store_put(waiting->store, waiting->wakes, key, span_at(position, sizeof position)) != 0 ? -1 : done;
     }
-    waiting->wake_count--;
-    return store_delete(waiting->store, waiting->wakes, key) < 0 ? -1 : count + 1;
+    if (waiting->wake_count-- <= 0)
+        log_panic("waiting: more are woken than are counted");
+    rc = store_delete(waiting->store, waiting->wakes, key);
+    if (rc != 1)
+        return rc < 0 ? -1 : store_damaged(waiting->store, waiting->wakes, "a wake is missing");
+    return count + 1;
 }
 
 static int

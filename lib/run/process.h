@@ -1,16 +1,12 @@
 /*
- * process: the skeleton of every gait process, one step at a time.
+ * process: the core of every gait process, one step at a time.
  *
- *   landing  ── message ──▶ inbox (append, then acknowledge) ─┐
- *   links    ── message ──▶ (by sequence number) ─────────────┼─▶ one transaction: decode, decide, state, counters,
- *   timers   ─────────────────────────────────────────────────┘   outbox, inbox and link positions ─▶ commit (synced)
- *                                                                    │
- *                                reports to producers ◀──────────────┼────▶ publish from the outbox, receipts
+ *   sources ── messages ──▶ one transaction: decode, decide, state, counters, what is due ─▶ commit ── messages ──▶ sinks
  *
  * Whatever has arrived by the time a step begins is worked in one transaction: under load batches grow by themselves,
  * and an idle process makes nobody wait.
  *
- * Transport, clocks and the loop are given from outside, so that a test can run many processes in one thread.
+ * Transport (transport.h), clocks and the loop are given from outside, so that a test can run many processes in one thread.
  */
 #ifndef RUN_PROCESS_H
 #define RUN_PROCESS_H
@@ -19,8 +15,9 @@
 #include <stdint.h>
 
 #include "base/config.h"
-#include "base/wire.h"
-#include "run/stream.h"
+#include "operator/stream.h"
+#include "run/batch.h"
+#include "run/transport.h"
 
 struct process_options {
     const struct stream *stream;
@@ -28,8 +25,8 @@ struct process_options {
     const struct config *config;
     const char *dir; /* the folder for everything; this process uses dir/state/<name> */
 
-    /* Make a wire (mqtt_wire, or a test's). */
-    struct wire *(*make_wire)(void *context, const struct wire_options *options, const struct wire_events *events);
+    /* Open the transport of host, before anything is read of the store. NULL with a line in the log. */
+    struct transport *(*open_transport)(void *context, const struct host *host);
     void *context;
 
     int64_t (*wall_ms)(void);   /* since 1970; somebody may set it */
@@ -40,7 +37,7 @@ struct process_options {
 
 struct process;
 
-/* Open state, inbox and wires; nothing is connected yet. options and what it points to must outlive the process. NULL
+/* Open state and transport; nothing is connected yet. options and what it points to must outlive the process. NULL
  * with lines in the log. Free with process_close. */
 struct process *process_open(const struct process_options *options);
 
@@ -56,7 +53,34 @@ void process_wake(struct process *process);
 /* Whether it was ever connected and subscribed to everything. */
 bool process_ready(const struct process *process);
 
-/* Say good-bye to the broker and close everything. Nothing is lost without it. NULL is fine. */
+/* Say good-bye to whoever is connected and close everything. Nothing is lost without it. NULL is fine. */
 void process_close(struct process *process);
+
+/* ---- for transports ---- */
+
+/* The folder of this place (ATTEMPT_OPENS_…) is opened next: so that a process which dies of that says so. */
+void process_opens(struct process *process, unsigned place);
+
+/* Whether gait restore has put this state here, and nobody has said yet that it has learned what that asks for. */
+bool process_is_restored(const struct process *process);
+
+/* Whether something hinders it from taking in what comes. */
+bool process_is_stopped(const struct process *process);
+
+/* The time of the clock on the wall, for people. */
+int64_t process_wall_ms(const struct process *process);
+
+/* Nobody takes messages of more bytes. */
+void process_bound(struct process *process, size_t message_bytes_max);
+
+/* Its transactions, for batch_recall, batch_rows. */
+struct batch *process_batch(struct process *process);
+
+/* Whether what is in memory is what is committed; else what would be shown has not happened. */
+bool process_is_shown(const struct process *process);
+
+/* Append the metrics as one JSON object to text; without the newest refusals if it is more than room bytes with them (0:
+ * that is not known). */
+void process_write_metrics(struct process *process, size_t room, struct buffer *text);
 
 #endif

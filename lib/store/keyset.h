@@ -34,10 +34,6 @@
 /* Look-ups for one key ask for at most so many tokens. */
 #define KEYSET_TOKENS_MAX 4
 
-/* So many keys are gathered before they become a run: what a commit or two bring under full load; in a set of millions up to
- * eight times as many. A variable for tests, which have little data. */
-extern uint32_t keyset_gathered_max;
-
 struct keyset_rules {
     size_t key_bytes; /* with the age; more than KEYSET_AGE_BYTES, at most KEYSET_KEY_BYTES_MAX */
     /* The token of key: what it is looked for by. Any number will do, equal ones for keys that are wanted together. */

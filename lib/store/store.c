@@ -606,6 +606,15 @@ cursor_of(struct store *store, int number)
     return table->cursor;
 }
 
+/* The same, for who changes the table. */
+static MDB_cursor *
+cursor_to_change(struct store *store, int number)
+{
+    if (store->reading)
+        log_panic("store: table %d changed in a snapshot", number);
+    return cursor_of(store, number);
+}
+
 /* LMDB takes pointers to non-const memory, which it does not write to. */
 static MDB_val
 val_of(struct span span)
@@ -662,7 +671,7 @@ store_get_exact(struct store *store, int table, struct span key, size_t len, str
 static int
 put(struct store *store, int table, struct span key, MDB_val *value, unsigned flags)
 {
-    MDB_cursor *cursor = cursor_of(store, table);
+    MDB_cursor *cursor = cursor_to_change(store, table);
     MDB_val k = val_of(key);
 
     if (cursor == NULL)
@@ -701,7 +710,7 @@ store_put_room(struct store *store, int table, struct span key, size_t len, char
 int
 store_delete(struct store *store, int table, struct span key)
 {
-    MDB_cursor *cursor = cursor_of(store, table);
+    MDB_cursor *cursor = cursor_to_change(store, table);
     MDB_val k = val_of(key);
 
     if (cursor == NULL)
@@ -752,7 +761,7 @@ store_last(struct store *store, int table, struct store_item *item)
 int
 store_delete_here(struct store *store, int table)
 {
-    MDB_cursor *cursor = cursor_of(store, table);
+    MDB_cursor *cursor = cursor_to_change(store, table);
 
     if (cursor == NULL)
         return -1;

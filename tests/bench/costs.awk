@@ -15,7 +15,7 @@
         part = "hash"
     else if (/[ \/]lib\/operator\// || /[ \/]lib\/lake\//)
         part = "decide"
-    else if (/liblmdb|[ \/]lib\/store\//)
+    else if (/liblmdb|[ \/]lib\/store\/|\/store\/(bloom|keyset_state)\.h:/)
         part = "store"
     else if (/\/run\/outbox\.c:|\/run\/batch\.c:(emit|add_record|close_message)/)
         part = "encode"

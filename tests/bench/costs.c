@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "bench.h"
+#include "links/links.h"
 #include "run/process.h"
 #include "streams/catalog.h"
 
@@ -238,16 +239,18 @@ send_everything(unsigned customers, unsigned readings)
 static void
 open_processes(const char *measured)
 {
+    static struct links_options links = {.make_wire = make_wire};
     static const struct process_options same = {
-        .catalog = catalog_streams, .make_wire = make_wire, .wall_ms = now_ms, .steady_ms = now_ms};
+        .catalog = catalog_streams, .open_transport = links_open, .wall_ms = now_ms, .steady_ms = now_ms};
 
+    links.context = &bench.broker;
     for (unsigned i = 0; i < PROCESSES; i++) {
         struct process_options *options = &bench.runners[i].options;
         *options = same;
         options->stream = catalog_streams[i];
         options->config = bench.config;
         options->dir = bench.dir;
-        options->context = &bench.broker;
+        options->context = &links;
         bench.opening = &bench.runners[i];
         bench.runners[i].process = process_open(options);
         if (bench.runners[i].process == NULL)

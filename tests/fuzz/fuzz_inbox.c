@@ -26,7 +26,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "run/inbox.h"
+#include "base/name.h"
+#include "links/inbox.h"
 
 #define BEGIN 0x1000
 #define PREFIX_BYTES 12
@@ -253,7 +254,7 @@ is_marked(const struct plan *plan, size_t at, size_t end)
         return false;
     /* Its parts, too. */
     const bool has_levels = ((uint8_t)bytes[12] & 128) != 0;
-    if (has_levels && (len == PREFIX_BYTES + HEAD_BYTES || bytes[17] == 0 || (uint8_t)bytes[17] > INBOX_LEVELS_BYTES_MAX))
+    if (has_levels && (len == PREFIX_BYTES + HEAD_BYTES || bytes[17] == 0 || (uint8_t)bytes[17] > LEVELS_BYTES_MAX))
         return false;
     const size_t parts = (uint8_t)bytes[13] * 256u + (uint8_t)bytes[14] + (uint8_t)bytes[15] * 256u + (uint8_t)bytes[16] +
                          (has_levels ? 1u + (uint8_t)bytes[17] : 0);
@@ -292,7 +293,7 @@ check_entry(const struct plan *plan, uint64_t position, const struct inbox_entry
     size_t correlation = (uint8_t)bytes[15] * 256u + (uint8_t)bytes[16];
     bool has_levels = ((uint8_t)bytes[12] & 128) != 0;
     size_t levels = has_levels ? (uint8_t)bytes[17] : 0;
-    if (has_levels != (levels > 0) || levels > INBOX_LEVELS_BYTES_MAX || entry->input != ((uint8_t)bytes[12] & 127) ||
+    if (has_levels != (levels > 0) || levels > LEVELS_BYTES_MAX || entry->input != ((uint8_t)bytes[12] & 127) ||
         entry->response_topic.len != response || entry->correlation.len != correlation || entry->levels.len != levels ||
         levels + response + correlation + entry->payload.len != len - PREFIX_BYTES - HEAD_BYTES - has_levels)
         log_panic("an entry that is none");

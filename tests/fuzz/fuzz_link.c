@@ -21,7 +21,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/name.h"
-#include "run/link.h"
+#include "links/link.h"
 
 /* What a report can say: more is no number that every JSON reader knows exactly, and takes a million years. */
 #define APPLIED_MAX ((UINT64_C(1) << 53) - LINK_MESSAGES_MAX - 1)

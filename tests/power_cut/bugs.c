@@ -18,7 +18,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "cut.h"
-#include "run/inbox.h"
+#include "links/inbox.h"
 #include "store/store.h"
 #include "tape.h"
 

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "answer.h"
-#include "base/wire.h"
+#include "common/answer.h"
+#include "wire/wire.h"
 #include "numbers.h"
 
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "world.h"
 
 #define LOADER_PAYLOADS_MAX 1000

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "base/wire.h"
+#include "wire/wire.h"
 #include "lines.h"
 
 #define STUDY_LINK "gait/link/machine-learning-curated/study"

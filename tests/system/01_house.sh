@@ -12,15 +12,23 @@ check "LMDB has one user" one_file 'lmdb\.h' lib/store/store.c
 check "Paho has one user" one_file 'MQTTAsync\.h' lib/mqtt/mqtt.c
 check "cJSON has one user" one_file '(cjson/)?cJSON\.h' lib/record/json.c
 check "libsodium has one user" one_file 'sodium\.h' lib/base/hash.c
-check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/unpack.c
-check "libcsv has one user" one_file 'csv\.h' cmd/gait/rows.c
+check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/load/unpack.c
+check "libcsv has one user" one_file 'csv\.h' cmd/gait/load/rows.c
 
+# The torture run starts them without arguments.
+check_not "mutants are caught by tests that need no arguments" \
+    grep -rhnE '^caught-by:.* (fuzz_|[a-z_]*\.sh)' tests/torture/mutants
 check "the jobs are found in their list" [ "${#processes[@]}" -ge 6 ]
 names=$(printf '%s\n' "${processes[@]}" | grep -v '^lake$' | paste -sd '|')
 check_not "lib names no stream" grep -rnE "^[^/*]*($names)" lib --include=*.c
 check_not "streams know no broker" grep -rnE '#include "(mqtt|run/(process|port|link|inbox|outbox))' streams
 check_not "operators know no broker and no clock" grep -rnE '#include "(run|mqtt|base/clock)|time\(|clock_gettime' lib/operator
+check_not "nobody goes round the doors of the house" grep -rnE '#include "(\.|[^"/]*")' lib streams cmd
+check_not "no header shows a variable that can be changed" grep -rnP '^extern (?!.*\bconst\b)' lib streams cmd --include=*.h
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
+
+check "one file of the tests knows the inside of a process" \
+    equal tests/unit/inside.c "$(grep -rl '#include "run/process_state\.h"' tests)"
 
 for main in cmd/*/main.c; do
     check "$main fits a screen" [ "$(wc -l <"$main")" -le 80 ]

@@ -19,7 +19,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "client.h"
+#include "common/client.h"
 #include "mutate.h"
 #include "record/json.h"
 #include "record/record.h"
@@ -124,8 +124,12 @@ connect_to(int port)
     static struct broker broker;
     broker.port = port;
     broker_defaults(&broker);
-    torture.client = client_new(&broker, on_message, NULL);
-    if (torture.client == NULL || client_connect(torture.client, filters, 1, clock_steady_ms() + SILENCE_MS) != 0)
+    const struct client_options options = {.broker = &broker, .name = "torture", .message = on_message};
+    torture.client = client_new(&options);
+    if (torture.client == NULL)
+        log_fatal("can't connect");
+    client_filters(torture.client, filters, 1);
+    if (client_connect(torture.client, clock_steady_ms() + SILENCE_MS) != 0)
         log_fatal("can't connect");
 }
 

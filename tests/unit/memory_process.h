@@ -12,8 +12,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "inside.h"
+#include "links/links.h"
 #include "memory_wire.h"
-#include "run/process_state.h"
 #include "scratch_dir.h"
 #include "streams/catalog.h"
 #include "streams/streams.h"
@@ -39,6 +40,7 @@ static struct {
     struct memory_broker broker;
     struct config *config;
     struct process_options options;
+    struct links_options links;
     struct process *process;
     struct heard heard[HEARD_MAX];
     unsigned heard_count;
@@ -134,13 +136,14 @@ bench_open_process(const struct stream *stream, const struct setting *settings)
     assert_int_equal(config_set(bench.config, stream->name, "map", "16MiB", "test", &errors), 0);
     for (; settings != NULL && settings->section != NULL; settings++)
         assert_int_equal(config_set(bench.config, settings->section, settings->key, settings->value, "test", &errors), 0);
+    bench.links = (struct links_options){.make_wire = bench_wire, .context = &bench.broker};
     bench.options = (struct process_options){
         .stream = stream,
         .catalog = catalog,
         .config = bench.config,
         .dir = bench.dir,
-        .make_wire = bench_wire,
-        .context = &bench.broker,
+        .open_transport = links_open,
+        .context = &bench.links,
         .wall_ms = bench_wall_ms,
         .steady_ms = bench_steady_ms,
         .boot = 1,

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/wire.h"
+#include "wire/wire.h"
 
 #define MEMORY_WIRES_MAX 32
 #define MEMORY_FILTERS_MAX 16

@@ -369,6 +369,8 @@ bench_do(struct bench *bench, const struct bench_step *step)
                                         .wall_ms = bench->now_ms + bench->wall_apart_ms,
                                         .output = &bench->output};
         verdict = operator->take(bench->state, &arrival);
+        if (verdict == VERDICT_ERROR)
+            return VERDICT_ERROR;
         bench_check(bench, verdict >= 0 && verdict < VERDICT_COUNT && verdict != VERDICT_INVALID, "not a verdict");
     } else {
         bench_refuse(&bench->output, step->input, reason, span_of(step->json));
@@ -413,6 +415,25 @@ bench_take(struct bench *bench, unsigned input, const char *row, const char *jso
 {
     const struct bench_step step = {.input = input, .row = row, .json = json};
     return (enum verdict)bench_step(bench, &step);
+}
+
+/* The same fails, since what the store holds can't be; so does the transaction. */
+static inline void
+bench_take_damaged(struct bench *bench, unsigned input, const char *row, const char *json)
+{
+    const struct bench_step step = {.input = input, .row = row, .json = json};
+
+    bench_check(bench, !store_is_damaged(bench->store), "damage was found before");
+    bench_check(bench, bench_do(bench, &step) == VERDICT_ERROR, "a step on a damaged store did not fail");
+    bench_check(bench, store_is_damaged(bench->store), "a step failed without a word of damage");
+}
+
+/* The number that the operator's table has in its store, in the transaction at hand. */
+static inline int
+bench_table_called(struct bench *bench, const char *name)
+{
+    bench_begin(bench);
+    return store_table(bench->store, name);
 }
 
 /* One call of work; how many steps were done. */

@@ -621,7 +621,15 @@ bug_341_a_packet_larger_than_we_take_is_not_sent_to_us(void **state)
     message.payload.len = WIRE_MESSAGE_BYTES_MAX;
     assert_int_equal(writer->wire->calls->publish(writer->wire, &message, 2), 0);
     assert_true(reached(&reader->watcher, &reader->watcher.messages, 1));
-    assert_int_equal(reader->watcher.payload_bytes, WIRE_MESSAGE_BYTES_MAX);
+    assert_int_equal(publish(writer, "test/large", "end", 3), 0);
+    assert_true(reached(&reader->watcher, &reader->watcher.messages, 2));
+    /* If the large one had come, too, this would be the one behind it, or there would be three. */
+    pthread_mutex_lock(&reader->watcher.lock);
+    const int messages = reader->watcher.messages;
+    const size_t payload_bytes = reader->watcher.payload_bytes;
+    pthread_mutex_unlock(&reader->watcher.lock);
+    assert_int_equal(messages, 2);
+    assert_int_equal(payload_bytes, strlen("end"));
     assert_int_equal(reader->watcher.down, 0);
     leave(reader);
     leave(writer);

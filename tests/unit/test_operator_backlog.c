@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "operator/backlog.h"
+#include "panics.h"
 #include "record/record.h"
 #include "scratch_dir.h"
 #include "splitmix.h"
@@ -663,6 +664,77 @@ a_plain_array_says_the_same(void **state)
     assert_true(model.lowest > 3 * BLOCK);
 }
 
+static void
+add_one(unsigned person)
+{
+    struct backlog_record record = {.time_ms = 1};
+
+    record.person.bytes[0] = (unsigned char)person;
+    assert_int_equal(backlog_add(&backlog, &record, 1), 0);
+}
+
+static void
+add_one_of_nobody(void)
+{
+    add_one(0);
+}
+
+static void
+settle_one_twice(void)
+{
+    backlog_settle(&backlog, 1);
+    backlog_settle(&backlog, 1);
+}
+
+static void
+settle_one_to_come(void)
+{
+    backlog_settle(&backlog, backlog.last + 1);
+}
+
+static void
+settle_one_that_left(void)
+{
+    backlog_settle(&backlog, backlog.lowest - 1);
+}
+
+static void
+add_behind_a_hole(void)
+{
+    backlog.lowest = backlog.last + 2;
+    add_one(1);
+}
+
+static void
+who_breaks_the_rules_of_a_backlog_panics(void **state)
+{
+    (void)state;
+    add_one(1);
+    assert_panics(add_one_of_nobody);
+    assert_panics(settle_one_twice);
+    assert_panics(settle_one_to_come);
+    assert_panics(settle_one_that_left);
+    assert_panics(add_behind_a_hole);
+}
+
+/* Numbers are added to. */
+static void
+numbers_near_the_end_of_all_are_damage(void **state)
+{
+    (void)state;
+    char key[8], value[1 + 8 + 8 + 8 + HASH_ID_BYTES] = {0}, ends[16];
+
+    memset(value + 25, 1, HASH_ID_BYTES);
+    bytes_put_u64(key, UINT64_MAX - 1);
+    assert_int_equal(store_put(store, backlog.records, span_at(key, sizeof key), span_at(value, sizeof value)), 0);
+    bytes_put_u64(ends, UINT64_MAX - 1);
+    bytes_put_u64(ends + 8, UINT64_MAX - 1);
+    memset(key, 0xff, sizeof key);
+    assert_int_equal(store_put(store, backlog.settled, span_at(key, sizeof key), span_at(ends, sizeof ends)), 0);
+    assert_int_equal(backlog_load(&backlog), -1);
+    assert_true(store_is_damaged(store));
+}
+
 int
 main(void)
 {
@@ -682,6 +754,8 @@ main(void)
         EACH(bits_and_records_go_with_the_last_of_them),
         EACH(an_error_of_a_visit_ends_it),
         EACH(a_plain_array_says_the_same),
+        EACH(who_breaks_the_rules_of_a_backlog_panics),
+        EACH(numbers_near_the_end_of_all_are_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -693,6 +693,55 @@ bug_356_rows_are_counted_those_without_consent_too(void **state)
     assert_null(filter_operator.why_full(bench->state));
 }
 
+/* A count that is stored and can't be is damage when it shows, not a number below zero. */
+static void
+who_comes_back_and_was_not_counted_is_damage(void **state)
+{
+    (void)state;
+    const char none[8] = {0};
+
+    take(bench_customer("ann", "s1", 100, 0));
+    bench_commit(bench);
+    const int counts = bench_table_called(bench, "row_counts");
+    assert_int_equal(store_put(bench->store, counts, span_of("closed"), span_at(none, sizeof none)), 0);
+    bench_commit(bench);
+    bench_reopen(bench);
+    bench_take_damaged(bench, 0, "", bench_customer("ann", "s1", 200, 10));
+}
+
+/* What is kept of who does not share is nothing personal: a row that says otherwise is not worked. */
+static void
+a_row_that_does_not_share_and_has_a_record_is_damage(void **state)
+{
+    (void)state;
+    struct store_item item;
+    struct buffer name = {0}, value = {0};
+
+    take(bench_customer("ann", "s1", 100, 10));
+    const int rows = bench_table_called(bench, "rows");
+    assert_int_equal(store_seek(bench->store, rows, (struct span){0}, &item), 1);
+    buffer_add_span(&name, item.key);
+    buffer_add_span(&value, item.value);
+    memset(value.data + 8, 0, 8);
+    assert_int_equal(store_put(bench->store, rows, buffer_span(&name), buffer_span(&value)), 0);
+    bench_take_damaged(bench, 0, "", bench_customer("ann", "s1", 200, 10));
+    buffer_free(&name);
+    buffer_free(&value);
+}
+
+static void
+a_row_that_waits_and_is_not_among_those_that_do_is_damage(void **state)
+{
+    (void)state;
+    struct store_item item;
+
+    assert_int_equal(take(bench_customer("ann", "s1", 100, BENCH_START_MS + BENCH_HOUR_MS)), VERDICT_WAITING);
+    const int openings = bench_table_called(bench, "openings");
+    assert_int_equal(store_seek(bench->store, openings, (struct span){0}, &item), 1);
+    assert_int_equal(store_delete_here(bench->store, openings), 0);
+    bench_take_damaged(bench, 0, "", bench_customer("ann", "s1", 200, 0));
+}
+
 int
 main(void)
 {
@@ -721,6 +770,9 @@ main(void)
         EACH(a_full_output_ends_a_step_of_withdrawals),
         EACH(rows_of_a_store_of_before_are_withdrawn_too),
         EACH(bug_356_rows_are_counted_those_without_consent_too),
+        EACH(who_comes_back_and_was_not_counted_is_damage),
+        EACH(a_row_that_does_not_share_and_has_a_record_is_damage),
+        EACH(a_row_that_waits_and_is_not_among_those_that_do_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "operator_bench.h"
 
 #define RETAIN_MS (24 * BENCH_HOUR_MS)
@@ -707,6 +708,53 @@ a_rest_ends_with_its_reading(void **state)
     }
 }
 
+/* Rests and pairings are counted, and what counts them believes that each is new. */
+static void
+a_rest_of_a_reading_that_has_not_come_is_damage(void **state)
+{
+    (void)state;
+    char key[9] = {JOIN_STEP_TRAINER};
+    char value[9 + 16] = {0};
+
+    begin(JOIN_BY_TIME, 0, RETAIN_MS);
+    open_row(&(struct row){1, 1});
+    for (int i = 0; i < 3; i++)
+        take_phone(1, 5, i);
+    bytes_put_u64(key + 1, 1); /* the step that comes next */
+    const int rests = bench_table_called(bench, "rests");
+    assert_int_equal(store_put(bench->store, rests, span_at(key, sizeof key), span_at(value, sizeof value)), 0);
+    bench->room = 1; /* full with the first pair */
+    bench_take_damaged(bench, JOIN_STEP_TRAINER, "", bench_step_trainer("s1", 5, 1));
+    bench_close(bench);
+}
+
+static void
+a_pairing_of_those_who_never_met_is_damage(void **state)
+{
+    (void)state;
+    struct store_item item;
+    struct buffer key = {0}, value = {0};
+    const struct row row = {1, 1}, others[] = {{1, 2}, {2, 1}};
+
+    begin(JOIN_BY_CUSTOMER, 0, RETAIN_MS);
+    open_row(&others[0]);
+    open_row(&others[1]);
+    take_phone(1, 5, 1);
+    take_step(1, 5, 1);
+    bench_commit(bench);
+    open_row(&row);
+    const int pairings = bench_table_called(bench, "pairings");
+    assert_int_equal(store_seek(bench->store, pairings, (struct span){0}, &item), 1);
+    buffer_add_span(&key, item.key);
+    buffer_add_span(&value, item.value);
+    bench_abort(bench);
+    assert_int_equal(store_put(bench->store, pairings, buffer_span(&key), buffer_span(&value)), 0);
+    bench_take_damaged(bench, JOIN_TABLE, name_of_row(&row), json_of_row(&row));
+    buffer_free(&key);
+    buffer_free(&value);
+    bench_close(bench);
+}
+
 /* Index keys of the one are no index keys of the other: they were read behind their end. */
 static void
 the_state_of_another_match_is_not_opened(void **state)
@@ -1132,6 +1180,8 @@ main(void)
         cmocka_unit_test(thousands_are_released_in_chunks),
         cmocka_unit_test(bug_210_very_many_partners_are_paired_in_bounded_steps),
         cmocka_unit_test(a_rest_ends_with_its_reading),
+        cmocka_unit_test(a_rest_of_a_reading_that_has_not_come_is_damage),
+        cmocka_unit_test(a_pairing_of_those_who_never_met_is_damage),
         cmocka_unit_test(the_state_of_another_match_is_not_opened),
         cmocka_unit_test(chance_finds_what_the_batch_finds),
         cmocka_unit_test(chance_agrees_with_the_rule),

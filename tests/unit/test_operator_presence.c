@@ -268,6 +268,42 @@ bug_211_many_rows_of_a_person_are_published_in_bounded_steps(void **state)
     buffer_free(&expected);
 }
 
+static void
+forget_who_waits(void)
+{
+    struct store_item item;
+    const int waiting = bench_table_called(bench, "waiting");
+
+    assert_int_equal(store_seek(bench->store, waiting, (struct span){0}, &item), 1);
+    assert_int_equal(store_delete_here(bench->store, waiting), 0);
+}
+
+static void
+a_row_that_waits_and_is_not_among_those_that_do_is_damage(void **state)
+{
+    (void)state;
+    assert_int_equal(take_row("a", bench_customer("ann", "s1", 100, 10)), VERDICT_WAITING);
+    forget_who_waits();
+    bench_take_damaged(bench, PRESENCE_TABLE, "a", bench_withdrawn(200));
+}
+
+static void
+a_row_among_those_that_wait_that_does_not_is_damage(void **state)
+{
+    (void)state;
+    struct store_item item;
+    struct buffer key = {0};
+    const int waiting = bench_table_called(bench, "waiting");
+
+    take_row("a", bench_customer("ann", "s1", 100, 10));
+    assert_int_equal(store_seek(bench->store, waiting, (struct span){0}, &item), 1);
+    buffer_add_span(&key, item.key);
+    take_row("a", bench_withdrawn(200));
+    assert_int_equal(store_put(bench->store, waiting, buffer_span(&key), (struct span){0}), 0);
+    bench_take_damaged(bench, PRESENCE_STREAM, "", bench_phone("ann", 100, 1));
+    buffer_free(&key);
+}
+
 int
 main(void)
 {
@@ -280,6 +316,8 @@ main(void)
         EACH(chance_agrees_with_the_rule),
         EACH(rows_come_again_as_they_went_out),
         EACH(bug_211_many_rows_of_a_person_are_published_in_bounded_steps),
+        EACH(a_row_that_waits_and_is_not_among_those_that_do_is_damage),
+        EACH(a_row_among_those_that_wait_that_does_not_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "operator/waiting.h"
 #include "operator_bench.h"
 
@@ -314,6 +315,62 @@ an_abort_undoes_entries_wakes_and_releases(void **state)
     assert_work(10, 0, "", "AB");
 }
 
+static enum waiting_answer
+forget_the_wake(void *context, const struct backlog_record *record)
+{
+    (void)context;
+    assert_int_equal(store_delete(store, waiting.wakes, span_at(record->person.bytes, HASH_ID_BYTES)), 1);
+    return WAITING_STAY;
+}
+
+static void
+a_wake_that_goes_before_it_is_done_is_damage(void **state)
+{
+    (void)state;
+    enter(1, 0, 'a');
+    wake(1);
+    assert_int_equal(waiting_work(&waiting, 10, -1, NULL, forget_the_wake, expire), -1);
+    assert_true(store_is_damaged(store));
+}
+
+/* Sums that are stored and can't be are damage, not what wraps around. */
+static void
+sums_that_can_not_be_are_damage(void **state)
+{
+    static const struct {
+        uint64_t bytes, senders_bytes;
+        bool enters, leaves;
+    } rows[] = {
+        {UINT64_MAX, 0, true, false},
+        {UINT64_MAX - 10, UINT64_MAX - 10, true, false},
+        {RECORD_BYTES(1) + 10, RECORD_BYTES(1), false, true}, /* of senders is more then than of all */
+        {10, 20, false, false},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char value[8];
+        if (i > 0)
+            set_up(state);
+        enter(1, 0, 'a');
+        assert_int_equal(waiting_flush(&waiting), 0);
+        bytes_put_u64(value, rows[i].bytes);
+        assert_int_equal(store_put(store, waiting.size, span_of("bytes"), span_at(value, sizeof value)), 0);
+        bytes_put_u64(value, rows[i].senders_bytes);
+        assert_int_equal(store_put(store, waiting.size, span_of("senders"), span_at(value, sizeof value)), 0);
+        int rc = waiting_load(&waiting);
+        if (rc == 0 && rows[i].enters) {
+            struct backlog_record record = {.person = person(2), .sender = 7, .body = span_of("b")};
+            rc = waiting_enter(&waiting, &record);
+        }
+        if (rc == 0 && rows[i].leaves)
+            rc = waiting_work(&waiting, 10, 0, NULL, ask, expire);
+        assert_int_equal(rc, -1);
+        assert_true(store_is_damaged(store));
+        if (i + 1 < sizeof rows / sizeof rows[0])
+            tear_down(state);
+    }
+}
+
 static int
 forget_asked(void **state)
 {
@@ -336,6 +393,8 @@ main(void)
         EACH(whose_time_is_up_is_turned_out_even_if_somebody_came),
         EACH(a_restart_goes_on_where_it_was),
         EACH(an_abort_undoes_entries_wakes_and_releases),
+        EACH(a_wake_that_goes_before_it_is_done_is_damage),
+        EACH(sums_that_can_not_be_are_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,9 +11,10 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "memory_process.h"
-#include "run/hold.h"
-#include "run/start.h"
+#include "state/hold.h"
+#include "state/start.h"
 
 #define LANDING "gait/landing/accelerometer"
 #define REJECTED "gait/rejected/accelerometer-trusted"
@@ -30,7 +31,7 @@ static const struct setting no_hold[] = {{"accelerometer-trusted", "hold", "0"},
 static uint64_t
 verdicts(enum verdict verdict)
 {
-    return bench.process->ledger.inputs[0].verdicts[verdict];
+    return inside_ledger(bench.process)->inputs[0].verdicts[verdict];
 }
 
 static void
@@ -59,7 +60,7 @@ static bool
 metrics_hold(const char *text)
 {
     struct buffer metrics = {0};
-    metrics_write(bench.process, &metrics);
+    inside_metrics(bench.process, &metrics);
     const bool holds = strstr(buffer_text(&metrics), text) != NULL;
     buffer_free(&metrics);
     return holds;
@@ -87,15 +88,15 @@ every_reason_is_counted_and_said_with_its_field_and_topic(void **state)
     uint64_t invalid = 0;
     bench_open_process(&accelerometer_trusted, no_hold);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const uint64_t before = bench.process->ledger.reasons[cases[i].reason];
+        const uint64_t before = inside_ledger(bench.process)->reasons[cases[i].reason];
         bench.wall_ms += 1000;
         bench_send(LANDING "/site-3/phone-17", cases[i].payload, NULL, NULL);
         bench_settle();
         assert_rejected(reason_word(cases[i].reason), cases[i].field, "landing/accelerometer/site-3/phone-17");
-        assert_int_equal(bench.process->ledger.reasons[cases[i].reason], before + 1);
+        assert_int_equal(inside_ledger(bench.process)->reasons[cases[i].reason], before + 1);
         invalid += cases[i].reason != REASON_NO_CONSENT;
         assert_int_equal(verdicts(VERDICT_INVALID), invalid);
-        assert_int_equal(bench.process->ledger.inputs[0].taken, i + 1);
+        assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, i + 1);
     }
     assert_int_equal(verdicts(VERDICT_REFUSED), 1);
     assert_null(bench_heard("gait/trusted/accelerometer", 0));
@@ -190,7 +191,7 @@ receipts_are_sent_at_most_once_but_for_one_now_and_then(void **state)
             const struct heard *receipt = bench_heard("gait/receipt/me", 3 - i);
             assert_int_equal(receipt->delivery, i == 0 ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE);
         }
-        bench.steady_ms += RECEIPT_TRIED_MS;
+        bench.steady_ms += inside_numbers.receipt_tried_ms;
     }
 }
 
@@ -265,7 +266,7 @@ a_restored_state_decides_nothing_before_its_rows_have_come(void **state)
         bench_send("gait/landing/step_trainer", reading, "gait/receipt/x", NULL);
         bench_settle();
         assert_null(bench_heard("gait/receipt/x", 0));
-        metrics_write(bench.process, &metrics);
+        inside_metrics(bench.process, &metrics);
         assert_non_null(
             strstr(buffer_text(&metrics), "nothing is decided before customer-curated has sent all its rows again"));
         if (start == 0)
@@ -282,7 +283,7 @@ a_restored_state_decides_nothing_before_its_rows_have_come(void **state)
     bench_settle();
     assert_non_null(bench_heard("gait/receipt/x", 0));
     buffer_clear(&metrics);
-    metrics_write(bench.process, &metrics);
+    inside_metrics(bench.process, &metrics);
     assert_null(strstr(buffer_text(&metrics), "has sent all its rows"));
     buffer_free(&metrics);
 }
@@ -322,16 +323,16 @@ begin_a_payload(struct buffer *payload)
     for (unsigned i = 0; i < 200; i++)
         buffer_printf(payload, "%s\n", i % 4 == 3 ? "{}" : READING("a", "1600000000000"));
     bench_open_process(&accelerometer_trusted, no_hold);
-    bench.process->batch_records_max = 7;
+    *inside_limits(bench.process).batch_records = 7;
     bench_send(LANDING, buffer_text(payload), "gait/receipt/me", NULL);
     for (unsigned i = 0; i < bench.broker.wire_count; i++) {
         while (memory_wire_hear(bench.broker.wires[i]))
             ;
     }
     for (unsigned i = 0; i < 5; i++)
-        assert_int_equal(batch_work(bench.process, bench.process->timekeeper.now_ms, true), 1);
+        assert_int_equal(inside_work(bench.process, inside_timekeeper(bench.process)->now_ms, true), 1);
     assert_null(bench_heard("gait/receipt/me", 0));
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 35);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 35);
 }
 
 /* Begun in transactions of before, perhaps by a version that kept fewer counts: all of it is in the receipt. */
@@ -345,17 +346,18 @@ a_receipt_counts_what_was_worked_before_a_restart(void **state)
         char value[256];
         struct span place;
         begin_a_payload(&payload);
-        struct store *store = bench.process->store;
+        struct store *store = inside_store(bench.process);
+        const int meta = inside_meta(bench.process);
         assert_int_equal(store_begin(store), 0);
-        assert_int_equal(store_get(store, bench.process->meta, span_of("inbox"), &place), 1);
+        assert_int_equal(store_get(store, meta, span_of("inbox"), &place), 1);
         assert_int_equal(place.len, 8 + 129);
         memcpy(value, place.at, place.len);
         if (of_before == 1)
-            assert_int_equal(store_put(store, bench.process->meta, span_of("inbox"), span_at(value, place.len - 40)), 0);
+            assert_int_equal(store_put(store, meta, span_of("inbox"), span_at(value, place.len - 40)), 0);
         assert_int_equal(store_commit(store), 0);
-        bench.process->loaded = false; /* it reads what the store says, as a process that has just started */
+        inside_unload(bench.process); /* it reads what the store says, as a process that has just started */
         bench_settle();
-        assert_int_equal(bench.process->ledger.inputs[0].taken, 200);
+        assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 200);
         const char *receipt = bench_heard("gait/receipt/me", 0)->payload;
         assert_int_equal(strncmp(receipt, receipts[of_before], strlen(receipts[of_before])), 0);
         buffer_free(&payload);
@@ -425,9 +427,9 @@ what_the_last_receipts_needed_is_free_for_the_next(void **state)
         bench_send(LANDING, "{}", "gait/receipt/me", "correlation");
         bench_settle();
         if (i == 0)
-            bytes = bench.process->receipts.bytes.len;
-        assert_int_equal(bench.process->receipts.bytes.len, bytes);
-        assert_int_equal(bench.process->receipts.count, 0);
+            bytes = inside_receipt_bytes(bench.process);
+        assert_int_equal(inside_receipt_bytes(bench.process), bytes);
+        assert_int_equal(inside_receipts(bench.process), 0);
     }
     assert_in_range(bytes, 1, 100);
 }
@@ -439,12 +441,12 @@ a_receipt_comes_when_its_payload_is_worked(void **state)
     (void)state;
     static const struct setting small[] = {{"accelerometer-trusted", "outbox_bytes", "1MiB"}, {0}};
     bench_open_process(&accelerometer_trusted, small);
-    bench.process->outbox_bytes_max = 0; /* nothing is taken in */
+    *inside_limits(bench.process).outbox_bytes = 0; /* nothing is taken in */
     bench_send(LANDING, "{}", "gait/receipt/me", NULL);
     bench_settle();
     assert_null(bench_heard("gait/receipt/me", 0));
     assert_null(bench_heard(REJECTED, 0));
-    bench.process->outbox_bytes_max = 1 << 20;
+    *inside_limits(bench.process).outbox_bytes = 1 << 20;
     bench_settle();
     assert_non_null(bench_heard("gait/receipt/me", 0));
     assert_non_null(bench_heard(REJECTED, 0));
@@ -473,9 +475,9 @@ bug_275_the_newest_refusals_can_be_asked_for_afterwards(void **state)
                       i > 0 ? "," : "", i == 0 ? "user" : "timestamp", 5 - i, bench.wall_ms - 1000 * i);
     buffer_add_text(&expected, "]}");
     if (!metrics_hold(buffer_text(&expected))) {
-        buffer_clear(&bench.process->metrics);
-        metrics_write(bench.process, &bench.process->metrics);
-        fail_msg("%s is not in %s", buffer_text(&expected), buffer_text(&bench.process->metrics));
+        struct buffer metrics = {0};
+        inside_metrics(bench.process, &metrics);
+        fail_msg("%s is not in %s", buffer_text(&expected), buffer_text(&metrics));
     }
     /* Another life knows them too. */
     bench_close_process();
@@ -498,7 +500,7 @@ a_large_payload_is_refused_whole(void **state)
     bench_send_bytes(LANDING, span_at(payload, sizeof payload), span_of("gait/receipt/me"), NULL);
     bench_settle();
     assert_rejected("too_large", NULL, "landing/accelerometer");
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 2);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 2);
 }
 
 /* Rows of the table over the link, then a reading of that person. */
@@ -518,8 +520,8 @@ what_comes_over_a_link_is_taken_once_and_opens_the_gate(void **state)
     memory_route(&bench.broker, &message);
     memory_route(&bench.broker, &message);
     bench_settle();
-    assert_int_equal(bench.process->ledger.inputs[1].taken, 1);
-    assert_int_equal(bench.process->links[1].committed.applied, 1);
+    assert_int_equal(inside_ledger(bench.process)->inputs[1].taken, 1);
+    assert_int_equal(inside_link(bench.process, 1)->committed.applied, 1);
     bench_send(LANDING, READING("a@example.org", "1600000000000"), "gait/receipt/me", NULL);
     bench_settle();
     assert_heard("gait/trusted/accelerometer", 0, READING("a@example.org", "1600000000000"));
@@ -531,7 +533,7 @@ what_comes_over_a_link_is_taken_once_and_opens_the_gate(void **state)
     memory_route(&bench.broker, &message);
     bench_settle();
     assert_rejected("missing_field", "customerName", "trusted/customer");
-    assert_int_equal(bench.process->links[1].committed.applied, 2);
+    assert_int_equal(inside_link(bench.process, 1)->committed.applied, 2);
 }
 
 static void
@@ -539,18 +541,18 @@ nothing_is_committed_when_nothing_came(void **state)
 {
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
-    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 0);
-    assert_false(batch_waits(bench.process, bench.wall_ms, true));
+    assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 0);
+    assert_false(inside_has_work(bench.process, bench.wall_ms, true));
     bench_send(LANDING, "{}", NULL, NULL);
     for (unsigned i = 0; i < bench.broker.wire_count; i++) {
         while (memory_wire_hear(bench.broker.wires[i]))
             ;
     }
-    assert_true(batch_waits(bench.process, bench.wall_ms, true));
-    assert_false(batch_waits(bench.process, bench.wall_ms, false));
-    assert_int_equal(batch_work(bench.process, bench.wall_ms, false), 0);
-    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
-    assert_false(batch_waits(bench.process, bench.wall_ms, true));
+    assert_true(inside_has_work(bench.process, bench.wall_ms, true));
+    assert_false(inside_has_work(bench.process, bench.wall_ms, false));
+    assert_int_equal(inside_work(bench.process, bench.wall_ms, false), 0);
+    assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 1);
+    assert_false(inside_has_work(bench.process, bench.wall_ms, true));
 }
 
 /* A reading waits, its time is up, and the broker is one that nothing is worked with. */
@@ -563,11 +565,12 @@ bug_301_a_process_that_may_not_work_what_is_due_does_not_spin(void **state)
     bench_send(LANDING, READING("late@example.org", "1600000000000"), NULL, NULL);
     bench_settle();
     assert_int_equal(verdicts(VERDICT_WAITING), 1);
-    bench.process->limits.retains = false;
+    *inside_limits(bench.process).broker_retains = false;
     bench.steady_ms += 2000;
     for (unsigned i = 0; i < 3; i++)
         process_step(bench.process);
-    assert_int_equal(bench.process->why, WHY_NO_RETAIN);
+    assert_true(inside_is_stopped(bench.process));
+    assert_non_null(strstr(inside_why(bench.process), "the broker retains no messages"));
     assert_true(process_step(bench.process) > 0);
 }
 
@@ -584,15 +587,15 @@ bug_302_who_makes_room_appends_nothing_for_newcomers(void **state)
                "\"shareWithResearchAsOfDate\":1600000000000}", NULL, NULL);
     bench_settle();
     struct process *process = bench.process;
-    const uint64_t last = process->output.last.sequence;
+    const uint64_t last = inside_output(process)->last.sequence;
     assert_int_equal(last, 1);
-    process->newcomers.active = true;
-    assert_int_equal(batch_make_room(process, process->timekeeper.now_ms), 1);
-    assert_int_equal(process->output.last.sequence, last);
-    assert_true(process->newcomers.active);
-    assert_int_equal(batch_work(process, process->timekeeper.now_ms, true), 1);
-    assert_int_equal(process->output.last.sequence, last + 1);
-    assert_false(process->newcomers.active);
+    *inside_rows(process).newcomer = true;
+    assert_int_equal(inside_make_room(process, inside_timekeeper(process)->now_ms), 1);
+    assert_int_equal(inside_output(process)->last.sequence, last);
+    assert_true(*inside_rows(process).newcomer);
+    assert_int_equal(inside_work(process, inside_timekeeper(process)->now_ms, true), 1);
+    assert_int_equal(inside_output(process)->last.sequence, last + 1);
+    assert_false(*inside_rows(process).newcomer);
 }
 
 /* Anybody could stop a process with it. */
@@ -607,7 +610,7 @@ bug_303_of_a_refused_payload_goes_out_what_the_broker_takes(void **state)
     bench_open_process(&accelerometer_trusted, settings);
     bench_send_bytes(LANDING, span_at(payload, sizeof payload), (struct span){0}, NULL);
     bench_settle();
-    assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+    assert_false(inside_is_stopped(bench.process));
     const struct heard *heard = bench_heard(REJECTED, 0);
     assert_non_null(strstr(heard->payload, "\"payload\":\"\\u0001\\u0001"));
     assert_non_null(strstr(heard->payload, "\\u0001\",\"cut\":true}"));
@@ -693,14 +696,14 @@ bug_350_the_faults_of_a_payload_are_told_in_sum_behind_the_first(void **state)
     bench_settle();
     assert_int_equal(verdicts(VERDICT_INVALID), faults);
     assert_int_equal(verdicts(VERDICT_WAITING), readings);
-    assert_int_equal(bench.process->ledger.reasons[REASON_BAD_JSON], faults);
+    assert_int_equal(inside_ledger(bench.process)->reasons[REASON_BAD_JSON], faults);
     const struct heard *heard = bench_heard(REJECTED, 0);
     char expected[128];
     snprintf(expected, sizeof expected, "\"topic\":\"landing/accelerometer/phone-17\",\"time\":%" PRId64 ",\"count\":%u}",
-             bench.wall_ms, faults - PAYLOAD_FAULTS_MAX);
+             bench.wall_ms, faults - inside_numbers.payload_faults);
     assert_non_null(strstr(heard->payload, expected));
     assert_int_equal(told(&lines), faults);
-    assert_int_equal(lines, PAYLOAD_FAULTS_MAX + 1);
+    assert_int_equal(lines, inside_numbers.payload_faults + 1);
     snprintf(expected, sizeof expected, "\"duplicate\":0,\"stale\":0,\"invalid\":%u,\"faults\":[{\"record\":0,", faults);
     const char *receipt = bench_heard("gait/receipt/phone-17/me", 0)->payload;
     assert_memory_equal(receipt, "{\"taken\":20001,", 15);
@@ -729,16 +732,17 @@ bug_350_what_is_told_in_sum_survives(void **state)
         while (memory_wire_hear(bench.broker.wires[i]))
             ;
     }
-    bench.process->batch_records_max = PAYLOAD_FAULTS_MAX + 2; /* behind the second reading, so that some are counted */
-    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
-    assert_true(bench.process->places[PLACE_INBOX].identity != 0);
+    /* Behind the second reading, so that some are counted. */
+    *inside_limits(bench.process).batch_records = inside_numbers.payload_faults + 2;
+    assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 1);
+    assert_true(inside_is_in_payload(bench.process));
     assert_true(metrics_hold("\"untold\":"));
     assert_false(metrics_hold("\"untold\":0"));
     bench_close_process();
     bench_open_process(&accelerometer_trusted, NULL);
     assert_int_equal(verdicts(VERDICT_INVALID), faults);
     assert_int_equal(told(&lines), faults);
-    assert_int_equal(lines, PAYLOAD_FAULTS_MAX + 1);
+    assert_int_equal(lines, inside_numbers.payload_faults + 1);
     assert_non_null(strstr(bench_heard(REJECTED, 0)->payload, "\"topic\":\"landing/accelerometer/phone-17\""));
     assert_true(metrics_hold("\"untold\":0"));
     buffer_free(&payload);
@@ -751,15 +755,15 @@ bug_351_intake_goes_on_when_nobody_takes_rejections(void **state)
     (void)state;
     unsigned lines;
     bench_open_process(&accelerometer_trusted, no_hold);
-    bench.process->rejected_bytes_max = 1000;
+    *inside_limits(bench.process).rejected_bytes = 1000;
     bench.withheld = REJECTED;
     for (unsigned i = 0; i < 50; i++) {
         bench_send(i % 2 == 0 ? LANDING "/phone-1" : LANDING "/phone-2", i % 5 == 0 ? READING("a", "1600000000000") : "{",
                    "gait/receipt/me", NULL);
         bench_settle();
-        assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
-        assert_int_equal(bench.process->ledger.inputs[0].taken, i + 1);
-        assert_in_range(outbox_bytes(&bench.process->rejected), 0, 1000 + 200);
+        assert_false(inside_is_stopped(bench.process));
+        assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, i + 1);
+        assert_in_range(outbox_bytes(inside_rejected(bench.process)), 0, 1000 + 200);
     }
     const uint64_t refused = verdicts(VERDICT_INVALID) + verdicts(VERDICT_REFUSED);
     assert_int_equal(verdicts(VERDICT_INVALID), 40);
@@ -774,10 +778,10 @@ bug_351_intake_goes_on_when_nobody_takes_rejections(void **state)
     assert_in_range(lines, 2, 12);
     assert_true(metrics_hold("\"untold\":0"));
     /* Who makes room on a full disk adds nothing. */
-    bench.process->untold.counts[REASON_EXPIRED] = 1;
-    const uint64_t end = bench.process->rejected.last.end;
-    assert_int_equal(batch_make_room(bench.process, bench.wall_ms), 1);
-    assert_int_equal(bench.process->rejected.last.end, end);
+    *inside_untold(bench.process, REASON_EXPIRED) = 1;
+    const uint64_t end = inside_rejected(bench.process)->last.end;
+    assert_int_equal(inside_make_room(bench.process, bench.wall_ms), 1);
+    assert_int_equal(inside_rejected(bench.process)->last.end, end);
     const char *last = bench_heard(REJECTED, 0)->payload;
     assert_null(strstr(last, "topic"));
     assert_non_null(strstr(last, "\"reason\":\"bad_json\",\"time\":"));
@@ -802,11 +806,11 @@ bug_352_what_is_refused_is_shown_up_to_a_limit(void **state)
     /* Before a broker has said what it takes, what any takes. */
     process_close(bench.process);
     bench.process = process_open(&bench.options);
-    const uint64_t end = bench.process->rejected.last.end;
+    const uint64_t end = inside_rejected(bench.process)->last.end;
     const struct inbox_entry entry = {.payload = span_at(payload, size)};
-    assert_int_equal(inbox_append(bench.process->inbox, &entry), 0);
-    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
-    assert_in_range(bench.process->rejected.last.end - end, 900, 1100);
+    assert_int_equal(inbox_append(inside_inbox(bench.process), &entry), 0);
+    assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 1);
+    assert_in_range(inside_rejected(bench.process)->last.end - end, 900, 1100);
     free(payload);
 }
 
@@ -824,12 +828,9 @@ bug_352_a_stored_rejection_that_does_not_fit_goes_without_its_payload(void **sta
     memset(buffer_reserve(&line, 1 << 20), 'x', 1 << 20);
     line.len += 1 << 20;
     buffer_add_text(&line, "\"}\n{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"time\":2}");
-    assert_int_equal(store_begin(bench.process->store), 0);
-    assert_int_equal(outbox_append(&bench.process->rejected, (struct span){0}, buffer_span(&line)), 0);
-    assert_int_equal(outbox_flush(&bench.process->rejected), 0);
-    assert_int_equal(store_commit(bench.process->store), 0);
+    assert_int_equal(inside_reject(bench.process, buffer_span(&line)), 0);
     bench_settle();
-    assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+    assert_false(inside_is_stopped(bench.process));
     assert_heard(REJECTED, 0,
                  "{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"topic\":\"a\",\"time\":1}\n"
                  "{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"time\":2}");
@@ -854,7 +855,7 @@ bug_353_what_is_no_message_of_a_link_is_refused_or_passed_over(void **state)
     memory_route(&bench.broker, &message);
     bench_settle();
     assert_rejected("too_large", NULL, "trusted/customer");
-    assert_int_equal(bench.process->links[1].committed.applied, 1);
+    assert_int_equal(inside_link(bench.process, 1)->committed.applied, 1);
     /* A row without a name was a panic. */
     message.topic = span_of("gait/link/customer-trusted/accelerometer-trusted/feed");
     message.payload = span_of("{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
@@ -863,7 +864,7 @@ bug_353_what_is_no_message_of_a_link_is_refused_or_passed_over(void **state)
     message.sequence = 2;
     memory_route(&bench.broker, &message);
     bench_settle();
-    assert_int_equal(bench.process->links[1].committed.applied, 1);
+    assert_int_equal(inside_link(bench.process, 1)->committed.applied, 1);
     free(payload);
 }
 
@@ -879,12 +880,12 @@ bug_354_messages_without_records_count_as_records(void **state)
         while (memory_wire_hear(bench.broker.wires[i]))
             ;
     }
-    bench.process->batch_records_max = 10;
+    *inside_limits(bench.process).batch_records = 10;
     for (unsigned i = 0; i < 10; i++) {
-        assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
-        assert_int_equal(bench.process->receipts.count, 10);
+        assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 1);
+        assert_int_equal(inside_receipts(bench.process), 10);
     }
-    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 0);
+    assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 0);
 }
 
 /* What is to be sent back is held in memory until the commit. */
@@ -901,9 +902,9 @@ bug_354_what_receipts_need_is_bounded(void **state)
         while (memory_wire_hear(bench.broker.wires[i]))
             ;
     }
-    assert_int_equal(batch_work(bench.process, bench.wall_ms, true), 1);
-    assert_in_range(bench.process->receipts.bytes.len, BATCH_PAYLOAD_BYTES_MAX,
-                    BATCH_PAYLOAD_BYTES_MAX + 2 * sizeof correlation);
+    assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 1);
+    assert_in_range(inside_receipt_bytes(bench.process), inside_numbers.transaction_bytes,
+                    inside_numbers.transaction_bytes + 2 * sizeof correlation);
 }
 
 /* What stands behind an account's level is its own to choose. */
@@ -944,7 +945,7 @@ bug_356_intake_stops_when_there_are_as_many_rows_as_may_be(void **state)
     bench_send("gait/landing/customer", CUSTOMER("a", "") CUSTOMER("b", ",\"shareWithResearchAsOfDate\":1600000000000"),
                NULL, NULL);
     bench_settle();
-    assert_int_equal(bench.process->why, WHY_NOT_STOPPED);
+    assert_false(inside_is_stopped(bench.process));
     assert_true(metrics_hold("\"gauges\":{\"rows\":2,\"rows_without_consent\":1}"));
     bench_send("gait/landing/customer", CUSTOMER("c", ""), NULL, NULL);
     bench_settle();
@@ -1125,7 +1126,7 @@ who_begins_beside_something_wrong_has_begun_when_that_is_mended(void **state)
     bench_open_process(make_late(&customer_curated, 2, STORE_BESIDE), NULL);
     bench.steady_ms += 60000;
     bench_settle();
-    assert_true(bench.process->loaded);
+    assert_true(inside_is_loaded(bench.process));
     feed_row();
     assert_int_equal(verdicts(VERDICT_PASSED) + verdicts(VERDICT_WAITING), 1);
     bench_close_process();
@@ -1141,20 +1142,20 @@ rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded(void **state)
     (void)state;
     bench_open_process(&customer_curated, NULL);
     feed_row();
-    assert_int_equal(bench.process->links[0].committed.applied, 1);
+    assert_int_equal(inside_link(bench.process, 0)->committed.applied, 1);
     bench_close_process();
     mark_restored(&customer_curated);
     bench_open_process(make_late(&customer_curated, 2, STORE_BESIDE), NULL);
     bench.steady_ms += 60000;
     bench_settle();
-    assert_true(bench.process->loaded);
+    assert_true(inside_is_loaded(bench.process));
     bench.wall_ms += 60000; /* the clock was set: that is committed */
     bench_settle();
-    assert_false(bench.process->recall.restored);
+    assert_false(*inside_rows(bench.process).restored);
     bench_close_process();
     bench_open_process(&customer_curated, NULL);
-    assert_int_equal(bench.process->links[0].committed.epoch, 0);
-    assert_true(bench.process->links[0].awaits == LINK_NO_END);
+    assert_int_equal(inside_link(bench.process, 0)->committed.epoch, 0);
+    assert_true(inside_link(bench.process, 0)->awaits == LINK_NO_END);
     assert_true(metrics_hold("nothing is decided before customer-trusted has sent all its rows again"));
 }
 
@@ -1190,7 +1191,7 @@ who_left_is_asked_beside_a_full_outbox(void **state)
     char row[NAME_BYTES_MAX + 64];
     bench_open_process(&customer_trusted, settings);
     bench.steady_ms += 5000;
-    for (unsigned i = 0; i < 4000 && outbox_bytes(&bench.process->output) < 1 << 20; i++) {
+    for (unsigned i = 0; i < 4000 && outbox_bytes(inside_output(bench.process)) < 1 << 20; i++) {
         bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
         bench_settle();
         if (i == 0)
@@ -1201,7 +1202,7 @@ who_left_is_asked_beside_a_full_outbox(void **state)
         }
         bench_forget();
     }
-    assert_true(outbox_bytes(&bench.process->output) >= 1 << 20);
+    assert_true(outbox_bytes(inside_output(bench.process)) >= 1 << 20);
     bench_close_process();
 
     const struct wire_message left = {
@@ -1212,7 +1213,7 @@ who_left_is_asked_beside_a_full_outbox(void **state)
     report_nothing("gait/link/customer-trusted/study");
     for (unsigned i = 0; i < 5; i++, bench.steady_ms += 1000)
         bench_settle();
-    assert_false(bench.process->recall.due);
+    assert_false(*inside_rows(bench.process).due);
     assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
 }
 
@@ -1226,13 +1227,13 @@ rows_are_given_out_again_when_it_is_known_who_left(void **state)
     bench.steady_ms += 5000;
     bench_send("gait/landing/customer", some_customer(1), NULL, NULL);
     bench_settle();
-    bench.process->recall.due = true;
+    *inside_rows(bench.process).due = true;
     report_nothing("gait/link/customer-trusted/study");
     bench_settle();
     assert_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
     /* Nor before the others had the time to say that this state is an older copy: rows take numbers that they may have. */
-    bench.process->recall.due = bench.process->heard = false;
-    bench.process->synced_ms = bench.steady_ms;
+    *inside_rows(bench.process).due = *inside_rows(bench.process).heard = false;
+    *inside_rows(bench.process).synced_ms = bench.steady_ms;
     bench_settle();
     assert_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
     bench.steady_ms += 5000;
@@ -1244,8 +1245,8 @@ static void
 report_of_study(uint64_t applied)
 {
     char text[128];
-    snprintf(text, sizeof text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":1}", bench.process->epoch,
-             applied);
+    snprintf(text, sizeof text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":1}",
+             inside_epoch(bench.process), applied);
     bench_send("gait/link/customer-trusted/study", text, NULL, NULL);
     bench_settle();
 }
@@ -1261,11 +1262,11 @@ who_lacks_messages_is_told_so_whatever_is_awaited(void **state)
     for (unsigned i = 0; i < 3; i++)
         bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
     bench_settle();
-    report_of_study(bench.process->output.last.sequence);
+    report_of_study(inside_output(bench.process)->last.sequence);
     bench.steady_ms += 5000;
     bench_settle();
-    assert_true(bench.process->output.trimmed.sequence > 0);
-    bench.process->recall.due = true;
+    assert_true(inside_output(bench.process)->trimmed.sequence > 0);
+    *inside_rows(bench.process).due = true;
     report_of_study(0);
     assert_non_null(bench_heard("gait/link/customer-trusted/study/oldest", 0));
 }
@@ -1299,7 +1300,7 @@ rows_that_the_broker_did_not_send_are_missed(void **state)
         log_follow(note_error);
         bench_open_process(&customer_trusted, NULL);
         log_follow(NULL);
-        assert_false(bench.process->recall.due);
+        assert_false(*inside_rows(bench.process).due);
         assert_int_equal(strstr(last_error, "of the 3 rows") != NULL && strstr(last_error, "only 2:") != NULL, i == 1);
         bench_close_process();
         const struct wire_message gone = {.topic = span_of(row), .retained = true};

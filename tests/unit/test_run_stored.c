@@ -12,6 +12,8 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/name.h"
+#include "gathered.h"
 #include "memory_process.h"
 #include "operator/join.h"
 #include "store/keyset.h"
@@ -35,7 +37,7 @@ feed(const char *topic, uint64_t sequence, const char *payload)
 static uint64_t
 counted(unsigned input, enum verdict verdict)
 {
-    return bench.process->ledger.inputs[input].verdicts[verdict];
+    return inside_ledger(bench.process)->inputs[input].verdicts[verdict];
 }
 
 static void
@@ -53,7 +55,7 @@ bug_361_a_forged_reading_is_invalid_and_its_link_goes_on(void **state)
                                "\"out_of_range\",\"field\":\"sensorReadingTime\""));
         feed(FEED("step-trainer-trusted"), 2 * i + 2, STEP("1600000000000"));
         assert_int_equal(counted(JOIN_STEP_TRAINER, VERDICT_WAITING), i + 1);
-        assert_int_equal(bench.process->links[JOIN_STEP_TRAINER].committed.applied, 2 * i + 2);
+        assert_int_equal(inside_link(bench.process, JOIN_STEP_TRAINER)->committed.applied, 2 * i + 2);
     }
     feed(FEED("customer-curated") "/r1", 1, CUSTOMER);
     assert_int_equal(counted(JOIN_TABLE, VERDICT_PASSED), 1);
@@ -70,10 +72,10 @@ bug_362_a_row_that_has_no_name_is_a_strangers(void **state)
         char topic[256];
         snprintf(topic, sizeof topic, FEED("customer-curated") "%s", rests[i]);
         feed(topic, 1, CUSTOMER);
-        assert_int_equal(bench.process->ledger.inputs[JOIN_TABLE].taken, 0);
+        assert_int_equal(inside_ledger(bench.process)->inputs[JOIN_TABLE].taken, 0);
     }
     feed(FEED("step-trainer-trusted") "/r1", 1, STEP("1600000000000"));
-    assert_int_equal(bench.process->ledger.inputs[JOIN_STEP_TRAINER].taken, 0);
+    assert_int_equal(inside_ledger(bench.process)->inputs[JOIN_STEP_TRAINER].taken, 0);
     feed(FEED("customer-curated") "/r_1-A", 1, CUSTOMER);
     assert_int_equal(counted(JOIN_TABLE, VERDICT_PASSED), 1);
 }
@@ -162,12 +164,14 @@ assert_one_aside(const char *part)
 {
     struct span value;
     char key[8];
-    assert_int_equal(store_begin(bench.process->store), 0);
-    assert_int_equal(store_count(bench.process->store, bench.process->aside), 1);
+    struct store *store = inside_store(bench.process);
+    const int aside = inside_aside(bench.process);
+    assert_int_equal(store_begin(store), 0);
+    assert_int_equal(store_count(store, aside), 1);
     bytes_put_u64(key, 1);
-    assert_int_equal(store_get(bench.process->store, bench.process->aside, span_at(key, sizeof key), &value), 1);
+    assert_int_equal(store_get(store, aside, span_at(key, sizeof key), &value), 1);
     assert_true(value.len > 1 && memmem(value.at + 1, value.len - 1, part, strlen(part)) != NULL);
-    store_abort(bench.process->store);
+    store_abort(store);
 }
 
 static void
@@ -178,11 +182,11 @@ bug_363_a_record_that_kills_is_set_aside(void **state)
     assert_false(live(send_poison));
     assert_int_equal(live_on(), ATTEMPT_SUSPECTED + ATTEMPT_DEATHS - 1);
     bench_open_process(&deadly, NULL);
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 13);
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 13);
     assert_int_equal(counted(0, VERDICT_INVALID), 1);
     assert_int_equal(counted(0, VERDICT_WAITING), 4); /* repeats are duplicates */
-    assert_int_equal(bench.process->ledger.reasons[REASON_POISON], 1);
-    assert_int_equal(inbox_end(bench.process->inbox), bench.process->inbox_position);
+    assert_int_equal(inside_ledger(bench.process)->reasons[REASON_POISON], 1);
+    assert_int_equal(inside_inbox_end(bench.process), inside_inbox_position(bench.process));
     assert_one_aside("poison");
 }
 
@@ -198,9 +202,9 @@ kills_at_random_set_nothing_aside(void **state)
     for (unsigned i = 0; i < 2; i++)
         assert_true(live(NULL));
     bench_open_process(&deadly, NULL);
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 13);
-    assert_int_equal(bench.process->ledger.reasons[REASON_POISON], 0);
-    assert_false(attempt_is_careful(&bench.process->attempt));
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 13);
+    assert_int_equal(inside_ledger(bench.process)->reasons[REASON_POISON], 0);
+    assert_false(attempt_is_careful(inside_attempt(bench.process)));
 }
 
 /* Something stored that kills when its time has come: the process dies of whatever goes out of it. */
@@ -210,6 +214,11 @@ kills_at_random_set_nothing_aside(void **state)
 #define CUSTOMER_SINCE(user, serial, since)                                                                            \
     "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\""   \
     serial "\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":" since "}"
+#define CUSTOMER_LEAVES(user, serial, updated, more)                                                                   \
+    "{\"customerName\":\"A\",\"email\":\"" user "\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\""   \
+    serial "\",\"registrationDate\":5,\"lastUpdateDate\":160000000000" updated more "}"
+#define CUSTOMER_OUT(user, serial, updated) CUSTOMER_LEAVES(user, serial, updated, "")
+#define CUSTOMER_ALL_OUT(user, serial) CUSTOMER_LEAVES(user, serial, "2", ",\"withdrawAll\":true")
 #define CUSTOMER_OF(user, serial) CUSTOMER_SINCE(user, serial, "1600000000000")
 #define STEP_OF(serial)                                                                                                \
     "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"" serial "\",\"distanceFromObject\":1}"
@@ -360,7 +369,7 @@ static void
 rows_to_be_released(void)
 {
     rows_of_one_person();
-    bench.process->batch_output_bytes_max = 1;
+    *inside_limits(bench.process).batch_output_bytes = 1;
     feed_only(FEED_TO("accelerometer-trusted", "customer-curated"), 1, PHONE("a", "1600000000000"));
 }
 
@@ -402,8 +411,8 @@ a_step_with_too_many_partners(void)
 {
     phones();
     feed(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "poison"));
-    bench.process->batch_output_bytes_max = 1;
-    bench.process->message_bytes = 1; /* a message for each pair */
+    *inside_limits(bench.process).batch_output_bytes = 1;
+    *inside_limits(bench.process).message_bytes = 1; /* a message for each pair */
     feed_only(FEED("step-trainer-trusted"), 1, STEP_OF("poison"));
 }
 
@@ -466,10 +475,10 @@ assert_set_aside_and_gone(const struct due_case *test)
     assert_int_equal(counted(test->input, VERDICT_WAITING), 0);
     assert_int_equal(counted(test->input, VERDICT_REFUSED), test->refused);
     assert_int_equal(counted(test->input, VERDICT_INVALID), test->invalid);
-    assert_int_equal(bench.process->ledger.reasons[REASON_POISON], 1);
-    assert_true(bench.process->rejected.last.sequence > 0);
+    assert_int_equal(inside_ledger(bench.process)->reasons[REASON_POISON], 1);
+    assert_true(inside_rejected(bench.process)->last.sequence > 0);
     assert_one_aside("poison");
-    assert_true(deadly_operator.due_ms(bench.process->operator_state) > bench.process->timekeeper.now_ms);
+    assert_true(deadly_operator.due_ms(inside_operator_state(bench.process)) > inside_timekeeper(bench.process)->now_ms);
 }
 
 static void
@@ -555,7 +564,7 @@ take_in_only(void)
         while (memory_wire_hear(bench.broker.wires[i]))
             ;
     }
-    assert_true(inbox_end(bench.process->inbox) > bench.process->inbox_position);
+    assert_true(inside_inbox_end(bench.process) > inside_inbox_position(bench.process));
 }
 
 static void
@@ -587,14 +596,14 @@ an_entry_that_can_not_be_worked_is_one_line(void **state)
     (void)state;
     const struct inbox_entry entry = {.input = 7, .payload = span_of("{}")};
     bench_open_process(&accelerometer_trusted, NULL);
-    assert_int_equal(inbox_append(bench.process->inbox, &entry), 0);
+    assert_int_equal(inbox_append(inside_inbox(bench.process), &entry), 0);
     take_in_only();
     step_for_a_minute();
     assert_int_equal(lines_said, 1);
     assert_non_null(strstr(said, "inbox: "));
     assert_non_null(strstr(said, " is for an input that this process does not have"));
-    assert_non_null(strstr(why_stopped(bench.process), "damaged"));
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 0);
+    assert_non_null(strstr(inside_why(bench.process), "damaged"));
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 0);
 }
 
 /* Whether the metrics say this. */
@@ -602,7 +611,7 @@ static bool
 metrics_say(const char *what)
 {
     struct buffer text = {0};
-    metrics_write(bench.process, &text);
+    inside_metrics(bench.process, &text);
     const bool say = strstr(buffer_text(&text), what) != NULL;
     buffer_free(&text);
     return say;
@@ -624,17 +633,17 @@ bug_680_a_damaged_inbox_is_worked_and_told_until_that_is_acknowledged(void **sta
 {
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
-    const uint64_t from = inbox_end(bench.process->inbox);
+    const uint64_t from = inside_inbox_end(bench.process);
     take_in_only();
-    const uint64_t to = inbox_end(bench.process->inbox);
+    const uint64_t to = inside_inbox_end(bench.process);
     take_in_only();
     spoil_byte(from + 20);
     step_for_a_minute();
     assert_int_equal(lines_said, 1);
     assert_non_null(strstr(said, "inbox: "));
     assert_non_null(strstr(said, "lost from "));
-    assert_int_equal(bench.process->ledger.inputs[0].taken, 1);
-    assert_int_equal(bench.process->inbox_position, inbox_end(bench.process->inbox));
+    assert_int_equal(inside_ledger(bench.process)->inputs[0].taken, 1);
+    assert_int_equal(inside_inbox_position(bench.process), inside_inbox_end(bench.process));
     assert_true(lost_is_told(from, to));
     bench_close_process();
     bench_open_process(&accelerometer_trusted, NULL);
@@ -647,13 +656,13 @@ bug_680_a_damaged_inbox_is_worked_and_told_until_that_is_acknowledged(void **sta
     bench_open_process(&accelerometer_trusted, NULL);
     assert_true(metrics_say("\"inbox_lost\":0,"));
     /* And the last entry, behind which nothing comes. */
-    const uint64_t last = inbox_end(bench.process->inbox);
+    const uint64_t last = inside_inbox_end(bench.process);
     take_in_only();
     spoil_byte(last + 20);
     step_for_a_minute();
     assert_int_equal(lines_said, 1);
-    assert_true(lost_is_told(last, inbox_end(bench.process->inbox)));
-    assert_int_equal(bench.process->inbox_position, inbox_end(bench.process->inbox));
+    assert_true(lost_is_told(last, inside_inbox_end(bench.process)));
+    assert_int_equal(inside_inbox_position(bench.process), inside_inbox_end(bench.process));
 }
 
 /* A folder in the place of the spare file: "inbox full, or no disk for it", and no line. */
@@ -676,10 +685,10 @@ bug_681_what_hinders_the_spare_file_is_said(void **state)
     log_follow(NULL);
     assert_int_equal(lines_said, 1);
     assert_non_null(strstr(said, "spare: File exists"));
-    assert_non_null(strstr(why_stopped(bench.process), "its log says which"));
+    assert_non_null(strstr(inside_why(bench.process), "its log says which"));
     assert_int_equal(rmdir(path), 0);
     bench_settle();
-    assert_string_equal(why_stopped(bench.process), "");
+    assert_string_equal(inside_why(bench.process), "");
 }
 
 /* Damaged stores: of each value of each table of each process something is missing, or too much; none dies of it. */
@@ -696,7 +705,26 @@ struct damage_case {
 static void
 fill_customer_trusted(void)
 {
-    bench_send("gait/landing/customer/web", CUSTOMER_OF("a", "s1") CUSTOMER_OF("b", "s2") "{}", NULL, NULL);
+    char ahead[24];
+    struct buffer payload = {0};
+    snprintf(ahead, sizeof ahead, "%" PRId64, bench.wall_ms + HOUR_MS);
+    buffer_add_text(&payload, CUSTOMER_OF("a", "s1") CUSTOMER_OF("b", "s2") CUSTOMER_OUT("c", "s3", "1") "{}");
+    buffer_printf(&payload, CUSTOMER_SINCE("d", "s4", "%s"), ahead);
+    bench_send("gait/landing/customer/web", buffer_text(&payload), NULL, NULL);
+    bench_settle();
+    buffer_free(&payload);
+}
+
+/* All come again, two leave, one with all rows, one comes, and the date of another has come. */
+static void
+more_customer_trusted(void)
+{
+    fill_customer_trusted();
+    bench_send("gait/landing/customer/web",
+               CUSTOMER_OUT("a", "s1", "2") CUSTOMER_ALL_OUT("b", "s2") CUSTOMER_SINCE("c", "s3", "1600000000001"), NULL, NULL);
+    bench_settle();
+    bench.steady_ms += 2 * HOUR_MS;
+    bench.wall_ms += 2 * HOUR_MS;
     bench_settle();
 }
 
@@ -731,7 +759,7 @@ fill_presence(void)
     feed(FEED_TO("customer-trusted", "customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
     feed(FEED_TO("customer-trusted", "customer-curated") "/r2", 2, CUSTOMER_OF("b", "s2"));
     feed(FEED_TO("accelerometer-trusted", "customer-curated"), 1, PHONE("a", "1600000000000"));
-    bench.process->batch_output_bytes_max = 1; /* the second row of c is published later: a release */
+    *inside_limits(bench.process).batch_output_bytes = 1; /* the second row of c is published later: a release */
     feed(FEED_TO("customer-trusted", "customer-curated") "/r3", 3, CUSTOMER_OF("c", "s3"));
     feed(FEED_TO("customer-trusted", "customer-curated") "/r4", 4, CUSTOMER_OF("c", "s4"));
     feed(FEED_TO("accelerometer-trusted", "customer-curated"), 2, PHONE("c", "1600000000000"));
@@ -760,7 +788,7 @@ fill_join(void)
                  "{\"user\":\"%c\",\"timestamp\":16000000000%02u,\"x\":1,\"y\":1,\"z\":1}", "abx"[i % 3], i / 9);
         feed(FEED("accelerometer-trusted"), i, text);
     }
-    bench.process->batch_output_bytes_max = 1;
+    *inside_limits(bench.process).batch_output_bytes = 1;
     feed_only(FEED("accelerometer-trusted"), 31, PHONE("a", "1600000000000"));
     feed_only(FEED("customer-curated") "/r3", 3, CUSTOMER_OF("b", "s1"));
     feed_only(FEED("customer-curated") "/r4", 4, CUSTOMER_OF("x", "s3"));
@@ -795,7 +823,8 @@ more_lake(void)
 }
 
 static const struct damage_case damage_cases[] = {
-    {&customer_trusted, fill_customer_trusted, fill_customer_trusted, {"rows", "seen"}},
+    {&customer_trusted, fill_customer_trusted, more_customer_trusted,
+     {"rows", "seen", "openings", "persons", "person_rows", "closings", "row_counts"}},
     {&accelerometer_trusted, fill_accelerometer, more_accelerometer,
      {"seen", "consent_rows", "consent_persons", "waiting", "waiting_settled", "waiting_index", "waiting_wakes",
       "waiting_size"}},
@@ -833,8 +862,8 @@ live_damaged(void (*more)(void))
         more();
     bench.withheld = NULL;
     bench_settle();
-    const bool stands = strstr(why_stopped(bench.process), "damaged") != NULL;
-    const bool told = stands == store_is_damaged(bench.process->store);
+    const bool stands = strstr(inside_why(bench.process), "damaged") != NULL;
+    const bool told = stands == store_is_damaged(inside_store(bench.process));
     process_close(bench.process);
     _exit(told ? 0 : 2);
 }
@@ -853,20 +882,28 @@ assert_survived(const struct damage_case *test, const char *table, unsigned entr
                  was, (unsigned)status);
 }
 
-/* In the place of len: the value is zeros, or there is no entry. */
+/* In the place of len: the value is zeros, or as much as can be, or one bit of it is another (the last one, the first one),
+ * or there is no entry. */
 #define ZEROS SIZE_MAX
 #define NO_ENTRY (SIZE_MAX - 1)
+#define ONES (SIZE_MAX - 2)
+#define LAST_BIT (SIZE_MAX - 3)
+#define FIRST_BIT (SIZE_MAX - 4)
 
 static int
 put_damaged(struct store *store, int table, struct span key, struct buffer *value, size_t len)
 {
     if (len == NO_ENTRY)
         return store_delete(store, table, key) == 1 ? 0 : -1;
-    while (len != ZEROS && value->len < len)
+    while (len < FIRST_BIT && value->len < len)
         buffer_add_byte(value, 'x');
-    if (len == ZEROS && value->len > 0)
-        memset(value->data, 0, value->len);
-    return store_put(store, table, key, span_at(value->data, len == ZEROS ? value->len : len));
+    if (len >= FIRST_BIT && value->len > 0) {
+        if (len == ZEROS || len == ONES)
+            memset(value->data, len == ZEROS ? 0 : 0xff, value->len);
+        value->data[value->len - 1] ^= len == LAST_BIT;
+        value->data[0] ^= len == FIRST_BIT ? '\x80' : 0;
+    }
+    return store_put(store, table, key, span_at(value->data, len >= FIRST_BIT ? value->len : len));
 }
 
 /* Give the entry of this number in the copy's table a value of len bytes; how many it had, or −1: there is no such entry. */
@@ -904,9 +941,9 @@ damage_table(const struct damage_case *test, const char *table)
     unsigned entry = 0;
     for (ssize_t was; entry < 4 && (was = damage(test, table, entry, 0)) >= 0; entry++) {
         const size_t lens[] = {0, 1, 8, 16, (size_t)was / 2, was > 0 ? (size_t)was - 1 : 0, (size_t)was + 1,
-                               ZEROS, NO_ENTRY};
+                               ZEROS, ONES, LAST_BIT, FIRST_BIT, NO_ENTRY};
         for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
-            if (lens[i] < NO_ENTRY && (lens[i] > (size_t)was + 1 || lens[i] == (size_t)was))
+            if (lens[i] < FIRST_BIT && (lens[i] > (size_t)was + 1 || lens[i] == (size_t)was))
                 continue;
             damage(test, table, entry, lens[i]);
             assert_survived(test, table, entry, lens[i], (size_t)was);
@@ -1142,8 +1179,8 @@ assert_stands(const char *why)
     bench_settle();
     for (unsigned i = 0; i < 3; i++, bench.steady_ms += HOUR_MS * 9, bench.wall_ms += HOUR_MS * 9)
         bench_settle();
-    assert_true(store_is_damaged(bench.process->store));
-    assert_non_null(strstr(why_stopped(bench.process), "damaged"));
+    assert_true(store_is_damaged(inside_store(bench.process)));
+    assert_non_null(strstr(inside_why(bench.process), "damaged"));
     if (strstr(last_error, why) == NULL)
         fail_msg("not said: %s, but: %s", why, last_error);
 }

@@ -12,10 +12,14 @@
 #include <dlfcn.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "disk.h"
+#include "gathered.h"
+#include "panics.h"
 #include "scratch_dir.h"
 #include "splitmix.h"
 #include "store/keyset.h"
@@ -1216,6 +1220,295 @@ look_ups_read_only_runs_that_hold_what_they_want(void **state)
     }
 }
 
+/* Broken rules: what stands in the table and can't be is damage, before anything is made of it; what only we can break is a
+ * panic. */
+
+#define RUN_KEYS 200 /* three blocks */
+
+static char last_error[512];
+
+static void
+note_error(const char *text)
+{
+    snprintf(last_error, sizeof last_error, "%s", text);
+}
+
+/* Stand on the first entry of this kind, of this run if it is not 0, and copy it. */
+static void
+look_at_entry(char kind, uint32_t run, struct buffer *key, struct buffer *value)
+{
+    char prefix[5] = {kind};
+    struct store_item item;
+
+    bytes_put_u32(prefix + 1, run);
+    assert_int_equal(store_seek(store, table, span_at(prefix, run > 0 ? 5 : 1), &item), 1);
+    assert_int_equal(item.key.at[0], kind);
+    buffer_clear(key);
+    buffer_clear(value);
+    buffer_add_span(key, item.key);
+    buffer_add_span(value, item.value);
+}
+
+static void
+put_entry(const struct buffer *key, const struct buffer *value)
+{
+    assert_int_equal(store_put(store, table, buffer_span(key), buffer_span(value)), 0);
+}
+
+static struct buffer entry_key, entry;
+
+static void
+swap_keys_of_a_block(void)
+{
+    char first[KEYSET_KEY_BYTES_MAX];
+
+    look_at_entry('b', 3, &entry_key, &entry);
+    memcpy(first, entry.data, key_bytes);
+    memmove(entry.data, entry.data + key_bytes, key_bytes);
+    memcpy(entry.data + key_bytes, first, key_bytes);
+    put_entry(&entry_key, &entry);
+}
+
+static void
+end_a_block_with_another_key(void)
+{
+    look_at_entry('b', 3, &entry_key, &entry);
+    entry.data[entry.len - 1] ^= 1;
+    put_entry(&entry_key, &entry);
+}
+
+static void
+lose_a_block(void)
+{
+    look_at_entry('b', 3, &entry_key, &entry);
+    assert_int_equal(store_delete(store, table, buffer_span(&entry_key)), 1);
+}
+
+/* The first block of a run becomes that of another, too. */
+static void
+copy_a_block(void)
+{
+    lose_a_block();
+    look_at_entry('b', 2, &entry_key, &entry);
+    bytes_put_u32(entry_key.data + 1, 3);
+    put_entry(&entry_key, &entry);
+}
+
+static void
+say_more_keys_than_memory_has(void)
+{
+    look_at_entry('h', 3, &entry_key, &entry);
+    bytes_put_u64(entry.data + 10, UINT64_C(1) << 60);
+    put_entry(&entry_key, &entry);
+}
+
+static void
+say_no_keys(void)
+{
+    look_at_entry('h', 3, &entry_key, &entry);
+    bytes_put_u64(entry.data + 10, 0);
+    put_entry(&entry_key, &entry);
+}
+
+static void
+begin_behind_the_end(void)
+{
+    look_at_entry('h', 3, &entry_key, &entry);
+    memset(entry.data + 34, 0xff, key_bytes);
+    put_entry(&entry_key, &entry);
+}
+
+static void
+give_the_last_number(void)
+{
+    look_at_entry('h', 3, &entry_key, &entry);
+    entry.data[0] = 'd';
+    bytes_put_u32(entry_key.data + 1, UINT32_MAX);
+    put_entry(&entry_key, &entry);
+}
+
+static void
+add_a_key_out_of_runs_again(void)
+{
+    look_at_entry('r', 0, &entry_key, &entry);
+    buffer_add(&entry, entry.data, key_bytes);
+    put_entry(&entry_key, &entry);
+}
+
+static void
+add_a_key_of_a_run_out_of_runs(void)
+{
+    look_at_entry('b', 3, &entry_key, &entry);
+    look_at_entry('r', 0, &entry_key, &found);
+    buffer_clear(&found);
+    buffer_add(&found, entry.data, key_bytes);
+    put_entry(&entry_key, &found);
+}
+
+/* Load, and add keys until runs are merged. Whether any of that fails. */
+static bool
+is_refused(void)
+{
+    char key[KEYSET_KEY_BYTES_MAX];
+    int rc = keyset_load(set);
+
+    for (unsigned i = 0; i < 10 * RUN_KEYS && rc == 0; i++) {
+        make_key(key, roll(1000000), ++next_age);
+        keyset_add(set, key);
+        if (i % RUN_KEYS == RUN_KEYS - 1)
+            rc = keyset_flush(set, 0);
+    }
+    return rc != 0;
+}
+
+static void
+what_would_spoil_a_run_is_damage(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*damage)(void);
+        const char *what;
+    } rows[] = {
+        {swap_keys_of_a_block, "a block whose keys are in no order"},
+        {end_a_block_with_another_key, "a block that ends with another key"},
+        {lose_a_block, "a run of another number of keys than its head says"},
+        {copy_a_block, "a key in two runs"},
+        {say_more_keys_than_memory_has, "a run's head that is none"},
+        {say_no_keys, "a run's head that is none"},
+        {begin_behind_the_end, "a run's head that is none"},
+        {give_the_last_number, "a run with the last of all numbers"},
+        {add_a_key_out_of_runs_again, "a key twice"},
+        {add_a_key_of_a_run_out_of_runs, "a key in two runs"},
+    };
+
+    log_open("test", LOG_ERROR);
+    log_follow(note_error);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        keyset_gathered_max = RUN_KEYS;
+        start(24, 16);
+        next_age = 0;
+        add_shuffled(7 * RUN_KEYS, RUN_KEYS);
+        add_shuffled(3, 3);
+        assert_int_equal(runs('r', 0), 7);
+        rows[i].damage();
+        const bool refused = is_refused();
+        if (!refused || strstr(last_error, rows[i].what) == NULL)
+            print_error("%s: the log says %s\n", rows[i].what, last_error);
+        assert_true(refused);
+        assert_true(store_is_damaged(store));
+        assert_non_null(strstr(last_error, rows[i].what));
+        close_set();
+        scratch_dir_remove(dir);
+        scratch_dir_make(dir);
+    }
+    log_follow(NULL);
+    buffer_free(&entry_key);
+    buffer_free(&entry);
+    open_set(MAP_BYTES);
+}
+
+/* A run is removed bit by bit, and its head at the end. */
+static void
+a_dead_run_that_has_lost_its_head_is_damage(void **state)
+{
+    (void)state;
+    struct store_item item;
+    int rc;
+
+    keyset_gathered_max = RUN_KEYS;
+    start(24, 16);
+    next_age = 0;
+    for (unsigned i = 0; i < 10000 && runs('d', 0) == 0; i++)
+        add_shuffled(5, 5); /* so that not all of a run is removed at once */
+    for (rc = store_seek(store, table, span_of("h"), &item); rc == 1 && item.value.at[0] != 'd';)
+        rc = store_next(store, table, &item);
+    assert_int_equal(rc, 1);
+    assert_int_equal(store_delete_here(store, table), 0);
+    rc = 0;
+    for (unsigned i = 0; i < 10 && rc == 0; i++) {
+        for (unsigned j = 0; j < RUN_KEYS; j++)
+            add(roll(1000000), ++next_age);
+        rc = keyset_flush(set, horizon);
+    }
+    assert_int_equal(rc, -1);
+    assert_true(store_is_damaged(store));
+}
+
+/* What is found in a block is what it says it is. */
+static void
+a_look_up_reads_no_block_of_another_key(void **state)
+{
+    (void)state;
+    keyset_gathered_max = RUN_KEYS;
+    start(24, 16);
+    next_age = 0;
+    add_shuffled(3 * RUN_KEYS, RUN_KEYS);
+    end_a_block_with_another_key();
+    const struct keyset_query query = everything();
+    assert_int_equal(keyset_find(set, &query, &found), -1);
+    assert_true(store_is_damaged(store));
+    buffer_free(&entry_key);
+    buffer_free(&entry);
+}
+
+static void
+add_one_twice(void)
+{
+    char key[KEYSET_KEY_BYTES_MAX];
+
+    make_key(key, 7, 1);
+    keyset_add(set, key);
+    keyset_add(set, key);
+    keyset_flush(set, 0);
+}
+
+static void
+take_back_what_is_committed(void)
+{
+    keyset_take_back(set);
+}
+
+static void
+look_for_too_much(void)
+{
+    struct keyset_query query = everything();
+
+    query.token_count = KEYSET_TOKENS_MAX + 1;
+    keyset_find(set, &query, &found);
+}
+
+static void
+add_one_no_newer(void)
+{
+    char key[KEYSET_KEY_BYTES_MAX];
+
+    make_key(key, 7, 5);
+    keyset_add(set, key);
+    make_key(key, 8, 5);
+    keyset_add(set, key);
+}
+
+static void
+who_breaks_the_rules_of_a_set_panics(void **state)
+{
+    (void)state;
+    start(24, 16);
+    add(7, 3);
+    commit();
+    keyset_gathered_max = 1;
+    assert_panics(add_one_twice);
+    assert_panics(take_back_what_is_committed);
+    assert_panics(look_for_too_much);
+
+    /* Of keys that are kept elsewhere those that are in no run are known by their ages. */
+    const struct keyset_rules rules = {.key_bytes = 24, .token = token, .context = &rule, .kept_elsewhere = true};
+    store_abort(store);
+    keyset_free(set);
+    set = keyset_open(store, "elsewhere", &rules);
+    load();
+    assert_panics(add_one_no_newer);
+}
+
 int
 main(void)
 {
@@ -1246,6 +1539,10 @@ main(void)
         EACH(small_transactions_share_what_they_write),
         EACH(a_large_set_gathers_more),
         EACH(look_ups_read_only_runs_that_hold_what_they_want),
+        EACH(what_would_spoil_a_run_is_damage),
+        EACH(a_dead_run_that_has_lost_its_head_is_damage),
+        EACH(a_look_up_reads_no_block_of_another_key),
+        EACH(who_breaks_the_rules_of_a_set_panics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "disk.h"
+#include "panics.h"
 #include "store/store.h"
 
 #define MAP_BYTES (UINT64_C(1) << 30)
@@ -1041,6 +1042,34 @@ what_is_no_store_is_not_looked_at(void **state)
     assert_null(store);
 }
 
+static int looked_at;
+
+static void
+put_in_a_snapshot(void)
+{
+    store_put(store, looked_at, span_of("b"), span_of("2"));
+}
+
+static void
+delete_in_a_snapshot(void)
+{
+    store_delete(store, looked_at, span_of("a"));
+}
+
+static void
+who_changes_what_is_only_looked_at_panics(void **state)
+{
+    (void)state;
+    looked_at = table_called("t");
+    assert_int_equal(store_begin(store), 0);
+    put(looked_at, "a", "1");
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_snapshot(store), 0);
+    assert_panics(put_in_a_snapshot);
+    assert_panics(delete_in_a_snapshot);
+    store_snapshot_end(store);
+}
+
 int
 main(void)
 {
@@ -1078,6 +1107,7 @@ main(void)
         EACH(a_file_that_grew_since_it_was_opened_can_be_looked_at),
         EACH(bug_335_who_was_killed_while_it_read_keeps_no_pages),
         EACH(what_is_no_store_is_not_looked_at),
+        EACH(who_changes_what_is_only_looked_at_panics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
