@@ -721,7 +721,8 @@ more_customer_trusted(void)
 {
     fill_customer_trusted();
     bench_send("gait/landing/customer/web",
-               CUSTOMER_OUT("a", "s1", "2") CUSTOMER_ALL_OUT("b", "s2") CUSTOMER_SINCE("c", "s3", "1600000000001"), NULL, NULL);
+               CUSTOMER_OUT("a", "s1", "2") CUSTOMER_ALL_OUT("b", "s2") CUSTOMER_SINCE("c", "s3", "1600000000001"),
+               NULL, NULL);
     bench_settle();
     bench.steady_ms += 2 * HOUR_MS;
     bench.wall_ms += 2 * HOUR_MS;
