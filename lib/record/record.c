@@ -19,8 +19,8 @@
  *   - where it is absent it adds nothing to `identity`, as a flag does, so that the fingerprint of a record of before stays.
  *     An optional time adds a byte, which changes those of all records of its kind: what came within `hold` before the
  *     change is counted again when it comes again, and rows of one date that were told apart by fingerprints are told apart
- *     by others. If that must be, FORMAT_VERSION in run/batch.c goes up, since programs of before must not go on with such a
- *     state, and the release notes say what is counted twice.
+ *     by others. If that must be, FORMAT_VERSION in state/format.c goes up, since programs of before must not go on with
+ *     such a state, and the release notes say what is counted twice.
  *
  * The test records_of_before (tests/unit/test_record_decode.c) has records of each kind with their identities, and fails
  * where one of these is broken.
