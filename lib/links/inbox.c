@@ -75,6 +75,7 @@ struct inbox {
     uint64_t wiped; /* everything before this is gone from the files */
     int append_fd;
     bool spare;
+    bool spare_useless;    /* what lies there by its name is ours, and could not be removed */
     int spare_error;       /* why there is none, if that is said in the log; 0 */
     unsigned named;        /* files that were given their names, and how many of these are durable */
     unsigned named_synced;
@@ -247,17 +248,27 @@ say_no_spare(struct inbox *inbox, int error)
     return -1;
 }
 
+/* Remove a spare file that is of no use; what can't be removed is remembered, since by its name nobody could tell it from
+ * somebody else's. Whether it is gone, else errno. */
+static bool
+remove_spare(struct inbox *inbox)
+{
+    inbox->spare_useless = unlinkat(inbox->dir_fd, SPARE, 0) != 0 && errno != ENOENT && errno != EISDIR;
+    return !inbox->spare_useless;
+}
+
 static int
 make_spare(struct inbox *inbox)
 {
+    if (inbox->spare_useless && !remove_spare(inbox))
+        return say_no_spare(inbox, errno);
     int fd = open_file(inbox, SPARE, O_RDWR | O_CREAT | O_EXCL);
-
     if (fd < 0)
         return say_no_spare(inbox, errno);
     int rc = posix_fallocate(fd, 0, (off_t)inbox->file_bytes);
     close(fd);
     if (rc != 0) {
-        unlinkat(inbox->dir_fd, SPARE, 0);
+        remove_spare(inbox);
         return say_no_spare(inbox, rc);
     }
     inbox->spare = true;
@@ -503,7 +514,7 @@ check_spare(struct inbox *inbox)
     if (fd >= 0)
         close(fd);
     if (!inbox->spare)
-        unlinkat(inbox->dir_fd, SPARE, 0);
+        remove_spare(inbox);
 }
 
 /* How many bytes of fd from at to end are not zero; *behind is where the last of these ends. Where the file system knows of

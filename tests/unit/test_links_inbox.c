@@ -1818,6 +1818,40 @@ bug_681_names_that_can_not_be_are_left_alone(void **state)
     expect_refused(dir, EPOCH, 0, "do they belong together");
 }
 
+/* A spare file can't be made, nor what there is of it be removed. */
+static int
+refuse_spare(const struct disk_call *call)
+{
+    return call->deed == DISK_ALLOCATE || call->deed == DISK_REMOVE ? ENOSPC : 0;
+}
+
+static void
+bug_712_a_spare_file_that_could_not_be_removed_is_still_ours(void **state)
+{
+    (void)state;
+    char spare[128];
+    struct stat status;
+    snprintf(spare, sizeof spare, "%s/spare", dir);
+    struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+    append(inbox, 0, "one");
+    assert_true(inbox_has_room(inbox));
+    inbox_close(inbox);
+    for (unsigned at_start = 0; at_start < 2; at_start++) {
+        if (at_start == 0)
+            assert_int_equal(unlink(spare), 0);
+        else
+            assert_int_equal(truncate(spare, 4096), 0);
+        disk_before = refuse_spare;
+        inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+        assert_false(inbox_has_room(inbox));
+        assert_int_equal(stat(spare, &status), 0);
+        disk_before = NULL;
+        assert_true(inbox_has_room(inbox));
+        inbox_close(inbox);
+        assert_int_equal(stat(spare, &status), 0);
+    }
+}
+
 static void
 bug_681_a_folder_in_the_place_of_the_spare_file_is_said(void **state)
 {
@@ -2367,6 +2401,7 @@ main(void)
         TEST(damage_that_can_not_be_kept_is_not_passed_over),
         TEST(bug_681_names_that_can_not_be_are_left_alone),
         TEST(bug_681_a_folder_in_the_place_of_the_spare_file_is_said),
+        TEST(bug_712_a_spare_file_that_could_not_be_removed_is_still_ours),
         TEST(what_is_whole_in_a_file_that_was_cut_short_is_read),
         TEST(small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut),
         TEST(a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything),
