@@ -20,12 +20,13 @@
 #define PORT_PLAIN 1883
 #define PORT_TLS 8883
 
-/* A port in decimal into *port. 0, or -1. */
+/* A port in decimal into *port. 0, or −1. */
 static int
 read_port(const char *text, int *port)
 {
     char *end;
     long value = strtol(text, &end, 10);
+
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < 1 || value > 65535) {
         /* Not shown: where the host was forgotten in a URL this is a password. */
         say("the port is not a number from 1 to 65535");
@@ -40,14 +41,16 @@ hex_digit(char c)
 {
     static const char digits[] = "0123456789abcdef";
     const char *at = c != '\0' ? strchr(digits, c | 0x20) : NULL;
+
     return at != NULL ? (int)(at - digits) : -1;
 }
 
-/* Decode %XX in place. 0, or -1 when one is cut off, or NUL. */
+/* Decode %XX in place. 0, or −1 when one is cut off, or NUL. */
 static int
 decode(char *text)
 {
     char *to = text;
+
     for (; *text != '\0'; text++, to++) {
         *to = *text;
         if (*text != '%')
@@ -63,11 +66,12 @@ decode(char *text)
     return 0;
 }
 
-/* The scheme of a URL, up to "://": cut off text. 0, or -1 for one that we don't speak. */
+/* The scheme of a URL, up to "://": cut off text. 0, or −1 for one that we don't speak. */
 static int
 take_scheme(struct broker *broker, char **text)
 {
     char *end = strstr(*text, "://");
+
     if (end == NULL)
         return 0;
     *end = '\0';
@@ -87,11 +91,12 @@ take_scheme(struct broker *broker, char **text)
     return 0;
 }
 
-/* "USER:PASSWORD@" or "USER@": cut off text. 0, or -1. */
+/* "USER:PASSWORD@" or "USER@": cut off text. 0, or −1. */
 static int
 take_user(struct broker *broker, char **text)
 {
     char *at = strrchr(*text, '@'); /* the last: people forget that one in a password is %40 */
+
     if (at == NULL)
         return 0;
     *at = '\0';
@@ -109,7 +114,7 @@ take_user(struct broker *broker, char **text)
     return 0;
 }
 
-/* HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address, which is changed, into host and port. 0, or -1. */
+/* HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address, which is changed, into host and port. 0, or −1. */
 static int
 take_host(struct broker *broker, char *host)
 {
@@ -118,6 +123,7 @@ take_host(struct broker *broker, char *host)
     char shown[HOST_BYTES_MAX + 1];
     const char *at = strrchr(host, '@');
     char *colon = strrchr(host, ':');
+
     snprintf(shown, sizeof shown, "%s", at != NULL ? at + 1 : host); /* what stands before it may be a password */
     if (at != NULL)
         goto fail;
@@ -152,6 +158,7 @@ take_address(struct broker *broker, const char *text)
     static char copy[ADDRESS_SIZE]; /* the last address is the one that counts */
     size_t len = strlen(text);
     char *rest = copy;
+
     if (len >= sizeof copy) {
         say("the broker's address is longer than %d bytes", ADDRESS_SIZE - 1);
         return -1;
@@ -187,12 +194,13 @@ hide_password(int option, char *arg)
         hide(colon + 1, at);
 }
 
-/* A copy of the password, whose place in the command line is overwritten. 0, or -1. */
+/* A copy of the password, whose place in the command line is overwritten. 0, or −1. */
 static int
 take_password(struct broker *broker, const char *text)
 {
     static char copy[PASSWORD_SIZE]; /* the last one is the one that counts */
     size_t len = strlen(text);
+
     if (len >= sizeof copy) {
         say("the password is longer than %d bytes", PASSWORD_SIZE - 1);
         return -1;
@@ -208,6 +216,7 @@ int
 broker_take_environment(struct broker *broker)
 {
     char *text = getenv(BROKER_PASSWORD);
+
     if (text == NULL || *text == '\0')
         return 0;
     int rc = broker->password == NULL ? take_password(broker, text) : 0;
@@ -251,6 +260,7 @@ int
 broker_argument(struct broker *broker, int option, char *arg)
 {
     int rc = broker_option(broker, option, arg);
+
     if (rc == 1)
         hide_password(option, arg);
     return rc;
@@ -260,6 +270,7 @@ static const char *
 text_or_null(const struct config *config, const char *key)
 {
     const char *text = config_text(config, "mqtt", key);
+
     return *text != '\0' ? text : NULL;
 }
 
@@ -268,6 +279,7 @@ static int
 check_tls(const struct broker *broker, const struct config *config)
 {
     bool own = broker->cert != NULL || broker->key != NULL;
+
     if (broker->tls == BROKER_TLS_NEVER && (broker->cafile != NULL || own)) {
         say("mqtt:// speaks no TLS, so --cafile, --cert and --key don't go with it; TLS is mqtts://");
         return -1;
@@ -361,6 +373,7 @@ broker_address(const struct broker *broker, struct buffer *text)
 {
     static const char *const schemes[] = {"", "mqtt://", "mqtts://"};
     bool ipv6 = strchr(broker->host, ':') != NULL;
+
     buffer_printf(text, "%s%s%s%s", schemes[broker->tls], ipv6 ? "[" : "", broker->host, ipv6 ? "]" : "");
     if (broker->port != 0)
         buffer_printf(text, ":%d", broker->port);

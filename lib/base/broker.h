@@ -52,7 +52,7 @@ enum { BROKER_OPTION_BROKER = 256, BROKER_OPTION_CAFILE, BROKER_OPTION_CERT, BRO
  * from its first instant, its environment only by its own user and root. */
 #define BROKER_PASSWORD "GAIT_PASSWORD"
 
-/* Take one option that was given, with its argument, into broker. 1 taken, 0 not one of these options, -1 a bad value
+/* Take one option that was given, with its argument, into broker. 1 taken, 0 not one of these options, −1 a bad value
  * (said, see base/say.h; never with the password). Strings point into arg, or for an address or a password into a static
  * copy. */
 int broker_option(struct broker *broker, int option, const char *arg);
@@ -61,15 +61,15 @@ int broker_option(struct broker *broker, int option, const char *arg);
 int broker_argument(struct broker *broker, int option, char *arg);
 
 /* The password of the environment, if the options said none. It is wiped there, so that nothing we start inherits it. 0, or
- * -1 when it is too long (said). */
+ * −1 when it is too long (said). */
 int broker_take_environment(struct broker *broker);
 
 /* The environment first. What neither said comes from [mqtt] of config, which must outlive broker. A configured password
- * goes with the configured user name only, cafile not with a URL that says mqtt://. Then as broker_defaults. 0, or -1 when
+ * goes with the configured user name only, cafile not with a URL that says mqtt://. Then as broker_defaults. 0, or −1 when
  * what was given contradicts itself (said). */
 int broker_complete(struct broker *broker, const struct config *config);
 
-/* Whether the files that are needed to speak TLS can be read. 0; or -1, and a line for each that can't is appended to
+/* Whether the files that are needed to speak TLS can be read. 0; or −1, and a line for each that can't is appended to
  * faults, which begins with where config says it, if it does. */
 int broker_check_files(const struct broker *broker, const struct config *config, struct buffer *faults);
 

@@ -63,6 +63,7 @@ buffer_add_int(struct buffer *buffer, int64_t value)
 {
     char digits[20]; /* of 2^63, and its sign */
     size_t at = sizeof digits;
+
     /* Unsigned, because the smallest int64_t has no positive twin. */
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     do {
@@ -78,6 +79,7 @@ void
 buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     va_list args;
+
     va_start(args, format);
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
@@ -118,6 +120,7 @@ static void
 add_escaped(struct buffer *buffer, char byte)
 {
     char letter = short_escape(byte);
+
     if (letter != 0) {
         buffer_add_byte(buffer, '\\');
         buffer_add_byte(buffer, letter);

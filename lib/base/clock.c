@@ -9,6 +9,7 @@ static int64_t
 read_ms(clockid_t clock)
 {
     struct timespec now;
+
     clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
@@ -53,6 +54,7 @@ static int
 parse_part(const char *text, unsigned len)
 {
     int number = 0;
+
     for (unsigned i = 0; i < len; i++) {
         if (text[i] < '0' || text[i] > '9')
             return -1;
@@ -82,6 +84,7 @@ clock_write(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
 {
     const time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc;
+
     if (gmtime_r(&seconds, &utc) == NULL || strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
         memcpy(text, "(no date)", sizeof "(no date)");
 }

@@ -56,7 +56,7 @@ is_text(enum config_type type)
     return type >= CONFIG_TEXT;
 }
 
-/* ---- what a value means: these return NULL, or what is wrong with it ---- */
+/* What a value means: these return NULL, or what is wrong with it. */
 
 /* The digits that text begins with, and a sign before them; *end is what follows. */
 static const char *
@@ -81,6 +81,7 @@ parse_integer(const char *text, int64_t *number)
 {
     const char *rest;
     const char *wrong = parse_digits(text, number, &rest);
+
     if (wrong == NULL && *rest != '\0')
         wrong = "is not a number";
     return wrong;
@@ -91,6 +92,7 @@ parse_with_unit(const char *text, const struct unit *units, int64_t *number)
 {
     const char *rest;
     const char *wrong = parse_digits(text, number, &rest);
+
     if (wrong != NULL)
         return wrong;
     if (*rest == '\0')
@@ -119,6 +121,7 @@ static const char *
 parse_host(const char *text)
 {
     const char *colon = strchr(text, ':');
+
     if (strstr(text, "://") != NULL)
         return "is a URL";
     if (text[0] == '\0')
@@ -150,6 +153,7 @@ parse_names(const char *text, char separator, unsigned most)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     struct span name;
+
     for (unsigned count = 1; next_name(&text, separator, &name); count++) {
         if (count > most)
             return "has too many names";
@@ -168,6 +172,7 @@ static bool
 is_repeated(const char *list, struct span name)
 {
     struct span other;
+
     while (next_name(&list, ',', &other) && other.at != name.at) {
         if (span_equal(other, name))
             return true;
@@ -181,6 +186,7 @@ parse_list(const char *list)
 {
     const char *rest = list;
     struct span name;
+
     if (list[strspn(list, " \t")] == '\0')
         return NULL;
     const char *wrong = parse_names(list, ',', NAMES_MAX);
@@ -193,6 +199,7 @@ static const char *
 parse_value(const struct config_key *key, const char *text, int64_t *number)
 {
     static const char *const switch_words[] = {"off", "on", NULL};
+
     *number = 0;
     switch (key->type) {
     case CONFIG_INTEGER:
@@ -229,6 +236,7 @@ static int64_t
 parse_bound(const struct config_key *key, const char *bound)
 {
     int64_t number;
+
     if ((is_text(key->type) ? parse_integer(bound, &number) : parse_value(key, bound, &number)) != NULL)
         log_panic("configuration key %s: its own bound %s can't be read", key->name, bound);
     return number;
@@ -238,6 +246,7 @@ static const char *
 parse_within_bounds(const struct config_key *key, const char *text, int64_t *number)
 {
     const char *wrong = parse_value(key, text, number);
+
     if (wrong != NULL)
         return wrong;
     if (is_text(key->type))
@@ -249,7 +258,7 @@ parse_within_bounds(const struct config_key *key, const char *text, int64_t *num
     return NULL;
 }
 
-/* ---- what is allowed, in words ---- */
+/* What is allowed, in words. */
 
 static void
 add_bounds(struct buffer *out, const struct config_key *key)
@@ -267,6 +276,7 @@ static void
 add_length(struct buffer *out, const struct config_key *key)
 {
     const bool is_prose = key->type == CONFIG_TEXT || key->type == CONFIG_SECRET || key->type == CONFIG_HOST;
+
     if (key->most != NULL)
         buffer_printf(out, is_prose ? " of at most %s bytes" : "; a path of at most %s bytes", key->most);
 }
@@ -357,6 +367,7 @@ static void
 add_sections(struct buffer *out, const struct config *config)
 {
     const char *last = "";
+
     for (unsigned i = 0; i < config->count; i++) {
         const char *section = config->values[i].section;
         bool seen = false;
@@ -372,6 +383,7 @@ static void
 add_keys(struct buffer *out, const struct config *config, const char *section)
 {
     const char *between = "";
+
     for (unsigned i = 0; i < config->count; i++) {
         if (strcmp(config->values[i].section, section) != 0)
             continue;
@@ -380,7 +392,7 @@ add_keys(struct buffer *out, const struct config *config, const char *section)
     }
 }
 
-/* ---- the values ---- */
+/* The values. */
 
 /* The section called name as the table has it; NULL: there is none. */
 static const char *
@@ -409,6 +421,7 @@ static const struct value *
 know_value(const struct config *config, const char *section, const char *key)
 {
     const struct value *value = find_value(config, section, key);
+
     if (value == NULL)
         log_panic("no configuration key [%s] %s", section, key);
     return value;
@@ -429,6 +442,7 @@ keep_text(struct value *value, const char *text)
 {
     const size_t size = strlen(text) + 1;
     char *copy = value->key->type == CONFIG_SECRET ? hash_secret_new(size) : malloc(size);
+
     if (copy == NULL)
         log_fatal("out of memory");
     memcpy(copy, text, size);
@@ -441,6 +455,7 @@ add_value(struct config *config, const struct config_key *key, const char *secti
 {
     struct value *value = &config->values[config->count];
     const char *preset = key->preset == NULL ? "" : key->preset;
+
     if (find_value(config, section, key->name) != NULL)
         log_panic("configuration key [%s] %s is in the table twice", section, key->name);
     if (parse_within_bounds(key, preset, &value->number) != NULL)
@@ -471,6 +486,7 @@ config_new(const struct config_table *table)
     const struct config_key *key;
     const char *process;
     struct config *config = calloc(1, sizeof *config);
+
     if (config == NULL)
         log_fatal("out of memory");
     config->values = calloc(count_values(table), sizeof *config->values);
@@ -504,6 +520,7 @@ static void
 add_shown(struct buffer *out, enum config_type type, const char *text)
 {
     const char *user_end = type == CONFIG_HOST ? strrchr(text, '@') : NULL;
+
     if (user_end != NULL)
         text = user_end + 1;
     if (type == CONFIG_SECRET)
@@ -516,6 +533,7 @@ set_value(struct value *value, const char *text, const char *where, struct buffe
 {
     int64_t number;
     const char *wrong = parse_within_bounds(value->key, text, &number);
+
     if (wrong != NULL) {
         buffer_printf(errors, "%s: [%s] %s: ", where, value->section, value->key->name);
         add_shown(errors, value->key->type, text);
@@ -534,6 +552,7 @@ config_set(struct config *config, const char *section, const char *key, const ch
            struct buffer *errors)
 {
     struct value *found = find_value(config, section, key);
+
     if (found != NULL)
         return set_value(found, value, where, errors);
 
@@ -553,6 +572,7 @@ int64_t
 config_int(const struct config *config, const char *section, const char *key)
 {
     const struct value *value = know_value(config, section, key);
+
     if (is_text(value->key->type))
         log_panic("configuration key [%s] %s is no number", section, key);
     return value->number;
@@ -564,7 +584,7 @@ config_text(const struct config *config, const char *section, const char *key)
     return know_value(config, section, key)->text;
 }
 
-/* ---- the file: nothing in it is guessed at. A line is blank, a comment, [section] or key = value, or it is a fault ---- */
+/* The file: nothing in it is guessed at. A line is blank, a comment, [section] or key = value, or it is a fault. */
 
 struct reading {
     struct config *config;
@@ -612,6 +632,7 @@ static bool
 check_line(struct reading *reading, struct span line, size_t len)
 {
     const char *doubt = find_doubt(line);
+
     if (len <= HEAD_BYTES_MAX && doubt == NULL)
         return true;
     if (len <= HEAD_BYTES_MAX) {
@@ -652,6 +673,7 @@ take_value(struct reading *reading, const char *key, const char *text)
 {
     struct value *value = find_value(reading->config, reading->section, key);
     struct buffer where = {NULL, 0, 0};
+
     buffer_printf(&where, "%s:%u", reading->path, reading->line);
     if (value != NULL && value->line != 0) {
         buffer_printf(reading->errors, "%s: [%s] %s: already set by line %u; allowed is once\n", buffer_text(&where),
@@ -670,6 +692,7 @@ take_key(struct reading *reading, struct span line)
 {
     char key[HEAD_BYTES_MAX + 1] = "";
     size_t separator = 0;
+
     while (separator < line.len && line.at[separator] != '=' && line.at[separator] != ':')
         separator++;
     size_t len = separator;
@@ -695,6 +718,7 @@ take_line(struct reading *reading)
 {
     char *start = reading->at;
     char *end = memchr(start, '\n', (size_t)(reading->end - start));
+
     if (end == NULL)
         end = reading->end;
     reading->at = end == reading->end ? end : end + 1;
@@ -714,6 +738,7 @@ parse_content(struct config *config, const char *path, struct buffer *content, s
 {
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
     struct reading reading = {.config = config, .path = path, .errors = errors};
+
     buffer_text(content); /* a NUL behind it, as take_line wants it */
     reading.at = content->data;
     reading.end = content->data + content->len;
@@ -738,6 +763,7 @@ config_read(struct config *config, const char *path, struct buffer *errors)
 {
     struct buffer content = {NULL, 0, 0};
     int result = -1;
+
     buffer_reserve(&content, FILE_BYTES_MAX); /* so that it need not grow, which leaves copies in memory */
     if (file_read(path, &content) != 0)
         buffer_printf(errors, "%s: can't be read: %s\n", path, strerror(errno));
@@ -751,12 +777,13 @@ config_read(struct config *config, const char *path, struct buffer *errors)
     return result;
 }
 
-/* ---- the files that it names ---- */
+/* The files that it names. */
 
 void
 config_where(const struct config *config, const char *section, const char *key, struct buffer *out)
 {
     const struct value *value = know_value(config, section, key);
+
     if (config->path != NULL)
         buffer_add_text(out, config->path);
     if (config->path != NULL && value->line != 0)
@@ -800,6 +827,7 @@ find_value_exposed(const struct config *config, const struct value *value, struc
     struct buffer where = {NULL, 0, 0};
     struct stat info;
     bool found = false;
+
     if (value->line == 0 || value->text[0] == '\0' || (!is_file && value->key->type != CONFIG_SECRET) ||
         !look_at(file, &info))
         return false;
@@ -819,6 +847,7 @@ config_find_exposed(const struct config *config, struct buffer *faults)
 {
     struct stat info;
     bool found = false;
+
     if (config->path == NULL)
         return 0;
     for (unsigned i = 0; i < config->count; i++)
@@ -833,6 +862,7 @@ void
 config_warn_exposed(const struct config *config)
 {
     struct buffer faults = {NULL, 0, 0};
+
     if (config_find_exposed(config, &faults) != 0) {
         for (const char *line = buffer_text(&faults); *line != '\0'; line += strcspn(line, "\n") + 1)
             log_warning("%.*s", (int)strcspn(line, "\n"), line);
@@ -844,6 +874,7 @@ bool
 config_is_to_blame(int error)
 {
     static const int errors[] = {EPERM, EACCES, ENOENT, ENOTDIR, EISDIR, ELOOP, ENAMETOOLONG, EROFS, EINVAL, ENXIO};
+
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         if (errors[i] == error)
             return true;
@@ -851,13 +882,14 @@ config_is_to_blame(int error)
     return false;
 }
 
-/* ---- the table, for people ---- */
+/* The table, for people. */
 
 static void
 print_markdown(const struct config_key *key, const char *allowed, FILE *out)
 {
     const char *preset = key->preset == NULL ? "" : key->preset;
     const char *mark = preset[0] == '\0' ? "" : "`";
+
     fprintf(out, "| `[%s]` | `%s` | %s%s%s | %s | %s |\n", key->section, key->name, mark, preset, mark, allowed,
             key->prose);
 }
@@ -879,6 +911,7 @@ config_print_keys(const struct config_table *table, FILE *out, bool markdown)
     struct buffer allowed = {NULL, 0, 0};
     const struct config_key *before = NULL;
     const struct config_key *key;
+
     if (markdown)
         fputs("| section | key | default | allowed | what it does |\n| --- | --- | --- | --- | --- |\n", out);
     for (unsigned i = 0; (key = table->key(i)) != NULL; i++) {

@@ -55,7 +55,7 @@ struct config;
 struct config *config_new(const struct config_table *table);
 
 /* Read the file at path over what config holds. Every fault is one line in errors: "FILE:LINE: [section] key: what is
- * wrong; what is allowed". 0, or -1 when there was one (or the file can't be read). */
+ * wrong; what is allowed". 0, or −1 when there was one (or the file can't be read). */
 int config_read(struct config *config, const char *path, struct buffer *errors);
 
 /* Append where the key is set, "FILE:LINE: [section] key: " of the file that was read last, without the line if it does not
@@ -64,7 +64,7 @@ void config_where(const struct config *config, const char *section, const char *
 
 /* What others on this machine can read, or change, though the file that was read last says that it is secret: the file
  * itself if a CONFIG_SECRET stands in it, and what each CONFIG_SECRET_FILE names; and whether somebody else than us and root
- * owns one of these, or the file itself. Each is a line in faults, like those of config_read. 0, or -1 when there is one. */
+ * owns one of these, or the file itself. Each is a line in faults, like those of config_read. 0, or −1 when there is one. */
 int config_find_exposed(const struct config *config, struct buffer *faults);
 
 /* Say these as warnings in the log: a program that runs can't take back what was read, and does not stop over it. */
@@ -74,7 +74,7 @@ void config_warn_exposed(const struct config *config);
  * lies, whose it is, what it is. Not what passes, like a disk that is full. */
 bool config_is_to_blame(int error);
 
-/* Set one key as if the file had said so; where names the origin for the message (an option). 0, or -1 with errors. */
+/* Set one key as if the file had said so; where names the origin for the message (an option). 0, or −1 with errors. */
 int config_set(struct config *config, const char *section, const char *key, const char *value, const char *where,
                struct buffer *errors);
 

@@ -56,6 +56,7 @@ file_make_dirs(const char *path)
     size_t len = strlen(path);
     unsigned made = 0;
     int rc = 0;
+
     if (len == 0 || len >= sizeof part) {
         errno = len == 0 ? ENOENT : ENAMETOOLONG;
         return -1;
@@ -80,6 +81,7 @@ int
 file_write_at(int fd, const void *bytes, size_t len, uint64_t offset)
 {
     const char *at = bytes;
+
     while (len > 0) {
         ssize_t written = pwrite(fd, at, len, (off_t)offset);
         if (written < 0 && errno == EINTR)
@@ -97,6 +99,7 @@ ssize_t
 file_read_at(int fd, void *bytes, size_t len, uint64_t offset)
 {
     size_t done = 0;
+
     while (done < len) {
         ssize_t got = pread(fd, (char *)bytes + done, len - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
@@ -114,6 +117,7 @@ int
 file_read(const char *path, struct buffer *content)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+
     if (fd < 0)
         return -1;
     ssize_t got;
@@ -135,6 +139,7 @@ static int
 write_and_close(int fd, const char *text)
 {
     int result = 0;
+
     if (file_write_at(fd, text, strlen(text), 0) != 0 || fsync(fd) != 0)
         result = -1;
     int saved = errno;
@@ -148,6 +153,7 @@ int
 file_replace(const char *path, const char *text)
 {
     struct buffer temporary = {NULL, 0, 0};
+
     buffer_printf(&temporary, "%s.XXXXXX", path);
     buffer_text(&temporary);
     int fd = mkostemp(temporary.data, O_CLOEXEC); /* mode 0600 */
@@ -190,6 +196,7 @@ file_sync_name(const char *path)
     char dir[PATH_MAX];
     const char *slash = strrchr(path, '/');
     size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+
     if (len >= sizeof dir) {
         errno = ENAMETOOLONG;
         return -1;
@@ -203,6 +210,7 @@ int
 file_sync_dir(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
     if (fd < 0)
         return -1;
     int result = fsync(fd);

@@ -15,7 +15,7 @@
 
 #define OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
-/* Append the fault; always -1, with the errno that names it. */
+/* Append the fault; always −1, with the errno that names it. */
 static int fail(struct buffer *fault, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 static int
@@ -68,7 +68,7 @@ sync_name(int above, const char *path, struct buffer *fault)
     return fail(fault, errno, "the name %s can't be made durable: %s", path, strerror(errno));
 }
 
-/* The level name of the open folder above, made if it is wanted and missing; path is its whole name. Its descriptor, -1. */
+/* The level name of the open folder above, made if it is wanted and missing; path is its whole name. Its descriptor, −1. */
 static int
 open_level(int above, const char *name, bool make, const char *path, struct buffer *fault)
 {
@@ -187,6 +187,7 @@ int
 folder_file_at(int folder, const char *path, const char *name, int flags, struct buffer *fault)
 {
     struct stat info;
+
     /* Not to wait for the other end of a pipe. */
     int fd = openat(folder, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     const int error = errno;
@@ -214,6 +215,7 @@ folder_file(const char *dir, const char *below, const char *name, int flags, str
 {
     struct buffer path = {NULL, 0, 0};
     int folder = folder_open(dir, below, fault);
+
     if (folder < 0)
         return -1;
     add_path(&path, dir, below);
@@ -226,7 +228,7 @@ folder_file(const char *dir, const char *below, const char *name, int flags, str
 }
 
 /* Write text to the new file made in the open folder, and give it the name. What is left of one who was killed here is in
- * the way of nobody. 0, or -1 with errno. */
+ * the way of nobody. 0, or −1 with errno. */
 static int
 replace_at(int folder, const char *made, const char *name, const char *text)
 {
@@ -252,6 +254,7 @@ open_existing(const char *dir, const char *below, struct buffer *fault)
 {
     const size_t before = fault->len;
     const int folder = folder_look(dir, below, fault);
+
     if (folder < 0 && fault->len == before)
         return fail(fault, ENOENT, "%s/%s: %s", dir, below, strerror(ENOENT));
     return folder;
@@ -263,6 +266,7 @@ folder_replace(const char *dir, const char *below, const char *name, const char 
     struct buffer path = {NULL, 0, 0};
     struct buffer made = {NULL, 0, 0};
     const int folder = open_existing(dir, below, fault);
+
     if (folder < 0)
         return -1;
     add_path(&path, dir, below);
@@ -284,6 +288,7 @@ folder_remove(const char *dir, const char *below, const char *name, struct buffe
     struct buffer path = {NULL, 0, 0};
     const size_t before = fault->len;
     const int folder = folder_look(dir, below, fault);
+
     if (folder < 0)
         return fault->len == before ? 0 : -1;
     add_path(&path, dir, below);
@@ -302,6 +307,7 @@ static bool
 is_ours_alone(int fd)
 {
     struct stat info;
+
     return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() && info.st_nlink == 1;
 }
 
@@ -310,6 +316,7 @@ folder_output(const char *dir, const char *name, struct buffer *fault)
 {
     struct buffer other = {NULL, 0, 0}; /* what is wrong with a folder of ours, which this need not be */
     const int folder = open(dir, OPEN_FLAGS);
+
     if (folder < 0)
         return fail(fault, errno, "%s: %s", dir, strerror(errno));
     const bool shared = check_folder(folder, dir, &other) != 0;

@@ -72,6 +72,7 @@ hash_id(const struct hash_key *key, const struct span *parts, unsigned count)
 {
     struct hash_id id;
     unsigned char length[8];
+
     crypto_generichash_state state;
     crypto_generichash_init(&state, key->bytes, sizeof key->bytes, sizeof id.bytes);
     for (unsigned i = 0; i < count; i++) {
@@ -89,6 +90,7 @@ uint64_t
 hash_64(const struct hash_key *key, struct span bytes)
 {
     unsigned char sum[crypto_shorthash_BYTES];
+
     crypto_shorthash(sum, (const unsigned char *)bytes.at, bytes.len, key->bytes);
     return bytes_get_u64(sum);
 }
@@ -129,6 +131,7 @@ hash_unhex(const char *hex, struct hash_id *id)
     const size_t len = strnlen(hex, HASH_ID_HEX_SIZE - 1);
     size_t bytes;
     const int rc = sodium_hex2bin(id->bytes, sizeof id->bytes, hex, len, NULL, &bytes, NULL);
+
     return rc == 0 && bytes == sizeof id->bytes ? 0 : -1;
 }
 
@@ -142,7 +145,7 @@ hash_checksum(struct span bytes)
     return bytes_get_u64(sum);
 }
 
-/* Append the fault of the key file at path; always -1, with the errno that names it. */
+/* Append the fault of the key file at path; always −1, with the errno that names it. */
 static int refuse_key(struct buffer *fault, const char *path, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -160,11 +163,12 @@ refuse_key(struct buffer *fault, const char *path, int error, const char *format
     return -1;
 }
 
-/* Whether the open file fd may be a key. 0, or -1 with the fault. */
+/* Whether the open file fd may be a key. 0, or −1 with the fault. */
 static int
 check_key(int fd, const char *path, struct buffer *fault)
 {
     struct stat info;
+
     if (fstat(fd, &info) != 0)
         return refuse_key(fault, path, errno, "can't be read: %s", strerror(errno));
     /* Root may have made it for us, and for others of our group nobody. */
@@ -184,7 +188,7 @@ check_key(int fd, const char *path, struct buffer *fault)
     return 0;
 }
 
-/* Open the key at path, which may be one: a descriptor, or -1 with the fault; where there is none, without one and with
+/* Open the key at path, which may be one: a descriptor, or −1 with the fault; where there is none, without one and with
  * ENOENT. */
 static int
 open_key(const char *path, struct buffer *fault)
@@ -206,11 +210,12 @@ open_key(const char *path, struct buffer *fault)
     return -1;
 }
 
-/* Fill the new file fd with a random key. 0, or -1 with errno. */
+/* Fill the new file fd with a random key. 0, or −1 with errno. */
 static int
 fill_key(int fd)
 {
     struct hash_key key;
+
     hash_random(key.bytes, sizeof key.bytes);
     int result = -1;
     if (file_write_at(fd, key.bytes, sizeof key.bytes, 0) == 0 && fchmod(fd, 0400) == 0 && fsync(fd) == 0)
@@ -219,17 +224,18 @@ fill_key(int fd)
     return result;
 }
 
-/* Append why the key at path can't be made, from errno; always -1. */
+/* Append why the key at path can't be made, from errno; always −1. */
 static int
 refuse_to_make(struct buffer *fault, const char *path)
 {
     const int error = errno;
+
     return refuse_key(fault, path, error, "is not there and can't be made: %s%s", strerror(error),
                       error == ENOENT ? "; the folder that it is in has to be there: make it, or name another file" : "");
 }
 
 /* Make the file at path with a random key, unless it is there by now. link, unlike rename, never replaces a file: of
- * two processes one makes it and both read that one's key. 0, or -1 with the fault. */
+ * two processes one makes it and both read that one's key. 0, or −1 with the fault. */
 static int
 make_key(const char *path, struct buffer *fault)
 {
@@ -237,6 +243,7 @@ make_key(const char *path, struct buffer *fault)
     int len = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
     int fd = -1;
     int result = -1;
+
     errno = ENAMETOOLONG;
     if (len > 0 && (size_t)len < sizeof temporary)
         fd = mkostemp(temporary, O_CLOEXEC);
@@ -257,6 +264,7 @@ int
 hash_key_file(const char *path, struct hash_key *key, struct buffer *fault)
 {
     int fd = open_key(path, fault);
+
     if (fd < 0 && errno == ENOENT) {
         if (make_key(path, fault) != 0)
             return -1;
@@ -280,6 +288,7 @@ hash_key_look(const char *path, struct buffer *fault)
 {
     char dir[PATH_MAX];
     int fd = open_key(path, fault);
+
     if (fd >= 0) {
         close(fd);
         return 1;

@@ -66,11 +66,11 @@ void hash_sum_end(struct hash_sum *sum, struct hash_id *id);
 
 /* Read the key in the file at path, or make the file (mode 0400, its folder must exist) with a random one if there is
  * none; of two processes that make it at once both get the same key. It must be a regular file of ours or of root's, which
- * nobody else has any right to, of HASH_KEY_BYTES bytes, and no link. 0; or -1 with errno, and what is wrong and what to do
+ * nobody else has any right to, of HASH_KEY_BYTES bytes, and no link. 0; or −1 with errno, and what is wrong and what to do
  * about it appended to fault. */
 int hash_key_file(const char *path, struct hash_key *key, struct buffer *fault);
 
-/* What hash_key_file would find: 1, a key; 0, none, and it can be made; -1 as above. Nothing is made. */
+/* What hash_key_file would find: 1, a key; 0, none, and it can be made; −1 as above. Nothing is made. */
 int hash_key_look(const char *path, struct buffer *fault);
 
 #endif

@@ -46,6 +46,7 @@ static size_t
 last_level(const char *path, size_t len)
 {
     const char *slash = memrchr(path, '/', len);
+
     return slash == NULL ? 0 : (size_t)(slash + 1 - path);
 }
 
@@ -90,6 +91,7 @@ write_prefix(char *line, size_t size, enum log_level level)
 {
     struct timespec now;
     struct tm utc;
+
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     size_t len = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &utc);
@@ -112,6 +114,7 @@ write_line(enum log_level level, bool shown, const char *format, va_list args)
     size_t start = write_prefix(line, room, level);
     int more = vsnprintf(line + start, room - start, format, args);
     size_t len = start + (more < 0 ? 0 : (size_t)more);
+
     if (len > room - 1)
         len = room - 1; /* vsnprintf has cut it there */
     len = start + printable_clean(line + start, len - start); /* whatever is in the text, one event is one line */
@@ -133,6 +136,7 @@ static void
 write_error(const char *format, va_list args)
 {
     bool shown = level_max >= LOG_ERROR;
+
     if (shown || follow != NULL)
         write_line(LOG_ERROR, shown, format, args);
 }
@@ -141,6 +145,7 @@ void
 log_error(const char *format, ...)
 {
     va_list args;
+
     va_start(args, format);
     write_error(format, args);
     va_end(args);
@@ -150,6 +155,7 @@ void
 log_config_error(const char *format, ...)
 {
     va_list args;
+
     va_start(args, format);
     write_error(format, args);
     va_end(args);
@@ -166,6 +172,7 @@ void
 log_warning(const char *format, ...)
 {
     bool shown = level_max >= LOG_WARNING;
+
     if (!shown && follow == NULL)
         return;
     va_list args;
@@ -200,6 +207,7 @@ void
 log_fatal(const char *format, ...)
 {
     va_list args;
+
     va_start(args, format);
     write_line(LOG_ERROR, true, format, args);
     va_end(args);
@@ -211,6 +219,7 @@ void
 log_panic(const char *format, ...)
 {
     va_list args;
+
     va_start(args, format);
     write_line(LOG_ERROR, true, format, args);
     va_end(args);

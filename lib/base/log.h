@@ -20,7 +20,7 @@ void log_set_level(enum log_level level);
 struct buffer;
 
 /* Go on with the file at path, in a folder of ours, made if need be: standard error and output are that from now on. The
- * folder is no link, at whose end that file would be anybody's; what it is in may be reached through one. 0, or -1 with
+ * folder is no link, at whose end that file would be anybody's; what it is in may be reached through one. 0, or −1 with
  * errno, and what is wrong appended to fault. */
 int log_to_file(const char *path, struct buffer *fault);
 

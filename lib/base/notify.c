@@ -15,6 +15,7 @@ send_message(const char *message)
     const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = name == NULL ? 0 : strlen(name);
+
     if (len < 2 || len >= sizeof address.sun_path)
         return;
     memcpy(address.sun_path, name, len);
@@ -40,6 +41,7 @@ void
 notify_status(const char *text)
 {
     char message[NOTIFY_BYTES_MAX];
+
     snprintf(message, sizeof message, "STATUS=%s", text);
     send_message(message);
 }
@@ -48,6 +50,7 @@ void
 notify_refused(const char *text)
 {
     char message[NOTIFY_BYTES_MAX];
+
     snprintf(message, sizeof message, "ERRNO=%d\nSTATUS=%s", EACCES, text);
     send_message(message);
 }

@@ -44,6 +44,7 @@ options_refuse(const char *format, ...)
     struct buffer text = {NULL, 0, 0};
     char line[512];
     va_list args;
+
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
@@ -57,6 +58,7 @@ static unsigned
 find_begun(const struct lists *lists, const char *typed, struct buffer *names)
 {
     unsigned count = 0;
+
     for (unsigned i = 0; i < lists->count; i++) {
         if (strncmp(lists->longs[i].name, typed, strlen(typed)) != 0)
             continue;
@@ -71,6 +73,7 @@ refuse_long(const struct lists *lists, const char *typed)
 {
     struct buffer begun = {NULL, 0, 0};
     const char *nearest = suggest_nearest(typed, &lists->longs[0].name, sizeof lists->longs[0], lists->count);
+
     if (typed[0] != '\0' && find_begun(lists, typed, &begun) > 1)
         options_refuse("option '--%s' may be any of %s", typed, buffer_text(&begun));
     else if (nearest != NULL)
@@ -87,6 +90,7 @@ refuse_option(const struct lists *lists, const char *word, bool value_missing)
 {
     char typed[SHORTS_BYTES_MAX];
     bool is_long = word[0] == '-' && word[1] == '-';
+
     snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word, "="), word);
     if (value_missing && is_long)
         options_refuse("option '%s' needs a value", typed);
@@ -112,6 +116,7 @@ int
 options_next(const struct options *options, int argc, char **argv)
 {
     struct lists lists;
+
     make_lists(options, &lists);
     opterr = 0;
     /* Where several letters share a word, optind goes on only behind the last. */

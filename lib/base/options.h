@@ -17,7 +17,7 @@ struct options {
 
 #define OPTIONS_MAX 30
 
-/* The next option: what getopt_long returns, with optarg and optind; -1 when there is none any more. OPTIONS_BAD after it
+/* The next option: what getopt_long returns, with optarg and optind; −1 when there is none any more. OPTIONS_BAD after it
  * was said what is wrong. --help and --version print and end the program, and so does a -h
  * that is no option or has no value behind it. */
 int options_next(const struct options *options, int argc, char **argv);

@@ -48,6 +48,7 @@ size_t
 printable_clean(char *text, size_t len)
 {
     size_t kept = 0;
+
     for (size_t at = 0, bytes; at < len; at += bytes) {
         uint32_t character;
         if (is_shown(span_at(text + at, len - at), &character, &bytes)) {
@@ -64,6 +65,7 @@ void
 printable_add(struct buffer *line, struct span text)
 {
     const size_t before = line->len;
+
     buffer_add_span(line, text);
     if (line->len > before)
         line->len = before + printable_clean(line->data + before, line->len - before);

@@ -97,6 +97,7 @@ say_end(int status)
     struct pollfd reader = {STDOUT_FILENO, 0, 0};
     bool failed = ferror(stdout) != 0; /* earlier: errno does not say any more why */
     bool gone = poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP)) != 0;
+
     errno = 0;
     if (fclose(stdout) != 0)
         failed = true;

@@ -22,6 +22,7 @@ suggest_distance(const char *one, const char *other)
     size_t one_len = strlen(one);
     size_t other_len = strlen(other);
     unsigned rows[3][WORD_BYTES_MAX + 1];
+
     if (one_len > WORD_BYTES_MAX || other_len > WORD_BYTES_MAX)
         return (unsigned)(one_len + other_len);
     for (size_t j = 0; j <= other_len; j++)
@@ -44,6 +45,7 @@ const char *
 suggest_nearest(const char *typed, const char *const *words, size_t stride, unsigned count)
 {
     const char *nearest = NULL;
+
     /* Of a short word half must be right, else everything is near to it. */
     unsigned best = least(DISTANCE_MAX, (unsigned)strlen(typed) / 2) + 1;
     for (unsigned i = 0; i < count; i++) {

@@ -28,7 +28,7 @@ struct way {
     struct buffer *fault;
 };
 
-/* ---- who is trusted ---- */
+/* Who is trusted. */
 
 /* Whether uid is the one that a user namespace shows in place of those it doesn't know, and root of the one around it is
  * among these: in a container without root all folders that the host's root owns have it, / perhaps too. */
@@ -53,7 +53,7 @@ is_outer_root(uid_t uid)
     return !known && uid == unknown;
 }
 
-/* Append whose it is, who may have it instead, and what to do; always -1, with the errno that names it. */
+/* Append whose it is, who may have it instead, and what to do; always −1, with the errno that names it. */
 static int
 refuse_owner(struct way *way, const struct stat *info, const char *path, const char *deed)
 {
@@ -66,7 +66,7 @@ refuse_owner(struct way *way, const struct stat *info, const char *path, const c
     return -1;
 }
 
-/* Append what the system says of path; always -1, with errno as it is. */
+/* Append what the system says of path; always −1, with errno as it is. */
 static int
 fail(struct way *way, const char *path)
 {
@@ -97,7 +97,7 @@ check_reached(struct way *way)
     return -1;
 }
 
-/* ---- going ---- */
+/* Going. */
 
 /* Be in the folder fd. */
 static void
@@ -238,13 +238,14 @@ mend_level(struct way *way, const char *name, const char *path, bool linked)
     return fd < 0 ? fail(way, path) : fd;
 }
 
-/* One level on. 1, 0 the way is at its end, -1. */
+/* One level on. 1, 0 the way is at its end, −1. */
 static int
 step(struct way *way)
 {
     struct buffer name = {NULL, 0, 0};
     struct buffer path = {NULL, 0, 0};
     const char *rest = buffer_text(&way->rest);
+
     rest += strspn(rest, "/");
     const size_t len = strcspn(rest, "/");
 

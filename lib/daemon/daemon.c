@@ -130,6 +130,7 @@ static struct wire *
 make_wire(void *context, const struct wire_options *options, const struct wire_events *events)
 {
     struct program *program = context;
+
     return mqtt_wire(&program->broker, options, events);
 }
 
@@ -223,6 +224,7 @@ static int
 run(struct program *program, const struct stream *const *catalog)
 {
     int64_t built_ms = 0;
+
     if (clock_date(GAIT_DATE, &built_ms) != 0)
         log_panic("the version's date is none: %s", GAIT_DATE);
     struct links_options links = {.make_wire = make_wire, .context = program};

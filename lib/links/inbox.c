@@ -173,7 +173,7 @@ whole_entry(const struct inbox *inbox, uint64_t position, struct span bytes)
     return PREFIX_BYTES + length;
 }
 
-/* Open a file of the inbox's folder. -1 with errno. */
+/* Open a file of the inbox's folder. −1 with errno. */
 static int
 open_file(const struct inbox *inbox, const char *name, int flags)
 {
@@ -330,6 +330,7 @@ ascending(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a;
     uint64_t y = *(const uint64_t *)b;
+
     return (x > y) - (x < y);
 }
 
@@ -369,7 +370,7 @@ inbox_damaged(struct inbox *inbox, uint64_t position, const char *what)
     inbox->told_at = position;
 }
 
-/* The file that begins at file, for reading. -1 with errno. */
+/* The file that begins at file, for reading. −1 with errno. */
 static int
 file_to_read(struct inbox *inbox, uint64_t file)
 {
@@ -664,7 +665,7 @@ struct note {
     uint64_t boot, epoch, since, end;
 };
 
-/* -1 with errno. */
+/* −1 with errno. */
 static int
 open_note(const char *dir, int flags)
 {

@@ -131,6 +131,7 @@ bool
 kept_follows_rows(const struct links *links, unsigned input)
 {
     const struct stream *from = links->stream->inputs[input].from;
+
     return from != NULL && from->kind == STREAM_TABLE && links->stream->topic != NULL;
 }
 

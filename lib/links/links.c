@@ -221,6 +221,7 @@ size_t
 links_room(const struct links *links)
 {
     const size_t room = wire_room(&links->limits, strlen(links->topics.metrics) + TOPIC_BYTES_MORE);
+
     return room > 0 || links->limits.packet_bytes_max == 0 ? room : 1; /* 0: nobody has named a limit yet */
 }
 
@@ -520,6 +521,7 @@ static uint64_t
 waiting(struct transport *transport, enum sink sink)
 {
     const struct links *links = links_of(transport);
+
     return outbox_bytes(sink == SINK_OUTPUT ? &links->output : &links->rejected);
 }
 
@@ -527,6 +529,7 @@ static uint64_t
 appended(struct transport *transport)
 {
     const struct links *links = links_of(transport);
+
     return links->output.last.end + links->rejected.last.end;
 }
 

@@ -111,6 +111,7 @@ place(struct publisher *publisher, struct publisher_consumer *consumer, bool str
 {
     const uint64_t trimmed = publisher->outbox->trimmed.sequence;
     const bool behind = !stranger && applied < trimmed;
+
     /* Who begins anew must hear where all rows end, too. */
     const bool begins_at_one = stranger && trimmed == 0 && consumer->said.position.epoch == 0 && !consumer->said.anew;
 

@@ -136,7 +136,7 @@ void publisher_restart(struct publisher *publisher, uint64_t copied);
 void publisher_report(struct publisher *publisher, struct span name, const struct publisher_word *said, bool rewind,
                       int64_t steady_ms);
 
-/* The index of the registered consumer of this name, or -1. */
+/* The index of the registered consumer of this name, or −1. */
 int publisher_find(const struct publisher *publisher, struct span name);
 
 /* The same of the broker, on connecting: whether it knows this store, and *has up to where it has its output then. */

@@ -197,6 +197,7 @@ enum source_next
 transaction_next(struct transport *transport, unsigned source, struct source_message *message)
 {
     struct links *links = links_of(transport);
+
     return source == SOURCE_LANDING ? next_of_inbox(links, message) : next_of_link(links, source, message);
 }
 

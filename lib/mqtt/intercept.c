@@ -27,6 +27,7 @@ static int
 look_at_object(struct dl_phdr_info *object, size_t size, void *context)
 {
     struct library *library = context;
+
     const uintptr_t page_mask = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
     struct library found = {.inside = library->inside, .base = object->dlpi_addr};
     bool lies_in = false;
@@ -96,6 +97,7 @@ static bool
 write_place(const struct library *library, uintptr_t place, uintptr_t value)
 {
     const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+
     const uintptr_t page = place & ~((uintptr_t)page_bytes - 1);
     const bool read_only = place >= library->relro_begin && place < library->relro_end;
 

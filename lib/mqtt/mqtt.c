@@ -170,6 +170,7 @@ go_down(struct mqtt *mqtt, const char *cause)
     char reason[REASON_BYTES_MAX];
     char last[TOPIC_SHOWN_MAX + 128] = "";
     enum state before = change_state(mqtt, IDLE); /* first: from here on nothing is queued */
+
     drop_queue(mqtt);
     if (before == UP && mqtt->last_topic[0] != '\0')
         snprintf(last, sizeof last, ", after a message to %s from user %.80s", mqtt->last_topic, account(mqtt));
@@ -196,6 +197,7 @@ static unsigned
 in_flight_max(MQTTProperties *connack)
 {
     unsigned max = IN_FLIGHT_MAX;
+
     if (MQTTProperties_hasProperty(connack, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM))
         max = (unsigned)MQTTProperties_getNumericValue(connack, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM);
     return max > 1 ? max - 1 : 1;
@@ -226,6 +228,7 @@ on_connect_success(void *context, MQTTAsync_successData5 *response)
 {
     struct mqtt *mqtt = context;
     const struct wire_limits limits = read_limits(&response->properties, mqtt->options->session_s);
+
     pthread_mutex_lock(&mqtt->lock);
     mqtt->last_topic[0] = '\0';
     mqtt->in_flight_max = in_flight_max(&response->properties);
@@ -408,6 +411,7 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
         .retained = received->retained != 0,
         .delivery = received->qos > 0 ? WIRE_AT_LEAST_ONCE : WIRE_AT_MOST_ONCE,
     };
+
     read_properties(&received->properties, &message);
     mqtt->events.message(mqtt->events.context, &message);
     MQTTAsync_freeMessage(&received);
@@ -467,6 +471,7 @@ tune_socket(int fd)
     int wanted = SEND_BUFFER_BYTES;
     int given = 0;
     socklen_t len = sizeof given;
+
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         return; /* no TCP socket */
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &given, &len) == 0 && given < wanted)
@@ -485,6 +490,7 @@ paho_connect(int fd, const struct sockaddr *address, socklen_t address_len)
     struct pollfd made = {.fd = fd, .events = POLLOUT};
     int error = connect(fd, address, address_len) == 0 ? 0 : errno;
     socklen_t len = sizeof error;
+
     if (error == EINPROGRESS && atomic_load(&connection_waited_for) && poll(&made, 1, CONNECT_WAIT_MS) == 1)
         (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     tune_socket(fd);
@@ -499,6 +505,7 @@ static int
 paho_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
     const int rc = getsockopt(fd, level, name, value, len);
+
     if (rc == 0 && level == SOL_SOCKET && name == SO_ERROR)
         atomic_store(&connect_error, *(const int *)value);
     return rc;
@@ -533,6 +540,7 @@ intercept_paho(void)
     };
     const char *missed =
         intercept_calls((const void *)(uintptr_t)MQTTAsync_create, calls, sizeof calls / sizeof calls[0]);
+
     if (missed != NULL)
         log_warning("mqtt: this build of Paho's library calls %s in a way of its own: it will be slow, and not say why a "
                     "connection fails", missed);
@@ -562,6 +570,7 @@ make_handle(struct mqtt *mqtt)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer5;
+
     pthread_once(&once, intercept_paho); /* before there is any thread of Paho's */
     /* Else it writes a line for each packet into a buffer of its own, with the begin of the payload. */
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
@@ -583,6 +592,7 @@ static void
 add_number(MQTTProperties *properties, enum MQTTPropertyCodes code, unsigned value)
 {
     MQTTProperty property = {.identifier = code};
+
     if (code == MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
         property.value.integer2 = (unsigned short)(value > USHRT_MAX ? USHRT_MAX : value);
     else
@@ -650,6 +660,7 @@ static int
 mqtt_connect(struct wire *wire)
 {
     struct mqtt *mqtt = mqtt_of(wire);
+
     if (mqtt->handle == NULL && make_handle(mqtt) != 0)
         return -1;
     /* MQTTAsync_connect changes the client before it takes Paho's mutex. `down` comes in the middle of Paho's work on
@@ -677,6 +688,7 @@ static struct request *
 new_request(struct mqtt *mqtt, size_t topic_bytes)
 {
     struct request *request = malloc(sizeof *request + topic_bytes);
+
     if (request == NULL)
         log_fatal("out of memory");
     pthread_mutex_lock(&mqtt->lock);
@@ -689,6 +701,7 @@ static struct request *
 subscribe_request(struct mqtt *mqtt, const char *const *filters, unsigned count)
 {
     size_t bytes = 0;
+
     for (unsigned i = 0; i < count; i++)
         bytes += strlen(filters[i]) + 1;
     struct request *request = new_request(mqtt, bytes);
@@ -703,6 +716,7 @@ static void
 answer_subscribe(struct request *request, bool ok, const char *reason)
 {
     struct mqtt *mqtt = request->mqtt;
+
     pthread_mutex_lock(&mqtt->lock);
     bool current = mqtt->state == UP && request->connection == mqtt->connection;
     pthread_mutex_unlock(&mqtt->lock);
@@ -725,6 +739,7 @@ on_subscribe_success(void *context, MQTTAsync_successData5 *response)
     const struct request *request = context;
     const char *filter = request->topic;
     char refusal[REASON_BYTES_MAX] = "";
+
     /* With more than one topic Paho calls a refusal success, too. */
     for (int i = 0; response->alt.sub.reasonCodeCount > 1 && i < response->alt.sub.reasonCodeCount; i++) {
         enum MQTTReasonCodes code = response->alt.sub.reasonCodes[i];
@@ -739,6 +754,7 @@ static void
 on_subscribe_failure(void *context, MQTTAsync_failureData5 *response)
 {
     struct request *request = context;
+
     if (response->reasonCode < MQTTREASONCODE_UNSPECIFIED_ERROR) {
         free(request); /* not the broker's answer: the connection broke, and `down` says so */
         return;
@@ -756,6 +772,7 @@ mqtt_subscribe(struct wire *wire, const char *const *filters, unsigned count, un
     char *topics[FILTERS_MAX];
     int qos[FILTERS_MAX];
     MQTTSubscribe_options options[FILTERS_MAX];
+
     if (count == 0 || count > FILTERS_MAX)
         log_panic("mqtt: %u filters in one subscription", count);
     if (mqtt->handle == NULL)
@@ -788,6 +805,7 @@ static void
 add_bytes(MQTTProperties *properties, enum MQTTPropertyCodes code, struct span bytes)
 {
     MQTTProperty property = {.identifier = code};
+
     property.value.data = (MQTTLenString){(int)bytes.len, unconst(bytes.at)};
     MQTTProperties_add(properties, &property);
 }
@@ -796,6 +814,7 @@ static void
 add_user_property(MQTTProperties *properties, const char *name, const char *value)
 {
     MQTTProperty property = {.identifier = MQTTPROPERTY_CODE_USER_PROPERTY};
+
     property.value.data = (MQTTLenString){(int)strlen(name), unconst(name)};
     property.value.value = (MQTTLenString){(int)strlen(value), unconst(value)};
     MQTTProperties_add(properties, &property);
@@ -805,6 +824,7 @@ static void
 add_message_properties(const struct wire_message *message, MQTTProperties *properties)
 {
     char number[48];
+
     if (message->response_topic.len != 0)
         add_bytes(properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC, message->response_topic);
     if (message->correlation.len != 0)
@@ -831,6 +851,7 @@ static void
 settle_publish(struct request *request)
 {
     struct mqtt *mqtt = request->mqtt;
+
     pthread_mutex_lock(&mqtt->lock);
     mqtt->in_flight--;
     mqtt->in_flight_bytes -= request->bytes;
@@ -844,6 +865,7 @@ static void
 hear_refusal(struct mqtt *mqtt, const struct request *request, enum MQTTReasonCodes code)
 {
     char reason[REASON_BYTES_MAX];
+
     describe_refusal(mqtt, request->topic, code, reason, sizeof reason);
     if (mqtt->refusals_logged == 0 || clock_steady_ms() - mqtt->refusals_ms >= REFUSALS_LOGGED_MS) {
         mqtt->refusals_logged = 0;
@@ -879,6 +901,7 @@ on_publish_failure(void *context, MQTTAsync_failureData5 *response)
     const struct request *request = context;
     struct mqtt *mqtt = request->mqtt;
     bool refused = response->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
+
     if (refused)
         hear_refusal(mqtt, request, response->reasonCode);
     settle_publish(context);
@@ -891,6 +914,7 @@ static int
 send_now(struct mqtt *mqtt, const struct wire_message *message, struct request *request)
 {
     MQTTAsync_responseOptions answer = MQTTAsync_responseOptions_initializer;
+
     add_message_properties(message, &answer.properties);
     answer.onSuccess5 = on_publish_success;
     answer.onFailure5 = on_publish_failure;
@@ -986,6 +1010,7 @@ make_parcel(const struct wire_message *message, uint64_t token)
     size_t bytes = message->topic.len + message->payload.len + message->response_topic.len +
                    message->correlation.len + 4; /* a NUL behind each */
     struct parcel *parcel = malloc(sizeof *parcel + bytes);
+
     if (parcel == NULL)
         log_fatal("out of memory");
     char *to = parcel->bytes;
@@ -1027,6 +1052,7 @@ mqtt_publish(struct wire *wire, const struct wire_message *wanted, uint64_t toke
     struct mqtt *mqtt = mqtt_of(wire);
     struct wire_message adapted;
     const struct wire_message *message = keep_to_limits(mqtt, wanted, &adapted);
+
     if (message == NULL)
         return -1;
     if (message->delivery != wanted->delivery)
@@ -1061,6 +1087,7 @@ static size_t
 mqtt_waiting(struct wire *wire)
 {
     struct mqtt *mqtt = mqtt_of(wire);
+
     pthread_mutex_lock(&mqtt->lock);
     const size_t bytes = mqtt->in_flight_bytes + mqtt->queue_bytes;
     pthread_mutex_unlock(&mqtt->lock);
@@ -1071,6 +1098,7 @@ static void
 wait_until_settled(struct mqtt *mqtt, int timeout_ms)
 {
     struct timespec deadline;
+
     clock_gettime(CLOCK_MONOTONIC, &deadline);
     deadline.tv_sec += timeout_ms / 1000;
     deadline.tv_nsec += timeout_ms % 1000 * 1000000L;
@@ -1093,6 +1121,7 @@ static void
 mqtt_disconnect(struct wire *wire, int timeout_ms)
 {
     struct mqtt *mqtt = mqtt_of(wire);
+
     if (mqtt->handle == NULL)
         return;
     wait_until_settled(mqtt, timeout_ms);
@@ -1126,6 +1155,7 @@ make_uri(const struct broker *broker)
     char *uri = NULL;
     int len = asprintf(&uri, "%s://%s%s%s:%d", broker_speaks_tls(broker) ? "ssl" : "tcp", bare_ipv6 ? "[" : "",
                        broker->host, bare_ipv6 ? "]" : "", broker->port);
+
     if (len < 0)
         log_fatal("out of memory");
     return uri;
@@ -1135,6 +1165,7 @@ struct wire *
 mqtt_wire(const struct broker *broker, const struct wire_options *options, const struct wire_events *events)
 {
     struct mqtt *mqtt = calloc(1, sizeof *mqtt);
+
     if (mqtt == NULL)
         log_fatal("out of memory");
     mqtt->wire.calls = &calls;

@@ -135,6 +135,7 @@ decode_record(uint64_t number, struct span value)
         .sender = head > HEAD_BYTES ? bytes_get_u64(value.at + HEAD_BYTES) : 0,
         .body = span_at(value.at + head, value.len - head),
     };
+
     memcpy(record.person.bytes, value.at + 25, HASH_ID_BYTES);
     return record;
 }
@@ -327,6 +328,7 @@ int
 backlog_get_kept(struct backlog *backlog, uint64_t number, struct backlog_record *record)
 {
     const int rc = backlog_get(backlog, number, record);
+
     return rc == 1 ? 0 : rc == 0 ? missing(backlog) : -1;
 }
 

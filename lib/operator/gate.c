@@ -212,6 +212,7 @@ static int
 gate_flush(void *state, int64_t now_ms, int64_t wall_ms)
 {
     struct gate *gate = state;
+
     (void)wall_ms;
     return seen_flush(&gate->seen, now_ms) != 0 || waiting_flush(&gate->waiting) != 0 ? -1 : 0;
 }
@@ -220,6 +221,7 @@ static int64_t
 gate_due_ms(void *state)
 {
     struct gate *gate = state;
+
     return waiting_due_ms(&gate->waiting, gate->parameters.hold_ms);
 }
 

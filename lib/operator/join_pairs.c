@@ -79,6 +79,7 @@ static uint64_t
 token(const void *context, const char *key)
 {
     const struct join *join = context;
+
     return token_of(join, key, bytes_get_u64(key + group_bytes(join)) / (uint64_t)span_ms(join));
 }
 
@@ -184,6 +185,7 @@ static int64_t
 window_from_ms(const struct join *join, const struct walk *walk)
 {
     const int64_t window_ms = join->parameters.window_ms;
+
     return walk->reading->time_ms > window_ms ? walk->reading->time_ms - window_ms : 0;
 }
 
@@ -255,6 +257,7 @@ static bool
 is_partner(const struct rest *rest, struct span value)
 {
     const uint64_t first_limit = first_limit_of(value);
+
     return value.at[0] != 0 && (rest->one_group || rest->number > first_limit);
 }
 

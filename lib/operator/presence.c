@@ -358,6 +358,7 @@ static int64_t
 presence_due_ms(void *state)
 {
     const struct presence *presence = state;
+
     return presence->release_count > 0 ? 0 : INT64_MAX;
 }
 

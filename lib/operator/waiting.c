@@ -226,6 +226,7 @@ work_record(struct work *work, uint64_t number)
 {
     struct waiting *waiting = work->waiting;
     struct backlog_record record;
+
     if (backlog_get_kept(&waiting->backlog, number, &record) != 0)
         return -1;
     /* A copy: whoever is asked may change the store. */

@@ -51,6 +51,7 @@ has_special(uint64_t bytes)
     uint64_t quote = bytes ^ EACH_BYTE('"');
     uint64_t backslash = bytes ^ EACH_BYTE('\\');
     uint64_t found = (bytes - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1)) | bytes;
+
     return (found & EACH_BYTE(0x80)) != 0;
 }
 
@@ -87,6 +88,7 @@ utf8_length(const char *at, const char *end)
 {
     const unsigned char *c = (const unsigned char *)at;
     size_t left = (size_t)(end - at);
+
     if (c[0] >= 0xc2 && c[0] <= 0xdf)
         return left >= 2 && is_continuation(c + 1) ? 2 : 0;
     if (c[0] >= 0xe0 && c[0] <= 0xef) {
@@ -118,7 +120,7 @@ hex_value(char c)
     return -1;
 }
 
-/* The value of the escape \uXXXX at at, or -1 if there is none. */
+/* The value of the escape \uXXXX at at, or −1 if there is none. */
 static int
 unicode_escape(const char *at, const char *end)
 {
@@ -167,6 +169,7 @@ static inline enum reason
 scan_string(struct scan *scan, struct span *content, bool *escaped)
 {
     const char *start = ++scan->at;
+
     *escaped = false;
     for (;;) {
         scan->at = skip_plain(scan->at, scan->end);
@@ -197,6 +200,7 @@ static inline bool
 skip_digits(struct scan *scan)
 {
     const char *start = scan->at;
+
     while (scan->at < scan->end && is_digit(*scan->at))
         scan->at++;
     return scan->at > start;
@@ -206,6 +210,7 @@ static inline enum reason
 scan_number(struct scan *scan, struct span *text)
 {
     const char *start = scan->at;
+
     if (peek(scan) == '-')
         scan->at++;
     if (peek(scan) == '0')
@@ -303,7 +308,7 @@ escape_character(const char *at, const char *end)
     return 0x10000 + ((value - 0xd800) << 10) + (low - 0xdc00);
 }
 
-/* The next byte of the unescaped string, or -1 at its end. */
+/* The next byte of the unescaped string, or −1 at its end. */
 static int
 unescape_next(struct unescape *unescape)
 {
@@ -325,6 +330,7 @@ same_characters(struct span a, struct span b)
 {
     struct unescape left = {.at = a.at, .end = a.at + a.len};
     struct unescape right = {.at = b.at, .end = b.at + b.len};
+
     for (;;) {
         int byte = unescape_next(&left);
         if (byte != unescape_next(&right))
@@ -411,6 +417,7 @@ static enum reason
 scan_inner_object(struct scan *scan)
 {
     struct json_object inner;
+
     return scan_object(scan, &inner);
 }
 
@@ -447,6 +454,7 @@ scan_nested(struct scan *scan, struct json_member *member)
 {
     const char *start = scan->at;
     enum reason reason = member->type == JSON_ARRAY ? scan_array(scan) : scan_inner_object(scan);
+
     member->value = span_at(start, (size_t)(scan->at - start));
     return reason;
 }
@@ -545,6 +553,7 @@ static size_t
 escaped_bytes(struct span character)
 {
     const unsigned char first = (unsigned char)character.at[0];
+
     return first < ' ' ? sizeof "\\u001f" - 1 : first == '"' || first == '\\' ? 2 : character.len;
 }
 
@@ -553,6 +562,7 @@ json_add_text_up_to(struct buffer *out, struct span text, size_t bytes_max)
 {
     struct buffer valid = {0};
     size_t bytes = sizeof "\"\"" - 1, i = 0;
+
     while (i < text.len) {
         const char *at = text.at + i;
         const size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, text.at + text.len);
@@ -600,6 +610,7 @@ exponent_of(const char *at, const char *end)
 {
     int64_t exponent = 0;
     bool negative = false;
+
     for (; at < end; at++) {
         if (*at == '-')
             negative = true;
@@ -617,6 +628,7 @@ exponent_start(struct span number)
 {
     const char *end = number.at + number.len;
     const char *at = number.at;
+
     while (at < end && *at != 'e' && *at != 'E')
         at++;
     return at;
@@ -670,6 +682,7 @@ bool
 json_is_finite(const struct json_member *member)
 {
     struct span number = member->value;
+
     if (member->type != JSON_NUMBER || number.len > JSON_NUMBER_BYTES_MAX)
         return false;
     const char *exponent_at = exponent_start(number);
@@ -693,6 +706,7 @@ json_canonical_number(struct span number, struct buffer *text)
     size_t sign = number.at[0] == '-';
     size_t len = sign;
     bool fraction = false;
+
     out[0] = '-';
     for (const char *at = number.at + sign; at < exponent_at; at++) {
         if (*at == '.') {
@@ -739,6 +753,7 @@ cut_number(struct span *text)
 {
     const char *at = text->at;
     const char *end = text->at + text->len;
+
     while (at < end && *at != '-' && (*at < '0' || *at > '9')) {
         if (*at == '"') {
             for (at++; at < end && *at != '"'; at++)
@@ -835,6 +850,7 @@ const char *
 json_text_at(const struct json *json, const char *path, const char *preset)
 {
     cJSON *value = value_at(json->value, path);
+
     return value != NULL ? json_text(&(struct json){value}, preset) : preset;
 }
 
@@ -842,6 +858,7 @@ int64_t
 json_int_at(const struct json *json, const char *path, int64_t preset)
 {
     cJSON *value = value_at(json->value, path);
+
     return value != NULL ? json_int(&(struct json){value}, preset) : preset;
 }
 
@@ -851,6 +868,7 @@ json_each(const struct json *json, const char *path,
 {
     const cJSON *parent = value_at(json->value, path);
     unsigned count = 0;
+
     for (cJSON *child = parent != NULL ? parent->child : NULL; child != NULL; child = child->next) {
         each(context, child->string, &(struct json){child});
         count++;

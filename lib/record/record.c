@@ -132,6 +132,7 @@ record_decoder_new(enum record_kind kind, const struct record_limits *limits)
     unsigned field_count;
     const struct record_field *fields = record_fields(kind, &field_count);
     struct record_decoder *decoder = calloc(1, sizeof *decoder + field_count * sizeof decoder->names[0]);
+
     if (decoder == NULL)
         log_fatal("out of memory for a decoder");
     check_fields(fields, field_count);
@@ -173,6 +174,7 @@ find_member(struct record_decoder *decoder, unsigned index)
     const struct json_object *object = &decoder->object;
     struct span name = decoder->names[index];
     const struct json_member *member = NULL;
+
     if (decoder->expected < object->count && json_name_is(&object->members[decoder->expected], name))
         member = &object->members[decoder->expected];
     else
@@ -237,6 +239,7 @@ static inline enum reason
 read_time(struct record_decoder *decoder, const struct json_member **member, int64_t *time_ms)
 {
     const bool integer = json_int64(*member, time_ms) && (*time_ms != 0 || (*member)->value.len == 1); /* not -0 */
+
     if (!integer) {
         if ((*member)->type != JSON_NUMBER)
             return REASON_BAD_TYPE;
@@ -256,6 +259,7 @@ decode_time(struct record_decoder *decoder, const struct record_field *field, co
 {
     int64_t time_ms;
     enum reason reason = read_time(decoder, member, &time_ms);
+
     if (reason != REASON_NONE)
         return reason;
     struct buffer *identity = &decoder->identity;
@@ -332,6 +336,7 @@ decode_field(struct record_decoder *decoder, unsigned index, struct record *reco
 {
     const struct record_field *field = &decoder->fields[index];
     const struct json_member *member = find_member(decoder, index);
+
     if (field->alias != NULL) {
         const struct json_member *other = json_find(&decoder->object, span_of(field->alias));
         if (member != NULL && other != NULL)
@@ -400,6 +405,7 @@ static struct fault
 decode_fields(struct record_decoder *decoder, struct record *record)
 {
     const char *identity = decoder->identity.data;
+
     for (unsigned i = 0; i < decoder->field_count; i++) {
         enum reason reason = decode_field(decoder, i, record);
         if (reason != REASON_NONE)
@@ -418,6 +424,7 @@ decode_object(struct record_decoder *decoder, enum record_source source, int64_t
 {
     const struct json_object *object = &decoder->object;
     bool landing = source == RECORD_FROM_LANDING;
+
     decoder->expected = 0;
     decoder->earliest_ms = landing && decoder->kind != RECORD_CUSTOMER ? decoder->limits.earliest_ms : 0;
     decoder->latest_ms = RECORD_TIME_MS_MAX;
@@ -438,6 +445,7 @@ scan_fault(const struct record_decoder *decoder, enum reason reason)
 {
     const struct json_object *object = &decoder->object;
     struct fault fault = {reason, NULL};
+
     for (unsigned i = 0; object->in_member && fault.field == NULL && i < decoder->field_count; i++) {
         const struct record_field *field = &decoder->fields[i];
         const struct json_member *member = &object->members[object->count];
@@ -486,6 +494,7 @@ static size_t
 find_byte(struct span text, size_t at, char c)
 {
     const char *found = at < text.len ? memchr(text.at + at, c, text.len - at) : NULL;
+
     return found != NULL ? (size_t)(found - text.at) : text.len;
 }
 
@@ -494,6 +503,7 @@ static size_t
 next_line(struct span text, size_t at)
 {
     size_t line_feed = find_byte(text, at, '\n');
+
     return line_feed < text.len ? line_feed + 1 : text.len;
 }
 
@@ -516,6 +526,7 @@ static size_t
 match_braces(struct span text, size_t at)
 {
     unsigned depth = 0;
+
     while (at < text.len && text.at[at] != '\n') {
         if (text.at[at] == '"') {
             at = skip_string(text, at);
@@ -535,6 +546,7 @@ static size_t
 indentation(struct span text, size_t line)
 {
     size_t at = line;
+
     while (at < text.len && (text.at[at] == ' ' || text.at[at] == '\t'))
         at++;
     return at - line;
@@ -545,6 +557,7 @@ static size_t
 line_start(struct span text, size_t at)
 {
     const char *line_feed = at > 0 ? memrchr(text.at, '\n', at) : NULL;
+
     return line_feed != NULL ? (size_t)(line_feed - text.at) + 1 : 0;
 }
 
@@ -583,6 +596,7 @@ static size_t
 skip_element(struct span text, size_t at)
 {
     unsigned depth = 0;
+
     while (at < text.len) {
         char c = text.at[at];
         if (depth == 0 && (c == ',' || c == ']' || c == '{'))
@@ -603,6 +617,7 @@ take_object(struct record_decoder *decoder, struct record_cursor *cursor, enum r
 {
     struct span rest = span_at(cursor->payload.at + cursor->at, cursor->payload.len - cursor->at);
     enum reason reason = json_scan(rest, &decoder->limits.json, &decoder->object);
+
     if (reason != REASON_NONE) {
         cursor->at = resync(cursor->payload, cursor->at, cursor->at + decoder->object.length);
         return scan_fault(decoder, reason);
@@ -616,6 +631,7 @@ static struct fault
 decode_line(struct record_decoder *decoder, struct span text, struct record *record)
 {
     enum reason reason = json_scan(text, &decoder->limits.json, &decoder->object);
+
     if (reason != REASON_NONE)
         return (struct fault){reason, NULL};
     if (skip_blanks(text, decoder->object.length) < text.len || json_find(&decoder->object, span_of(RECORD_ROW)) != NULL)
@@ -629,6 +645,7 @@ static struct fault
 take_line(struct record_decoder *decoder, struct record_cursor *cursor, struct record *record)
 {
     const size_t begin = cursor->at;
+
     cursor->at = find_byte(cursor->payload, begin, '\n');
     return decode_line(decoder, span_at(cursor->payload.at + begin, cursor->at - begin), record);
 }
@@ -654,6 +671,7 @@ static enum found
 find_element(struct record_cursor *cursor)
 {
     struct span payload = cursor->payload;
+
     cursor->at = skip_blanks(payload, cursor->at);
     if (cursor->place == RECORD_AFTER_ELEMENT && cursor->at < payload.len && payload.at[cursor->at] == ',') {
         cursor->at = skip_blanks(payload, cursor->at + 1);
@@ -708,6 +726,7 @@ begin(const struct record_decoder *decoder, struct record_cursor *cursor)
 {
     static const char byte_order_mark[] = {'\xef', '\xbb', '\xbf'};
     struct span payload = cursor->payload;
+
     cursor->place = RECORD_AT_END;
     if (payload.len > decoder->limits.payload_bytes_max)
         return REASON_TOO_LARGE;

@@ -80,6 +80,7 @@ static bool
 full(struct output *output)
 {
     const struct batch *batch = batch_of(output);
+
     return batch->alone || output_is_full(batch);
 }
 
@@ -366,6 +367,7 @@ static bool
 has_table(const struct batch *batch, unsigned input)
 {
     const struct stream *from = batch->stream->inputs[input].from;
+
     return from != NULL && from->kind == STREAM_TABLE;
 }
 
@@ -403,6 +405,7 @@ int64_t
 batch_due_ms(const struct batch *batch)
 {
     const struct operator *operator = batch->stream->operator;
+
     return operator->due_ms != NULL ? operator->due_ms(batch->operator_state) : INT64_MAX;
 }
 
@@ -896,6 +899,7 @@ unsigned
 batch_gauges(const struct batch *batch, struct gauge gauges[OPERATOR_GAUGES_MAX])
 {
     const struct operator *operator = batch->stream->operator;
+
     return operator->gauges != NULL ? operator->gauges(batch->operator_state, gauges) : 0;
 }
 
@@ -915,5 +919,6 @@ const char *
 batch_why_full(const struct batch *batch)
 {
     const struct operator *operator = batch->stream->operator;
+
     return batch->loaded && operator->why_full != NULL ? operator->why_full(batch->operator_state) : NULL;
 }

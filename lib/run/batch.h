@@ -90,7 +90,7 @@ bool batch_waits(const struct batch *batch, bool intake, int64_t steady_ms);
 /* Messages may have so many bytes, or as many as the configuration says, if that is less. */
 void batch_bound(struct batch *batch, size_t message_bytes_max);
 
-/* ---- what a transport asks of the operator ---- */
+/* What a transport asks of the operator. */
 
 /* In prepare: as the operator's recall. */
 int batch_recall(struct batch *batch, struct span row, int64_t withdrawn_ms);
@@ -99,7 +99,7 @@ int batch_recall(struct batch *batch, struct span row, int64_t withdrawn_ms);
 int batch_rows(struct batch *batch, struct span after, bool (*visit)(void *context, struct span row, struct span body),
                void *context);
 
-/* ---- what is shown ---- */
+/* What is shown. */
 
 const struct ledger *batch_ledger(const struct batch *batch);
 const struct recent *batch_recent(const struct batch *batch);

@@ -56,7 +56,7 @@ bool process_ready(const struct process *process);
 /* Say good-bye to whoever is connected and close everything. Nothing is lost without it. NULL is fine. */
 void process_close(struct process *process);
 
-/* ---- for transports ---- */
+/* For transports. */
 
 /* The folder of this place (ATTEMPT_OPENS_…) is opened next: so that a process which dies of that says so. */
 void process_opens(struct process *process, unsigned place);

@@ -20,6 +20,7 @@ static const char *
 input_topic(const struct refusal *refusal, unsigned input)
 {
     const struct stream_input *from = &refusal->stream->inputs[input];
+
     return from->landing != NULL ? from->landing : from->from->topic;
 }
 

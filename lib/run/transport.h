@@ -99,7 +99,7 @@ struct transport_calls {
     /* Close it, and say good-bye to whoever is connected. Nothing is lost without it. NULL is fine. */
     void (*close)(struct transport *transport);
 
-    /* ---- the state, in a transaction ---- */
+    /* The state, in a transaction. */
 
     /* Read what is in the store of it, and into places the places in payloads that were begun (place_decode); a store in
      * which nothing was ever committed is made one. ledger is what is counted: records come from somewhere. 0 or −1. */
@@ -115,7 +115,7 @@ struct transport_calls {
      * the log. */
     int (*start)(struct transport *transport);
 
-    /* ---- one transaction ---- */
+    /* One transaction. */
 
     /* It begins, where the last one was committed. */
     void (*begin)(struct transport *transport);
@@ -161,7 +161,7 @@ struct transport_calls {
     /* It is aborted, and nothing of it is so. The store's transaction is. */
     void (*aborted)(struct transport *transport);
 
-    /* ---- the loop ---- */
+    /* The loop. */
 
     /* Take what has come since the last time; and, after the transaction, send what is to be sent. Neither waits. */
     void (*hear)(struct transport *transport, int64_t steady_ms);
@@ -187,7 +187,7 @@ struct transport_calls {
     /* Whether it was ever connected, and would have heard of everything. */
     bool (*is_ready)(const struct transport *transport);
 
-    /* ---- what is shown: text is appended to ---- */
+    /* What is shown: text is appended to. */
 
     /* Why look said `stopped`, or is_full is; and, where neither is so, what is not well all the same (maybe nothing). */
     void (*write_why)(struct transport *transport, struct buffer *text);

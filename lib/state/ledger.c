@@ -24,6 +24,7 @@ static uint64_t
 number_at(struct span value, unsigned index)
 {
     size_t at = 1 + 8 * (size_t)index;
+
     return at + 8 <= value.len ? bytes_get_u64(value.at + at) : 0;
 }
 

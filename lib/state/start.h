@@ -10,7 +10,7 @@
 #include "operator/stream.h"
 
 /* Whether the folders below dir in which LMDB and others open files by name for stream are ours, and nobody has laid a link
- * there; those that are missing are made later. 0; or -1 with errno, and with what is wrong and what to do about it appended
+ * there; those that are missing are made later. 0; or −1 with errno, and with what is wrong and what to do about it appended
  * to fault. */
 int start_check_folders(const struct stream *stream, const char *dir, struct buffer *fault);
 

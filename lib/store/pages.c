@@ -235,6 +235,7 @@ static bool
 fits(const struct look *look, const struct node *node, size_t at, bool leaf)
 {
     const uint64_t value_bytes = !leaf ? 0 : (node->flags & NODE_LONG) != 0 ? sizeof(size_t) : node->size;
+
     return at + sizeof *node + node->key_bytes + value_bytes <= look->page_bytes;
 }
 
@@ -242,6 +243,7 @@ static uint64_t
 child_of(const struct node *node)
 {
     const uint64_t high = sizeof(size_t) > sizeof node->size ? node->flags : 0;
+
     return high << 32 | node->size;
 }
 

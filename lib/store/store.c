@@ -72,7 +72,7 @@ disk_is_full(const char *dir)
     return rc == ENOSPC || rc == EDQUOT;
 }
 
-/* One place for LMDB's errors: what they mean for the caller, and a line in the log. Always -1. */
+/* One place for LMDB's errors: what they mean for the caller, and a line in the log. Always −1. */
 static int
 failed(struct store *store, const char *what, int rc)
 {
@@ -437,6 +437,7 @@ static bool
 address_space_has(size_t bytes)
 {
     void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
     return map != MAP_FAILED && munmap(map, bytes) == 0;
 }
 
@@ -665,6 +666,7 @@ int
 store_get_exact(struct store *store, int table, struct span key, size_t len, struct span *value)
 {
     int rc = store_get(store, table, key, value);
+
     return rc == 1 && value->len != len ? store_damaged_at(store, table, key, "a value of another length") : rc;
 }
 
@@ -686,6 +688,7 @@ int
 store_put(struct store *store, int table, struct span key, struct span value)
 {
     MDB_val v = val_of(value);
+
     return put(store, table, key, &v, 0) == 1 ? 0 : -1;
 }
 
@@ -693,6 +696,7 @@ int
 store_put_new(struct store *store, int table, struct span key, struct span value)
 {
     MDB_val v = val_of(value);
+
     return put(store, table, key, &v, MDB_NOOVERWRITE);
 }
 

@@ -5,7 +5,7 @@
  * There is one write transaction at a time, begun by store_begin; gets, puts and cursors below work in it. Between
  * transactions store_snapshot gives a read-only view. A commit returns when the data is on the disk (fdatasync).
  *
- * After any call has returned -1 the write transaction can only be aborted; store_fault then says whether waiting may
+ * After any call has returned −1 the write transaction can only be aborted; store_fault then says whether waiting may
  * help. Values that are given out point into the map or the transaction's memory: valid until the next put, delete,
  * commit or abort.
  */
@@ -60,16 +60,16 @@ int64_t store_size(struct store *store);
 int store_copy(struct store *store, const char *dir, bool (*step)(void *context, uint64_t bytes), void *context);
 
 /* Open the named table; only between transactions. If there is none the next transaction makes it, and a store that is not
- * committed to stays as it was. Returns its number for the calls below, or -1 with a line in the log. name must stay valid.
+ * committed to stays as it was. Returns its number for the calls below, or −1 with a line in the log. name must stay valid.
  * Asking again for a name gives the same number. */
 int store_table(struct store *store, const char *name);
 
 void store_close(struct store *store);
 
-/* Begin the write transaction. 0 or -1. */
+/* Begin the write transaction. 0 or −1. */
 int store_begin(struct store *store);
 
-/* Make all of it durable, or none (then -1, and the transaction is gone). Grows the map and returns -1 with STORE_FULL if
+/* Make all of it durable, or none (then −1, and the transaction is gone). Grows the map and returns −1 with STORE_FULL if
  * only the map was too small: the next try has room. */
 int store_commit(struct store *store);
 

@@ -49,7 +49,7 @@ void port_hear_up(struct port *port, const struct wire_limits *limits);
 void port_hear_subscribed(struct port *port, bool ok, const char *reason);
 void port_hear_down(struct port *port, const char *reason);
 
-/* Do what is to be done now. 1 if the port has become ready in this call, -1 if the broker refuses what is subscribed (it
+/* Do what is to be done now. 1 if the port has become ready in this call, −1 if the broker refuses what is subscribed (it
  * is tried again all the same), else 0. What the owner subscribes to beside the filters, once the port is ready, may be
  * refused without harm. */
 int port_step(struct port *port, int64_t steady_ms);

@@ -145,16 +145,16 @@ struct wire {
 };
 
 struct wire_calls {
-    /* Begin to connect; `up` or `down` follows. 0, or -1 when it can't even be tried (no `down` follows). */
+    /* Begin to connect; `up` or `down` follows. 0, or −1 when it can't even be tried (no `down` follows). */
     int (*connect)(struct wire *wire);
 
     /* Subscribe count topic filters; those from index news_from on without what is retained: only what is new. `subscribed`
-     * follows once. 0, or -1 when not connected. */
+     * follows once. 0, or −1 when not connected. */
     int (*subscribe)(struct wire *wire, const char *const *filters, unsigned count, unsigned news_from,
                      enum wire_delivery delivery);
 
     /* Send a message; its bytes are copied. With token not 0, `delivered` follows when the other side has it.
-     * 0, or -1 when not connected, or it does not fit: then it is not sent at all. */
+     * 0, or −1 when not connected, or it does not fit: then it is not sent at all. */
     int (*publish)(struct wire *wire, const struct wire_message *message, uint64_t token);
 
     /* Bytes that publish took and that are still here: they wait, or are unacknowledged. */

@@ -82,7 +82,7 @@ read_options(struct backup *backup, int argc, char **argv)
     return 0;
 }
 
-/* ---- what there is ---- */
+/* What there is. */
 
 static int
 find_set(struct backup *backup)
@@ -103,6 +103,7 @@ static int
 make_target(struct backup *backup)
 {
     size_t len = strlen(backup->target);
+
     while (len > 1 && backup->target[len - 1] == '/')
         len--;
     const int printed = snprintf(backup->partial, sizeof backup->partial, "%.*s" COPYING_PARTIAL, (int)len, backup->target);
@@ -123,7 +124,7 @@ make_target(struct backup *backup)
     return -1;
 }
 
-/* ---- the cut ---- */
+/* The cut. */
 
 /* The entries behind the snapshot's position: they are acknowledged, and nowhere else. */
 static int
@@ -133,6 +134,7 @@ copy_inbox(struct backup *backup, unsigned i)
     struct buffer to = {NULL, 0, 0};
     const struct cut_member *member = &backup->set.members[i];
     int rc = 0;
+
     if (stream_has_landing(member->stream)) {
         buffer_printf(&to, "%s/state/%s/inbox", backup->partial, member->stream->name);
         rc = file_make_dirs(buffer_text(&to));
@@ -175,6 +177,7 @@ static int
 take_cut(struct backup *backup)
 {
     char taken[CLOCK_TEXT_SIZE];
+
     if (set_open(&backup->set, true) != 0)
         return -1;
     const int hold = hold_open(backup->dir);
@@ -197,6 +200,7 @@ static void
 note_positions(struct backup *backup)
 {
     struct buffer *notes = &backup->manifest.notes;
+
     for (unsigned i = 0; i < backup->set.count; i++) {
         cut_write(&backup->set.members[i], notes);
         if (stream_has_landing(backup->set.members[i].stream))
@@ -208,12 +212,13 @@ note_positions(struct backup *backup)
     }
 }
 
-/* ---- files ---- */
+/* Files. */
 
 static int
 copy_store(struct backup *backup, unsigned i)
 {
     struct buffer path = {NULL, 0, 0};
+
     buffer_printf(&path, "%s/state/%s/store", backup->partial, backup->set.members[i].stream->name);
     int rc = file_make_dirs(buffer_text(&path));
     if (rc != 0)
@@ -233,6 +238,7 @@ copy_part(void *context, const char *part, uint64_t least, uint64_t most)
     struct buffer from = {NULL, 0, 0};
     struct buffer name = {NULL, 0, 0};
     struct buffer to = {NULL, 0, 0};
+
     buffer_printf(&from, "%s/lake/%s", backup->dir, part);
     buffer_printf(&name, "lake/%s", part);
     struct manifest_file *file = manifest_add(&backup->manifest, buffer_text(&name));
@@ -257,6 +263,7 @@ count_part(void *context, const char *part, uint64_t least, uint64_t most)
     struct backup *backup = context;
     struct buffer path = {NULL, 0, 0};
     struct stat status;
+
     (void)least;
     buffer_printf(&path, "%s/lake/%s", backup->dir, part);
     if (lstat(buffer_text(&path), &status) == 0)
@@ -273,6 +280,7 @@ visit_lake(struct backup *backup, unsigned i, int (*visit)(void *, const char *,
     struct buffer dir = {NULL, 0, 0};
     struct lake_extent extent;
     int rc = 0;
+
     if (stream->operator != &lake_operator)
         return 0;
     buffer_printf(&dir, "%s/lake", backup->dir);
@@ -313,7 +321,7 @@ copy_all(struct backup *backup)
     return 0;
 }
 
-/* ---- the proof ---- */
+/* The proof. */
 
 /* What is in the folder that is being filled can be gone on from, and says what the snapshots said. */
 static int
@@ -322,6 +330,7 @@ check_states(struct backup *backup)
     struct set copies = {.dir = backup->partial, .count = backup->set.count};
     struct buffer copied = {NULL, 0, 0};
     struct buffer wanted = {NULL, 0, 0};
+
     for (unsigned i = 0; i < copies.count; i++)
         copies.members[i].stream = backup->set.members[i].stream;
     int rc = set_open(&copies, false) == 0 && set_look(&copies) == 0 && set_is_cut(&copies) ? 0 : -1;
@@ -347,6 +356,7 @@ check_files(struct backup *backup)
 {
     struct buffer path = {NULL, 0, 0};
     int rc = copying_note_all(&backup->manifest, backup->partial, "state");
+
     for (unsigned i = 0; i < backup->manifest.count && rc == 0; i++) {
         struct manifest_file *file = &backup->manifest.files[i];
         rc = copying_check(&backup->copying, copying_path(backup->partial, file->path, &path), file);
@@ -355,7 +365,7 @@ check_files(struct backup *backup)
     return rc;
 }
 
-/* ---- the command ---- */
+/* The command. */
 
 static int
 fill(struct backup *backup)
@@ -382,6 +392,7 @@ say_done(const struct backup *backup)
 {
     char number[PROGRESS_NUMBER_BYTES];
     uint64_t bytes = 0;
+
     for (unsigned i = 0; i < backup->manifest.count; i++)
         bytes += backup->manifest.files[i].bytes;
     say("%s: %u processes, %u files, %s MiB, %.2f s", backup->target, backup->set.count, backup->manifest.count,
@@ -411,6 +422,7 @@ int
 command_backup(int argc, char **argv)
 {
     struct backup backup = {.target = NULL};
+
     if (read_options(&backup, argc, argv) != 0)
         return EXIT_USAGE;
     backup.config = settings_read(backup.config_path);

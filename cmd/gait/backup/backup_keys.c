@@ -16,6 +16,7 @@ static bool
 has_key(const char *name)
 {
     const struct stream *stream = catalog_find(name);
+
     for (unsigned i = 0; stream != NULL && i < stream->key_count; i++) {
         if (strcmp(stream->keys[i].name, PARAMETERS_KEY) == 0)
             return true;
@@ -30,6 +31,7 @@ backup_keys_save(const struct config *config, const struct set *set, const char 
     struct buffer from = {NULL, 0, 0};
     struct buffer to = {NULL, 0, 0};
     int rc = 0;
+
     for (unsigned i = 0; i < set->count && rc == 0; i++) {
         const char *name = set->members[i].stream->name;
         if (!has_key(name))
@@ -56,6 +58,7 @@ static int
 put_key(const char *path, struct span key)
 {
     struct buffer temporary = {NULL, 0, 0};
+
     buffer_printf(&temporary, "%s" COPYING_PARTIAL, path);
     buffer_text(&temporary);
     const int fd = open(temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
@@ -82,6 +85,7 @@ restore(const char *from, const char *path, bool check)
     struct buffer key = {NULL, 0, 0};
     struct buffer there = {NULL, 0, 0};
     int rc = -1;
+
     if (file_read(from, &key) != 0)
         say("%s: %s", from, strerror(errno));
     else if (file_read(path, &there) == 0)
@@ -105,6 +109,7 @@ backup_keys_restore(const struct config *config, const char *dir, const char *so
     struct buffer name = {NULL, 0, 0};
     struct buffer path = {NULL, 0, 0};
     int rc = 0;
+
     for (unsigned i = 0; i < manifest->count && rc == 0; i++) {
         const char *file = manifest->files[i].path;
         const size_t len = strlen(file);

@@ -41,6 +41,7 @@ bool
 copying_step(void *context, uint64_t bytes)
 {
     struct copying *copying = context;
+
     copying->done += bytes;
     const struct progress_state state = {copying->done, copying->total, copying->done >> 20, "MiB"};
     progress_show(&copying->progress, &state);
@@ -52,6 +53,7 @@ static int
 failed(struct copying *copying, const char *path)
 {
     const int error = errno;
+
     progress_clear(&copying->progress);
     if (interrupt_signal() == 0)
         say("%s: %s", path, strerror(error));
@@ -64,6 +66,7 @@ open_file(const char *path, uint64_t *bytes)
 {
     struct stat status;
     const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
     if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
         *bytes = (uint64_t)status.st_size;
         return fd;
@@ -88,6 +91,7 @@ static int
 make_dir_of(const char *path)
 {
     struct buffer dir = {NULL, 0, 0};
+
     buffer_add(&dir, path, (size_t)(strrchr(path, '/') - path));
     const int rc = file_make_dirs(buffer_text(&dir));
     buffer_free(&dir);
@@ -100,6 +104,7 @@ pass(struct copying *copying, int fd, uint64_t most, int to, struct manifest_fil
 {
     struct hash_sum *sum = hash_sum_begin();
     ssize_t got = 0;
+
     buffer_reserve(&copying->block, BLOCK_BYTES);
     for (file->bytes = 0; file->bytes < most; file->bytes += (uint64_t)got) {
         const uint64_t want = most - file->bytes < BLOCK_BYTES ? most - file->bytes : BLOCK_BYTES;
@@ -124,6 +129,7 @@ copying_file(struct copying *copying, const char *from, uint64_t most, const cha
 {
     uint64_t bytes;
     const int in = open_file(from, &bytes);
+
     if (in < 0)
         return errno == ENOENT ? 0 : failed(copying, from);
     int out = make_dir_of(to) == 0 ? open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
@@ -142,6 +148,7 @@ copying_check(struct copying *copying, const char *path, struct manifest_file *f
     struct manifest_file there = {.path = file->path};
     uint64_t bytes;
     const int fd = open_file(path, &bytes);
+
     if (fd < 0)
         return failed(copying, path);
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* what is not in memory any more is read from where it is to be */
@@ -164,6 +171,7 @@ int
 copying_note_all(struct manifest *manifest, const char *dir, const char *name)
 {
     struct buffer path = {NULL, 0, 0};
+
     FTSENT *entry;
     buffer_printf(&path, "%s/%s", dir, name);
     buffer_text(&path);
@@ -187,6 +195,7 @@ bool
 copying_has_room(const char *path, uint64_t bytes)
 {
     struct statvfs status;
+
     if (statvfs(path, &status) != 0)
         return true; /* writing says so */
     const uint64_t room = (uint64_t)status.f_bavail * status.f_frsize;
@@ -204,6 +213,7 @@ copying_is_free(const char *path)
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
     bool empty = true;
+
     if (dir == NULL) {
         const bool absent = fd < 0 && errno == ENOENT;
         if (fd >= 0)
@@ -222,6 +232,7 @@ copying_is_ours(const char *path, bool make)
 {
     struct buffer fault = {NULL, 0, 0};
     struct stat status;
+
     if (stat(path, &status) == 0 && status.st_uid != geteuid()) {
         say("%s belongs to user %lu: run this as that user, or the processes can't read what it makes there", path,
             (unsigned long)status.st_uid);
@@ -244,6 +255,7 @@ copying_is_safe(const char *path)
     struct buffer above = {NULL, 0, 0};
     struct buffer fault = {NULL, 0, 0};
     const char *slash = strrchr(path, '/');
+
     if (slash == NULL)
         buffer_add_text(&above, ".");
     else
@@ -261,6 +273,7 @@ copying_sync(const char *path)
 {
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const int rc = fd < 0 ? -1 : syncfs(fd);
+
     if (rc != 0)
         say("%s: %s", path, strerror(errno));
     if (fd >= 0)

@@ -38,6 +38,7 @@ hash_of(struct span text, char hex[HASH_ID_HEX_SIZE])
 {
     struct hash_sum *sum = hash_sum_begin();
     struct hash_id hash;
+
     hash_sum_add(sum, text);
     hash_sum_end(sum, &hash);
     hash_hex(&hash, hex);
@@ -56,6 +57,7 @@ manifest_write(const struct manifest *manifest, const char *dir)
     struct buffer path = {NULL, 0, 0};
     struct buffer text = {NULL, 0, 0};
     char hex[HASH_ID_HEX_SIZE];
+
     buffer_add_text(&text, FIRST_LINE);
     buffer_add_span(&text, buffer_span(&manifest->notes));
     for (unsigned i = 0; i < manifest->count; i++) {
@@ -95,6 +97,7 @@ read_file_line(struct manifest *manifest, char *line)
 {
     struct hash_id hash;
     char *end;
+
     if (strlen(line) < 5 + HASH_ID_HEX_SIZE || hash_unhex(line + 5, &hash) != 0 || line[4 + HASH_ID_HEX_SIZE] != ' ')
         return -1;
     errno = 0;
@@ -130,6 +133,7 @@ static bool
 is_shown(struct span text)
 {
     bool shown = true;
+
     for (size_t i = 0; i < text.len && shown; i++)
         shown = text.at[i] == '\n' || (text.at[i] >= ' ' && text.at[i] <= '~');
     return shown;
@@ -141,6 +145,7 @@ find_fault(struct buffer *text)
 {
     const size_t end_bytes = strlen("end \n") + HASH_ID_HEX_SIZE - 1;
     char hex[HASH_ID_HEX_SIZE];
+
     buffer_text(text);
     if (text->len < strlen(KIND) || memcmp(text->data, KIND, strlen(KIND)) != 0 || strlen(text->data) != text->len)
         return "this is not the manifest of a backup";
@@ -164,6 +169,7 @@ manifest_read(struct manifest *manifest, const char *dir)
 {
     struct buffer path = {NULL, 0, 0};
     struct buffer text = {NULL, 0, 0};
+
     path_of(dir, &path);
     const char *fault = file_read(buffer_text(&path), &text) != 0 ? strerror(errno) : find_fault(&text);
     if (fault == NULL && read_lines(manifest, text.data + strlen(FIRST_LINE)) != 0)
@@ -193,6 +199,7 @@ static bool
 take_word(struct span line, const char *word, struct span *rest)
 {
     const size_t len = strlen(word);
+
     if (line.len < len || memcmp(line.at, word, len) != 0 || (line.len > len && line.at[len] != ' '))
         return false;
     const size_t skip = line.len > len ? len + 1 : len;
@@ -204,6 +211,7 @@ int
 manifest_note(const struct manifest *manifest, const char *word, struct span *rest)
 {
     struct span line;
+
     for (size_t at = 0; next_line(manifest, &at, &line) == 1;) {
         if (take_word(line, word, rest))
             return 1;
@@ -216,6 +224,7 @@ manifest_names(const struct manifest *manifest, const char *word, const char *na
 {
     struct span line;
     struct span rest;
+
     for (size_t at = 0; next_line(manifest, &at, &line) == 1;) {
         if (take_word(line, word, &rest) && take_word(rest, name, &rest))
             return true;
@@ -228,6 +237,7 @@ manifest_has(const struct manifest *manifest, const char *path)
 {
     const size_t len = strlen(path);
     const size_t compared = len > 0 && path[len - 1] == '/' ? len : len + 1;
+
     for (unsigned i = 0; i < manifest->count; i++) {
         if (strncmp(manifest->files[i].path, path, compared) == 0)
             return true;

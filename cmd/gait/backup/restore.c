@@ -74,7 +74,7 @@ read_options(struct restore *restore, int argc, char **argv)
     return 0;
 }
 
-/* ---- what comes ---- */
+/* What comes. */
 
 /* How much there is to do: all is read, then copied, then read again. */
 static int
@@ -92,6 +92,7 @@ check_files(struct restore *restore, const char *dir)
 {
     struct buffer path = {NULL, 0, 0};
     int rc = 0;
+
     for (unsigned i = 0; i < restore->manifest.count && rc == 0; i++) {
         struct manifest_file *file = &restore->manifest.files[i];
         if (dir == restore->source || strncmp(file->path, "keys/", 5) != 0)
@@ -105,6 +106,7 @@ static bool
 set_has(const struct set *set, const struct stream *stream)
 {
     bool has = false;
+
     for (unsigned i = 0; i < set->count; i++)
         has = has || set->members[i].stream == stream;
     return has;
@@ -116,6 +118,7 @@ check_members(const struct restore *restore, const struct set *set)
 {
     struct buffer path = {NULL, 0, 0};
     int rc = 0;
+
     for (unsigned i = 0; rc == 0 && catalog_streams[i] != NULL; i++) {
         const char *name = catalog_streams[i]->name;
         buffer_clear(&path);
@@ -140,6 +143,7 @@ check_states(const struct restore *restore)
     struct buffer missing = {NULL, 0, 0};
     struct set set;
     int rc = set_find(&set, all, restore->source, &missing);
+
     if (rc == 0)
         rc = check_members(restore, &set);
     if (rc == 0)
@@ -157,13 +161,14 @@ check_states(const struct restore *restore)
     return rc;
 }
 
-/* ---- where it goes ---- */
+/* Where it goes. */
 
 /* Keep `gait up` out, as another one does. */
 static int
 lock_dir(struct restore *restore)
 {
     struct buffer path = {NULL, 0, 0};
+
     restore->lock = open(copying_path(restore->dir, "lock", &path), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     int rc = restore->lock < 0 ? -1 : flock(restore->lock, LOCK_EX | LOCK_NB);
     if (rc != 0 && errno == EWOULDBLOCK)
@@ -180,6 +185,7 @@ check_free(const struct restore *restore, const char *name)
 {
     struct buffer path = {NULL, 0, 0};
     const bool is_free = copying_is_free(copying_path(restore->dir, name, &path));
+
     if (!is_free)
         say("%s is there already: nothing is written over it. Stop the pipeline, and move it away", buffer_text(&path));
     buffer_free(&path);
@@ -196,7 +202,7 @@ check_place(struct restore *restore)
     return copying_has_room(restore->dir, restore->copying.total / 3) ? 0 : -1;
 }
 
-/* ---- bringing it there ---- */
+/* Bringing it there. */
 
 static int
 copy_files(struct restore *restore)
@@ -205,6 +211,7 @@ copy_files(struct restore *restore)
     struct buffer to = {NULL, 0, 0};
     struct manifest_file copied;
     int rc = 0;
+
     for (unsigned i = 0; i < restore->manifest.count && rc == 0; i++) {
         const struct manifest_file *file = &restore->manifest.files[i];
         if (strncmp(file->path, "keys/", 5) == 0)
@@ -225,6 +232,7 @@ mark_states(struct restore *restore)
     struct buffer name = {NULL, 0, 0};
     struct buffer path = {NULL, 0, 0};
     int rc = 0;
+
     for (unsigned i = 0; rc == 0 && catalog_streams[i] != NULL; i++) {
         if (!manifest_names(&restore->manifest, "process", catalog_streams[i]->name))
             continue;
@@ -251,6 +259,7 @@ move(const char *from, const char *to, const char *name)
     struct buffer new = {NULL, 0, 0};
     const int rc = rename(copying_path(from, name, &old), copying_path(to, name, &new));
     const int error = errno;
+
     if (rc != 0)
         say("%s: %s", buffer_text(&new), strerror(error));
     buffer_free(&old);
@@ -264,6 +273,7 @@ place_folders(struct restore *restore)
 {
     const char *partial = buffer_text(&restore->partial);
     const bool has_lake = manifest_has(&restore->manifest, "lake/");
+
     if (has_lake && move(partial, restore->dir, "lake") != 0)
         return -1;
     if (move(partial, restore->dir, "state") == 0)
@@ -290,6 +300,7 @@ static int
 fill(struct restore *restore)
 {
     const char *partial = buffer_text(&restore->partial);
+
     if (copy_files(restore) != 0 || mark_states(restore) != 0 || copying_sync(partial) != 0 ||
         check_files(restore, partial) != 0)
         return -1;
@@ -312,13 +323,14 @@ bring(struct restore *restore)
     return rc;
 }
 
-/* ---- the command ---- */
+/* The command. */
 
 static void
 say_done(const struct restore *restore)
 {
     char number[PROGRESS_NUMBER_BYTES];
     struct span taken = span_of("?");
+
     manifest_note(&restore->manifest, "taken", &taken);
     say("%s: the pipeline of %.*s, %u files, %s MiB, %.2f s", restore->dir, (int)taken.len, taken.at,
         restore->manifest.count, progress_number((restore->copying.total / 3 + (1u << 20) - 1) >> 20, number),
@@ -349,6 +361,7 @@ int
 command_restore(int argc, char **argv)
 {
     struct restore restore = {.lock = -1};
+
     if (read_options(&restore, argc, argv) != 0)
         return EXIT_USAGE;
     restore.config = settings_read(restore.config_path);

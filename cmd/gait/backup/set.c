@@ -19,6 +19,7 @@ set_find(struct set *set, const struct config *config, const char *dir, struct b
 {
     struct buffer path = {NULL, 0, 0};
     struct stat status;
+
     *set = (struct set){.dir = dir};
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
         if (config_int(config, catalog_streams[i]->name, "enabled") == 0)
@@ -40,6 +41,7 @@ set_open(struct set *set, bool live)
 {
     struct buffer path = {NULL, 0, 0};
     int rc = 0;
+
     for (unsigned i = 0; i < set->count && rc == 0; i++) {
         set->stores[i] = store_open_to_read(set_path(set, i, "/store", &path), live);
         rc = set->stores[i] == NULL ? -1 : 0;
@@ -52,6 +54,7 @@ int
 set_look(struct set *set)
 {
     int rc = 0;
+
     for (unsigned i = set->count; i > 0 && rc == 0; i--)
         rc = store_snapshot(set->stores[i - 1]);
     for (unsigned i = 0; i < set->count && rc == 0; i++)
@@ -64,6 +67,7 @@ set_is_cut(const struct set *set)
 {
     struct buffer faults = {NULL, 0, 0};
     const int rc = cut_check(set->members, set->count, &faults);
+
     say_lines(buffer_text(&faults));
     buffer_free(&faults);
     return rc == 0;

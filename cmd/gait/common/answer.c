@@ -37,6 +37,7 @@ static int64_t
 count_at(const struct json *json, const char *path)
 {
     const int64_t count = json_int_at(json, path, 0);
+
     return count > 0 ? count : 0;
 }
 
@@ -45,6 +46,7 @@ static bool
 is_input(const struct json *value, const struct stream_input *declared)
 {
     const char *from = declared->from != NULL ? declared->from->name : "landing";
+
     return strcmp(json_text_at(value, "name", ""), declared->name) == 0 &&
            strcmp(json_text_at(value, "from", ""), from) == 0;
 }
@@ -53,6 +55,7 @@ static void
 read_input(void *context, const char *name, const struct json *value)
 {
     struct reading *reading = context;
+
     (void)name;
     for (unsigned i = 0; i < reading->stream->input_count; i++) {
         if (!is_input(value, &reading->stream->inputs[i]))
@@ -70,6 +73,7 @@ static void
 read_consumer(void *context, const char *name, const struct json *value)
 {
     struct answer *answer = ((struct reading *)context)->answer;
+
     (void)name;
     if (answer->consumer_count == ANSWER_CONSUMERS_MAX)
         return;
@@ -83,6 +87,7 @@ static unsigned
 reason_called(const char *name)
 {
     unsigned i = 0;
+
     while (i < REASON_COUNT && (name == NULL || strcmp(reason_word(i), name) != 0))
         i++;
     return i;
@@ -93,6 +98,7 @@ read_reason(void *context, const char *name, const struct json *value)
 {
     struct answer *answer = ((struct reading *)context)->answer;
     unsigned reason = reason_called(name);
+
     if (reason < REASON_COUNT)
         answer->reasons[reason] = json_int(value, 0);
 }
@@ -102,6 +108,7 @@ read_refusal(void *context, const char *name, const struct json *value)
 {
     struct reading *reading = context;
     struct answer *answer = reading->answer;
+
     (void)name;
     if (answer->recent_count[reading->reason] == ANSWER_RECENT_MAX)
         return;
@@ -115,6 +122,7 @@ static void
 read_recent(void *context, const char *name, const struct json *value)
 {
     struct reading *reading = context;
+
     reading->reason = reason_called(name);
     if (reading->reason < REASON_COUNT)
         json_each(value, "", read_refusal, reading);
@@ -124,6 +132,7 @@ static void
 read_gauge(void *context, const char *name, const struct json *value)
 {
     struct answer *answer = ((struct reading *)context)->answer;
+
     if (name == NULL || answer->gauge_count == OPERATOR_GAUGES_MAX)
         return;
     struct answer_gauge *gauge = &answer->gauges[answer->gauge_count++];
@@ -172,6 +181,7 @@ bool
 answer_balances(const struct answer_input *input)
 {
     uint64_t accounted = 0; /* unsigned: what comes from outside may overflow */
+
     for (unsigned i = ANSWER_TAKEN + 1; i < ANSWER_COUNTERS; i++)
         accounted += (uint64_t)input->counters[i];
     return accounted == (uint64_t)input->counters[ANSWER_TAKEN];

@@ -73,7 +73,7 @@ struct answer {
     bool unacknowledged; /* its state is an older copy of itself, or its inbox lost messages, and nobody has seen that */
 };
 
-/* Read the metrics document in text. 0, or -1 if it is no JSON object of a process in the catalog, or longer than any. */
+/* Read the metrics document in text. 0, or −1 if it is no JSON object of a process in the catalog, or longer than any. */
 int answer_decode(struct span text, struct answer *answer);
 
 /* Whether the process takes nothing in. */

@@ -47,6 +47,7 @@ static void
 on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct client *client = context;
+
     (void)session_kept; /* sessions end with the connection */
     if (client->options.up != NULL) {
         pthread_mutex_lock(&client->lock);
@@ -61,6 +62,7 @@ static void
 on_subscribed(void *context, bool ok, const char *reason)
 {
     struct client *client = context;
+
     port_hear_subscribed(&client->port, ok, reason);
     note_change(client);
 }
@@ -69,6 +71,7 @@ static void
 on_down(void *context, const char *reason)
 {
     struct client *client = context;
+
     port_hear_down(&client->port, reason);
     note_change(client);
 }
@@ -77,6 +80,7 @@ static void
 on_message(void *context, const struct wire_message *message)
 {
     struct client *client = context;
+
     pthread_mutex_lock(&client->lock);
     client->options.message(client->options.context, message);
     client->events++;
@@ -100,6 +104,7 @@ client_new(const struct client_options *options)
 {
     uint32_t random;
     struct client *client = calloc(1, sizeof *client);
+
     if (client == NULL)
         log_fatal("out of memory");
     hash_init();
@@ -190,12 +195,13 @@ wait_for_event(struct client *client, uint64_t events, int64_t until_ms)
     client_unlock(client);
 }
 
-/* client_step until there is a connection (1), the filters are refused (-1), or it is given up (0). */
+/* client_step until there is a connection (1), the filters are refused (−1), or it is given up (0). */
 static int
 step_until_up(struct client *client, int64_t deadline_ms)
 {
     const unsigned failures = client->port.failures;
     int64_t limit_ms = clock_steady_ms() + ATTEMPT_MS;
+
     if (limit_ms < deadline_ms)
         limit_ms = deadline_ms;
     for (;;) {
@@ -219,6 +225,7 @@ client_connect(struct client *client, int64_t deadline_ms)
 {
     char reason[512] = "";
     const int rc = step_until_up(client, deadline_ms);
+
     if (rc > 0)
         return 0;
     client_reason(client, reason, sizeof reason);
@@ -234,6 +241,7 @@ int
 client_subscribe(struct client *client, const char *const *filters, unsigned count)
 {
     struct wire *wire = client->port.wire;
+
     return wire->calls->subscribe(wire, filters, count, count, WIRE_AT_LEAST_ONCE);
 }
 

@@ -45,7 +45,7 @@ void client_filters(struct client *client, const char *const *filters, unsigned 
  */
 
 /* Connect if it isn't and the time has come, and what else is to be done about the connection, without waiting. 1 if it has
- * become usable in this call, -1 if the broker refuses the filters, else 0. */
+ * become usable in this call, −1 if the broker refuses the filters, else 0. */
 int client_step(struct client *client);
 
 /* When client_step has something to do by itself: steady clock, INT64_MAX for never. */
@@ -69,13 +69,13 @@ struct wire_limits client_limits(struct client *client);
  */
 
 /* Connect if it isn't; try again until deadline_ms (of clock_steady_ms; at least once). 0 when all filters are subscribed,
- * else -1 with a line on standard error. */
+ * else −1 with a line on standard error. */
 int client_connect(struct client *client, int64_t deadline_ms);
 
-/* Subscribe to more, until the connection ends; it does no harm if that is refused. 0, or -1 when not connected. */
+/* Subscribe to more, until the connection ends; it does no harm if that is refused. 0, or −1 when not connected. */
 int client_subscribe(struct client *client, const char *const *filters, unsigned count);
 
-/* Send a message. 0, or -1 when not connected. */
+/* Send a message. 0, or −1 when not connected. */
 int client_publish(struct client *client, const struct wire_message *message);
 
 /* Keep the wire's threads out, and let them in again; not twice. */

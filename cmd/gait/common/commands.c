@@ -38,6 +38,7 @@ refuse_command(const char *name)
 {
     static const char *const options[] = {"--help", "--version"};
     const char *nearest = suggest_nearest(name, &commands[0].name, sizeof commands[0], command_count);
+
     if (nearest == NULL)
         nearest = suggest_nearest(name, options, sizeof options[0], sizeof options / sizeof options[0]);
     const char *what = name[0] == '-' ? "option" : "command";
@@ -53,6 +54,7 @@ static int
 run_command(int argc, char **argv)
 {
     static char name[COMMAND_NAME_BYTES]; /* stays valid: what is said begins with it */
+
     for (size_t i = 0; i < command_count; i++) {
         if (strcmp(argv[0], commands[i].name) != 0)
             continue;
@@ -76,6 +78,7 @@ command_help(int argc, char **argv)
     static const struct option none[] = {{NULL, 0, NULL, 0}};
     static const struct options options = {"", none, help};
     static char help_option[] = "--help";
+
     if (options_next(&options, argc, argv) != -1)
         return EXIT_USAGE;
     if (argc - optind > 1) {

@@ -32,6 +32,7 @@ progress_number(uint64_t number, char *text)
     char digits[24];
     int len = snprintf(digits, sizeof digits, "%" PRIu64, number);
     char *to = text;
+
     for (int i = 0; i < len; i++) {
         if (i > 0 && (len - i) % 3 == 0)
             *to++ = ',';
@@ -59,6 +60,7 @@ static void
 add(struct line *line, const char *text)
 {
     size_t len = strlen(text);
+
     if (line->len + len > line->width) {
         line->width = line->len;
         return;
@@ -89,6 +91,7 @@ add_bar(struct line *line, double part)
     char bar[BAR_COLUMNS_MAX];
     size_t room = line->width - line->len;
     size_t columns = room < BAR_COLUMNS_MAX ? room : BAR_COLUMNS_MAX;
+
     if (columns < BAR_COLUMNS_MIN)
         return;
     size_t inside = columns - 3; /* beside two brackets and a blank */
@@ -112,6 +115,7 @@ progress_line(const struct progress_state *state, int64_t elapsed_ms, unsigned w
     size_t most = width < PROGRESS_LINE_BYTES ? width : PROGRESS_LINE_BYTES - 1;
     struct line line = {text, 0, most};
     double part = state->total == 0 ? 0 : (double)state->done / (double)state->total;
+
     if (part > 1)
         part = 1; /* the file has grown since */
     text[0] = '\0';
@@ -138,6 +142,7 @@ static unsigned
 terminal_columns(void)
 {
     struct winsize size;
+
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
         return COLUMNS_DEFAULT;
     return size.ws_col;
@@ -147,6 +152,7 @@ void
 progress_show(struct progress *progress, const struct progress_state *state)
 {
     char line[PROGRESS_LINE_BYTES];
+
     if (!progress->terminal)
         return;
     int64_t now_ms = clock_steady_ms();

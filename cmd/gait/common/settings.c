@@ -11,6 +11,7 @@ settings_read(const char *path)
 {
     struct buffer errors = {NULL, 0, 0};
     struct config *config = config_new(&catalog_config);
+
     if (path != NULL && config_read(config, path, &errors) != 0) {
         say_lines(buffer_text(&errors));
         config_free(config);
@@ -39,6 +40,7 @@ take_prefix(struct config *config, const char *prefix)
 {
     struct buffer errors = {NULL, 0, 0};
     int rc = prefix == NULL ? 0 : config_set(config, "mqtt", "prefix", prefix, "--prefix", &errors);
+
     say_lines(buffer_text(&errors));
     buffer_free(&errors);
     return rc;
@@ -48,6 +50,7 @@ int
 settings_complete(struct broker *broker, const char **prefix)
 {
     static struct config *config; /* lives as long as the broker's strings, which is as long as the program */
+
     config_free(config);
     config = settings_read(broker->config_path);
     if (config == NULL)

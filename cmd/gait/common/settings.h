@@ -18,7 +18,7 @@ bool settings_run_anything(const struct config *config);
 extern const char settings_nothing_runs[];
 
 /* Complete what options said of the broker by the configuration that they named, or by defaults. *prefix is what --prefix
- * said, or NULL: then it is set, too. Valid until the program ends. -1 to go on, or the exit code, when it was said what is
+ * said, or NULL: then it is set, too. Valid until the program ends. −1 to go on, or the exit code, when it was said what is
  * wrong. */
 int settings_complete(struct broker *broker, const char **prefix);
 

@@ -66,6 +66,7 @@ static bool
 is_binary(struct span text)
 {
     size_t controls = 0;
+
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] == '\0')
             return true;

@@ -38,6 +38,7 @@ static enum input_result
 read_text(struct input *input)
 {
     size_t left = input->text.len - input->text_at;
+
     if (input->text_at > 0)
         memmove(input->text.data, input->text.data + input->text_at, left);
     input->text.len = left;
@@ -62,6 +63,7 @@ refuse_binary(const struct input *input, const struct binary *binary)
     const char *packing = unpack_packing(input->unpack);
     const char *path = input_is_file(input) ? name : "FILE";
     struct buffer what = {0};
+
     buffer_printf(&what, "%s%s%s", binary->what, packing != NULL ? ", packed with " : "", packing != NULL ? packing : "");
     if (binary->command == NULL || packing != NULL)
         say("%s: this is %s, and no text: write the records as NDJSON or CSV first", name, buffer_text(&what));
@@ -88,6 +90,7 @@ begins_whole(const struct input *input)
 {
     struct span text = text_left(input);
     struct span line = first_line(text);
+
     return input->ended || text.len >= BEGIN_BYTES_MAX || line.at + line.len < text.at + text.len;
 }
 
@@ -96,6 +99,7 @@ static enum input_result
 take_rows(struct input *input)
 {
     struct span text = text_left(input);
+
     input->text_at = input->text.len;
     return rows_add(input->rows, text, input->ended);
 }
@@ -104,6 +108,7 @@ enum input_result
 input_begin(struct input *input)
 {
     struct binary binary;
+
     if (input->began)
         return INPUT_RECORD;
     while (!begins_whole(input)) {
@@ -170,6 +175,7 @@ enum input_result
 input_next(struct input *input, struct input_record *record)
 {
     enum input_result result = input_begin(input);
+
     if (result != INPUT_RECORD)
         return result;
     return input->csv ? next_row(input, record) : next_json(input, record);
@@ -184,6 +190,7 @@ is_csv_name(const char *path)
 {
     static const char *const endings[] = {".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz", ".tsv.zst"};
     size_t len = strlen(path);
+
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         size_t ending = strlen(endings[i]);
         if (len >= ending && strcasecmp(path + len - ending, endings[i]) == 0)
@@ -196,6 +203,7 @@ struct input *
 input_open(const char *path, enum record_kind kind, bool csv, struct names *names)
 {
     struct unpack *unpack = unpack_open(path);
+
     if (unpack == NULL)
         return NULL;
     struct input *input = calloc(1, sizeof *input);
@@ -234,6 +242,7 @@ input_bytes_done(const struct input *input)
     uint64_t read = unpack_bytes_read(input->unpack);
     size_t total = input->rows != NULL ? rows_count(input->rows) : input->text.len;
     size_t left = input->rows != NULL ? rows_left(input->rows) : input->text.len - input->text_at;
+
     if (!input->began || total == 0)
         return input->began ? read : 0;
     return read - (uint64_t)((double)(read - input->bytes_before) * (double)left / (double)total);

@@ -60,6 +60,7 @@ static int
 find_kind(const char *table, enum record_kind *kind)
 {
     struct buffer tables = {NULL, 0, 0};
+
     for (unsigned i = 0; i < RECORD_LANDING_KINDS; i++) {
         if (strcmp(record_kind_name((enum record_kind)i), table) == 0) {
             *kind = (enum record_kind)i;
@@ -107,6 +108,7 @@ read_options(int argc, char **argv, struct request *request)
 {
     struct buffer tables = {NULL, 0, 0};
     struct buffer help = {NULL, 0, 0};
+
     add_tables(&tables);
     buffer_printf(&help, help_format, buffer_text(&tables));
     const int rc = take_options(argc, argv, buffer_text(&help), request);
@@ -163,6 +165,7 @@ check_files(const struct request *request, struct loading *loading)
 {
     bool known = true;
     int rc = EXIT_DONE;
+
     for (int i = 0; i < request->path_count && rc == EXIT_DONE; i++) {
         struct input *input = open_input(request, loading, i);
         if (input == NULL)
@@ -188,6 +191,7 @@ static int
 load_file(const struct request *request, struct loading *loading, struct input *input, unsigned file)
 {
     struct sender *sender = transfer_sender(loading->transfer);
+
     for (;;) {
         struct input_record record;
         enum input_result result = input_next(input, &record);
@@ -210,6 +214,7 @@ static int
 load_files(const struct request *request, struct loading *loading)
 {
     int rc = EXIT_DONE;
+
     for (int i = 0; i < request->path_count && rc == EXIT_DONE; i++) {
         struct input **input = &loading->inputs[i];
         bool looked_at = *input == NULL;
@@ -230,6 +235,7 @@ static int
 load(struct request *request, struct loading *loading)
 {
     int rc = check_files(request, loading);
+
     if (rc != EXIT_DONE)
         return rc;
     loading->transfer = transfer_new("load", &request->transfer);
@@ -243,6 +249,7 @@ command_load(int argc, char **argv)
 {
     struct request request = {.transfer = TRANSFER_OPTIONS_DEFAULT};
     struct loading loading = {0};
+
     if (read_options(argc, argv, &request) != 0)
         return EXIT_USAGE;
     int code = settings_complete(&request.transfer.broker, &request.transfer.prefix);

@@ -40,6 +40,7 @@ struct names *
 names_new(enum record_kind kind)
 {
     struct names *names = calloc(1, sizeof *names);
+
     if (names == NULL)
         log_fatal("out of memory");
     names->kind = kind;
@@ -66,6 +67,7 @@ static struct plain
 plain_of_field(const char *name)
 {
     struct plain plain;
+
     if (make_plain(span_of(name), &plain) != 0)
         log_panic("a field has a name of more than %d bytes", NAME_BYTES_MAX);
     return plain;
@@ -76,6 +78,7 @@ static unsigned
 distance(const struct plain *a, const struct plain *b)
 {
     unsigned row[NAME_BYTES_MAX + 1];
+
     for (unsigned j = 0; j <= b->len; j++)
         row[j] = j;
     for (unsigned i = 1; i <= a->len; i++) {
@@ -100,6 +103,7 @@ resembles(const struct plain *plain, const struct record_field *field)
 {
     struct plain own = plain_of_field(field->name);
     size_t slips = own.len / SLIPS_PART > SLIPS_MAX ? own.len / SLIPS_PART : SLIPS_MAX;
+
     return own.len >= SLIP_LETTERS && distance(plain, &own) <= slips;
 }
 
@@ -107,6 +111,7 @@ enum name_meaning
 names_find(const struct names *names, struct span name, unsigned *field)
 {
     struct plain plain;
+
     for (unsigned i = 0; i < names->field_count; i++) {
         const struct record_field *candidate = &names->fields[i];
         *field = i;
@@ -139,6 +144,7 @@ const char *
 names_suggestion(const struct names *names, struct span name)
 {
     struct plain plain;
+
     if (make_plain(name, &plain) != 0)
         return NULL;
     for (unsigned i = 0; i < names->field_count; i++) {
@@ -173,6 +179,7 @@ names_note(struct names *names, struct span name)
 {
     struct buffer shown = {0};
     unsigned field = FIELD_NONE;
+
     names_add(&shown, name);
     bool known = names->note_count == NOTES_MAX;
     for (unsigned i = 0; i < names->note_count && !known; i++)
@@ -192,6 +199,7 @@ static bool
 add_notes(struct names *names, bool taken, struct buffer *line)
 {
     bool any = false;
+
     for (unsigned i = 0; i < names->note_count; i++) {
         struct note *note = &names->notes[i];
         if (note->said || (note->field != FIELD_NONE) != taken)
@@ -211,6 +219,7 @@ void
 names_say(struct names *names, const char *where)
 {
     struct buffer line = {0};
+
     if (add_notes(names, true, &line))
         say("%s: names that differ from the fields' are taken: %s", where, buffer_text(&line));
     buffer_clear(&line);

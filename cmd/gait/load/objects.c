@@ -37,6 +37,7 @@ struct objects *
 objects_new(struct names *names)
 {
     struct objects *objects = calloc(1, sizeof *objects);
+
     if (objects == NULL)
         log_fatal("out of memory");
     objects->names = names;
@@ -87,6 +88,7 @@ object_end(struct objects *objects, struct span text)
 {
     unsigned depth = 0;
     struct span string = {0};
+
     objects->key_count = 0;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
@@ -122,6 +124,7 @@ static size_t
 record_end(struct objects *objects, struct span text, bool ended)
 {
     size_t end = 0;
+
     if (text.at[0] == '{') {
         end = object_end(objects, text);
     } else {
@@ -154,6 +157,7 @@ find_place(struct objects *objects, unsigned index)
 {
     struct place *place = &objects->places[index];
     struct span key = objects->keys[index];
+
     if (place->known && place->len == key.len && memcmp(place->name, key.at, key.len) == 0)
         return place;
     place->field = 0;
@@ -174,6 +178,7 @@ static struct span
 rename_keys(struct objects *objects, struct span line)
 {
     const char *from = line.at;
+
     buffer_clear(&objects->changed);
     for (unsigned i = 0; i < objects->key_count; i++) {
         struct span key = objects->keys[i];
@@ -224,6 +229,7 @@ judge(struct objects *objects, struct span line, struct input_record *record)
     unsigned fields = 0; /* a bit each that is there */
     bool similar = false;
     bool slip = false;
+
     record->text = line;
     for (unsigned i = 0; i < objects->key_count; i++) {
         const struct place *place = find_place(objects, i);
@@ -259,6 +265,7 @@ size_t
 objects_next(struct objects *objects, char *text, size_t len, bool ended, struct input_record *record)
 {
     size_t at = 0;
+
     *record = (struct input_record){0};
     for (; at < len && is_between(text[at]); at++)
         pass(objects, text[at]);

@@ -21,6 +21,7 @@ read_number(const struct buffer *bytes, size_t *at)
     uint64_t number = 0;
     unsigned shift = 0;
     unsigned char byte;
+
     do {
         byte = (unsigned char)bytes->data[(*at)++];
         number |= (uint64_t)(byte & 0x7f) << shift;
@@ -34,6 +35,7 @@ places_add(struct places *places, const struct place *place)
 {
     bool other = place->file != places->last.file;
     uint64_t lines = other ? place->line : place->line - places->last.line;
+
     add_number(&places->bytes, lines << LINE_SHIFT | (place->told ? TOLD : 0) | (other ? OTHER_FILE : 0));
     if (other)
         add_number(&places->bytes, place->file);

@@ -13,6 +13,7 @@ copy_word(const char *text, char *word, size_t size)
 {
     size_t len = strlen(text);
     bool good = len < size;
+
     for (size_t i = 0; i < len && good; i++)
         good = isalnum((unsigned char)text[i]) || text[i] == '_';
     snprintf(word, size, "%s", good ? text : "");
@@ -22,6 +23,7 @@ static void
 read_fault(void *context, const char *name, const struct json *value)
 {
     struct receipt *receipt = context;
+
     (void)name;
     int64_t record = json_int_at(value, "record", -1);
     if (receipt->fault_count == RECEIPT_FAULTS_MAX || record < 0)
@@ -36,6 +38,7 @@ static uint64_t
 count_at(const struct json *json, const char *path)
 {
     const int64_t count = json_int_at(json, path, 0);
+
     return count > 0 ? (uint64_t)count : 0;
 }
 
@@ -43,6 +46,7 @@ int
 receipt_read(struct span payload, struct receipt *receipt)
 {
     static const struct json_limits limits = {.depth_max = 4, .string_bytes_max = 256};
+
     *receipt = (struct receipt){0};
     struct json *json = json_parse(payload, &limits);
     if (json == NULL)

@@ -82,6 +82,7 @@ count_names(const struct names *names, struct span line, char separator)
 {
     unsigned count = 0;
     unsigned field;
+
     while (line.len > 0) {
         const char *end = memchr(line.at, separator, line.len);
         size_t len = end != NULL ? (size_t)(end - line.at) : line.len;
@@ -99,6 +100,7 @@ find_separator(const struct names *names, struct span line, unsigned *best)
 {
     static const char separators[] = {',', ';', '\t', '|'};
     char found = ',';
+
     *best = 0;
     for (size_t i = 0; i < sizeof separators; i++) {
         unsigned count = count_names(names, line, separators[i]);
@@ -115,6 +117,7 @@ static char
 read_separator_line(struct span line)
 {
     struct span text = trim(line);
+
     return text.len == 5 && strncasecmp(text.at, "sep=", 4) == 0 ? text.at[4] : 0;
 }
 
@@ -122,6 +125,7 @@ bool
 rows_is_header(const struct names *names, struct span line)
 {
     unsigned count;
+
     if (read_separator_line(line) != 0)
         return true;
     find_separator(names, line, &count);
@@ -136,6 +140,7 @@ static void
 take_header_cell(struct rows *rows, struct span cell)
 {
     unsigned field;
+
     if (rows->column >= COLUMNS_MAX)
         return;
     rows->column_count = rows->column + 1;
@@ -202,6 +207,7 @@ static size_t
 count_digits(struct span text, size_t at)
 {
     size_t start = at;
+
     while (at < text.len && text.at[at] >= '0' && text.at[at] <= '9')
         at++;
     return at - start;
@@ -213,6 +219,7 @@ is_number(struct span text)
 {
     size_t at = text.len > 0 && text.at[0] == '-' ? 1 : 0;
     size_t whole = count_digits(text, at);
+
     if (whole == 0 || (whole > 1 && text.at[at] == '0'))
         return false;
     at += whole;
@@ -248,6 +255,7 @@ static struct span
 read_flag(struct span cell)
 {
     static const char *const words[] = {"true", "false"};
+
     for (unsigned i = 0; i < 2; i++) {
         if (cell.len == strlen(words[i]) && strncasecmp(cell.at, words[i], cell.len) == 0)
             return span_of(words[i]);
@@ -260,6 +268,7 @@ static void
 take_cell(struct rows *rows, struct span cell)
 {
     unsigned index = rows->column < rows->column_count ? rows->columns[rows->column] : NO_FIELD;
+
     if (index == NO_FIELD)
         return;
     const struct record_field *field = &rows->fields[index];
@@ -282,6 +291,7 @@ on_cell(void *bytes, size_t len, void *context)
 {
     struct rows *rows = context;
     struct span cell = {bytes, len};
+
     if (rows->header_seen)
         take_cell(rows, cell);
     else
@@ -325,6 +335,7 @@ line_len(struct span text)
     size_t len = feed != NULL ? (size_t)(feed - text.at) + 1 : text.len;
     const char *carriage = memchr(text.at, '\r', len);
     size_t at = carriage != NULL ? (size_t)(carriage - text.at) + 1 : len;
+
     return at < len && text.at[at] == '\n' ? at + 1 : at;
 }
 
@@ -365,6 +376,7 @@ begin(struct rows *rows, struct span text)
     struct span line = {text.at, text.len > 0 ? line_len(text) : 0};
     char separator = read_separator_line(line);
     unsigned count;
+
     rows->separator = separator != 0 ? separator : find_separator(rows->names, line, &count);
     csv_set_delim(&rows->parser, (unsigned char)rows->separator);
     rows->line += separator != 0;
@@ -376,6 +388,7 @@ static enum input_result
 add_first(struct rows *rows, bool ended)
 {
     struct span text = buffer_span(&rows->first);
+
     if (text.len == 0 || (memchr(text.at, '\n', text.len) == NULL && !ended))
         return text.len > HEADER_BYTES_MAX ? refuse(rows, "the first line is longer than 64 KiB") : INPUT_RECORD;
     size_t done = begin(rows, text);
@@ -387,6 +400,7 @@ static void
 drop_taken(struct rows *rows)
 {
     size_t done = rows->count > 0 ? rows->list[rows->count - 1].end : 0;
+
     memmove(rows->text.data, rows->text.data + done, rows->text.len - done);
     rows->text.len -= done;
     rows->row_start -= done;
@@ -399,6 +413,7 @@ rows_add(struct rows *rows, struct span text, bool ended)
 {
     enum input_result result;
     bool header_seen = rows->header_seen;
+
     if (rows->next < rows->count)
         log_panic("rows: text is added before what was there is taken");
     drop_taken(rows);
@@ -482,6 +497,7 @@ struct rows *
 rows_new(struct names *names, enum record_kind kind, const char *where)
 {
     struct rows *rows = calloc(1, sizeof *rows);
+
     if (rows == NULL || csv_init(&rows->parser, 0) != 0)
         log_fatal("out of memory");
     rows->where = where;

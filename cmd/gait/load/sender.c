@@ -110,6 +110,7 @@ static void
 on_up(void *context)
 {
     struct sender *sender = context;
+
     memset(sender->takers, 0, sizeof sender->takers); /* what the broker knows of them comes anew */
 }
 
@@ -150,6 +151,7 @@ take_receipt(struct sender *sender, struct letter *letter, const struct receipt 
 {
     char text[RECEIPT_TEXT_BYTES];
     struct place place;
+
     letter->receipted = true;
     sender->totals.receipted += letter->records;
     sender->totals.duplicate += receipt->duplicate;
@@ -183,6 +185,7 @@ static void
 on_receipt(struct sender *sender, const struct wire_message *message)
 {
     struct receipt receipt;
+
     if (message->correlation.len != CORRELATION_BYTES || receipt_read(message->payload, &receipt) != 0)
         return;
     uint64_t number = bytes_get_u64(message->correlation.at);
@@ -209,6 +212,7 @@ static const char *
 taker_name(unsigned kind)
 {
     const struct stream *stream = catalog_landing((enum record_kind)kind);
+
     if (stream == NULL)
         log_panic("no process takes %s records", record_kind_name((enum record_kind)kind));
     return stream->name;
@@ -218,6 +222,7 @@ static void
 on_metrics(struct sender *sender, unsigned kind, struct span payload)
 {
     struct answer answer;
+
     if (answer_decode(payload, &answer) != 0 || strcmp(answer.process, taker_name(kind)) != 0)
         return;
     taker_metrics(&sender->takers[kind], &answer, clock_steady_ms());
@@ -227,6 +232,7 @@ static void
 on_message(void *context, const struct wire_message *message)
 {
     struct sender *sender = context;
+
     if (span_is(message->topic, sender->receipt_topic)) {
         on_receipt(sender, message);
         return;
@@ -255,6 +261,7 @@ static void
 tell_outage(struct sender *sender)
 {
     char reason[512];
+
     if (sender->outage_told || !client_is_missed(sender->client))
         return;
     client_reason(sender->client, reason, sizeof reason);
@@ -273,6 +280,7 @@ static void
 begin_anew(struct sender *sender)
 {
     const char *metrics[KINDS];
+
     for (unsigned i = 0; i < KINDS; i++)
         metrics[i] = sender->topics[i].metrics;
     sender->limits = client_limits(sender->client);
@@ -291,6 +299,7 @@ stay_connected(struct sender *sender)
 {
     char reason[512];
     const int rc = client_step(sender->client);
+
     if (rc < 0) {
         client_reason(sender->client, reason, sizeof reason);
         log_fatal("the broker refuses to let us read receipts: %s", reason);
@@ -322,11 +331,12 @@ drop_receipted(struct sender *sender)
     client_unlock(sender->client);
 }
 
-/* -1 when the connection is gone. */
+/* −1 when the connection is gone. */
 static int
 publish(struct sender *sender, enum record_kind kind, uint64_t number, uint64_t sending, struct span payload)
 {
     char correlation[CORRELATION_BYTES];
+
     bytes_put_u64(correlation, number);
     bytes_put_u64(correlation + 8, sending);
     correlation[16] = (char)kind;
@@ -353,6 +363,7 @@ static void
 ask(struct sender *sender)
 {
     bool owed[KINDS] = {false};
+
     client_lock(sender->client);
     find_owed(sender, owed);
     client_unlock(sender->client);
@@ -369,6 +380,7 @@ static void
 check_silence(struct sender *sender)
 {
     int64_t now_ms = clock_steady_ms();
+
     client_lock(sender->client);
     bool waiting = sender->first < sender->next;
     bool silent = waiting && now_ms - sender->asked_ms >= sender->silence_ms;
@@ -383,9 +395,9 @@ check_silence(struct sender *sender)
 
 /* A wait for receipts. */
 struct silence {
-    int64_t ms;         /* since the last one; -1: none is to come */
+    int64_t ms;         /* since the last one; −1: none is to come */
     unsigned kind;      /* of one that is; if there is such a one, one whose process says that it is stopped, */
-    int64_t stopped_ms; /* for how long that has said so, or -1, */
+    int64_t stopped_ms; /* for how long that has said so, or −1, */
     char why[ANSWER_WHY_SIZE]; /* and why it is */
 };
 
@@ -395,6 +407,7 @@ find_silence(struct sender *sender)
     const int64_t now_ms = clock_steady_ms();
     struct silence silence = {.ms = -1, .stopped_ms = -1};
     bool owed[KINDS] = {false};
+
     client_lock(sender->client);
     const int64_t silence_ms = now_ms - sender->heard_ms;
     if (silence_ms >= TICK_MS) /* nearly always it is not, and the letters are many */
@@ -417,6 +430,7 @@ static void
 tell_silence(struct sender *sender, const struct silence *silence)
 {
     const bool stopped = silence->stopped_ms != -1;
+
     if (silence->ms < SILENCE_TOLD_MS) {
         sender->told = TOLD_NOTHING;
     } else if (stopped && sender->told != TOLD_STOPPED) {
@@ -435,6 +449,7 @@ look_at_takers(struct sender *sender)
 {
     const struct silence silence = find_silence(sender);
     const int64_t max_ms = sender->options.stopped_ms_max;
+
     tell_silence(sender, &silence);
     if (silence.ms >= max_ms && silence.stopped_ms >= max_ms)
         snprintf(sender->given_up, sizeof sender->given_up, "%s is stopped: %s", taker_name(silence.kind), silence.why);
@@ -488,6 +503,7 @@ static void
 wait_for_event(struct sender *sender, uint64_t events, int64_t until_ms)
 {
     int64_t limit_ms = clock_steady_ms() + TICK_MS;
+
     if (until_ms > limit_ms)
         until_ms = limit_ms;
     client_lock(sender->client);
@@ -503,7 +519,7 @@ must_end(const struct sender *sender)
     return interrupt_signal() != 0 || sender->given_up[0] != '\0';
 }
 
-/* Work and wait until done says true, with `bytes` for it to look at. 0, or -1 when a signal came or a
+/* Work and wait until done says true, with `bytes` for it to look at. 0, or −1 when a signal came or a
  * process is given up. */
 static int
 work_until(struct sender *sender, bool (*done)(const struct sender *sender, size_t bytes), size_t bytes)
@@ -542,7 +558,7 @@ rate_due_ms(const struct sender *sender)
     return sender->rate_start_ms + (int64_t)sender->rate_records * 1000 / sender->options.records_per_s;
 }
 
-/* 0, or -1 as above. */
+/* 0, or −1 as above. */
 static int
 keep_rate(struct sender *sender, unsigned records)
 {
@@ -564,11 +580,12 @@ keep_rate(struct sender *sender, unsigned records)
     return 0;
 }
 
-/* Make a letter of the draft and send it. 0, or -1 as above. */
+/* Make a letter of the draft and send it. 0, or −1 as above. */
 static int
 post(struct sender *sender, enum record_kind kind)
 {
     struct draft *draft = &sender->drafts[kind];
+
     if (draft->records == 0)
         return 0;
     if (must_end(sender) || keep_rate(sender, draft->records) != 0 || work_until(sender, has_room, draft->payload.len) != 0)
@@ -601,6 +618,7 @@ static void
 make_topics(struct sender *sender)
 {
     const char *prefix = sender->options.prefix;
+
     sender->receipt_topic = topic_name(TOPIC_RECEIPT, prefix, client_name(sender->client), NULL);
     for (unsigned i = 0; i < KINDS; i++) {
         const char *kind = record_kind_name((enum record_kind)i);
@@ -615,6 +633,7 @@ static void
 name_filters(struct sender *sender)
 {
     const char *filters[1 + KINDS] = {sender->receipt_topic};
+
     for (unsigned i = 0; i < KINDS; i++)
         filters[1 + i] = sender->topics[i].status;
     client_filters(sender->client, filters, 1 + KINDS);
@@ -624,6 +643,7 @@ static struct client *
 make_client(struct sender *sender)
 {
     struct buffer name = {NULL, 0, 0};
+
     buffer_printf(&name, "gait-%s", sender->options.command);
     const struct client_options options = {.broker = sender->options.broker,
                                            .name = buffer_text(&name),
@@ -639,6 +659,7 @@ struct sender *
 sender_new(const struct sender_options *options)
 {
     struct sender *sender = calloc(1, sizeof *sender);
+
     if (sender == NULL)
         log_fatal("out of memory");
     sender->options = *options;
@@ -668,6 +689,7 @@ letter_bytes_max(const struct sender *sender, enum record_kind kind)
 {
     const size_t topics = strlen(sender->topics[kind].landing) + strlen(sender->receipt_topic) + CORRELATION_BYTES;
     const size_t room = wire_room(&sender->limits, topics);
+
     return room < LETTER_BYTES_MAX ? room : LETTER_BYTES_MAX;
 }
 

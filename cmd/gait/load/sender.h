@@ -63,14 +63,14 @@ struct sender;
 struct sender *sender_new(const struct sender_options *options);
 
 /* Take a record of kind (one line without its end, that begins with '{'), send it when its message is full. Waits while much
- * is under way. origin may be NULL. 0, or -1 when a signal came (see interrupt.h), when a process or the broker
+ * is under way. origin may be NULL. 0, or −1 when a signal came (see interrupt.h), when a process or the broker
  * is given up (sender_given_up), or when the broker takes no message so large, which it says. */
 int sender_add(struct sender *sender, enum record_kind kind, struct span record, const struct sender_origin *origin);
 
-/* Send what waits for its message to be filled. 0 or -1 as above. */
+/* Send what waits for its message to be filled. 0 or −1 as above. */
 int sender_flush(struct sender *sender);
 
-/* Flush and wait until everything has its receipt. 0 or -1 as above. */
+/* Flush and wait until everything has its receipt. 0 or −1 as above. */
 int sender_finish(struct sender *sender);
 
 /* What has happened so far. */

@@ -77,6 +77,7 @@ static uint64_t
 next_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15;
+
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
@@ -101,6 +102,7 @@ random_uuid(uint64_t *state, char *text, size_t size)
 {
     uint64_t a = next_random(state);
     uint64_t b = next_random(state);
+
     snprintf(text, size, "%08x-%04x-4%03x-%04x-%012" PRIx64, (unsigned)(a >> 32), (unsigned)(a >> 16 & 0xffff),
              (unsigned)(a & 0xfff), (unsigned)(0x8000 | (b >> 48 & 0x3fff)), b & 0xffffffffffff);
 }
@@ -116,6 +118,7 @@ make_customer(const struct request *request, uint64_t *random, int64_t number, s
                                          "Petrov"};
     const char *first = random_word(random, given, sizeof given / sizeof given[0]);
     const char *last = random_word(random, family, sizeof family / sizeof family[0]);
+
     snprintf(person->email, sizeof person->email, "%s.%s.%" PRId64 "@example.com", first, last, number);
     random_uuid(random, person->serial_number, sizeof person->serial_number);
     person->first_ms = request->start_ms + random_below(random, request->customers * PERSON_MS);
@@ -147,6 +150,7 @@ add_axis(struct buffer *out, uint64_t *random, const char *name)
 {
     int tenths = (int)random_below(random, 201) - 100;
     int size = abs(tenths);
+
     buffer_printf(out, ",\"%s\":%s%d.%d", name, tenths < 0 ? "-" : "", size / 10, size % 10);
 }
 
@@ -175,6 +179,7 @@ make_any(enum record_kind kind, const struct person *person, uint64_t *random, i
 {
     unsigned count;
     const struct record_field *fields = record_fields(kind, &count);
+
     for (unsigned i = 0; i < count; i++) {
         const char *text = fields[i].role == RECORD_ROLE_EMAIL ? person->email : person->serial_number;
         buffer_printf(out, "%c\"%s\":", i == 0 ? '{' : ',', fields[i].name);
@@ -210,6 +215,7 @@ static int64_t
 count_records(int64_t readings)
 {
     int64_t count = 1;
+
     for (unsigned kind = RECORD_CUSTOMER + 1; kind < RECORD_LANDING_KINDS; kind++)
         count += (readings + every(kind) - 1) / every(kind);
     return count;
@@ -220,6 +226,7 @@ static int
 put(struct sink *sink, enum record_kind kind, struct buffer *record)
 {
     int rc = 0;
+
     if (interrupt_signal() != 0)
         return -1;
     sink->records++;
@@ -240,6 +247,7 @@ static int
 make_readings(const struct person *person, uint64_t *random, int64_t index, struct sink *sink, struct buffer *record)
 {
     const int64_t time_ms = person->first_ms + index * READING_MS + random_below(random, READING_MS);
+
     for (unsigned kind = RECORD_CUSTOMER + 1; kind < RECORD_LANDING_KINDS; kind++) {
         if (index % every(kind) != 0)
             continue;
@@ -257,6 +265,7 @@ static int
 make_person(const struct request *request, uint64_t *random, int64_t number, struct sink *sink, struct buffer *record)
 {
     struct person person;
+
     make_customer(request, random, number, &person, record);
     if (put(sink, RECORD_CUSTOMER, record) != 0)
         return -1;
@@ -273,6 +282,7 @@ make_people(const struct request *request, struct sink *sink)
     struct buffer record = {0};
     uint64_t random = (uint64_t)request->seed;
     int rc = 0;
+
     sink->total = (uint64_t)(request->customers * count_records(request->readings));
     for (int64_t i = 0; i < request->customers && rc == 0; i++)
         rc = make_person(request, &random, i, sink, &record);
@@ -285,6 +295,7 @@ open_file(const char *dir, enum record_kind kind)
 {
     struct buffer name = {0};
     struct buffer fault = {0};
+
     buffer_printf(&name, "%s.ndjson", record_kind_name(kind));
     const int fd = folder_output(dir, buffer_text(&name), &fault);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
@@ -317,6 +328,7 @@ static int
 close_files(struct sink *sink)
 {
     int rc = 0;
+
     for (unsigned i = 0; i < RECORD_LANDING_KINDS; i++) {
         if (sink->files[i] == NULL)
             continue;
@@ -332,6 +344,7 @@ static int
 write_files(const struct request *request)
 {
     struct sink sink = {0};
+
     interrupt_catch();
     int rc = open_files(request->out, &sink);
     bool opened = rc == 0;
@@ -350,6 +363,7 @@ static int
 publish(struct request *request)
 {
     struct sink sink = {.transfer = transfer_new("simulate", &request->transfer)};
+
     if (sink.transfer == NULL)
         return EXIT_FAILED;
     return transfer_end(sink.transfer, make_people(request, &sink) == 0 ? EXIT_DONE : EXIT_FAILED);
@@ -359,6 +373,7 @@ static int
 read_share(const char *text, double *share)
 {
     char *end = NULL;
+
     *share = strtod(text, &end);
     if (end == text || *end != '\0' || !(*share >= 0 && *share <= 1)) {
         say("--share must be a number from 0 to 1");
@@ -418,6 +433,7 @@ read_options(int argc, char **argv, struct request *request)
     };
     static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
+
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (take_option(request, option, optarg) != 0)
             return -1;
@@ -438,6 +454,7 @@ command_simulate(int argc, char **argv)
         .start_ms = 1700000000000,
         .share = 0.5,
     };
+
     if (read_options(argc, argv, &request) != 0)
         return EXIT_USAGE;
     int code = settings_complete(&request.transfer.broker, &request.transfer.prefix);

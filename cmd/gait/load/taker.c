@@ -14,6 +14,7 @@ void
 taker_metrics(struct taker *taker, const struct answer *answer, int64_t now_ms)
 {
     const bool stopped = answer_is_stopped(answer);
+
     if (stopped && !taker->stopped)
         taker->stopped_ms = now_ms;
     taker->stopped = stopped;

@@ -27,7 +27,7 @@ void taker_status(struct taker *taker, struct span status, bool news);
 /* What it said of itself, and when we heard it. */
 void taker_metrics(struct taker *taker, const struct answer *answer, int64_t now_ms);
 
-/* How long it has said that it is stopped; -1: it does not. */
+/* How long it has said that it is stopped; −1: it does not. */
 int64_t taker_stopped_for_ms(const struct taker *taker, int64_t now_ms);
 
 #endif

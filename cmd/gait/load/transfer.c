@@ -31,6 +31,7 @@ int
 transfer_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *number)
 {
     char *end = NULL;
+
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < least || value > most) {
@@ -45,6 +46,7 @@ int
 transfer_option(struct transfer_options *options, int option, char *arg)
 {
     int64_t number;
+
     switch (option) {
     case TRANSFER_OPTION_BATCH:
         if (transfer_number("batch", arg, 1, BATCH_MAX, &number) != 0)
@@ -66,6 +68,7 @@ on_tick(void *context)
 {
     struct transfer *transfer = context;
     struct sender_totals totals = sender_totals(transfer->sender);
+
     /* What was read and has no receipt yet is not done. */
     double receipted = totals.records > 0 ? (double)totals.receipted / (double)totals.records : 0;
     struct progress_state state = {(uint64_t)((double)transfer->done * receipted), transfer->total, totals.receipted, NULL};
@@ -88,6 +91,7 @@ struct transfer *
 transfer_new(const char *command, struct transfer_options *options)
 {
     struct transfer *transfer = calloc(1, sizeof *transfer);
+
     if (transfer == NULL)
         log_fatal("out of memory");
     broker_defaults(&options->broker);
@@ -137,6 +141,7 @@ say_summary(const struct sender_totals *totals, int64_t elapsed_ms)
     char records[PROGRESS_NUMBER_BYTES];
     char messages[PROGRESS_NUMBER_BYTES];
     char rate[PROGRESS_NUMBER_BYTES];
+
     say("%s records in %s messages, %.2f s, %s records/s", progress_number(totals->records, records),
         progress_number(totals->messages, messages), (double)elapsed_ms / 1000,
         progress_number(progress_rate(totals->records, elapsed_ms), rate));
@@ -149,6 +154,7 @@ say_faults(const struct transfer *transfer, const struct sender_totals *totals)
     char number[PROGRESS_NUMBER_BYTES];
     struct sender_fault fault;
     unsigned said = 0;
+
     for (; sender_fault(transfer->sender, said, &fault) == 1; said++) {
         if (transfer->files != NULL && fault.line > 0)
             say("%s:%" PRIu64 ": %s", unpack_path_name(transfer->files[fault.file]), fault.line, fault.text);
@@ -163,6 +169,7 @@ static void
 say_exceptions(const struct transfer *transfer, const struct sender_totals *totals)
 {
     char number[PROGRESS_NUMBER_BYTES];
+
     if (totals->duplicate > 0)
         say("%s records had been taken before", progress_number(totals->duplicate, number));
     if (totals->refused > 0)
@@ -192,6 +199,7 @@ say_failure(const struct transfer *transfer, const struct sender_totals *totals)
         stopped && totals->records > 0
             ? "; what the broker has acknowledged is kept and will be worked: to load again changes nothing twice"
             : "";
+
     say("%s: %s%s%s of %s records have their receipt%s", interrupt_signal() != 0 ? "interrupted" : "given up", process,
         stopped ? "; " : "", progress_number(totals->receipted, receipted), progress_number(totals->records, records), rest);
 }

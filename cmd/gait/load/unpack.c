@@ -67,6 +67,7 @@ static enum input_result
 read_chunk(struct unpack *unpack)
 {
     struct pollfd ready = {.fd = unpack->fd, .events = POLLIN};
+
     if (!unpack->regular && poll(&ready, 1, unpack->silent ? SILENCE_MS : 0) <= 0) {
         unpack->silent = true;
         return INPUT_NOTHING_YET;
@@ -219,6 +220,7 @@ static int
 open_file(struct unpack *unpack, const char *path)
 {
     struct stat stat;
+
     unpack->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (unpack->fd < 0 || fstat(unpack->fd, &stat) != 0) {
         fault(unpack, strerror(errno));
@@ -238,6 +240,7 @@ struct unpack *
 unpack_open(const char *path)
 {
     struct unpack *unpack = calloc(1, sizeof *unpack);
+
     if (unpack == NULL)
         log_fatal("out of memory");
     unpack->name = unpack_path_name(path);

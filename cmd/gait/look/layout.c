@@ -23,6 +23,7 @@ write_rounded(int64_t number, char *text)
     const char *sign = number < 0 ? "-" : "";
     uint64_t unit = 1;
     int steps = 0;
+
     for (; size / unit >= 1000; unit *= 1000)
         steps++;
     if (steps == 0)
@@ -50,6 +51,7 @@ void
 layout_measure(struct layout *layout, const char *name, const int64_t *numbers)
 {
     char text[NUMBER_BYTES];
+
     layout->name_width = larger(layout->name_width, larger((int)strlen(layout->title), (int)strlen(name)));
     for (unsigned i = 0; i < layout->columns; i++) {
         if (numbers[i] == 0 && i >= layout->kept)
@@ -63,6 +65,7 @@ static int
 total_width(const struct layout *layout)
 {
     int width = layout->name_width;
+
     for (unsigned i = 0; i < layout->columns; i++)
         width += layout->widths[i] > 0 ? 1 + layout->widths[i] : 0;
     return width;
@@ -95,6 +98,7 @@ void
 layout_add_row(const struct layout *layout, const char *name, const int64_t *numbers, struct buffer *text)
 {
     char number[NUMBER_BYTES];
+
     buffer_printf(text, "%-*s", layout->name_width, name);
     for (unsigned i = 0; i < layout->columns; i++) {
         if (layout->widths[i] == 0)
@@ -109,6 +113,7 @@ void
 layout_add_paragraph(const char *paragraph, int indent, struct buffer *text)
 {
     size_t column = strspn(paragraph, " ");
+
     buffer_add(text, paragraph, column);
     bool first = true; /* of the line */
     for (const char *word = paragraph + column; *word != '\0'; word += strspn(word, " ")) {

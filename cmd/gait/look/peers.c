@@ -46,6 +46,7 @@ static void
 take_metrics(struct peers *peers, struct span payload, bool answered)
 {
     struct answer answer;
+
     if (answer_decode(payload, &answer) != 0)
         return;
     struct peer *peer = find(peers, span_of(answer.process));
@@ -62,6 +63,7 @@ static void
 take_status(struct peers *peers, struct span name, struct span payload)
 {
     struct peer *peer = find(peers, name);
+
     if (peer != NULL && (span_is(payload, "online") || span_is(payload, "offline")))
         snprintf(peer->status, sizeof peer->status, "%.*s", (int)payload.len, payload.at);
 }
@@ -77,6 +79,7 @@ on_message(void *context, const struct wire_message *message)
 {
     struct peers *peers = context;
     struct span topic = message->topic;
+
     if (peers->closed)
         return;
     if (span_is(topic, peers->filters[FILTER_ANSWER])) {
@@ -94,6 +97,7 @@ struct peers *
 peers_new(const struct broker *broker, const char *prefix)
 {
     struct peers *peers = calloc(1, sizeof *peers);
+
     if (peers == NULL)
         log_fatal("out of memory");
     for (unsigned i = 0; catalog_streams[i] != NULL; i++)
@@ -146,6 +150,7 @@ peers_expected(const struct peers *peers, const struct peer *peer)
 {
     bool told = false; /* by somebody who knows his consumers */
     bool untold = false;
+
     if (peer->answered || begins_line(peer))
         return true;
     for (unsigned i = 0; i < peer->stream->input_count; i++) {
@@ -164,6 +169,7 @@ unsigned
 peers_answered(const struct peers *peers, unsigned *expected)
 {
     unsigned answered = 0;
+
     *expected = 0;
     for (unsigned i = 0; i < peers->count; i++) {
         answered += peers->list[i].answered;
@@ -176,6 +182,7 @@ static bool
 all_answered(const struct peers *peers)
 {
     unsigned expected;
+
     return peers_answered(peers, &expected) == expected;
 }
 
@@ -210,6 +217,7 @@ int
 peers_ask(struct peers *peers, int64_t connect_deadline_ms, int64_t wait_ms)
 {
     unsigned char correlation[ROUND_BYTES];
+
     if (!begin_round(peers) && client_connect(peers->client, connect_deadline_ms) != 0)
         return -1;
     bytes_put_u64(correlation, peers->round); /* only this thread changes it */
@@ -237,6 +245,7 @@ static bool
 input_at_rest(const struct peers *peers, const struct peer *peer, unsigned i, struct buffer *why)
 {
     const struct stream *from = peer->stream->inputs[i].from;
+
     if (from == NULL)
         return true;
     if (peer->answer.inputs[i].stands) {
@@ -255,6 +264,7 @@ static bool
 peer_at_rest(const struct peers *peers, const struct peer *peer, struct buffer *why)
 {
     const struct answer *answer = &peer->answer;
+
     if (!peer->answered) {
         buffer_printf(why, "%s does not answer", peer->stream->name);
         return false;
@@ -294,6 +304,7 @@ bool
 peers_well(const struct peers *peers, struct buffer *why)
 {
     const char *comma = "";
+
     for (unsigned i = 0; i < peers->count; i++) {
         const struct peer *peer = &peers->list[i];
         if (!peer->answered || peer->answer.why[0] == '\0')
@@ -309,6 +320,7 @@ peers_acknowledge(struct peers *peers, const struct peer *peer)
 {
     char *topic = topic_name(TOPIC_ACKNOWLEDGE, peers->prefix, peer->stream->name, NULL);
     const struct wire_message message = {.topic = span_of(topic), .delivery = WIRE_AT_LEAST_ONCE};
+
     client_publish(peers->client, &message); /* if it can't, the connection is gone, and nothing is cleared */
     free(topic);
 }

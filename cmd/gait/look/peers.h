@@ -33,7 +33,7 @@ struct peers;
 struct peers *peers_new(const struct broker *broker, const char *prefix);
 
 /* Ask everybody, connecting first if need be until connect_deadline_ms (of clock_steady_ms), and wait for all answers
- * at most wait_ms. 1 all expected ones answered, 0 some did not, -1 no connection (a line is on standard error). */
+ * at most wait_ms. 1 all expected ones answered, 0 some did not, −1 no connection (a line is on standard error). */
 int peers_ask(struct peers *peers, int64_t connect_deadline_ms, int64_t wait_ms);
 
 /* After peers_ask, until the next one: what is known, in the order of the catalog; *count of them. */

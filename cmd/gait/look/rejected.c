@@ -47,6 +47,7 @@ format_time(int64_t time_ms, char text[TIME_SIZE])
 {
     const time_t seconds = (time_t)(time_ms / 1000);
     struct tm parts;
+
     if (time_ms < 0 || gmtime_r(&seconds, &parts) == NULL || parts.tm_year > 9999 - 1900 ||
         strftime(text, TIME_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
         snprintf(text, TIME_SIZE, "%s", "-------------------");
@@ -57,6 +58,7 @@ static void
 print_refusal(const struct answer_refusal *refusal, int field_width)
 {
     char time[TIME_SIZE];
+
     format_time(refusal->time_ms, time);
     const size_t room = (size_t)(LINE_COLUMNS - FIELD_COLUMN - 1 - field_width);
     const size_t len = strlen(refusal->topic);
@@ -72,6 +74,7 @@ static int
 widest_field(const struct peer *list, unsigned count)
 {
     size_t width = sizeof "FIELD" - 1;
+
     for (unsigned i = 0; i < count; i++) {
         for (unsigned r = 0; r < REASON_COUNT; r++) {
             for (unsigned j = 0; j < list[i].answer.recent_count[r]; j++) {
@@ -126,6 +129,7 @@ print_table(const struct peers *peers, bool all_answered)
     bool any = false;
     const struct peer *list = peers_list(peers, &count);
     const int field_width = widest_field(list, count);
+
     for (unsigned i = 0; i < count; i++)
         any = any || has_refused(&list[i]);
     if (any)
@@ -164,6 +168,7 @@ static void
 add_peer(struct buffer *json, const struct peer *peer)
 {
     const char *comma = "";
+
     buffer_printf(json, "{\"process\":\"%s\",\"answered\":%s,\"reasons\":{", peer->stream->name,
                   peer->answered ? "true" : "false");
     for (unsigned i = 0; i < REASON_COUNT; i++) {
@@ -184,6 +189,7 @@ print_json(const struct peers *peers)
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
     const char *comma = "";
+
     buffer_add_text(&json, "{\"processes\":[");
     for (unsigned i = 0; i < count; i++) {
         if (!list[i].answered && !peers_expected(peers, &list[i]))
@@ -227,6 +233,7 @@ int
 command_rejected(int argc, char **argv)
 {
     struct request request = {.prefix = NULL};
+
     if (read_options(argc, argv, &request) != 0)
         return EXIT_USAGE;
     int code = settings_complete(&request.broker, &request.prefix);

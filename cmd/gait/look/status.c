@@ -89,6 +89,7 @@ make_row(const struct peers *peers, const struct peer *peer, unsigned i, char *n
 {
     const struct stream_input *declared = &peer->stream->inputs[i];
     const struct answer_input *input = &peer->answer.inputs[i];
+
     snprintf(name, INPUT_NAME_BYTES, INPUT_INDENT "%s", declared->name);
     memcpy(numbers, input->counters, sizeof input->counters);
     numbers[ANSWER_COUNTERS] = 0;
@@ -104,6 +105,7 @@ measure(const struct peers *peers, struct layout *layout)
     int64_t numbers[COLUMNS];
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
+
     *layout = (struct layout){.title = "PROCESS, input", .headers = headers, .columns = COLUMNS, .kept = 2};
     for (unsigned i = 0; i < count; i++) {
         for (unsigned j = 0; is_shown(peers, &list[i]) && list[i].known && j < list[i].stream->input_count; j++) {
@@ -123,6 +125,7 @@ add_line(struct buffer *text, const char *format, ...)
 {
     char line[1024];
     va_list args;
+
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
@@ -147,6 +150,7 @@ add_peer(const struct peers *peers, const struct peer *peer, const struct layout
     char name[INPUT_NAME_BYTES];
     int64_t numbers[COLUMNS];
     bool old = peer->known && !peer->answered;
+
     buffer_printf(text, "%-*s %s%s\n", NAME_WIDTH, peer->stream->name, state_of(peer),
                   old ? "; what it said last, not of now:" : "");
     if (!peer->known)
@@ -180,6 +184,7 @@ add_verdicts(const struct peers *peers, struct buffer *text)
     struct buffer why = {NULL, 0, 0};
     unsigned expected;
     unsigned answered = peers_answered(peers, &expected);
+
     if (peers_at_rest(peers, &why))
         add_line(text, "at rest");
     else
@@ -204,6 +209,7 @@ print_table(const struct peers *peers)
     struct layout layout;
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
+
     measure(peers, &layout);
     layout_add_headers(&layout, &text);
     for (unsigned i = 0; i < count; i++) {
@@ -246,6 +252,7 @@ print_json(const struct peers *peers)
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
     const char *comma = "";
+
     buffer_add_text(&json, "{\"processes\":[");
     for (unsigned i = 0; i < count; i++) {
         if (!is_shown(peers, &list[i]))
@@ -281,6 +288,7 @@ look_for_nobody(const struct peers *peers, const struct request *request)
 {
     struct buffer address = {NULL, 0, 0};
     unsigned expected;
+
     if (peers_answered(peers, &expected) > 0)
         return;
     broker_address(&request->broker, &address);
@@ -294,6 +302,7 @@ show(struct peers *peers, const struct request *request)
 {
     struct buffer why = {NULL, 0, 0};
     int asked = peers_ask(peers, clock_steady_ms(), ANSWER_WAIT_MS);
+
     if (asked < 0)
         return EXIT_FAILED;
     if (request->json)
@@ -310,6 +319,7 @@ static bool
 is_named(const struct request *request, const struct peer *peer)
 {
     bool named = request->name_count == 0;
+
     for (int i = 0; i < request->name_count; i++)
         named |= strcmp(request->names[i], peer->stream->name) == 0;
     return named;
@@ -321,6 +331,7 @@ count_told(struct peers *peers, const struct request *request, bool tell)
 {
     unsigned count, left = 0;
     const struct peer *list = peers_list(peers, &count);
+
     for (unsigned i = 0; i < count; i++) {
         if (!is_named(request, &list[i]) || !list[i].answered || !list[i].answer.unacknowledged)
             continue;
@@ -338,6 +349,7 @@ say_left(const struct peers *peers, const struct request *request)
     int result = EXIT_DONE;
     unsigned count;
     const struct peer *list = peers_list(peers, &count);
+
     for (unsigned i = 0; i < count; i++) {
         if (!is_named(request, &list[i]) || !is_shown(peers, &list[i]))
             continue;
@@ -354,6 +366,7 @@ acknowledge(struct peers *peers, const struct request *request)
 {
     const struct timespec pause = {0, ROUND_PAUSE_NS};
     int64_t deadline_ms = clock_steady_ms() + ANSWER_WAIT_MS;
+
     if (peers_ask(peers, deadline_ms, ANSWER_WAIT_MS) < 0)
         return EXIT_FAILED;
     const unsigned back = count_told(peers, request, true);
@@ -377,6 +390,7 @@ wait_idle(struct peers *peers, const struct request *request)
     struct buffer why = {NULL, 0, 0};
     int64_t deadline_ms = clock_steady_ms() + request->wait_s * INT64_C(1000);
     int result = EXIT_FAILED;
+
     for (;;) {
         buffer_clear(&why);
         if (peers_ask(peers, deadline_ms, ROUND_WAIT_MS) < 0)
@@ -402,6 +416,7 @@ static int
 read_seconds(const char *text)
 {
     char *end;
+
     errno = 0;
     long value = strtol(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value > WAIT_SECONDS_MAX) {
@@ -479,6 +494,7 @@ int
 command_status(int argc, char **argv)
 {
     struct request request = {.prefix = NULL, .wait_s = -1};
+
     if (read_options(argc, argv, &request) != 0)
         return EXIT_USAGE;
     int code = settings_complete(&request.broker, &request.prefix);

@@ -61,6 +61,7 @@ last_level(struct span topic)
 {
     const char *slash = memrchr(topic.at, '/', topic.len);
     size_t skip = slash != NULL ? (size_t)(slash + 1 - topic.at) : 0;
+
     return span_at(topic.at + skip, topic.len - skip);
 }
 
@@ -81,6 +82,7 @@ on_message(void *context, const struct wire_message *message)
 {
     struct follower *follower = context;
     struct span rest = message->payload;
+
     buffer_clear(&follower->line);
     while (rest.len != 0) {
         const char *end = memchr(rest.at, '\n', rest.len);
@@ -99,6 +101,7 @@ static const char *
 short_name(const char *topic)
 {
     const char *slash = strrchr(topic, '/');
+
     return slash != NULL ? slash + 1 : topic;
 }
 
@@ -114,6 +117,7 @@ static unsigned
 count_targets(const char *table, bool by_short_name, struct target *target)
 {
     unsigned count = 0;
+
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
         const struct stream *stream = catalog_streams[i];
         if (stream->topic == NULL || !is_named(table, stream->topic, by_short_name))
@@ -125,7 +129,7 @@ count_targets(const char *table, bool by_short_name, struct target *target)
     return count;
 }
 
-/* 0 and *target, or -1 if table is unknown or means more than one. */
+/* 0 and *target, or −1 if table is unknown or means more than one. */
 static int
 find_target(const char *table, struct target *target)
 {
@@ -143,6 +147,7 @@ static unsigned
 list_tables(const char **names, const char **short_names)
 {
     unsigned count = 0;
+
     for (unsigned i = 0; catalog_streams[i] != NULL; i++) {
         if (catalog_streams[i]->topic != NULL)
             names[count++] = catalog_streams[i]->topic;
@@ -160,6 +165,7 @@ refuse_table(const char *table)
     const char *short_names[TABLES_MAX];
     struct buffer list = {NULL, 0, 0};
     unsigned count = list_tables(names, short_names);
+
     for (unsigned i = 0; i < count; i++)
         buffer_printf(&list, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " and ", names[i]);
     const char *nearest = suggest_nearest(table, names, sizeof names[0], count);
@@ -174,7 +180,7 @@ refuse_table(const char *table)
     buffer_free(&list);
 }
 
-/* 0 and *request; -1: wrong usage, said. */
+/* 0 and *request; −1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
@@ -206,6 +212,7 @@ static void *
 end_with_reader(void *context)
 {
     struct pollfd reader = {STDOUT_FILENO, 0, 0};
+
     (void)context;
     for (;;) {
         if (poll(&reader, 1, -1) < 0)
@@ -221,17 +228,19 @@ static void
 watch_reader(void)
 {
     pthread_t thread;
+
     if (pthread_create(&thread, NULL, end_with_reader, NULL) != 0)
         log_fatal("can't start a thread");
     pthread_detach(thread);
 }
 
-/* Print until standard output is closed (0) or the broker is gone for good or refuses (-1). Signals just end us: every
+/* Print until standard output is closed (0) or the broker is gone for good or refuses (−1). Signals just end us: every
  * line is written out at once. */
 static int
 follow(struct client *client, const struct follower *follower)
 {
     int64_t deadline_ms = clock_steady_ms(); /* a broker that was never there is not waited for */
+
     for (;;) {
         if (client_connect(client, deadline_ms) != 0)
             return -1;
@@ -254,6 +263,7 @@ command_tail(int argc, char **argv)
 {
     struct request request = {.prefix = NULL};
     struct target target;
+
     if (read_options(argc, argv, &request) != 0)
         return EXIT_USAGE;
     if (find_target(request.table, &target) != 0) {

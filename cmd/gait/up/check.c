@@ -48,6 +48,7 @@ static void
 print_no_faults(const char *path)
 {
     struct buffer line = {NULL, 0, 0};
+
     buffer_printf(&line, "%s: no faults", path);
     line.len = printable_clean(line.data, line.len);
     puts(buffer_text(&line));
@@ -65,13 +66,14 @@ struct check {
     struct buffer faults; /* a line each */
 };
 
-/* ---- the folders ---- */
+/* The folders. */
 
 /* Take over the fault of a folder, if there is one; what processes and `gait up` share is found by all. */
 static void
 take_folder_fault(struct check *check, struct buffer *fault)
 {
     struct buffer line = {NULL, 0, 0};
+
     if (fault->len == 0)
         return;
     check->folders_are_ours = false;
@@ -96,6 +98,7 @@ static void
 check_folders(struct check *check)
 {
     struct buffer fault = {NULL, 0, 0};
+
     check->folders_are_ours = true;
     folders_look(check->dir, &fault);
     take_folder_fault(check, &fault);
@@ -112,18 +115,20 @@ static void
 say_who_judged(const struct check *check)
 {
     struct stat info;
+
     if (geteuid() == 0 && stat(check->dir, &info) == 0 && info.st_uid != 0)
         say("files and folders were judged for root, as whom this ran, and %s is user %u's; if gait runs as that: "
             "runuser -u USER -- gait check %s", check->dir, (unsigned)info.st_uid, check->path);
 }
 
-/* ---- other files, and states ---- */
+/* Other files, and states. */
 
 /* The files for TLS, if the configuration alone says that it is spoken. */
 static void
 check_broker_files(struct check *check)
 {
     struct broker broker = {.port = 0};
+
     if (broker_complete(&broker, check->config) == 0)
         broker_check_files(&broker, check->config, &check->faults);
 }
@@ -144,6 +149,7 @@ check_stream(struct check *check, const struct stream *stream)
 {
     struct buffer fault = {NULL, 0, 0};
     void *parameters = check_key(check, stream) ? stream->parameters(check->config, check->dir) : NULL;
+
     /* What is not ours is not looked into. */
     const int fits =
         check->folders_are_ours ? start_check_state(stream, check->config, check->dir, parameters, &fault) : 1;
@@ -172,6 +178,7 @@ static int
 check_file(const struct request *request)
 {
     struct config *config = settings_read(request->path);
+
     if (config == NULL)
         return EXIT_CONFIG;
     struct check check = {.path = request->path, .config = config, .dir = request->dir};
@@ -207,7 +214,7 @@ find_fault(const struct request *request, int files)
     return !request->keys && files == 0 ? "no FILE to check" : NULL;
 }
 
-/* 0 and *request; -1: wrong usage, said. */
+/* 0 and *request; −1: wrong usage, said. */
 static int
 read_options(int argc, char **argv, struct request *request)
 {
@@ -246,6 +253,7 @@ int
 command_check(int argc, char **argv)
 {
     struct request request = {.path = NULL};
+
     if (read_options(argc, argv, &request) != 0)
         return EXIT_USAGE;
     if (!request.keys)

@@ -21,6 +21,7 @@ static void
 close_folder(int fd)
 {
     const int error = errno;
+
     if (fd >= 0)
         close(fd);
     errno = error;
@@ -30,6 +31,7 @@ static int
 check_clean(const char *dir, const char *below, int fd, struct buffer *fault)
 {
     struct buffer path = {NULL, 0, 0};
+
     buffer_printf(&path, "%s/%s", dir, below);
     const int rc = folder_is_clean(fd, buffer_text(&path), fault);
     const int error = errno;
@@ -44,6 +46,7 @@ take_folder(const char *dir, unsigned i, bool make, struct buffer *fault)
 {
     const size_t before = fault->len;
     const int fd = make ? folder_open(dir, folders[i].below, fault) : folder_look(dir, folders[i].below, fault);
+
     if (fd >= 0 && folders[i].clean)
         check_clean(dir, folders[i].below, fd, fault);
     close_folder(fd);
@@ -54,6 +57,7 @@ static int
 take_folders(const char *dir, bool make, struct buffer *fault)
 {
     int rc = 0;
+
     for (unsigned i = 0; i < sizeof folders / sizeof folders[0] && rc == 0; i++)
         rc = take_folder(dir, i, make, fault);
     return rc;
@@ -66,6 +70,7 @@ look_at_file(int folder, const char *path, const char *name, int flags, struct b
     struct buffer found = {NULL, 0, 0};
     const int fd = folder_file_at(folder, path, name, flags, &found);
     const int rc = fd < 0 && errno != ENOENT ? -1 : 0;
+
     close_folder(fd);
     const int error = errno;
     if (rc != 0)
@@ -80,6 +85,7 @@ look_at_locks(const char *dir, struct buffer *fault)
 {
     const int folder = folder_look(dir, "", fault);
     int rc = 0;
+
     if (folder >= 0) {
         rc = look_at_file(folder, dir, FOLDERS_LOCK, O_RDWR, fault);
         if (rc == 0)
@@ -96,6 +102,7 @@ look_at_logs(const char *dir, struct buffer *fault)
     struct buffer name = {NULL, 0, 0};
     const int folder = folder_look(dir, LOG_FOLDER, fault);
     int rc = 0;
+
     buffer_printf(&path, "%s/" LOG_FOLDER, dir);
     if (folder >= 0)
         rc = look_at_file(folder, buffer_text(&path), "broker.log", O_WRONLY, fault);

@@ -19,6 +19,7 @@ read_limit(struct buffer *path)
 {
     struct buffer content = {NULL, 0, 0};
     uint64_t limit = UINT64_MAX;
+
     if (file_read(buffer_text(path), &content) == 0) {
         const char *text = buffer_text(&content);
         if (text[0] >= '0' && text[0] <= '9')
@@ -35,6 +36,7 @@ least_limit(const char *root, const char *mount, struct span group, const char *
 {
     struct buffer path = {NULL, 0, 0};
     uint64_t least = UINT64_MAX;
+
     for (;;) {
         while (group.len > 0 && group.at[group.len - 1] == '/')
             group.len--;
@@ -57,6 +59,7 @@ static bool
 has_word(struct span list, const char *word)
 {
     const size_t len = strlen(word);
+
     for (size_t at = 0; at + len <= list.len; at++) {
         const bool begins = at == 0 || list.at[at - 1] == ',';
         const bool ends = at + len == list.len || list.at[at + len] == ',';
@@ -73,6 +76,7 @@ limit_of_line(const char *root, struct span line)
 {
     const char *first = memchr(line.at, ':', line.len);
     const char *second = first == NULL ? NULL : memchr(first + 1, ':', (size_t)(line.at + line.len - first - 1));
+
     if (second == NULL)
         return UINT64_MAX;
     const struct span controllers = span_at(first + 1, (size_t)(second - first - 1));
@@ -92,6 +96,7 @@ memory_of_machine(const char *root)
     const long pages = sysconf(_SC_PHYS_PAGES);
     const long page_bytes = sysconf(_SC_PAGESIZE);
     uint64_t memory = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_MAX;
+
     buffer_printf(&path, "%s/proc/self/cgroup", root);
     if (file_read(buffer_text(&path), &groups) == 0) {
         for (const char *line = buffer_text(&groups); *line != '\0'; line += strspn(line, "\n")) {
@@ -111,6 +116,7 @@ memory_warn(const struct config *config, const char *path, uint64_t memory_bytes
 {
     const uint64_t payload = (uint64_t)config_int(config, "limits", "payload");
     const uint64_t cost = COST_OF_A_BYTE * (payload + WIRE_PROPERTIES_BYTES_MAX);
+
     if (cost <= memory_bytes / 2)
         return;
     buffer_printf(warnings,

@@ -48,6 +48,7 @@ int
 private_broker_check_port(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int on = 1; /* as mosquitto does: connections of the one before may still be fading */
     int result = -1;
@@ -123,6 +124,7 @@ settle_file(const char *dir, const char *text)
     struct buffer path = {NULL, 0, 0};
     struct buffer old = {NULL, 0, 0};
     struct buffer fault = {NULL, 0, 0};
+
     buffer_printf(&path, "%s/" FOLDER "/" SETTINGS, dir);
     const bool same = file_read(buffer_text(&path), &old) == 0 && span_is(buffer_span(&old), text);
     const int rc = same ? 0 : folder_replace(dir, FOLDER, SETTINGS, text, &fault);
@@ -139,6 +141,7 @@ private_broker_configure(const char *dir, int port, size_t payload_bytes, struct
 {
     struct buffer conf = {NULL, 0, 0};
     int result = -1;
+
     buffer_printf(conf_path, "%s/" FOLDER "/" SETTINGS, dir);
     add_settings(&conf, dir, port, payload_bytes);
     if (strpbrk(dir, "\r\n") != NULL)

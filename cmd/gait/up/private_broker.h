@@ -11,14 +11,14 @@
 /* Where, in dir/broker, the broker saves at its end what it knows. Good for one start: see mosquitto.conf there. */
 #define PRIVATE_BROKER_SAVED "mosquitto.db"
 
-/* Append the path of the mosquitto to run, from PATH or where distributions put it. 0, or -1 with a line in the log. */
+/* Append the path of the mosquitto to run, from PATH or where distributions put it. 0, or −1 with a line in the log. */
 int private_broker_find(struct buffer *path);
 
-/* Whether port of 127.0.0.1 is free, as far as one can know beforehand. 0, or -1 with a line in the log. */
+/* Whether port of 127.0.0.1 is free, as far as one can know beforehand. 0, or −1 with a line in the log. */
 int private_broker_check_port(int port);
 
 /* Write dir/broker/mosquitto.conf for a broker on port that keeps its data in dir/broker (which must exist; dir must be
- * absolute) and append its path to conf_path. It takes packets for payloads of payload_bytes. 0, or -1 with a line in the
+ * absolute) and append its path to conf_path. It takes packets for payloads of payload_bytes. 0, or −1 with a line in the
  * log. */
 int private_broker_configure(const char *dir, int port, size_t payload_bytes, struct buffer *conf_path);
 

@@ -85,20 +85,21 @@ struct supervisor {
     int exit_code;
 };
 
-/* ---- one child ---- */
+/* One child. */
 
-/* Standard input from nowhere, output and errors to the log file. 0, or -1 with what is wrong in fault. */
+/* Standard input from nowhere, output and errors to the log file. 0, or −1 with what is wrong in fault. */
 static int
 redirect(const char *log_path, struct buffer *fault)
 {
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
     if (in >= 0 && dup2(in, STDIN_FILENO) >= 0)
         return log_to_file(log_path, fault);
     buffer_printf(fault, "/dev/null: %s", strerror(errno));
     return -1;
 }
 
-/* What the program finds in its environment. 0, or -1. */
+/* What the program finds in its environment. 0, or −1. */
 static int
 set_environment(const struct supervisor *supervisor, const struct supervise_program *program, const char *log_path,
                 struct buffer *fault)
@@ -117,6 +118,7 @@ become_program(const struct supervisor *supervisor, const struct child *child, p
     struct buffer path = {NULL, 0, 0};
     struct buffer fault = {NULL, 0, 0};
     sigset_t none;
+
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -143,6 +145,7 @@ remove_pid_file(const struct supervisor *supervisor, const struct child *child)
 {
     struct buffer name = {NULL, 0, 0};
     struct buffer fault = {NULL, 0, 0};
+
     buffer_printf(&name, "%s.pid", child->program->name);
     if (folder_remove(supervisor->dir, "pid", buffer_text(&name), &fault) != 0 && !child->pid_file_failed)
         log_error("%s", buffer_text(&fault));
@@ -157,6 +160,7 @@ write_pid_file(const struct supervisor *supervisor, struct child *child, int64_t
     struct buffer name = {NULL, 0, 0};
     struct buffer fault = {NULL, 0, 0};
     char text[24];
+
     snprintf(text, sizeof text, "%d\n", (int)child->pid);
     buffer_printf(&name, "%s.pid", child->program->name);
     bool failed = folder_replace(supervisor->dir, "pid", buffer_text(&name), text, &fault) != 0;
@@ -183,6 +187,7 @@ start(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
+
     if (pid == 0)
         become_program(supervisor, child, parent);
     if (pid < 0) {
@@ -201,6 +206,7 @@ static void
 become_ready(const struct supervisor *supervisor, struct child *child)
 {
     struct buffer fault = {NULL, 0, 0};
+
     if (child->ready)
         return;
     child->ready = true;
@@ -216,6 +222,7 @@ static bool
 takes_connections(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -230,7 +237,7 @@ takes_connections(int port)
     return connected;
 }
 
-/* ---- all children ---- */
+/* All children. */
 
 static bool
 is_broker(const struct child *child)
@@ -253,6 +260,7 @@ static void
 start_due(struct supervisor *supervisor)
 {
     int64_t now_ms = clock_steady_ms();
+
     for (unsigned i = 0; i < supervisor->count; i++) {
         struct child *child = &supervisor->children[i];
         if (child->pid == 0 && child->due_ms <= now_ms && (is_broker(child) || broker_was_ready(supervisor)))
@@ -273,6 +281,7 @@ static void
 remind(struct supervisor *supervisor, int64_t now_ms)
 {
     struct buffer names = {NULL, 0, 0};
+
     for (unsigned i = 0; i < supervisor->count; i++) {
         if (is_slow(&supervisor->children[i], now_ms))
             buffer_printf(&names, "%s%s", names.len > 0 ? ", " : "", supervisor->children[i].program->name);
@@ -372,7 +381,7 @@ go_on_stopping(struct supervisor *supervisor)
     }
 }
 
-/* ---- what happens to children ---- */
+/* What happens to children. */
 
 /* How status, of waitpid, reads in the log. */
 static void
@@ -410,6 +419,7 @@ take_end(struct supervisor *supervisor, struct child *child, int status)
 {
     char end[64];
     pid_t pid = child->pid;
+
     child->pid = 0;
     describe_end(status, end, sizeof end);
     if (supervisor->phase != PHASE_RUNNING) {
@@ -448,6 +458,7 @@ read_notification(const char *text, size_t len)
     static const char status[] = "STATUS=";
     struct notification said = {false, false, {NULL, 0}};
     struct span rest = span_at(text, len);
+
     while (rest.len > 0) {
         const char *end = memchr(rest.at, '\n', rest.len);
         struct span line = span_at(rest.at, end == NULL ? rest.len : (size_t)(end - rest.at));
@@ -469,6 +480,7 @@ static void
 take_hindrance(struct supervisor *supervisor, const struct child *child, struct span text)
 {
     char hindrance[NOTIFY_BYTES_MAX];
+
     snprintf(hindrance, sizeof hindrance, "%.*s", (int)text.len, text.at);
     if (strcmp(hindrance, supervisor->hindrance) == 0)
         return;
@@ -504,6 +516,7 @@ static bool
 take_notification(struct supervisor *supervisor)
 {
     char text[NOTIFY_BYTES_MAX];
+
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred))]; /* no room for file descriptors: those are dropped */
@@ -550,6 +563,7 @@ take_signals(struct supervisor *supervisor)
 {
     struct signalfd_siginfo info;
     bool ended = false;
+
     while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD)
             ended = true;
@@ -563,7 +577,7 @@ take_signals(struct supervisor *supervisor)
         reap(supervisor);
 }
 
-/* ---- the loop ---- */
+/* The loop. */
 
 static int64_t
 later(int64_t a, int64_t b)
@@ -571,12 +585,13 @@ later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* When the loop has to look again though nothing happens, in ms from now; -1 never. */
+/* When the loop has to look again though nothing happens, in ms from now; −1 never. */
 static int
 wait_ms(const struct supervisor *supervisor)
 {
     int64_t now_ms = clock_steady_ms();
     int64_t next_ms = supervisor->phase == PHASE_RUNNING ? INT64_MAX : supervisor->kill_ms;
+
     for (unsigned i = 0; i < supervisor->count && supervisor->phase == PHASE_RUNNING; i++) {
         const struct child *child = &supervisor->children[i];
         int64_t at_ms = INT64_MAX;
@@ -600,6 +615,7 @@ static void
 run(struct supervisor *supervisor)
 {
     struct pollfd polled[] = {{supervisor->signal_fd, POLLIN, 0}, {supervisor->notify_fd, POLLIN, 0}};
+
     while (supervisor->phase != PHASE_STOPPED) {
         if (supervisor->phase == PHASE_RUNNING) {
             start_due(supervisor);
@@ -622,6 +638,7 @@ static int
 open_signals(void)
 {
     sigset_t set;
+
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
@@ -634,7 +651,7 @@ open_signals(void)
 }
 
 /* A socket under a name that the kernel chooses in the abstract namespace: no path that is too long or left behind.
- * Its name, with @ for the NUL, goes to name. The descriptor, or -1. */
+ * Its name, with @ for the NUL, goes to name. The descriptor, or −1. */
 static int
 open_notify(char *name, size_t size)
 {
@@ -642,6 +659,7 @@ open_notify(char *name, size_t size)
     socklen_t len = sizeof address.sun_family;
     int on = 1;
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
     if (fd < 0)
         return -1;
     if (bind(fd, (const struct sockaddr *)&address, len) != 0 ||
@@ -663,6 +681,7 @@ int
 supervise_run(const struct supervise_program *programs, unsigned count, const char *dir)
 {
     struct supervisor supervisor = {.dir = dir, .count = count, .exit_code = EXIT_FAILED};
+
     if (count > SUPERVISE_PROGRAMS_MAX)
         log_panic("%u programs to supervise, but room for %d", count, SUPERVISE_PROGRAMS_MAX);
     for (unsigned i = 0; i < count; i++)

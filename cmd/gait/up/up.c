@@ -65,19 +65,20 @@ struct up {
 
 _Static_assert(STREAMS_COUNT + 1 <= SUPERVISE_PROGRAMS_MAX, "all processes and a broker");
 
-/* ---- options and configuration ---- */
+/* Options and configuration. */
 
 /* What is wrong with the options together, or NULL. */
 static const char *
 find_fault(const struct up *up)
 {
     const struct broker *broker = &up->broker;
+
     if (up->own_broker && (broker->username || broker->password || broker->cafile || broker->cert || broker->key))
         return "who we are to the broker matters only with --broker";
     return NULL;
 }
 
-/* -1 to go on, or the exit code. */
+/* −1 to go on, or the exit code. */
 static int
 take_options(struct up *up, int argc, char **argv)
 {
@@ -104,7 +105,7 @@ take_options(struct up *up, int argc, char **argv)
     return optind == argc && fault == NULL ? -1 : EXIT_USAGE;
 }
 
-/* What holds only for a broker of our own. -1 to go on, or the exit code. */
+/* What holds only for a broker of our own. −1 to go on, or the exit code. */
 static int
 settle_own_broker(struct up *up)
 {
@@ -122,7 +123,7 @@ settle_own_broker(struct up *up)
     return -1;
 }
 
-/* -1 to go on, or the exit code. */
+/* −1 to go on, or the exit code. */
 static int
 take_configuration(struct up *up)
 {
@@ -151,18 +152,19 @@ take_configuration(struct up *up)
     return rc == 0 ? -1 : EXIT_CONFIG;
 }
 
-/* ---- the folder ---- */
+/* The folder. */
 
 /* Say what is wrong with a folder, or with what lies in it, of which errno is; the exit code. */
 static int
 refuse_folder(struct buffer *fault)
 {
     const int code = config_is_to_blame(errno) ? EXIT_CONFIG : EXIT_FAILED;
+
     log_error("%s", buffer_text(fault));
     return code;
 }
 
-/* Make the folder and those in it. -1 to go on, or the exit code. */
+/* Make the folder and those in it. −1 to go on, or the exit code. */
 static int
 make_dirs(struct up *up)
 {
@@ -170,6 +172,7 @@ make_dirs(struct up *up)
     struct buffer fault = {NULL, 0, 0};
     int code = -1;
     const int fd = folder_open(dir, "", &fault); /* before it has another name: who leads there is judged */
+
     if (fd >= 0)
         close(fd);
     bool made = fd >= 0;
@@ -185,11 +188,12 @@ make_dirs(struct up *up)
     return code;
 }
 
-/* Open the lock file name in the folder; inherited: by what we start. -1 to go on, or the exit code. */
+/* Open the lock file name in the folder; inherited: by what we start. −1 to go on, or the exit code. */
 static int
 open_lock(const struct up *up, const char *name, bool inherited, int *lock)
 {
     struct buffer fault = {NULL, 0, 0};
+
     *lock = folder_file(up->dir, "", name, O_RDWR | O_CREAT, &fault);
     if (*lock >= 0 && inherited && fcntl(*lock, F_SETFD, 0) != 0)
         log_fatal("%s/%s: %s", up->dir, name, strerror(errno));
@@ -198,12 +202,13 @@ open_lock(const struct up *up, const char *name, bool inherited, int *lock)
     return code;
 }
 
-/* Wait until nobody holds remains_lock. -1 to go on, or the exit code. */
+/* Wait until nobody holds remains_lock. −1 to go on, or the exit code. */
 static int
 wait_for_remains(struct up *up)
 {
     int64_t end_ms = clock_steady_ms() + REMAINS_MS;
     bool told = false;
+
     while (flock(up->remains_lock, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK || clock_steady_ms() >= end_ms) {
             log_error("processes of a killed `gait up` are still working in %s: %s/pid says which", up->dir, up->dir);
@@ -218,12 +223,13 @@ wait_for_remains(struct up *up)
 }
 
 /* One `gait up` a folder. Two locks, because a killed one leaves processes that stop a moment later: the first is ours
- * alone, the second is inherited by all we start and is free when the last of them is gone. -1 to go on, or the exit
+ * alone, the second is inherited by all we start and is free when the last of them is gone. −1 to go on, or the exit
  * code. */
 static int
 lock_dir(struct up *up)
 {
     int code = open_lock(up, FOLDERS_LOCK, false, &up->lock);
+
     if (code >= 0)
         return code;
     if (flock(up->lock, LOCK_EX | LOCK_NB) != 0) {
@@ -234,13 +240,14 @@ lock_dir(struct up *up)
     return code < 0 ? wait_for_remains(up) : code;
 }
 
-/* ---- what is run ---- */
+/* What is run. */
 
 /* Append a copy of text to the arguments. */
 static void
 add_argument(char **arguments, const char *text)
 {
     unsigned count = 0;
+
     while (arguments[count] != NULL)
         count++;
     if (count + 1 >= ARGUMENTS_MAX)
@@ -279,6 +286,7 @@ add_own_broker(struct up *up)
     struct buffer path = {NULL, 0, 0};
     struct buffer conf = {NULL, 0, 0};
     int result = -1;
+
     if (private_broker_find(&path) == 0 && private_broker_check_port(up->broker.port) == 0 &&
         private_broker_configure(up->dir, up->broker.port, (size_t)config_int(up->config, "limits", "payload"),
                                  &conf) == 0) {
@@ -297,6 +305,7 @@ add_process_options(const struct up *up, char **arguments)
 {
     const struct broker *broker = &up->broker;
     struct buffer address = {NULL, 0, 0};
+
     broker_address(broker, &address); /* without a port the configuration says it */
     add_option(arguments, "-c", broker->config_path);
     add_option(arguments, "--dir", up->dir);
@@ -312,6 +321,7 @@ static int
 add_process(struct up *up, const char *name)
 {
     struct buffer path = {NULL, 0, 0};
+
     buffer_printf(&path, "%s/%s", up->bin_dir, name);
     int result = access(buffer_text(&path), X_OK);
     if (result != 0) {
@@ -328,6 +338,7 @@ static int
 find_bin_dir(struct up *up)
 {
     ssize_t len = readlink("/proc/self/exe", up->bin_dir, sizeof up->bin_dir - 1);
+
     if (len < 0) {
         log_error("/proc/self/exe can't be read: %s", strerror(errno));
         return -1;
@@ -351,12 +362,13 @@ add_programs(struct up *up)
     return 0;
 }
 
-/* ---- the command ---- */
+/* The command. */
 
 static int
 run(struct up *up)
 {
     int code = make_dirs(up);
+
     if (code < 0)
         code = lock_dir(up);
     if (code >= 0)
@@ -389,6 +401,7 @@ int
 command_up(int argc, char **argv)
 {
     struct up up = {.lock = -1, .remains_lock = -1};
+
     log_open("up", LOG_INFO);
     int code = take_options(&up, argc, argv);
     if (code < 0)
