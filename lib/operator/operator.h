@@ -94,8 +94,8 @@ struct operator {
      * 0, and how it was made and what to do is appended to fault; −1. */
     int (*fits)(const void *parameters, struct store *store, struct buffer *fault);
 
-    /* Read what is kept in memory from the store: after open and after an aborted transaction, inside a new one. What it
-     * writes after open is committed before anything is taken. 0, −1. */
+    /* Read what is kept in memory from the store: after open and after an aborted transaction, inside a new one. If that one
+     * is not committed either, whatever it was for, it is called again before anything is taken. 0, −1. */
     int (*load)(void *state);
 
     /* Decide on one record, in the transaction at hand. */
@@ -130,7 +130,8 @@ struct operator {
                   struct output *output);
 
     /* Tables only: give rows out again from those after row `after` (empty: from the first), in row order, until visit
-     * returns false; inside a snapshot. For a broker that forgot its retained messages. NULL for streams. 0 or −1. */
+     * returns false; inside a transaction or a snapshot. For a broker that forgot its retained messages, and for consumers
+     * that begin without state. NULL for streams. 0 or −1. */
     int (*rows)(void *state, struct span after, bool (*visit)(void *context, struct span row, struct span body),
                 void *context);
 };

@@ -355,7 +355,10 @@ work_source(struct batch *batch, unsigned source, struct progress *progress)
             const int rc = go_on_with(batch, source, &message, progress);
             if (rc != 1)
                 return rc;
+            const uint64_t front = calls->front(batch->transport, source);
             calls->worked(batch->transport, source, &place->tally);
+            if (calls->front(batch->transport, source) == front)
+                log_panic("a source stands where it stood, behind a message that is worked");
             progress->bytes += message.levels.len + message.beside_bytes;
         }
         leave_payload(batch, place, progress);

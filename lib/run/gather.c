@@ -1,5 +1,7 @@
 #include "run/gather.h"
 
+#include "base/log.h"
+
 void
 gather_begin(struct gather *gather)
 {
@@ -11,9 +13,12 @@ static void
 append(struct gather *gather, struct span row)
 {
     const struct transport_calls *calls = gather->transport->calls;
+    const uint64_t before = calls->appended(gather->transport);
 
     if (calls->append(gather->transport, gather->sink, row, buffer_span(&gather->message), gather->retained) != 0)
         gather->failed = true;
+    else if (calls->appended(gather->transport) < before + gather->message.len)
+        log_panic("a sink took a message of %zu bytes, and has not so many more", gather->message.len);
     buffer_clear(&gather->message);
 }
 
