@@ -17,11 +17,11 @@
         part = "decide"
     else if (/liblmdb|[ \/]lib\/store\/|\/store\/(bloom|keyset_state)\.h:/)
         part = "store"
-    else if (/\/run\/outbox\.c:|\/run\/batch\.c:(emit|add_record|close_message)/)
+    else if (/\/links\/outbox\.c:|\/run\/gather\.c:|\/run\/batch\.c:emit/)
         part = "encode"
-    else if (/\/run\/publisher\.c:/)
+    else if (/\/links\/publisher\.c:/)
         part = "publish"
-    else if (/\/run\/(inbox|arrive|link)\.c:/)
+    else if (/\/links\/(inbox|arrive|link)\.c:/)
         part = "arrive"
     else
         part = "rest"
