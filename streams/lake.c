@@ -30,7 +30,7 @@ parameters(const struct config *config, const char *dir)
 
 _Static_assert(STREAMS_OUTPUTS <= OPERATOR_INPUTS_MAX, "the lake has an input for each output");
 
-#define TAKE(job, set) {.name = #set, .from = &job, .record = RECORD_LINE},
+#define TAKE(job, set) {.name = #set, .from = &(job), .record = RECORD_LINE},
 #define NOTHING(job)
 
 const struct stream lake = {

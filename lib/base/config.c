@@ -485,14 +485,13 @@ config_new(const struct config_table *table)
 {
     const struct config_key *key;
     const char *process;
+    const size_t count = count_values(table);
     struct config *config = calloc(1, sizeof *config);
 
-    if (config == NULL)
+    if (count == 0)
+        log_panic("a configuration without a key");
+    if (config == NULL || (config->values = calloc(count, sizeof *config->values)) == NULL)
         log_fatal("out of memory");
-    config->values = calloc(count_values(table), sizeof *config->values);
-    if (config->values == NULL)
-        log_fatal("out of memory");
-
     for (unsigned i = 0; (key = table->key(i)) != NULL; i++) {
         if (strcmp(key->section, "*") != 0)
             add_value(config, key, key->section);
