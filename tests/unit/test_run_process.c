@@ -620,13 +620,16 @@ a_source_that_moved_begins_its_payload_anew(void **state)
         if (i == 0)
             memory.sources[STEPS].list[0].moved = true; /* next says so, */
         else
-            memory.moves = 1u << STEPS; /* or prepare */
+            memory.moves = 1u << STEPS; /* or prepare, which does no more then */
+        memory.alone = i == 1;
+        assert_int_equal(process_step(process), 0);
+        if (i == 1)
+            assert_int_equal(outside.count, BATCH_RECORDS_MAX);
+        reopen(); /* it stands so in the store, too */
         settle();
         assert_int_equal(outside.count, 2 * BATCH_RECORDS_MAX + 1);
         assert_int_equal(memory.told_count, 1);
         assert_int_equal(tally_taken(&memory.told[0].tally), BATCH_RECORDS_MAX + 1);
-        assert_int_equal(memory.sources[STEPS].worked, memory.sources[STEPS].count);
-        reopen(); /* and so it stands in the store */
         assert_int_equal(memory.sources[STEPS].worked, memory.sources[STEPS].count);
     }
     free(payload);
@@ -709,6 +712,42 @@ what_failed_is_as_if_nothing_was_done(void **state)
         process_bound(process, 1);
         assert_int_equal(taken_in_all(), before + 5);
     }
+}
+
+/* A transport need not blame the store; then it is as if that were broken. */
+static void
+what_fails_without_a_reason_fails_all_the_same(void **state)
+{
+    (void)state;
+    static const enum memory_call calls[] = {MEMORY_PREPARE, MEMORY_NEXT,  MEMORY_APPEND,
+                                             MEMORY_FINISH,  MEMORY_FLUSH, MEMORY_COMMIT};
+    static char payloads[sizeof calls / sizeof calls[0]][256];
+    const unsigned count = sizeof calls / sizeof calls[0];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(payloads[i], sizeof payloads[i], STEP("s%u"), i);
+        memory_give(&memory, STEPS, NULL, payloads[i]);
+        memory.fails = calls[i];
+        process_bound(process, i % 2); /* the message goes with the record, or at the end */
+        assert_int_equal(process_step(process), 200);
+        assert_int_equal(memory.fails, MEMORY_NO_CALL);
+        assert_int_equal(memory.committed_count, i);
+        assert_int_equal(memory.commits, i);
+        assert_shows("\"why\":\"state damaged or unreadable");
+        pass(200);
+        settle();
+        assert_int_equal(memory.committed_count, i + 1);
+        assert_int_equal(taken(STEPS), i + 1);
+        assert_int_equal(duplicates(), 0);
+    }
+    assert_int_equal(memory.rooms, 0);
+    /* Also where the operator goes on with what follows. */
+    memory_give(&memory, STEPS, NULL, STEP("a") STEP("b") STEP("c"));
+    process_bound(process, 1);
+    buffer_clear(&outside.events);
+    memory.fails = MEMORY_APPEND;
+    process_step(process);
+    assert_events("a b ");
+    assert_int_equal(memory.committed_count, count);
 }
 
 /* The counts that were committed stand, but what is beside the store has to be brought to them before more is taken. */
@@ -858,9 +897,9 @@ who_may_not_decide_does_only_what_has_to_be_done(void **state)
     (void)state;
     give_to_all();
     memory.intake.decides = false;
-    const unsigned nexts = memory.nexts, commits = memory.commits;
+    const unsigned nexts = memory.nexts, commits = memory.commits, begins = memory.begins;
     assert_true(process_step(process) > 0);
-    assert_int_equal(memory.commits, commits);
+    assert_int_equal(memory.begins, begins); /* not even to see that there is nothing that may be done */
     memory.chores = 1;
     assert_int_equal(process_step(process), 0);
     assert_int_equal(memory.commits, commits + 1);
@@ -1192,8 +1231,7 @@ who_can_not_begin_leaves_nothing_behind(void **state)
     options.open_transport = open_nothing;
     assert_null(process_open(&options));
     assert_int_equal(memory.closes, 1);
-    memory.fault = STORE_BROKEN;
-    memory.fails = MEMORY_LOAD;
+    memory.fails = MEMORY_LOAD; /* for a reason of its own */
     assert_false(opens());
     assert_int_equal(memory.fails, MEMORY_NO_CALL);
     assert_int_equal(memory.closes, 2);
@@ -1234,6 +1272,21 @@ who_has_files_that_are_wrong_begins_and_says_so(void **state)
     settle();
     assert_int_equal(taken(STEPS), 2);
     assert_events("a b ");
+    /* A new store has nothing wrong in it; but what lies beside it may be of before. */
+    close_process();
+    scratch_dir_remove(dir);
+    scratch_dir_make(dir);
+    memory.sources[STEPS].count = 0;
+    log_open("test", LOG_NOTHING);
+    reg.load_fault = STORE_BROKEN;
+    assert_false(opens());
+    reg.load_fault = STORE_BESIDE;
+    assert_true(opens());
+    assert_false(memory.kept);
+    log_open("test", LOG_INFO);
+    settle();
+    assert_int_equal(memory.sources[STEPS].worked, 0);
+    assert_int_equal(taken(STEPS), 0);
 }
 
 static void
@@ -1299,6 +1352,8 @@ metrics_are_of_core_and_transport(void **state)
     assert_non_null(strstr(buffer_text(&shorter), "before{\"process\""));
     assert_non_null(strstr(buffer_text(&shorter), "\"recent\":{},\"gauges\""));
     buffer_free(&shorter);
+    reopen();
+    assert_shows("\"reasons\":{\"no_consent\":1},\"recent\":{\"no_consent\":[{\"topic\":\"landing/core\",\"time\":");
     reg.released_ms = 0;
     memory.intake.decides = false;
     reg.waits = 1;
@@ -1319,6 +1374,7 @@ main(void)
         TEST(a_source_that_moved_begins_its_payload_anew),
         TEST(worked_is_told_what_became_of_a_message),
         TEST(what_failed_is_as_if_nothing_was_done),
+        TEST(what_fails_without_a_reason_fails_all_the_same),
         TEST(who_can_not_follow_a_commit_is_loaded_again),
         TEST(what_is_broken_is_tried_ever_more_rarely),
         TEST(rows_come_first_then_what_is_due),
