@@ -283,7 +283,8 @@ what_is_not_known_is_refused(void **state)
         assert_int_equal(cut_read(store, &accelerometer_trusted, &positions), -1);
         log_follow(NULL);
         /* Why it is refused, and no guess behind that. */
-        assert_non_null(strstr(last_line, wrong[i].said != NULL ? wrong[i].said : "what it says of its positions is damaged"));
+        const char *said = wrong[i].said != NULL ? wrong[i].said : "what it says of its positions is damaged";
+        assert_non_null(strstr(last_line, said));
         assert_true(wrong[i].said == NULL || lines_said == 1);
         store_close(store);
         scratch_dir_remove(bench.dir);
