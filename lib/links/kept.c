@@ -360,11 +360,12 @@ kept_read(struct store *store, int meta, const struct stream *stream, struct cut
 {
     struct buffer key = {0};
     struct span value;
-    int rc = -1;
 
     *positions = (struct cut_positions){0};
-    if (format_look(store, meta, stream->name) == 0)
-        rc = get_numbers(store, meta, epoch_key, &positions->epoch, 1);
+    int rc = format_look(store, meta, stream->name);
+    if (rc < 0)
+        return -1;
+    rc = rc == 1 ? get_numbers(store, meta, epoch_key, &positions->epoch, 1) : -1;
     rc = rc == 1 ? get_numbers(store, meta, inbox_key, &positions->inbox, 1) : -1;
     rc = rc >= 0 ? get_numbers(store, meta, first_key, &positions->inbox_epoch, 1) : -1;
     positions->inbox_epoch = rc == 1 ? positions->inbox_epoch : positions->epoch;

@@ -364,5 +364,8 @@ transaction_committed(struct transport *transport)
 void
 transaction_aborted(struct transport *transport)
 {
-    links_of(transport)->receipts.count = 0;
+    struct links *links = links_of(transport);
+
+    links->receipts.count = 0;
+    links->trim_ms = 0; /* what was to be trimmed still is */
 }

@@ -62,8 +62,8 @@ struct position {
 struct arrival {
     unsigned input; /* index in the stream's inputs */
     const struct record *record;
-    /* Of the message that it came in, and where it begins in that: for a sink whose output is not in the store, and that
-     * must know again what it has written before a crash. */
+    /* Of the message that it came in, and where it was looked for in that, behind the one before: for a sink whose output is
+     * not in the store, and that must know again what it has written before a crash. */
     struct position position;
     size_t at;
     struct span row; /* table inputs: the row's name; else empty */

@@ -50,7 +50,7 @@ void process_wait(struct process *process, int64_t timeout_ms);
 /* End a process_wait, from any thread. */
 void process_wake(struct process *process);
 
-/* Whether it was ever connected and subscribed to everything. */
+/* Whether its transport was ever connected, and would have heard of everything. */
 bool process_ready(const struct process *process);
 
 /* Say good-bye to whoever is connected and close everything. Nothing is lost without it. NULL is fine. */
@@ -61,7 +61,8 @@ void process_close(struct process *process);
 /* The folder of this place (ATTEMPT_OPENS_…) is opened next: so that a process which dies of that says so. */
 void process_opens(struct process *process, unsigned place);
 
-/* Whether gait restore has put this state here, and nobody has said yet that it has learned what that asks for. */
+/* Whether gait restore had put this state here when it was opened, and nobody had said yet that it has learned what that
+ * asks for (hold_forget_restored). */
 bool process_is_restored(const struct process *process);
 
 /* Whether something hinders it from taking in what comes. */

@@ -9,9 +9,11 @@
  *   begin, prepare, for each source (next, worked)…, append…, finish, flush, commit, committed
  *
  * with a load before it whenever what is in memory may not be what is committed: at the start, and after an abort, which
- * may come behind any of these calls but the last. What a transport keeps in the process's store it writes in flush, so that
- * it is committed with what the operator has decided; the commit is its own, since it may have more to do there than the
- * store.
+ * may come behind any of these calls but the last. One that found nothing to do ends behind finish without a word, and the
+ * next one begins; one that only makes room is not prepared. What a transport keeps in the process's store it writes in
+ * flush, so that it is committed with what the operator has decided; the commit is its own, since it may have more to do
+ * there than the store. Who fails because of something that waiting may help says so of the store (store_found); what fails
+ * without that is taken for broken.
  *
  * All calls come from one thread, that of the loop, but wake, which may come from any.
  */

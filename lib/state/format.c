@@ -139,14 +139,14 @@ format_look(struct store *store, int meta, const char *process)
     const int rc = store_get(store, meta, format_key, &value);
 
     if (rc != 1 || value.len < 8)
-        return -1;
+        return 0;
     const uint64_t format = bytes_get_u64(value.at);
     if (!is_read(format)) {
         log_error("the state of %s has format %" PRIu64 ", and this program reads %d to %d", process, format, FORMAT_OLDEST,
                   FORMAT_VERSION);
         return -1;
     }
-    return check_process(store, meta, process) < 0 ? -1 : 0;
+    return check_process(store, meta, process) < 0 ? -1 : 1;
 }
 
 int

@@ -25,7 +25,7 @@ int format_load(struct store *store, int meta, const char *process, bool fold_em
 int format_touch(struct store *store, int meta);
 
 /* Whether the store, in the transaction or snapshot at hand, which may be somebody else's, is one that is read here, and of
- * this process. 0, or −1 with a line in the log unless reading fails. */
+ * this process. 1; 0, it does not say so, or can't be read; −1 with a line in the log, it is another's. */
 int format_look(struct store *store, int meta, const char *process);
 
 /* Whether the state in store, in the transaction or snapshot at hand, tells persons apart as fold_email says. 1; 0, and how

@@ -27,8 +27,20 @@ check_not "nobody goes round the doors of the house" grep -rnE '#include "(\.|[^
 check_not "no header shows a variable that can be changed" grep -rnP '^extern (?!.*\bconst\b)' lib streams cmd --include=*.h
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
 
-check "one file of the tests knows the inside of a process" \
-    equal tests/unit/inside.c "$(grep -rl '#include "run/process_state\.h"' tests)"
+# The core hears and speaks through transport.h alone, and nobody else knows its inside.
+check_not "the core has nothing of links, wire or broker" \
+    grep -rnE '#include [<"](links|wire|mqtt)/|"mqtt"|Paho|\.sync\b' lib/run
+# seen_by HEADER FILES: only they include it, of tests, too.
+seen_by() {
+    equal "$2" "$(grep -rlE "#include [<\"]$1[>\"]" lib streams cmd tests | LC_ALL=C sort | paste -sd ' ')"
+}
+check "one file knows the inside of a batch, and one of the tests" \
+    seen_by 'run/batch_state\.h' 'lib/run/batch.c tests/unit/inside.c'
+check "one file knows the inside of a process, and one of the tests" \
+    seen_by 'run/process_state\.h' 'lib/run/process.c tests/unit/inside.c'
+check_not "the tests of the core know no transport but their own" \
+    grep -nE '#include "(links|wire|mqtt|streams)/|"(inside|memory_process|memory_wire)\.h"' \
+    tests/unit/memory_transport.h tests/unit/test_run_{process,gather,place,refusal}.c
 
 for main in cmd/*/main.c; do
     check "$main fits a screen" [ "$(wc -l <"$main")" -le 80 ]

@@ -241,6 +241,16 @@ the_lives_before_are_among_them(void **state)
     buffer_free(&text);
 }
 
+static unsigned lines_said;
+static char last_line[512];
+
+static void
+count_line(const char *text)
+{
+    lines_said++;
+    snprintf(last_line, sizeof last_line, "%s", text);
+}
+
 /* What a newer program wrote, what is too short, what is no process's: none is taken for positions. */
 static void
 what_is_not_known_is_refused(void **state)
@@ -249,8 +259,16 @@ what_is_not_known_is_refused(void **state)
         const char *key;
         size_t bytes;
         uint64_t value;
-    } wrong[] = {{"format", 8, 99},   {"epoch", 3, 0},   {"inbox", 7, 0}, {"link customer-trusted", 15, 0},
-                 {"earlier", 23, 1}, {"earlier", 24, 0}, {"left customer-trusted", 23, 1}};
+        const char *said; /* last; NULL: that its positions are damaged */
+    } wrong[] = {{"format", 8, 99, "the state of accelerometer-trusted has format 99"},
+                 {"process", 1, (uint64_t)'x' << 56, "what lies in the place of accelerometer-trusted's state is that of x"},
+                 {"format", 7, 0, NULL},
+                 {"epoch", 3, 0, NULL},
+                 {"inbox", 7, 0, NULL},
+                 {"link customer-trusted", 15, 0, NULL},
+                 {"earlier", 23, 1, NULL},
+                 {"earlier", 24, 0, NULL},
+                 {"left customer-trusted", 23, 1, NULL}};
     struct cut_positions positions;
     char value[24] = {0};
     (void)state;
@@ -260,7 +278,14 @@ what_is_not_known_is_refused(void **state)
         bytes_put_u64(value, wrong[i].value);
         put_in_store(wrong[i].key, span_at(value, wrong[i].bytes));
         struct store *store = open_store();
+        lines_said = 0;
+        log_follow(count_line);
         assert_int_equal(cut_read(store, &accelerometer_trusted, &positions), -1);
+        log_follow(NULL);
+        /* Why it is refused, and no guess behind that. */
+        const char *said = wrong[i].said != NULL ? wrong[i].said : "what it says of its positions is damaged";
+        assert_non_null(strstr(last_line, said));
+        assert_true(wrong[i].said == NULL || lines_said == 1);
         store_close(store);
         scratch_dir_remove(bench.dir);
         scratch_dir_make(bench.dir);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/name.h"
+#include "disk.h"
 #include "memory_process.h"
 #include "state/hold.h"
 #include "state/start.h"
@@ -553,6 +554,49 @@ nothing_is_committed_when_nothing_came(void **state)
     assert_int_equal(inside_work(bench.process, bench.wall_ms, false), 0);
     assert_int_equal(inside_work(bench.process, bench.wall_ms, true), 1);
     assert_false(inside_has_work(bench.process, bench.wall_ms, true));
+}
+
+static int
+refuse_the_store(const struct disk_call *call)
+{
+    char path[512];
+    if (call->deed != DISK_WRITE)
+        return 0;
+    disk_path(call->fd, NULL, path, sizeof path);
+    return strstr(path, "/data.mdb") != NULL ? ENOSPC : 0;
+}
+
+/* Where nothing else is to be done than to remove what was taken, a disk that stays full is no reason to say now and then
+ * that all is well. */
+static void
+what_can_not_be_trimmed_is_tried_until_it_is(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    bench_send(LANDING, "[1]", NULL, NULL);
+    bench_settle();
+    const struct outbox *rejected = inside_rejected(bench.process);
+    assert_int_equal(rejected->last.sequence, 1);
+    assert_int_equal(rejected->trimmed.sequence, 0);
+    bench.steady_ms += 2000;
+    disk_before = refuse_the_store;
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(process_step(bench.process), 200);
+        assert_true(inside_is_stopped(bench.process));
+        assert_string_equal(inside_why(bench.process), "disk full");
+        bench.steady_ms += 200;
+    }
+    disk_before = NULL;
+    process_step(bench.process);
+    assert_false(inside_is_stopped(bench.process));
+    assert_int_equal(rejected->trimmed.sequence, 1);
+}
+
+static int
+end_with_a_disk(void **state)
+{
+    disk_before = NULL;
+    return bench_end(state);
 }
 
 /* A reading waits, its time is up, and the broker is one that nothing is worked with. */
@@ -1332,6 +1376,7 @@ main(void)
         TEST(a_large_payload_is_refused_whole),
         TEST(what_comes_over_a_link_is_taken_once_and_opens_the_gate),
         TEST(nothing_is_committed_when_nothing_came),
+        cmocka_unit_test_setup_teardown(what_can_not_be_trimmed_is_tried_until_it_is, bench_begin, end_with_a_disk),
         TEST(bug_301_a_process_that_may_not_work_what_is_due_does_not_spin),
         TEST(bug_302_who_makes_room_appends_nothing_for_newcomers),
         TEST(bug_306_metrics_that_the_broker_does_not_take_come_without_the_newest_refusals),
