@@ -11,6 +11,7 @@
 /* A sink: what it is given, "SINK [row ]payload" or "SINK! …" if it is retained, each with a line end. */
 static struct buffer given;
 static unsigned takes; /* so many; then it refuses them */
+static uint64_t taken_bytes;
 
 static int
 take(struct transport *transport, enum sink sink, struct span row, struct span payload, bool retained)
@@ -20,10 +21,18 @@ take(struct transport *transport, enum sink sink, struct span row, struct span p
         return -1;
     buffer_printf(&given, "%d%s %.*s%s%.*s;", sink, retained ? "!" : "", (int)row.len, row.at, row.len > 0 ? " " : "",
                   (int)payload.len, payload.at);
+    taken_bytes += payload.len;
     return 0;
 }
 
-static const struct transport_calls calls = {.append = take};
+static uint64_t
+taken(struct transport *transport)
+{
+    (void)transport;
+    return taken_bytes;
+}
+
+static const struct transport_calls calls = {.append = take, .appended = taken};
 static struct transport sink_only = {&calls};
 static size_t bytes_max;
 static struct gather gather;

@@ -33,6 +33,7 @@ static struct gather lines;
 static struct refusal refusal;
 static size_t bytes_max;
 static uint64_t waiting_bytes; /* in the sink */
+static uint64_t taken_bytes;   /* ever */
 static struct buffer given;    /* to the sink, each message with a line end */
 
 static int
@@ -43,6 +44,7 @@ take(struct transport *transport, enum sink sink, struct span row, struct span p
     assert_int_equal(sink, SINK_REJECTED);
     assert_int_equal(row.len, 0);
     waiting_bytes += payload.len;
+    taken_bytes += payload.len;
     buffer_add_span(&given, payload);
     buffer_add_byte(&given, '\n');
     return 0;
@@ -56,7 +58,14 @@ waiting(struct transport *transport, enum sink sink)
     return waiting_bytes;
 }
 
-static const struct transport_calls calls = {.append = take, .waiting = waiting};
+static uint64_t
+taken(struct transport *transport)
+{
+    (void)transport;
+    return taken_bytes;
+}
+
+static const struct transport_calls calls = {.append = take, .waiting = waiting, .appended = taken};
 static struct transport sink_only = {&calls};
 
 static void
