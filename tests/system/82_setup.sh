@@ -39,7 +39,7 @@ make_machine() {
     chmod 0755 "$root" "$root/etc" "$root/etc/mosquitto" "$root/etc/mosquitto"/* "$root/var" "$root/var/lib"
     chmod 0700 "$root/var/lib/gait"
     ! is_root || chown mosquitto "$root/var/lib/mosquitto"
-    for name in mosquitto.conf mosquitto.acl systemd/gait.service; do
+    for name in mosquitto.conf mosquitto.acl systemd/gait.service systemd/mosquitto-limits.conf; do
         here <"$conf_dir/$name" >"$work/source/conf/$name"
     done
     for name in apt-get useradd; do
@@ -99,13 +99,15 @@ systemctl() {
 
 # A service is started when it is up, as with Type=notify.
 service_start() {
-    local command
+    local command limits=$root/etc/systemd/system/$1.service.d/limits.conf descriptors=1024 # as systemd gives
+    [ ! -f "$limits" ] || descriptors=$(sed -n 's/^LimitNOFILE=//p' "$limits")
     if [ "$1" = mosquitto ]; then
         command="mosquitto -c $root/etc/mosquitto/mosquitto.conf"
     else
         command=$(sed -n 's/^ExecStart=//p' "$root/etc/systemd/system/$1.service")
     fi
-    (ulimit -S -n 1024 && exec $command) >"$work/$1.out" 2>>"$work/$1.log" </dev/null & # descriptors as systemd gives
+    ({ ulimit -S -n "$descriptors" 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"; } &&
+        exec $command) >"$work/$1.out" 2>>"$work/$1.log" </dev/null &
     echo $! >"$work/$1.pid"
     for _ in {1..600}; do
         service_up "$1" && return

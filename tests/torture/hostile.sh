@@ -43,8 +43,10 @@ start_broker() {
         -e "s#/var/lib/mosquitto/#$root/lib/#" -e "s#^listener 1883 .*#listener $inner 127.0.0.1#" \
         -e "s#^listener 8883\$#listener $outer 127.0.0.1#" "$conf_dir/mosquitto.conf" >"$root/mosquitto.conf"
     [ "$(id -u)" -ne 0 ] || chown -R mosquitto "$root/lib" "$root/certs" "$root/passwords" "$root/acl"
-    # As many descriptors as systemd gives.
-    (ulimit -S -n 1024 && PATH=$PATH:/usr/sbin exec mosquitto -c "$root/mosquitto.conf") >"$work/broker.log" 2>&1 &
+    # As many descriptors as SETUP.md gives it, or this machine.
+    descriptors=$(sed -n 's/^LimitNOFILE=//p' "$conf_dir/systemd/mosquitto-limits.conf")
+    ({ ulimit -S -n "$descriptors" 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"; } &&
+        PATH=$PATH:/usr/sbin exec mosquitto -c "$root/mosquitto.conf") >"$work/broker.log" 2>&1 &
     broker_pid=$!
     wait_until 20 "a broker" bash -c "exec 3<>/dev/tcp/127.0.0.1/$outer" 2>/dev/null
 }
@@ -163,7 +165,7 @@ says() {
 
 # ---- deeds that are more than one command ----
 
-# More clients than a process has descriptors, that never say who they are; gait itself still comes in. Their number stands
+# More clients than max_connections, that never say who they are; gait itself still comes in. Their number stands
 # still when the broker has let in as many as it will.
 half_open() {
     local pid before=0 now=-1
