@@ -282,11 +282,11 @@ deed "a device: $connects connections one after the other" 0 as phone-6 connect 
 deed "nobody: 1200 connections that say nothing" 0 half_open
 check "gait's own port was open" says '^balance ok'
 deed "a device: readings of people whom nobody knows" $((8 * mib)) as phone-6 publish -t "$own" -f readings -s 65536 -n 128
-full=$(hold_full)
-check "the room is full for it" [ "$full" -gt 0 ]
+held=$(hold_full)
+check "the room is full for it" [ "$held" -gt 0 ]
 accelerometer unknown@example.com 1600000000001 >"$work/unknown"
 check "somebody else's" gait_as loader load accelerometer "$work/unknown" 2>>"$work/load.log"
-check "has room" equal "$full" "$(hold_full)"
+check "has room" equal "$held" "$(hold_full)"
 deed "a device: $commas times 1 MiB of commas" $((commas * mib)) \
     as phone-6 publish -t "$own" -f commas -s $mib -n "$commas"
 rows=$(choose 30 300)
