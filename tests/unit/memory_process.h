@@ -108,20 +108,26 @@ bench_wire(void *context, const struct wire_options *options, const struct wire_
     return wire;
 }
 
-/* Step the process, and move what is on its wires, until nothing moves any more. */
+/* Step the process once, and move all that is on its wires. Whether there was anything. */
+static bool
+bench_move(void)
+{
+    bool moved = process_step(bench.process) == 0;
+
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        while (memory_wire_send(bench.broker.wires[i]) || memory_wire_hear(bench.broker.wires[i]))
+            moved = true;
+    }
+    bench.steady_ms += 10;
+    return moved;
+}
+
+/* The same, until nothing moves any more. */
 static void
 bench_settle(void)
 {
-    for (unsigned still = 0; still < 3;) {
-        still++;
-        if (process_step(bench.process) == 0)
-            still = 0;
-        for (unsigned i = 0; i < bench.broker.wire_count; i++) {
-            while (memory_wire_send(bench.broker.wires[i]) || memory_wire_hear(bench.broker.wires[i]))
-                still = 0;
-        }
-        bench.steady_ms += 10;
-    }
+    for (unsigned still = 0; still < 3;)
+        still = bench_move() ? 0 : still + 1;
 }
 
 /* Go on with the state there is, or begin. NULL: all settings at their defaults. */

@@ -1352,12 +1352,80 @@ rows_that_the_broker_did_not_send_are_missed(void **state)
     }
 }
 
+/* Whether the client of this name has subscribed to topic. */
+static bool
+has_subscribed(const char *client, const char *topic)
+{
+    for (unsigned i = 0; i < bench.broker.wire_count; i++) {
+        const struct memory_wire *wire = bench.broker.wires[i];
+        for (unsigned j = 0; strcmp(wire->name, client) == 0 && j < wire->filter_count; j++) {
+            if (strcmp(wire->filters[j], topic) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* On another connection it would overtake what is under way on that one. */
+static void
+a_question_comes_by_the_connection_that_records_come_by(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    assert_true(has_subscribed("gait-accelerometer-trusted-landing", "gait/ask"));
+    assert_false(has_subscribed("gait-accelerometer-trusted", "gait/ask"));
+    bench_close_process();
+    bench_open_process(&customer_curated, NULL);
+    assert_true(has_subscribed("gait-customer-curated", "gait/ask"));
+}
+
+/* The place of the newest message to topic among all that was heard, the first that begins so; UINT_MAX: there is none. */
+static unsigned
+last_heard(const char *topic, bool newest)
+{
+    unsigned place = UINT_MAX;
+
+    for (unsigned i = 0; i < bench.heard_count && (newest || place == UINT_MAX); i++) {
+        if (strncmp(bench.heard[i].topic, topic, strlen(topic)) == 0 && bench.heard[i].payload[0] != '\0')
+            place = i;
+    }
+    return place;
+}
+
+/* More rows than are given out at once; while they are, another one comes. */
+static void
+a_copy_that_rows_are_still_given_to_is_not_said_to_be_whole(void **state)
+{
+    (void)state;
+    struct buffer customers = {0};
+
+    bench_open_process(&customer_trusted, NULL);
+    for (unsigned i = 0; i < 6000; i++)
+        buffer_printf(&customers, "{\"customerName\":\"n\",\"email\":\"e%u@x\",\"phone\":\"1\",\"birthDay\":\"1970-01-01\","
+                      "\"serialNumber\":\"s%u\",\"registrationDate\":1600000000000,\"lastUpdateDate\":1600000000000,"
+                      "\"shareWithResearchAsOfDate\":1600000000000}\n", i, i);
+    bench_send_bytes("gait/landing/customer", buffer_span(&customers), (struct span){0}, NULL);
+    buffer_free(&customers);
+    bench_settle();
+    memory_broker_forget(&bench.broker, true, true);
+    bench_forget();
+    for (unsigned i = 0; i < 20 && last_heard("gait/trusted/customer/", false) == UINT_MAX; i++)
+        bench_move();
+    bench_send("gait/landing/customer", CUSTOMER("a", ",\"shareWithResearchAsOfDate\":1600000000000"), NULL, NULL);
+    bench_settle();
+    const unsigned kept = last_heard("gait/link/customer-trusted/.kept", false);
+    assert_true(kept != UINT_MAX);
+    assert_true(last_heard("gait/trusted/customer/", true) < kept);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_question_comes_by_the_connection_that_records_come_by),
+        TEST(a_copy_that_rows_are_still_given_to_is_not_said_to_be_whole),
         TEST(every_reason_is_counted_and_said_with_its_field_and_topic),
         TEST(what_waited_is_refused_with_its_landing_topic),
         TEST(what_there_is_no_room_for_is_refused),
