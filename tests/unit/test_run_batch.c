@@ -1379,7 +1379,7 @@ a_question_comes_by_the_connection_that_records_come_by(void **state)
     assert_true(has_subscribed("gait-customer-curated", "gait/ask"));
 }
 
-/* The place of the first message that is not empty, to a topic that begins so, among all that was heard; else behind them. */
+/* The place of the first message that is not empty, to a topic that begins so, among all that was heard, or behind it. */
 static unsigned
 first_heard(const char *topic)
 {
