@@ -62,7 +62,7 @@ struct lake_table {
 };
 
 /*
- * What a row's newest record in the lake was, so that one that is given out again (run/newcomer.c) is not written twice.
+ * What a row's newest record in the lake was, so that one that is given out again (links/newcomer.c) is not written twice.
  *
  * Table layout "rows": key = the table's path, '/', row name; value = hash_64 of the record, u64 BE.
  */

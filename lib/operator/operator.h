@@ -106,7 +106,7 @@ struct operator {
     int (*work)(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct output *output);
 
     /* Last call before the commit: write what was gathered in memory. wall_ms is what the clock on the wall says, for what
-     * people date; it may be set at any time (run/timekeeper.h), so nothing is measured with it. 0 or −1. */
+     * people date; it may be set at any time (base/timekeeper.h), so nothing is measured with it. 0 or −1. */
     int (*flush)(void *state, int64_t now_ms, int64_t wall_ms);
 
     /* The transaction is committed: bring what is kept beside the store to it. 0; or −1, then load does it, as it does

@@ -142,7 +142,7 @@ look_up(struct presence *presence, struct span row, struct known *known)
     return rc == 1 ? decode_row(presence, value, known) : rc;
 }
 
-/* Whether record says nothing that is not known: a producer may give out all its rows again (run/newcomer.c). */
+/* Whether record says nothing that is not known: a producer may give out all its rows again (links/newcomer.c). */
 static bool
 is_repeat(const struct known *known, const struct record *record)
 {

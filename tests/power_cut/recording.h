@@ -97,7 +97,7 @@ uint64_t recording_add_to_sum(uint64_t sum, struct span bytes);
 /* struct entry's sum. */
 uint64_t recording_sum(struct span response_topic, struct span correlation, struct span payload);
 
-/* How much an entry takes of its inbox file (run/inbox.h). */
+/* How much an entry takes of its inbox file (links/inbox.h). */
 static inline uint64_t
 recording_entry_bytes(const struct inbox_entry *entry)
 {

@@ -47,4 +47,17 @@ for main in cmd/*/main.c; do
 done
 check "the README has all keys as they are" \
     equal "$("$GAIT_BIN/gait" check --keys --markdown)" "$(sed -n '/^| section | key/,/^$/p' README.md | sed '/^$/d')"
+
+# Rooms move, and what is said of them stays. "`name`.h" of a document may lie in any room.
+gone() {
+    local name
+    grep -rhoE '\b(base|daemon|lake|links|mqtt|operator|record|run|state|store|wire|streams)/[a-z_]+\.[ch]\b' \
+        lib cmd streams tests --include=*.[ch] --include=*.sh | sort -u >"$work/named"
+    grep -hoE '\b(base|daemon|lake|links|mqtt|operator|record|run|state|store|wire|streams)/[a-z_]+\.[ch]\b' ./*.md |
+        sort -u >>"$work/named"
+    while read -r name; do
+        [ -e "lib/$name" ] || [ -e "$name" ] || echo "$name is named, and is not there"
+    done <"$work/named"
+}
+check "what sources and documents name is there" equal "" "$(gone)"
 finish

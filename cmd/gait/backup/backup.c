@@ -155,7 +155,7 @@ copy_inbox(struct backup *backup, unsigned i)
     return rc;
 }
 
-/* What is removed nowhere while we look: see run/hold.h. */
+/* What is removed nowhere while we look: see state/hold.h. */
 static int
 look(struct backup *backup, int hold)
 {
