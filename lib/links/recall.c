@@ -26,7 +26,7 @@ struct recalled {
 void
 recall_look(struct links *links)
 {
-    links->recall.restored = process_is_restored(links->host->process);
+    links->recall.restored = hold_is_restored(links->host->state_dir);
 }
 
 void

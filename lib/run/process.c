@@ -14,7 +14,7 @@
 #include "run/metrics.h"
 #include "run/process_state.h"
 
-/* Longest wait of the loop: the metrics' second. */
+/* Longest wait of the loop: clocks are looked at that often. */
 #define TICK_MS 1000
 
 /* How long to wait before trying again when the disk is full, or files are not as they should be; and the longest wait where
@@ -138,7 +138,6 @@ open_state(struct process *process)
     process->batch = batch_open(&batch_options);
     if (process->batch == NULL)
         return -1;
-    process->restored = hold_is_restored(process->dir);
     process->host = (struct host){
         .process = process,
         .stream = process->stream,
@@ -347,12 +346,6 @@ void
 process_opens(struct process *process, unsigned place)
 {
     attempt_opens(&process->attempt, place);
-}
-
-bool
-process_is_restored(const struct process *process)
-{
-    return process->restored;
 }
 
 bool

@@ -61,10 +61,6 @@ void process_close(struct process *process);
 /* The folder of this place (ATTEMPT_OPENS_…) is opened next: so that a process which dies of that says so. */
 void process_opens(struct process *process, unsigned place);
 
-/* Whether gait restore had put this state here when it was opened, and nobody had said yet that it has learned what that
- * asks for (hold_forget_restored). */
-bool process_is_restored(const struct process *process);
-
 /* Whether something hinders it from taking in what comes. */
 bool process_is_stopped(const struct process *process);
 

@@ -31,7 +31,6 @@ struct process {
     struct timekeeper time;
     struct batch *batch;
     struct transport *transport;
-    bool restored; /* gait restore has put the state here */
 
     enum why_stopped why;
     enum why_stopped why_stalled; /* until stalled_until_ms */

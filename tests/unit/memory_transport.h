@@ -117,7 +117,7 @@ struct memory_transport {
     bool is_stale;       /* what it has in memory need not be what is committed */
     unsigned given;      /* the source whose message was given and is not worked, and one more; 0: none */
     unsigned begins, prepares, nexts, finishes, rooms, flushes, commits, aborts, loads, hears, speaks, looks, waits, closes;
-    bool kept, started, was_restored, was_stopped;
+    bool kept, started, was_stopped;
     bool was_prepared;   /* in this transaction, */
     bool may_decide;     /* and was told so */
     int64_t waited_ms;
@@ -748,7 +748,6 @@ memory_open(void *context, const struct host *host)
     memory->kept = memory->started = false;
     memory->at = MEMORY_NO_CALL;
     memory->is_stale = true;
-    memory->was_restored = process_is_restored(host->process);
     return &memory->transport;
 }
 

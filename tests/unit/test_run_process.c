@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "memory_transport.h"
 #include "scratch_dir.h"
-#include "state/hold.h"
 
 /* The stream: readings and rows of two others, and what lands. The table comes second, so that it is no number that puts it
  * first. */
@@ -1301,25 +1300,6 @@ who_has_files_that_are_wrong_begins_and_says_so(void **state)
     assert_int_equal(taken(STEPS), 0);
 }
 
-static void
-a_transport_knows_whether_its_state_was_restored(void **state)
-{
-    (void)state;
-    char path[SCRATCH_DIR_SIZE + 64];
-    assert_false(memory.was_restored);
-    snprintf(path, sizeof path, "%s/state/core/" HOLD_RESTORED, dir);
-    const int fd = open(path, O_WRONLY | O_CREAT, 0600);
-    assert_true(fd >= 0);
-    close(fd);
-    assert_false(process_is_restored(process)); /* it was not when it began */
-    reopen();
-    assert_true(memory.was_restored);
-    assert_true(process_is_restored(process));
-    hold_forget_restored(memory.host->state_dir);
-    reopen();
-    assert_false(memory.was_restored);
-}
-
 /* A store whose counts come from nowhere is damaged: the transport is asked, since only it knows where records come from. */
 static void
 counts_are_held_against_positions(void **state)
@@ -1408,7 +1388,6 @@ main(void)
         TEST(a_new_state_is_kept_before_anything_comes),
         TEST(who_can_not_begin_leaves_nothing_behind),
         TEST(who_has_files_that_are_wrong_begins_and_says_so),
-        TEST(a_transport_knows_whether_its_state_was_restored),
         TEST(counts_are_held_against_positions),
         TEST(metrics_are_of_core_and_transport),
     };

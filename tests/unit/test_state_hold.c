@@ -167,6 +167,22 @@ nobody_begins_beside_a_restore(void **state)
     buffer_free(&own);
 }
 
+static void
+a_restore_marks_a_state_until_that_is_forgotten(void **state)
+{
+    struct buffer mark = {0};
+
+    (void)state;
+    buffer_printf(&mark, "%s/" HOLD_RESTORED, bench.dir);
+    assert_false(hold_is_restored(bench.dir));
+    assert_int_equal(file_replace(buffer_text(&mark), ""), 0);
+    assert_true(hold_is_restored(bench.dir));
+    hold_forget_restored(bench.dir);
+    assert_false(hold_is_restored(bench.dir));
+    hold_forget_restored(bench.dir); /* nothing to say of one that is gone */
+    buffer_free(&mark);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 
 int
@@ -180,6 +196,7 @@ main(void)
         TEST(a_hold_ends_with_whoever_was_killed_in_it),
         TEST(where_there_is_no_pipeline_nothing_can_be_asked),
         TEST(nobody_begins_beside_a_restore),
+        TEST(a_restore_marks_a_state_until_that_is_forgotten),
     };
     hash_init();
     log_open("test", LOG_ERROR);
