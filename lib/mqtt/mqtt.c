@@ -19,7 +19,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "mqtt/intercept.h"
 
 /*
  * What to know about Paho 1.3.12 before changing anything here:
@@ -424,13 +423,20 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
  */
 
 /*
- * What Paho calls of the C library, answered here, for it alone (intercept.h). paho_NAME stands for NAME.
+ * What Paho calls of the C library, answered here, for it alone: in the copy of its library that we link, these names stand in
+ * place of the C library's (paho.syms).
  */
+int paho_usleep(useconds_t wanted_us);
+int paho_cond_signal(pthread_cond_t *condition);
+int paho_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until);
+int paho_connect(int fd, const struct sockaddr *address, socklen_t address_len);
+int paho_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int paho_poll(struct pollfd *files, nfds_t count, int timeout_ms);
 
 /* Paho's only way to sleep, and it sleeps 100 ms at a time where it should wait for something: before it sees its first
  * socket, after a second without traffic, when it ends its threads. Sleeping less makes it look more often and do no more:
  * a command ends 1 ms after its work in place of 100, at the price of 1000 wake-ups a second while nothing connects. */
-static int
+int
 paho_usleep(useconds_t wanted_us)
 {
     const useconds_t us = wanted_us < PAHO_SLEEP_US_MAX ? wanted_us : PAHO_SLEEP_US_MAX;
@@ -443,14 +449,14 @@ paho_usleep(useconds_t wanted_us)
  * counted, and who missed one does not wait. */
 static atomic_uint signals_given;
 
-static int
+int
 paho_cond_signal(pthread_cond_t *condition)
 {
     atomic_fetch_add(&signals_given, 1);
     return pthread_cond_broadcast(condition);
 }
 
-static int
+int
 paho_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
 {
     static atomic_uint signals_seen;
@@ -484,7 +490,7 @@ tune_socket(int fd)
  *   peer's delayed acknowledgement of the first (measured: 50 ms a round trip instead of 0.13 ms).
  * - Wait for the connection. It looks for it when it next wakes up, which is after 10 ms at best, while on one machine the
  *   connection is there at once: `gait status` took 21 ms and takes 6.5. */
-static int
+int
 paho_connect(int fd, const struct sockaddr *address, socklen_t address_len)
 {
     struct pollfd made = {.fd = fd, .events = POLLOUT};
@@ -501,7 +507,7 @@ paho_connect(int fd, const struct sockaddr *address, socklen_t address_len)
 }
 
 /* A connection that was not made at once: this is where Paho asks what became of it, and keeps the answer to itself. */
-static int
+int
 paho_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
     const int rc = getsockopt(fd, level, name, value, len);
@@ -515,7 +521,7 @@ paho_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
  * something to send it with, and a broker that has not set TCP_NODELAY (mosquitto's default) keeps back its next small
  * packet, a PUBACK say, until the one before it is acknowledged. With Receive Maximum 1 every message waited for that
  * (measured, 2000 rows of a table: 9.3 s before, 1.6 s now). The kernel forgets the option, so it is set each time. */
-static int
+int
 paho_poll(struct pollfd *files, nfds_t count, int timeout_ms)
 {
     const int on = 1;
@@ -525,25 +531,6 @@ paho_poll(struct pollfd *files, nfds_t count, int timeout_ms)
             (void)setsockopt(files[i].fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     }
     return poll(files, count, timeout_ms);
-}
-
-static void
-intercept_paho(void)
-{
-    static const struct intercept calls[] = {
-        {"usleep", (void (*)(void))paho_usleep},
-        {"pthread_cond_signal", (void (*)(void))paho_cond_signal},
-        {"pthread_cond_timedwait", (void (*)(void))paho_cond_timedwait},
-        {"connect", (void (*)(void))paho_connect},
-        {"getsockopt", (void (*)(void))paho_getsockopt},
-        {"poll", (void (*)(void))paho_poll},
-    };
-    const char *missed =
-        intercept_calls((const void *)(uintptr_t)MQTTAsync_create, calls, sizeof calls / sizeof calls[0]);
-
-    if (missed != NULL)
-        log_warning("mqtt: this build of Paho's library calls %s in a way of its own: it will be slow, and not say why a "
-                    "connection fails", missed);
 }
 
 /* One error of OpenSSL's, in the form of ERR_print_errors: thread:error:code:library:function:REASON:file:line:DETAIL. */
@@ -568,10 +555,8 @@ on_tls_error(const char *text, size_t len, void *context)
 static int
 make_handle(struct mqtt *mqtt)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer5;
 
-    pthread_once(&once, intercept_paho); /* before there is any thread of Paho's */
     /* Else it writes a line for each packet into a buffer of its own, with the begin of the payload. */
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     create.sendWhileDisconnected = 0;
