@@ -16,7 +16,7 @@ RUN cmake -S /gait -B /build -G Ninja && cmake --build /build && DESTDIR=/image 
 
 FROM debian:bookworm-slim
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libpaho-mqtt1.3 libssl3 libcjson1 liblmdb0 libsodium23 libcsv3 zlib1g libzstd1 \
+        libssl3 libcjson1 liblmdb0 libsodium23 libcsv3 zlib1g libzstd1 \
         mosquitto mosquitto-clients && \
     rm -rf /var/lib/apt/lists/*
 # A user of its own, by number so that files on the host can be given to it. New volumes take over the folders' owner.

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "state/format.h"
@@ -84,76 +83,11 @@ full(struct output *output)
     return batch->alone || output_is_full(batch);
 }
 
-/* Records that are set aside. */
-
-/*
- * Records that the process died of. Table layout "aside": key = number u64 BE, from 1; value = input u8, then the bytes that
- * the record came in. ASIDE_MAX of them are kept for whoever is going to find out why.
- */
-#define ASIDE_MAX 64
-
-static int
-keep_aside(struct batch *batch, unsigned input, struct span bytes, uint64_t *number)
-{
-    char key[8];
-    char *room;
-    struct store_item last;
-    int rc = store_last(batch->store, batch->aside, &last);
-
-    *number = rc == 1 && last.key.len == sizeof key ? bytes_get_u64(last.key.at) + 1 : 1;
-    if (rc < 0 || *number > ASIDE_MAX)
-        return rc < 0 ? -1 : 0;
-    bytes_put_u64(key, *number);
-    if (store_put_room(batch->store, batch->aside, span_at(key, sizeof key), 1 + bytes.len, &room) != 0)
-        return -1;
-    room[0] = (char)input;
-    if (bytes.len > 0)
-        memcpy(room + 1, bytes.at, bytes.len);
-    return 0;
-}
-
-/* Find where the record at cursor ends, without working it. A process that dies of even that loses what is left of the
- * payload with it. As record_next, with REASON_POISON. */
-static int
-pass_over(struct batch *batch, unsigned input, unsigned deaths, struct record_cursor *cursor, struct fault *fault)
-{
-    struct record record;
-    int rc = 1;
-
-    if (deaths > ATTEMPT_DEATHS)
-        *cursor = (struct record_cursor){cursor->payload, cursor->payload.len, RECORD_AT_END};
-    else
-        rc = record_next(batch->decoders[input], cursor, RECORD_FROM_LINK, 0, &record, fault);
-    *fault = (struct fault){REASON_POISON, NULL};
-    return rc;
-}
-
-/* The process died of the record at cursor again and again: it goes to those that are set aside. As record_next. */
-static int
-set_aside(struct batch *batch, unsigned input, struct attempt_front front, unsigned deaths, struct record_cursor *cursor,
-          struct fault *fault)
-{
-    const size_t from = cursor->at;
-    uint64_t number;
-
-    if (pass_over(batch, input, deaths, cursor, fault) == 0)
-        return 0;
-    if (keep_aside(batch, input, span_at(cursor->payload.at + from, cursor->at - from), &number) != 0)
-        return -1;
-    log_error("died of one record again and again: it is set aside, with number %llu, and counted as invalid, with the "
-              "reason poison. Input %s, %zu bytes from %zu on of the payload at %llu; the first %d of them are kept in the "
-              "table `aside` of the state", (unsigned long long)number, batch->stream->inputs[input].name,
-              cursor->at - from, from, (unsigned long long)front.position, ASIDE_MAX);
-    batch->set_aside++;
-    return 1;
-}
-
 /* As struct output has it. */
 static bool
 deadly(struct output *output, unsigned input, struct span place, struct span body)
 {
     struct batch *batch = batch_of(output);
-    uint64_t number;
 
     if (!attempt_is_careful(batch->options.attempt))
         return false;
@@ -162,16 +96,10 @@ deadly(struct output *output, unsigned input, struct span place, struct span bod
     const unsigned deaths = attempt_begin_one(batch->options.attempt, ATTEMPT_STORED, front);
     if (deaths < ATTEMPT_DEATHS)
         return false;
-    const struct span kept = span_at(body.at, deaths > ATTEMPT_DEATHS ? 0 : body.len);
-    if (keep_aside(batch, input, kept, &number) != 0) {
+    if (aside_stored(&batch->aside, input, deaths, body) != 0)
         batch->failed = true;
-        return true;
-    }
-    refusal_tell(&batch->refusal, input, (struct fault){REASON_POISON, NULL}, (struct span){0}, false);
-    log_error("died of one stored record again and again, of input %s: it is set aside, with number %llu, and counted with "
-              "the reason poison; the first %d of them are kept in the table `aside` of the state",
-              batch->stream->inputs[input].name, (unsigned long long)number, ASIDE_MAX);
-    batch->set_aside++;
+    else
+        refusal_tell(&batch->refusal, input, (struct fault){REASON_POISON, NULL}, (struct span){0}, false);
     return true;
 }
 
@@ -274,7 +202,7 @@ next_record(struct batch *batch, unsigned input, unsigned source, const struct p
         front.at = cursor->at;
         const unsigned deaths = attempt_begin_one(batch->options.attempt, source, front);
         if (deaths >= ATTEMPT_DEATHS)
-            return set_aside(batch, input, front, deaths, cursor, fault);
+            return aside_record(&batch->aside, input, front, deaths, cursor, fault);
     }
     return record_next(batch->decoders[input], cursor, landing ? RECORD_FROM_LANDING : RECORD_FROM_LINK,
                        timekeeper_latest_ms(batch->options.time), record, fault);
@@ -805,7 +733,8 @@ batch_open(const struct batch_options *options)
     batch->payload_faults_max = BATCH_PAYLOAD_FAULTS_MAX;
     batch->message_bytes = batch->message_bytes_wanted = (size_t)setting(batch, "message_bytes");
     open_decoders(batch);
-    if ((batch->aside = store_table(batch->store, "aside")) < 0 ||
+    batch->aside = (struct aside){.stream = batch->stream, .store = batch->store, .decoders = batch->decoders};
+    if (aside_open(&batch->aside) != 0 ||
         ledger_open(&batch->ledger, batch->store, "meta", batch->stream->input_count) != 0 ||
         recent_open(&batch->recent, batch->store, "meta") != 0 || open_operator(batch) != 0) {
         batch_close(batch);
@@ -915,7 +844,7 @@ batch_untold(const struct batch *batch)
 unsigned
 batch_set_aside(const struct batch *batch)
 {
-    return batch->set_aside;
+    return batch->aside.count;
 }
 
 const char *

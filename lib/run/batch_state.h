@@ -4,6 +4,7 @@
 #ifndef RUN_BATCH_STATE_H
 #define RUN_BATCH_STATE_H
 
+#include "run/aside.h"
 #include "run/batch.h"
 #include "run/gather.h"
 #include "run/refusal.h"
@@ -13,8 +14,6 @@ struct batch {
     struct transport *transport;
     const struct stream *stream;
     struct store *store;
-    int aside; /* table, see keep_aside */
-    unsigned set_aside;
     bool loaded;     /* what is kept in memory agrees with the store; */
     bool own_loaded; /* all but what the operator keeps */
     bool kept;
@@ -22,6 +21,7 @@ struct batch {
     struct ledger ledger;
     struct recent recent;
     struct refusal refusal;
+    struct aside aside;
     struct record_decoder *decoders[OPERATOR_INPUTS_MAX];
     struct payload_place places[SOURCES_MAX]; /* as in the store */
     size_t message_bytes_wanted; /* by the configuration */

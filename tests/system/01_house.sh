@@ -38,6 +38,13 @@ check "one file knows the inside of a batch, and one of the tests" \
     seen_by 'run/batch_state\.h' 'lib/run/batch.c tests/unit/inside.c'
 check "one file knows the inside of a process, and one of the tests" \
     seen_by 'run/process_state\.h' 'lib/run/process.c tests/unit/inside.c'
+# seen_by_namesakes MODULE: its inside is included by MODULE.c and MODULE_*.c, and by nobody else.
+seen_by_namesakes() {
+    seen_by "$1_state\.h" "$(ls "lib/$1".c "lib/$1"_*.c | LC_ALL=C sort | paste -sd ' ')"
+}
+for module in store/keyset operator/filter operator/join links/inbox; do
+    check "the files of ${module#*/}, and nobody else, know its inside" seen_by_namesakes "$module"
+done
 check_not "the tests of the core know no transport but their own" \
     grep -nE '#include "(links|wire|mqtt|streams)/|"(inside|memory_process|memory_wire)\.h"' \
     tests/unit/memory_transport.h tests/unit/test_run_{process,gather,place,refusal}.c

@@ -26,7 +26,7 @@ inside_meta(const struct process *process)
 int
 inside_aside(const struct process *process)
 {
-    return process->batch->aside;
+    return process->batch->aside.table;
 }
 
 uint64_t
