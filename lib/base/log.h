@@ -46,6 +46,10 @@ _Noreturn void log_fatal(const char *format, ...) __attribute__((format(printf, 
 /* Our own bug: log and abort. */
 _Noreturn void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What holds unless we are wrong: else log_panic says where, and what. On in every build: going on with a broken state would
+ * keep the damage. For what is cheap to look at, and without a call that does something. */
+#define log_assert(holds) ((holds) ? (void)0 : log_panic("%s:%d: not so: %s", __FILE_NAME__, __LINE__, #holds))
+
 /* The environment names here the file that standard error is appended to, if the program is to open it anew at SIGHUP. */
 #define LOG_FILE_VARIABLE "GAIT_LOG_FILE"
 

@@ -423,8 +423,8 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
  */
 
 /*
- * What Paho calls of the C library, answered here, for it alone: in the copy of its library that we link, these names stand in
- * place of the C library's (paho.syms).
+ * What Paho calls of the C library, answered here, for it alone: in the copy of its library that we link, these names stand
+ * in place of the C library's (paho.syms).
  */
 int paho_usleep(useconds_t wanted_us);
 int paho_cond_signal(pthread_cond_t *condition);
