@@ -51,6 +51,7 @@ inbox_append(struct inbox *inbox, const struct inbox_entry *entry)
         log_panic("inbox: %zu bytes of levels, input %u", entry->levels.len, entry->input);
     pthread_mutex_lock(&inbox->lock);
     inbox_entry_encode(entry, &inbox->entry);
+    log_assert(inbox->file_count > 0 && inbox->files[inbox->file_count - 1] <= inbox->end);
     uint64_t begin = inbox->files[inbox->file_count - 1];
     const uint64_t most = inbox->file_bytes - TRAILER_BYTES;
     if (inbox->end + inbox->entry.len > begin + most) {
@@ -127,6 +128,7 @@ wipe(struct inbox *inbox)
     if (fallocate(inbox->append_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(from - begin),
                   (off_t)(to - from)) != 0)
         log_debug("inbox: can't wipe what is worked: %s", strerror(errno));
+    log_assert(to >= inbox->wiped);
     inbox->wiped = to;
 }
 
@@ -137,6 +139,7 @@ inbox_release(struct inbox *inbox, uint64_t position)
     unsigned gone = 0;
 
     pthread_mutex_lock(&inbox->lock);
+    log_assert(position >= inbox->released);
     inbox->released = position;
     /* None goes before the next one has its name for good: no power cut may leave none at all. */
     if (inbox->file_count > 1 && inbox->files[1] <= position && !inbox_files_sync_names(inbox)) {

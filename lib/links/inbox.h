@@ -95,6 +95,9 @@ struct inbox_gap {
 
 #define INBOX_FIELD_BYTES_MAX 65535
 
+/* Where no inbox ever gets to: a name, or a store, that says so is none of ours, and sums of positions stay in range. */
+#define INBOX_POSITION_MAX (UINT64_C(1) << 62)
+
 /* Open the inbox at position, the first entry that is not worked yet; the store says so. What is before it stays until
  * inbox_release. Of options nothing is needed afterwards. NULL with a line in the log. */
 struct inbox *inbox_open(const struct inbox_options *options, uint64_t position);

@@ -118,8 +118,8 @@ inbox_belongs_leave_strangers(struct inbox *inbox, uint64_t position, uint64_t r
         const uint64_t begin = inbox->files[i];
         inbox_files_name(begin, name);
         const bool file = fstatat(inbox->dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
-        const uint64_t size = file && (uint64_t)status.st_size < POSITION_MAX ? (uint64_t)status.st_size : 0;
-        bool strange = begin > POSITION_MAX;
+        const uint64_t size = file && (uint64_t)status.st_size < INBOX_POSITION_MAX ? (uint64_t)status.st_size : 0;
+        bool strange = begin > INBOX_POSITION_MAX;
         if (!strange && !(file && is_proven(inbox, begin, size)))
             strange = begin > reach || (file && count > 0 && is_run_over(inbox, inbox->files[count - 1], begin, position));
         if (strange) {

@@ -1,4 +1,5 @@
 #include "base/bytes.h"
+#include "base/log.h"
 #include "base/name.h"
 #include "links/inbox_state.h"
 
@@ -99,6 +100,7 @@ inbox_entry_encode(const struct inbox_entry *entry, struct buffer *bytes)
     buffer_add_span(bytes, entry->correlation);
     buffer_add_span(bytes, entry->payload);
     bytes_put_u32(bytes->data, (uint32_t)length);
+    log_assert(bytes->len == PREFIX_BYTES + length && parts_fit((const unsigned char *)bytes->data + PREFIX_BYTES, length));
 }
 
 void
@@ -122,6 +124,7 @@ inbox_entry_decode(const char *at, size_t whole)
     size_t correlation_bytes = (size_t)head[3] << 8 | head[4];
     size_t payload_bytes = whole - (size_t)(rest - at) - response_bytes - correlation_bytes;
 
+    log_assert(payload_bytes <= whole);
     return (struct inbox_entry){
         .input = head[0] & ~(unsigned)HAS_LEVELS,
         .levels = span_at(levels, levels_bytes),

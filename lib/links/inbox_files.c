@@ -129,6 +129,7 @@ inbox_files_begin(struct inbox *inbox, uint64_t begin)
     if (inbox->append_fd >= 0)
         close(inbox->append_fd);
     inbox->append_fd = fd;
+    log_assert(inbox->file_count == 0 || begin >= inbox->files[inbox->file_count - 1]);
     if (!in_place)
         inbox->files[inbox->file_count++] = begin;
     inbox->end = begin;

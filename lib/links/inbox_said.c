@@ -70,7 +70,7 @@ inbox_said_read_note(const struct inbox *inbox)
         hash_checksum(span_at(bytes, NOTE_BYTES - 8)) == bytes_get_u64(bytes + NOTE_BYTES - 8) &&
         bytes_get_u64(bytes + 8) == inbox->epoch)
         note = (struct note){bytes_get_u64(bytes), inbox->epoch, bytes_get_u64(bytes + 16), bytes_get_u64(bytes + 24)};
-    if (note.end > POSITION_MAX)
+    if (note.end > INBOX_POSITION_MAX)
         note = (struct note){0};
     if (fd >= 0)
         close(fd);

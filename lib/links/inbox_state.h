@@ -20,9 +20,6 @@
 #define SAID_BYTES 24
 #define TRAILER_BYTES (2 * SAID_BYTES)
 
-/* Where no inbox ever gets to: a name that says so is none of ours, and sums of positions stay in range. */
-#define POSITION_MAX (UINT64_C(1) << 62)
-
 /* Most files one inbox may have: bounds the list below. */
 #define FILES_MAX 4096
 

@@ -446,6 +446,8 @@ load_positions(struct links *links, struct payload_place *places)
     if (rc < 0)
         return -1;
     links->inbox_position = rc == 1 ? bytes_get_u64(value.at) : 0;
+    if (links->inbox_position > INBOX_POSITION_MAX)
+        return store_damaged_at(links->store, links->meta, inbox_key, "a position that no inbox gets to");
     for (unsigned i = 0; i < links->stream->input_count; i++) {
         if (links->stream->inputs[i].from != NULL && load_link_position(links, i, &places[i]) != 0)
             return -1;

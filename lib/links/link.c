@@ -64,6 +64,8 @@ push(struct link *link, struct link_position position, struct span row, struct s
     if (payload.len > LINK_PAYLOAD_BYTES_MAX)
         payload.len = LINK_PAYLOAD_BYTES_MAX + 1;
     size_t len = row.len + payload.len;
+    log_assert(oldest || (position.applied == link->queued.applied + 1 &&
+                          (position.epoch == link->queued.epoch || link->queued.epoch == 0)));
     struct link_message *new = malloc(sizeof *new + len);
 
     if (new == NULL)
@@ -225,6 +227,7 @@ link_change(const struct link_message *message)
 {
     struct link_change change;
 
+    log_assert(message->oldest && message->payload.len == sizeof change);
     memcpy(&change, message->payload.at, sizeof change); /* it need not be aligned there */
     return change;
 }
@@ -254,11 +257,13 @@ link_commit(struct link *link, unsigned count)
             link->left = link_change(message).left;
         link->first = message->next;
         link->message_count--;
+        log_assert(link->bytes >= message->row.len + message->payload.len);
         link->bytes -= message->row.len + message->payload.len;
         free(message);
     }
     if (link->first == NULL)
         link->last = NULL;
+    log_assert((link->first == NULL) == (link->message_count == 0));
     link->report = true;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "record/json.h"
 
 #define LIFE_BYTES 24
@@ -158,7 +159,9 @@ lives_read(struct span report, bool applied, struct lives *lives)
 struct span
 lives_encode(const struct lives *lives, char bytes[LIVES_BYTES_MAX])
 {
+    log_assert(lives->count <= LIVES_MAX);
     for (unsigned i = 0; i < lives->count; i++) {
+        log_assert(lives->list[i].epoch != 0); /* what lives_decode does not take */
         bytes_put_u64(bytes + i * LIFE_BYTES, lives->list[i].epoch);
         bytes_put_u64(bytes + i * LIFE_BYTES + 8, lives->list[i].applied);
         bytes_put_u64(bytes + i * LIFE_BYTES + 16, lives->list[i].last);

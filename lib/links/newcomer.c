@@ -115,6 +115,7 @@ newcomer_committed(struct links *links)
 
     if (!newcomers->active)
         return;
+    log_assert(!newcomers->failed);
     if (newcomers->appended > 0) {
         buffer_clear(&newcomers->after);
         buffer_add_span(&newcomers->after, buffer_span(&newcomers->row));

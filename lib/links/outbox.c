@@ -73,6 +73,8 @@ outbox_load(struct outbox *outbox)
     outbox->trimmed = (struct outbox_mark){bytes_get_u64(head.at + 16), bytes_get_u64(head.at + 24)};
     if (outbox->trimmed.sequence > outbox->last.sequence || outbox->trimmed.end > outbox->last.end)
         return store_damaged(outbox->store, outbox->table, "more is removed than was ever there");
+    if (outbox->last.sequence > OUTBOX_SEQUENCE_MAX || outbox->last.end > OUTBOX_END_MAX)
+        return store_damaged(outbox->store, outbox->table, "more messages than any outbox gets to");
     return check_messages(outbox);
 }
 
@@ -84,6 +86,7 @@ outbox_flush(struct outbox *outbox)
 
     if (!outbox->changed)
         return 0;
+    log_assert(outbox->trimmed.sequence <= outbox->last.sequence && outbox->trimmed.end <= outbox->last.end);
     bytes_put_u64(head, outbox->last.sequence);
     bytes_put_u64(head + 8, outbox->last.end);
     bytes_put_u64(head + 16, outbox->trimmed.sequence);
@@ -132,6 +135,7 @@ outbox_trim(struct outbox *outbox, uint64_t sequence, unsigned budget)
     struct outbox_message message = {0};
     unsigned done = 0;
 
+    log_assert(sequence <= outbox->last.sequence);
     while (done < budget && outbox->trimmed.sequence < sequence) {
         int rc = outbox_read(outbox, outbox->trimmed.sequence + 1, &message);
         if (rc < 0)

@@ -17,6 +17,10 @@
 /* In the place of the row, in a stream: the broker is to keep this message until the next one, for who looks later. */
 #define OUTBOX_RETAINED "retained"
 
+/* Where no outbox ever gets to: a head that says so is damaged. A message's number has its room in a token (publisher.h). */
+#define OUTBOX_SEQUENCE_MAX (UINT64_C(1) << 55)
+#define OUTBOX_END_MAX (UINT64_C(1) << 62)
+
 /* Where a sequence number stands, in messages and in bytes. */
 struct outbox_mark {
     uint64_t sequence;

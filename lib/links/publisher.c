@@ -29,6 +29,8 @@
 #define REFUSED_MIN_MS 1000
 #define REFUSED_MAX_MS 30000
 
+_Static_assert(OUTBOX_SEQUENCE_MAX <= PUBLISHER_TOKEN_MASK, "a message's number has its room in a token");
+
 static void
 feed_restart(struct publisher_feed *feed)
 {
@@ -301,6 +303,7 @@ publisher_end_life(const struct publisher *publisher)
 void
 publisher_begin_life(struct publisher *publisher, uint64_t epoch, const struct lives *earlier)
 {
+    log_assert(epoch != 0 && epoch != publisher->epoch);
     publisher->epoch = epoch;
     publisher->earlier = *earlier;
     publisher->older.seen = false;
@@ -441,6 +444,7 @@ send_parts(struct publisher *publisher, struct wire_message *out, uint64_t token
         if (wire->calls->publish(wire, out, part == parts ? token : 0) != 0)
             return -1;
     }
+    log_assert(rest.len == 0); /* no record is left out */
     return 0;
 }
 
@@ -555,6 +559,7 @@ pump_feed(struct publisher *publisher, struct publisher_feed *feed, const struct
         if (outbox_read(publisher->outbox, feed->next, &message) != 1 ||
             send_message(publisher, consumer, &message, wire) != 0)
             return -1;
+        log_assert(message.mark.sequence >= feed->next);
         feed->sent = message.mark;
         feed->next = message.mark.sequence + 1;
         feed->handed = feed->sent.sequence > feed->handed ? feed->sent.sequence : feed->handed;

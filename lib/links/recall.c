@@ -188,6 +188,7 @@ recall_committed(struct links *links)
     struct recall *recall = &links->recall;
 
     recall->withdrawn += recall->withdrawn_now;
+    log_assert(recall->worked <= recall->rows.len);
     recall->done = recall->worked;
     if (recall->done == recall->rows.len)
         finish(links);

@@ -84,6 +84,7 @@ pass_gap(struct links *links, const struct inbox_gap *gap)
 {
     struct inbox_lost *lost = &links->now.lost;
 
+    log_assert(gap->from == links->now.inbox_position && gap->to > gap->from);
     links->now.inbox_position = gap->to;
     if (!gap->damage)
         return;
@@ -130,6 +131,7 @@ inbox_worked(struct links *links, const struct tally *tally)
 {
     struct progress *now = &links->now;
 
+    log_assert(now->inbox_behind > now->inbox_position);
     if (now->entry.response_topic.len > 0)
         answers_add_receipt(links, &now->entry, tally);
     now->inbox_position = now->inbox_behind;
@@ -144,6 +146,7 @@ link_worked(struct links *links, unsigned input)
     struct progress *now = &links->now;
     const struct link_message *message = now->front[input];
 
+    log_assert(now->link_left[input] > 0);
     now->links[input] = message->position;
     now->link_messages[input]++;
     if (message->position.epoch != 0 && message->position.applied >= now->awaits[input])

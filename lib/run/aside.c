@@ -22,6 +22,8 @@ keep(struct aside *aside, unsigned input, struct span bytes, uint64_t *number)
     char key[8];
     char *room;
     struct store_item last;
+
+    log_assert(input < aside->stream->input_count);
     int rc = store_last(aside->store, aside->table, &last);
 
     *number = rc == 1 && last.key.len == sizeof key ? bytes_get_u64(last.key.at) + 1 : 1;

@@ -71,7 +71,10 @@ output_failed(const struct batch *batch)
 static bool
 output_is_full(const struct batch *batch)
 {
-    return calls_of(batch)->appended(batch->transport) - batch->appended > batch->output_bytes_max;
+    const uint64_t appended = calls_of(batch)->appended(batch->transport);
+
+    log_assert(appended >= batch->appended);
+    return appended - batch->appended > batch->output_bytes_max;
 }
 
 /* Something stored that is worked alone is all that its transaction does, whatever brought it about. */
@@ -226,6 +229,7 @@ take_payload(struct batch *batch, unsigned source, const struct source_message *
         int rc = next_record(batch, input, source, progress, &cursor, &record, &fault);
         if (rc < 0)
             return -1;
+        log_assert(cursor.at >= from && cursor.at <= payload.len);
         if (rc == 0) {
             progress->bytes += payload.len - from;
             return 1;
@@ -256,6 +260,8 @@ go_on_with(struct batch *batch, unsigned source, const struct source_message *me
     if (place->identity != 0 &&
         (place->identity != (hash_checksum(message->payload) ^ message->life) || place->at > message->payload.len))
         leave_payload(batch, place, progress);
+    log_assert(message->input < batch->stream->input_count && place->at <= message->payload.len);
+    log_assert(place->identity != 0 || (place->at == 0 && tally_taken(&place->tally) == 0));
     batch->refusal.levels = message->levels;
     const int rc = take_payload(batch, source, message, progress);
     batch->refusal.levels = (struct span){0};
@@ -480,6 +486,7 @@ batch_load(struct batch *batch)
 {
     const struct operator *operator = batch->stream->operator;
 
+    log_assert(batch->transport != NULL);
     if (batch_load_own(batch) != 0)
         return -1;
     if (operator->load != NULL && operator->load(batch->operator_state) != 0)
@@ -539,6 +546,7 @@ prepare(struct batch *batch, bool intake, struct progress *progress)
 
     if (calls_of(batch)->prepare(batch->transport, intake, &batch->calls, &prepared) != 0)
         return -1;
+    log_assert(prepared.moved >> SOURCES_MAX == 0);
     progress->other += prepared.steps;
     for (unsigned i = 0; i < SOURCES_MAX; i++) {
         if ((prepared.moved >> i & 1) == 0)
@@ -589,6 +597,7 @@ flush(struct batch *batch, const struct progress *progress)
     gather_close(&batch->rejected);
     if (output_failed(batch))
         return -1;
+    log_assert(batch->output.message.len == 0 && batch->rejected.message.len == 0);
     if (operator->flush != NULL && operator->flush(batch->operator_state, batch->now_ms, time->wall_ms) != 0)
         return -1;
     if (timekeeper_knows(time) && format_put_time(batch->store, batch->options.meta, mark) != 0)
@@ -603,6 +612,7 @@ flush(struct batch *batch, const struct progress *progress)
 static void
 committed(struct batch *batch, const struct progress *progress)
 {
+    log_assert(batch->loaded && !output_failed(batch));
     if (progress->careful)
         attempt_end_one(batch->options.attempt);
     batch->kept = true;
@@ -748,6 +758,7 @@ batch_use(struct batch *batch, struct transport *transport)
 {
     const bool with_payload = setting(batch, "rejected_payload") != 0;
 
+    log_assert(transport->calls != NULL && batch->transport == NULL);
     batch->transport = transport;
     batch->output = (struct gather){.transport = transport, .sink = SINK_OUTPUT, .bytes_max = &batch->message_bytes};
     /* Whoever looks after a load went wrong finds the newest refusals; but what is personal must not lie at the broker. */

@@ -44,7 +44,7 @@ gather_record(struct gather *gather, struct span body)
 void
 gather_row(struct gather *gather, struct span row, struct span body)
 {
-    buffer_clear(&gather->message);
+    log_assert(gather->message.len == 0); /* records that wait here would be lost */
     buffer_add_byte(&gather->message, '{');
     buffer_add_span(&gather->message, body);
     buffer_add_byte(&gather->message, '}');

@@ -1,6 +1,7 @@
 #include "run/place.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 
 #define FAULTS_AT 41
 #define FAULT_BYTES 6
@@ -35,6 +36,7 @@ tally_add_fault(struct tally *tally, enum record_kind kind, const struct fault *
 {
     const uint64_t invalid = tally->verdicts[VERDICT_INVALID];
 
+    log_assert(fault->reason > REASON_NONE && fault->reason < REASON_COUNT);
     if (invalid >= TALLY_FAULTS_MAX)
         return;
     tally->faults[invalid].record = (uint32_t)tally_taken(tally); /* fewer than the payload has bytes */
@@ -48,6 +50,9 @@ static const enum verdict later_verdicts[] = {VERDICT_PASSED, VERDICT_WAITING, V
 size_t
 place_encode(const struct payload_place *place, char *value)
 {
+    const char *const begin = value;
+
+    log_assert(place->record <= RECORD_AT_END);
     if (place->identity == 0)
         return 0;
     bytes_put_u64(value, place->at);
@@ -65,6 +70,7 @@ place_encode(const struct payload_place *place, char *value)
     for (unsigned i = 0; i < 4; i++, value += 8)
         bytes_put_u64(value, place->tally.verdicts[later_verdicts[i]]);
     bytes_put_u64(value, place->tally.ahead);
+    log_assert(value + 8 == begin + PLACE_BYTES);
     return PLACE_BYTES;
 }
 

@@ -21,6 +21,7 @@ input_topic(const struct refusal *refusal, unsigned input)
 {
     const struct stream_input *from = &refusal->stream->inputs[input];
 
+    log_assert(input < refusal->stream->input_count);
     return from->landing != NULL ? from->landing : from->from->topic;
 }
 
@@ -131,6 +132,7 @@ refusal_untold(const struct refusal *refusal)
 static void
 count(struct refusal *refusal, enum reason reason, struct span topic)
 {
+    log_assert(reason > REASON_NONE && reason < REASON_COUNT);
     if (refusal_untold(refusal) == 0)
         buffer_add_span(&refusal->counted_topic, topic);
     else if (!span_equal(buffer_span(&refusal->counted_topic), topic))

@@ -30,6 +30,7 @@ write_note(const struct attempt *attempt)
         at[17] = (char)attempt->places[i].careful;
         at[18] = (char)attempt->places[i].deaths;
     }
+    log_assert(at == note + CHECKED_BYTES);
     bytes_put_u64(at, hash_checksum(span_at(note, CHECKED_BYTES)));
     if (attempt->fd >= 0 && file_write_at(attempt->fd, note, sizeof note, 0) != 0)
         log_debug("attempt: can't be noted");
@@ -121,6 +122,7 @@ attempt_open(struct attempt *attempt, const char *dir)
 void
 attempt_opens(struct attempt *attempt, unsigned place)
 {
+    log_assert((1u << place & OPENS) != 0);
     attempt->tried = (attempt->tried & ~OPENS) | 1u << place;
     write_note(attempt);
 }
@@ -169,6 +171,7 @@ move_front(struct attempt *attempt, unsigned place, struct attempt_front front)
 void
 attempt_begin(struct attempt *attempt, unsigned tried, const struct attempt_front *fronts)
 {
+    log_assert(tried >> ATTEMPT_PLACES == 0);
     attempt->tried = tried;
     for (unsigned i = 0; i < ATTEMPT_PLACES; i++) {
         if ((tried >> i & 1) != 0)
@@ -180,6 +183,7 @@ attempt_begin(struct attempt *attempt, unsigned tried, const struct attempt_fron
 unsigned
 attempt_begin_one(struct attempt *attempt, unsigned place, struct attempt_front front)
 {
+    log_assert(place < ATTEMPT_PLACES);
     attempt->tried = 1u << place;
     move_front(attempt, place, front);
     if (attempt->places[place].deaths == 0 && attempt->places[place].careful > 0)

@@ -154,6 +154,7 @@ format_put_time(struct store *store, int meta, struct timekeeper_mark mark)
 {
     char value[16];
 
+    log_assert(record_time_is_right(mark.now_ms) && record_time_is_right(mark.wall_ms)); /* else it is not read again */
     bytes_put_u64(value, (uint64_t)mark.now_ms);
     bytes_put_u64(value + 8, (uint64_t)mark.wall_ms);
     return store_put(store, meta, clock_key, span_at(value, sizeof value));

@@ -14,6 +14,7 @@ static const struct span ledger_key = {"ledger", 6};
 int
 ledger_open(struct ledger *ledger, struct store *store, const char *name, unsigned input_count)
 {
+    log_assert(input_count > 0 && input_count <= OPERATOR_INPUTS_MAX);
     *ledger = (struct ledger){.store = store, .input_count = input_count};
     ledger->table = store_table(store, name);
     return ledger->table < 0 ? -1 : 0;
@@ -60,6 +61,7 @@ ledger_load(struct ledger *ledger)
 void
 ledger_count(struct ledger *ledger, unsigned input, enum verdict verdict)
 {
+    log_assert(input < ledger->input_count && verdict >= 0 && verdict < VERDICT_COUNT);
     ledger->inputs[input].taken++;
     ledger->inputs[input].verdicts[verdict]++;
     ledger->changed = true;
@@ -68,6 +70,7 @@ ledger_count(struct ledger *ledger, unsigned input, enum verdict verdict)
 void
 ledger_move(struct ledger *ledger, unsigned input, enum verdict from, enum verdict to)
 {
+    log_assert(input < ledger->input_count && from < VERDICT_COUNT && to < VERDICT_COUNT && from != to);
     ledger->overdrawn = ledger->overdrawn || ledger->inputs[input].verdicts[from] == 0;
     ledger->inputs[input].verdicts[from]--;
     ledger->inputs[input].verdicts[to]++;
@@ -77,6 +80,7 @@ ledger_move(struct ledger *ledger, unsigned input, enum verdict from, enum verdi
 void
 ledger_reason(struct ledger *ledger, enum reason reason)
 {
+    log_assert(reason > REASON_NONE && reason < REASON_COUNT);
     ledger->reasons[reason]++;
     ledger->changed = true;
 }
@@ -126,6 +130,7 @@ ledger_flush(struct ledger *ledger)
     }
     for (unsigned r = 0; r < REASON_COUNT; r++, at += 8)
         bytes_put_u64(at, ledger->reasons[r]);
+    log_assert((size_t)(at - value) == 1 + 8 * (ledger->input_count * INPUT_NUMBERS + REASON_COUNT));
     ledger->changed = false;
     return store_put(ledger->store, ledger->table, ledger_key, span_at(value, (size_t)(at - value)));
 }

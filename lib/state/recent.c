@@ -25,6 +25,7 @@ key_of(enum reason reason, char *key)
 static const struct recent_refusal *
 refusal_at(const struct recent *recent, enum reason reason, unsigned age)
 {
+    log_assert(age < recent->reasons[reason].count);
     return &recent->reasons[reason].ring[(recent->reasons[reason].next + RECENT_MAX - 1 - age) % RECENT_MAX];
 }
 
@@ -131,6 +132,7 @@ flush_reason(struct recent *recent, enum reason reason)
 
     for (unsigned age = 0; age < recent->reasons[reason].count; age++)
         end = encode(refusal_at(recent, reason, age), end);
+    log_assert((size_t)(end - value) <= sizeof value);
     recent->reasons[reason].changed = false;
     return store_put(recent->store, recent->table, key_of(reason, key), span_at(value, (size_t)(end - value)));
 }

@@ -110,7 +110,7 @@ an_empty_outbox_has_nothing(void **state)
     begin();
     expect_none(0);
     expect_none(1);
-    assert_int_equal(outbox_trim(&outbox, 10, 0), 0);
+    assert_int_equal(outbox_trim(&outbox, 0, 10), 0);
     assert_int_equal(outbox_bytes(&outbox), 0);
     commit();
 }
