@@ -13,6 +13,7 @@
 char *
 buffer_reserve(struct buffer *buffer, size_t extra)
 {
+    log_assert(buffer->len <= buffer->cap);
     if (extra > SIZE_MAX / 2 - buffer->len)
         log_fatal("out of memory: a buffer of %zu bytes can't grow by %zu", buffer->len, extra);
     size_t needed = buffer->len + extra;
@@ -88,8 +89,9 @@ buffer_printf(struct buffer *buffer, const char *format, ...)
 
     char *at = buffer_reserve(buffer, (size_t)len + 1); /* vsnprintf writes a NUL */
     va_start(args, format);
-    vsnprintf(at, (size_t)len + 1, format, args);
+    const int written = vsnprintf(at, (size_t)len + 1, format, args);
     va_end(args);
+    log_assert(written == len); /* else what stood in memory before would be among it */
     buffer->len += (size_t)len;
 }
 
