@@ -39,7 +39,7 @@ write_pending(const struct writer *writer, struct run *run)
 }
 
 static int
-write_block(struct keyset *set, struct writer *writer, struct run *run)
+write_block(struct keyset *set, struct writer *writer)
 {
     char key[TABLE_KEY_BYTES_MAX];
     const struct span block = buffer_span(&writer->block);
@@ -48,8 +48,7 @@ write_block(struct keyset *set, struct writer *writer, struct run *run)
     if (block.len == 0)
         return 0;
     log_assert(block.len <= BLOCK_BYTES && block.len % len == 0);
-    memcpy(run->last, block.at + block.len - len, len);
-    const struct span at = keyset_run_key(key, 'b', writer->run, run->last, len);
+    const struct span at = keyset_run_key(key, 'b', writer->run, block.at + block.len - len, len);
     const int rc = store_put(set->store, set->table, at, block);
     buffer_clear(&writer->block);
     return rc;
@@ -60,12 +59,12 @@ keyset_writer_add(struct keyset *set, struct writer *writer, struct run *run, co
 {
     const size_t len = set->rules.key_bytes;
     const uint64_t age = keyset_age_of(set, key);
-    const char *before = writer->block.len > 0 ? writer->block.data + writer->block.len - len : run->last;
 
     log_assert(run->number == writer->run && run->state == RUN_GROWING);
-    if (run->keys > 0 && keyset_compare(set, before, key) >= 0)
+    log_assert((run->keys > 0) == (writer->block.len > 0)); /* so the one before is at hand, whichever block it ends */
+    if (writer->block.len > 0 && keyset_compare(set, writer->block.data + writer->block.len - len, key) >= 0)
         log_panic("keyset: keys of run %u are in no order, or one is there twice", writer->run);
-    if (writer->block.len + len > BLOCK_BYTES && write_block(set, writer, run) != 0)
+    if (writer->block.len + len > BLOCK_BYTES && write_block(set, writer) != 0)
         return -1;
     buffer_add(&writer->block, key, len);
     write_hash(writer, run, run->keys, bloom_hash(keyset_token_of(set, key)));
@@ -89,7 +88,8 @@ keyset_writer_end(struct keyset *set, struct writer *writer, uint64_t budget)
         return keyset_run_kill(set, run);
     if (writer->block.len > 0) {
         write_pending(writer, run);
-        if (write_block(set, writer, run) != 0)
+        memcpy(run->last, writer->block.data + writer->block.len - set->rules.key_bytes, set->rules.key_bytes);
+        if (write_block(set, writer) != 0)
             return -1;
     }
     for (; (uint64_t)done < budget && keyset_run_has_part(run, writer->part); done++) {

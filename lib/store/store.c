@@ -681,7 +681,7 @@ put(struct store *store, int table, struct span key, MDB_val *value, unsigned fl
     MDB_cursor *cursor = cursor_to_change(store, table);
     MDB_val k = val_of(key);
 
-    log_assert(key.len > 0 && key.len <= STORE_KEY_BYTES_MAX);
+    log_assert(key.len <= STORE_KEY_BYTES_MAX);
     if (cursor == NULL)
         return -1;
     int rc = mdb_cursor_put(cursor, &k, value, flags);
