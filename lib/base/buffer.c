@@ -13,7 +13,6 @@
 char *
 buffer_reserve(struct buffer *buffer, size_t extra)
 {
-    log_assert(buffer->len <= buffer->cap);
     if (extra > SIZE_MAX / 2 - buffer->len)
         log_fatal("out of memory: a buffer of %zu bytes can't grow by %zu", buffer->len, extra);
     size_t needed = buffer->len + extra;

@@ -23,7 +23,6 @@
 #include "scratch_dir.h"
 #include "splitmix.h"
 #include "store/keyset.h"
-#include "store/keyset_state.h"
 
 #define MAP_BYTES (UINT64_C(1) << 30)
 #define TINY_MAP_BYTES (UINT64_C(64) << 10)
@@ -1487,38 +1486,6 @@ look_for_nothing(void)
     keyset_find(set, &query, &found);
 }
 
-/* Behind a block that is full. */
-static void
-write_a_lower_key(void)
-{
-    char key[KEYSET_KEY_BYTES_MAX];
-    struct writer writer = {0};
-
-    keyset_writer_begin(set, &writer, 0, 1000);
-    struct run *run = keyset_run_find(set, writer.run);
-    for (unsigned i = 0; i < BLOCK_BYTES / key_bytes; i++) {
-        make_key(key, 10 + i, 5);
-        keyset_writer_add(set, &writer, run, key);
-    }
-    make_key(key, 9, 5);
-    keyset_writer_add(set, &writer, run, key);
-}
-
-/* Its filter has no room for them. */
-static void
-write_more_keys_than_were_announced(void)
-{
-    char key[KEYSET_KEY_BYTES_MAX];
-    struct writer writer = {0};
-
-    keyset_writer_begin(set, &writer, 0, 1);
-    for (unsigned i = 0; i < BLOOM_LINE_BITS; i++) {
-        make_key(key, 10 + i, 5);
-        keyset_writer_add(set, &writer, keyset_run_find(set, writer.run), key);
-    }
-    keyset_writer_end(set, &writer, UINT64_MAX);
-}
-
 static void
 add_one_no_newer(void)
 {
@@ -1542,8 +1509,6 @@ who_breaks_the_rules_of_a_set_panics(void **state)
     assert_panics(take_back_what_is_committed);
     assert_panics(look_for_too_much);
     assert_panics(look_for_nothing);
-    assert_panics(write_a_lower_key);
-    assert_panics(write_more_keys_than_were_announced);
 
     /* Of keys that are kept elsewhere those that are in no run are known by their ages. */
     const struct keyset_rules rules = {.key_bytes = 24, .token = token, .context = &rule, .kept_elsewhere = true};
