@@ -754,6 +754,7 @@ record_cursor(struct span payload)
     return (struct record_cursor){.payload = payload, .place = RECORD_AT_START};
 }
 
+/* As record_next, which looks at what this does to cursor. */
 static int
 next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
      struct record *record, struct fault *fault)
