@@ -88,8 +88,9 @@ buffer_printf(struct buffer *buffer, const char *format, ...)
 
     char *at = buffer_reserve(buffer, (size_t)len + 1); /* vsnprintf writes a NUL */
     va_start(args, format);
-    vsnprintf(at, (size_t)len + 1, format, args);
+    const int written = vsnprintf(at, (size_t)len + 1, format, args);
     va_end(args);
+    log_assert(written == len); /* else what stood in memory before would be among it */
     buffer->len += (size_t)len;
 }
 

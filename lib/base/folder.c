@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/way.h"
 
 #define OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -188,6 +189,7 @@ folder_file_at(int folder, const char *path, const char *name, int flags, struct
 {
     struct stat info;
 
+    log_assert(strchr(name, '/') == NULL);
     /* Not to wait for the other end of a pipe. */
     int fd = openat(folder, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     const int error = errno;
@@ -232,6 +234,7 @@ folder_file(const char *dir, const char *below, const char *name, int flags, str
 static int
 replace_at(int folder, const char *made, const char *name, const char *text)
 {
+    log_assert(strchr(made, '/') == NULL && strchr(name, '/') == NULL);
     if (unlinkat(folder, made, 0) != 0 && errno != ENOENT)
         return -1;
     const int fd = openat(folder, made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -289,6 +292,7 @@ folder_remove(const char *dir, const char *below, const char *name, struct buffe
     const size_t before = fault->len;
     const int folder = folder_look(dir, below, fault);
 
+    log_assert(strchr(name, '/') == NULL);
     if (folder < 0)
         return fault->len == before ? 0 : -1;
     add_path(&path, dir, below);

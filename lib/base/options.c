@@ -35,6 +35,7 @@ make_lists(const struct options *options, struct lists *lists)
     lists->longs[lists->count++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
     lists->longs[lists->count++] = (struct option){"version", no_argument, NULL, OPTION_VERSION};
     lists->longs[lists->count] = (struct option){NULL, 0, NULL, 0};
+    log_assert(strlen(options->shorts) + 1 < sizeof lists->shorts);
     snprintf(lists->shorts, sizeof lists->shorts, ":%s", options->shorts);
 }
 

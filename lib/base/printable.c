@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/log.h"
+
 /* The character at the beginning of text, and in *len its bytes; 0xfffd and 1 byte if it is no UTF-8. */
 static uint32_t
 next_character(struct span text, size_t *len)
@@ -58,6 +60,7 @@ printable_clean(char *text, size_t len)
             text[kept++] = '?';
         }
     }
+    log_assert(kept <= len);
     return kept;
 }
 

@@ -123,6 +123,7 @@ timekeeper_knows(const struct timekeeper *timekeeper)
 void
 timekeeper_committed(struct timekeeper *timekeeper)
 {
+    log_assert(timekeeper_knows(timekeeper));
     timekeeper->committed = (struct timekeeper_mark){timekeeper->now_ms, timekeeper->wall_ms};
     timekeeper->set = false;
 }

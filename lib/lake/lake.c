@@ -139,6 +139,7 @@ lake_open(const void *parameters, struct store *store, void **state)
     lake->store = store;
     lake->behind = true;
     lake->parameters = *(const struct lake_parameters *)parameters;
+    log_assert(lake->parameters.table_count <= OPERATOR_INPUTS_MAX);
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
         lake->tables[i].path = lake->parameters.tables[i].path;
         lake->tables[i].rows = lake->parameters.tables[i].rows;
@@ -192,6 +193,7 @@ put_part(struct lake *lake, const struct lake_table *table)
 {
     char value[PART_BYTES];
 
+    log_assert(table->part.number > 0 ? has_form(table->part.date, "0000-00-00") : table->part.date[0] == '\0');
     memcpy(value, table->part.date, DATE_SIZE - 1);
     bytes_put_u32(value + 10, table->part.number);
     bytes_put_u64(value + 14, table->part.bytes);
@@ -236,6 +238,7 @@ put_lines(struct lake *lake, struct lake_table *table)
     }
     table->part.bytes += table->waiting.len;
     table->unsynced += table->waiting.len;
+    log_assert(table->unsynced <= table->part.bytes);
     return 0;
 }
 
@@ -335,7 +338,7 @@ look_at_day(struct lake *lake, const struct lake_table *table, const char *date,
             continue;
         memcpy(part.date, date, DATE_SIZE);
         part.number = (uint32_t)strtoul(entry->d_name + 5, NULL, 10);
-        if (strcmp(date, from->date) == 0 && part.number <= from->number)
+        if (part.number == 0 || (strcmp(date, from->date) == 0 && part.number <= from->number)) /* ours begin with 1 */
             continue;
         ++*count;
         int later = strcmp(date, newest->date);
@@ -377,6 +380,7 @@ open_file(struct lake *lake, struct lake_table *table, int flags)
     char name[sizeof "part-0000000000.ndjson"];
     struct buffer fault = {0};
 
+    log_assert(table->fd < 0 && table->part.number > 0);
     snprintf(below, sizeof below, "%s/date=%s", table->path, table->part.date);
     snprintf(name, sizeof name, PART_NAME, table->part.number);
     dir_of(lake, table, table->part.date, path);
@@ -454,6 +458,8 @@ write_again(struct lake *lake, struct lake_table *table, const char *path, uint6
     struct store_item item;
     uint64_t offset;
     uint64_t missing = 0;
+
+    log_assert(table->fd >= 0 && bytes <= table->part.bytes);
     int rc = store_seek(lake->store, lake->lines, lines_key(lake, table, 0), &item);
 
     for (; are_lines_of(table, rc, &item, &offset); rc = store_next(lake->store, lake->lines, &item)) {
@@ -613,7 +619,8 @@ date_of(int64_t wall_ms, char *date)
     struct tm utc;
 
     gmtime_r(&seconds, &utc);
-    strftime(date, DATE_SIZE, "%Y-%m-%d", &utc);
+    const size_t len = strftime(date, DATE_SIZE, "%Y-%m-%d", &utc);
+    log_assert(len == DATE_SIZE - 1); /* it becomes a path */
 }
 
 /* Whether the part is as the lake left it: who edits a file puts another one in its place, and what was written to the old
@@ -643,6 +650,7 @@ sync_part(struct lake *lake, struct lake_table *table)
     if (table->unsynced == 0)
         return 0;
     if (!table->closed) {
+        log_assert(table->fd >= 0);
         path_of(lake, table, &table->part, path);
         if (fdatasync(table->fd) != 0 || (table->unnamed && file_sync_name(path) != 0))
             return failed(lake, "sync", path);
@@ -659,6 +667,7 @@ begin_part(struct lake *lake, struct lake_table *table, const char *date)
     struct stat status;
     struct part part = {.number = strcmp(table->part.date, date) == 0 ? table->part.number + 1 : 1};
 
+    log_assert(strcmp(date, table->part.date) >= 0 && part.number > 0); /* the new one is the newest */
     memcpy(part.date, date, DATE_SIZE);
     if (sync_part(lake, table) != 0)
         return -1;
@@ -701,6 +710,7 @@ lake_flush(void *state, int64_t now_ms, int64_t wall_ms)
     struct lake *lake = state;
     char date[DATE_SIZE];
 
+    log_assert(!lake->behind); /* what was committed before is in the files, or read again */
     lake->behind = true; /* until it is committed, and written */
     date_of(wall_ms, date);
     for (unsigned i = 0; i < lake->parameters.table_count; i++) {
@@ -723,6 +733,7 @@ lake_committed(void *state)
         struct lake_table *table = &lake->tables[i];
         if (table->waiting.len == 0)
             continue;
+        log_assert(lake->behind && table->waiting.len <= table->unsynced && table->unsynced <= table->part.bytes);
         path_of(lake, table, &table->part, path);
         if (table->fd < 0 && make_part(lake, table, path) != 0)
             return -1;
@@ -779,6 +790,8 @@ lake_take(void *state, const struct arrival *arrival)
     struct lake_table *table = &lake->tables[arrival->input];
     struct span line = arrival->record->body;
 
+    log_assert(arrival->input < lake->parameters.table_count);
+    log_assert(line.len > 2 && line.at[0] == '{' && line.at[line.len - 1] == '}');
     if (table->rows) {
         int rc = note_row(lake, table, arrival);
         if (rc != 1)
@@ -809,6 +822,7 @@ lake_extent(struct store *store, const char *path, struct lake_extent *extent)
         memcpy(extent->date, table.part.date, DATE_SIZE);
         extent->number = table.part.number;
         extent->bytes = table.part.bytes;
+        log_assert(extent->synced <= extent->bytes);
     }
     buffer_free(&lake.store_key);
     return rc < 0 ? -1 : 0;

@@ -127,6 +127,8 @@ static struct backlog_record
 decode_record(uint64_t number, struct span value)
 {
     const size_t head = head_bytes(value);
+
+    log_assert(value.len >= head);
     struct backlog_record record = {
         .number = number,
         .settled = (value.at[0] & MARK_SETTLED) != 0,
@@ -185,6 +187,7 @@ write_block(struct backlog *backlog)
 
     if (!backlog->block_changed)
         return 0;
+    log_assert(backlog->block != NO_BLOCK); /* whose key is the state's */
     backlog->block_changed = false;
     bytes_put_u64(key, backlog->block);
     return store_put(backlog->store, backlog->settled, span_at(key, sizeof key), span_at(backlog->bits, BITS_BYTES));
@@ -219,6 +222,7 @@ backlog_waits(struct backlog *backlog, const struct backlog_record *record)
 {
     const unsigned bit = (unsigned)(record->number % BACKLOG_SETTLED_BLOCK);
 
+    log_assert(record->number >= backlog->lowest && record->number <= backlog->last);
     if (record->settled)
         return 0;
     if (use_block(backlog, record->number) != 0)
@@ -288,6 +292,7 @@ backlog_add(struct backlog *backlog, struct backlog_record *record, int64_t now_
     if (memcmp(record->person.bytes, nobody.bytes, HASH_ID_BYTES) == 0)
         log_panic("backlog: a record of nobody");
     record->number = backlog->last + 1;
+    log_assert(record->number <= NUMBER_MAX);
     bytes_put_u64(key, record->number);
     if (store_put_room(backlog->store, backlog->records, span_at(key, sizeof key), head + record->body.len, &room) != 0)
         return -1;
@@ -417,6 +422,7 @@ backlog_flush(struct backlog *backlog)
     if (!backlog->removed)
         return 0;
     backlog->removed = false;
+    check_ends(backlog);
     bytes_put_u64(value, backlog->last);
     bytes_put_u64(value + 8, backlog->lowest);
     return store_put(backlog->store, backlog->settled, span_at(state_key, sizeof state_key), span_at(value, sizeof value));

@@ -60,6 +60,7 @@ consent_apply(struct consent *consent, struct span row, const struct hash_id *pe
 
     if (row.len == 0 || row.len > NAME_BYTES_MAX)
         log_panic("consent: a row name of %zu bytes", row.len);
+    log_assert((person == NULL) == (record->withdrawn_ms != 0)); /* nobody's consent is somebody's */
     if (person != NULL) {
         *changed = *person;
     } else {

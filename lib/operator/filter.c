@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/name.h"
 #include "operator/filter_state.h"
 #include "operator/secret.h"
@@ -159,6 +160,7 @@ filter_take(void *state, const struct arrival *arrival)
     char name[HASH_ID_HEX_SIZE];
     uint64_t fingerprint;
 
+    log_assert(arrival->input == 0 && record->kind == RECORD_CUSTOMER && record->withdrawn_ms == 0);
     const int is_new = seen_add(&filter->seen, record, arrival->now_ms, &fingerprint);
     if (is_new < 0)
         return VERDICT_ERROR;

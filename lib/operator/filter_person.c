@@ -34,6 +34,7 @@ filter_person_put_row(struct filter *filter, const struct hash_id *person, struc
 {
     char key[PERSON_ROW_BYTES], value[8];
 
+    log_assert(name.len == ROW_NAME_BYTES);
     person_row_key(person, name, key);
     bytes_put_u64(value, round);
     return store_put(filter->store, filter->person_rows, span_at(key, sizeof key), span_at(value, sizeof value));
@@ -44,6 +45,7 @@ delete_person_row(struct filter *filter, const struct hash_id *person, struct sp
 {
     char key[PERSON_ROW_BYTES];
 
+    log_assert(name.len == ROW_NAME_BYTES);
     person_row_key(person, name, key);
     return store_delete(filter->store, filter->person_rows, span_at(key, sizeof key)) < 0 ? -1 : 0;
 }
@@ -201,6 +203,7 @@ filter_person_find_owner(struct filter *filter, struct span body, struct hash_id
 {
     struct record record;
 
+    log_assert(body.len > 0);
     buffer_clear(&filter->body);
     buffer_add_byte(&filter->body, '{');
     buffer_add_span(&filter->body, body);
@@ -232,6 +235,7 @@ put_made(struct filter *filter, struct span after)
 {
     char value[1 + ROW_NAME_BYTES];
 
+    log_assert(after.len < sizeof value);
     value[0] = !filter->unmade;
     memcpy(value + 1, after.at != NULL ? after.at : "", after.len);
     return store_put(filter->store, filter->person_rows, made_key, span_at(value, 1 + after.len));
@@ -293,6 +297,7 @@ filter_person_catch_up(const struct act *act, const struct hash_id *person, stru
     char key[PERSON_ROW_BYTES];
     struct span value;
 
+    log_assert(name.len == ROW_NAME_BYTES);
     if (all->round == 0)
         return 0;
     person_row_key(person, name, key);

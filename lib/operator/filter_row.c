@@ -85,6 +85,7 @@ filter_row_put(struct filter *filter, struct span name, const struct row *row)
     char head[ROW_HEAD_BYTES + ROW_AHEAD_BYTES];
     const bool ahead = (row->flags & ROW_AHEAD) != 0;
 
+    log_assert(name.len == ROW_NAME_BYTES);
     if (!is_whole(row))
         log_panic("filter: a row that does not share would be kept with its record, or wait");
     bytes_put_u64(head, (uint64_t)row->updated_ms);
@@ -145,6 +146,7 @@ filter_row_put_counts(struct filter *filter)
 
     if (!filter->closed_changed)
         return 0;
+    log_assert(filter->closed_count >= 0 && filter->closed_count <= filter->row_count);
     bytes_put_u64(value, (uint64_t)filter->closed_count);
     filter->closed_changed = false;
     return store_put(filter->store, filter->row_counts, closed_key, span_at(value, sizeof value));
@@ -175,6 +177,7 @@ filter_row_published(const struct row *row, struct buffer *scratch)
 void
 filter_row_emit(const struct act *act, struct span name, const struct row *row)
 {
+    log_assert(is_whole(row));
     act->output->emit_row(act->output, name, filter_row_published(row, &act->filter->scratch));
 }
 
@@ -194,6 +197,7 @@ filter_row_add_opening(struct filter *filter, struct span name, int64_t as_of_ms
 {
     char key[OPENING_BYTES];
 
+    log_assert(as_of_ms > 0);
     opening_key(as_of_ms, name, key);
     filter->openings_changed = true;
     return store_put(filter->store, filter->openings, span_at(key, sizeof key), (struct span){0});
@@ -272,6 +276,7 @@ filter_row_open_first(const struct act *act)
     if (filter_row_stop_waiting(act, row_name, &row, VERDICT_PASSED) != 0)
         return -1;
     row.flags = (row.flags & ~(unsigned)ROW_WAITS) | ROW_PUBLISHED;
+    log_assert(filter_row_is_open(&row));
     filter_row_emit(act, row_name, &row);
     return filter_row_put(filter, row_name, &row) != 0 ? -1 : 1;
 }
@@ -325,4 +330,5 @@ filter_row_note_ahead(const struct act *act, struct row *row, const struct row *
         .taken_ms = act->earliest_ms,
         .right_ms = filter_row_was_ahead(old) ? old->ahead.right_ms : old->updated_ms,
     };
+    log_assert(row->ahead.from_ms <= row->ahead.to_ms && row->ahead.taken_ms < row->ahead.to_ms);
 }

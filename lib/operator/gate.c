@@ -1,6 +1,5 @@
 #include "operator/gate.h"
 
-
 #include "base/log.h"
 #include "operator/consent.h"
 #include "operator/person.h"
@@ -38,6 +37,7 @@ gate_open(const void *parameters, struct store *store, void **state)
     struct gate *gate = hash_secret_new(sizeof *gate); /* keys are in it */
 
     gate->parameters = *(const struct gate_parameters *)parameters;
+    log_assert(gate->parameters.hold_ms >= 0 && gate->parameters.hold_bytes >= 0 && gate->parameters.hold_sender_bytes >= 0);
     gate->person.key = &gate->key;
     if (secret_open(store) != 0 ||
         seen_open(&gate->seen, store, &gate->key, gate->parameters.hold_ms) != 0 ||
@@ -157,6 +157,7 @@ take_row(struct gate *gate, const struct arrival *arrival)
 static enum verdict
 gate_take(void *state, const struct arrival *arrival)
 {
+    log_assert(arrival->input == GATE_STREAM || arrival->input == GATE_TABLE);
     return arrival->input == GATE_STREAM ? take_reading(state, arrival) : take_row(state, arrival);
 }
 

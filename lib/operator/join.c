@@ -64,6 +64,7 @@ join_open(const void *parameters, struct store *store, void **state)
 
     join->store = store;
     join->parameters = *(const struct join_parameters *)parameters;
+    log_assert(join->parameters.window_ms >= 0 && join->parameters.retain_ms >= 0);
     join->pseudonym.key = &join->parameters.pseudonym_key;
     join->pairings = store_table(store, "pairings");
     join->rests = store_table(store, "rests");
@@ -108,6 +109,8 @@ load_rules(struct join *join)
 {
     const char rules[2] = {(char)join->parameters.match, (char)join->parameters.subject};
     struct buffer fault = {0};
+
+    log_assert(join->parameters.match <= JOIN_BY_CUSTOMER && join->parameters.subject <= JOIN_SUBJECT_NONE);
     const int rc = join_fits(&join->parameters, join->store, &fault);
 
     if (rc == 0)
@@ -220,6 +223,7 @@ join_take(void *state, const struct arrival *arrival)
 {
     struct join *join = state;
 
+    log_assert(arrival->input <= JOIN_TABLE);
     join->now_ms = arrival->now_ms;
     if (arrival->input == JOIN_TABLE)
         return take_row(join, arrival);
@@ -301,6 +305,7 @@ work_waiting(struct join *join, unsigned side, int64_t expired_ms, unsigned budg
         if (rc < 0)
             return -1;
         done += rc;
+        log_assert((unsigned)done <= budget);
     } while (join->rest_count > 0 && (unsigned)done < budget);
     return done;
 }

@@ -223,6 +223,7 @@ pair_group(struct join *join, struct walk *walk)
 {
     struct backlog *partners = &join->sides[1 - walk->rest.side].readings;
     const size_t key_bytes = partners->rules.key_bytes;
+    log_assert(walk->left > 0);
     const int count = find_partners(join, walk);
 
     for (int i = 0; i < count; i++) {
@@ -300,6 +301,7 @@ put_rest(struct join *join, const struct rest *rest, bool is_new)
     const size_t key_bytes = join->sides[1 - rest->side].readings.rules.key_bytes;
     char key[REST_KEY_BYTES], value[REST_HEAD_BYTES + KEY_BYTES_MAX];
 
+    log_assert(rest->side < 2 && key_bytes <= KEY_BYTES_MAX && rest->number > 0);
     key[0] = (char)rest->side;
     bytes_put_u64(key + 1, rest->number);
     bytes_put_u64(value, rest->limit);
@@ -323,6 +325,8 @@ int
 join_pairs_admit(struct join *join, unsigned side, struct backlog_record *reading, struct output *output)
 {
     static const char first_group[HASH_ID_BYTES];
+
+    log_assert(side < 2);
     struct backlog *readings = &join->sides[side].readings;
     struct walk walk = {.reading = reading, .left = PARTNERS_AT_ONCE, .output = output};
 
@@ -522,6 +526,7 @@ work_pairing(struct join *join, unsigned budget, struct output *output)
         return -1;
     if (done == count && (unsigned)count < budget)
         return remove_work(join, join->pairings, &join->pairing_count, span_at(key, sizeof key)) == 0 ? count + 1 : -1;
+    log_assert(done > 0);
     memcpy(value + LIMITS_BYTES, join->steps.data + (size_t)(done - 1) * KEY_BYTES_MAX + HASH_ID_BYTES, TIME_BYTES);
     rc = store_put(join->store, join->pairings, span_at(key, sizeof key), span_at(value, sizeof value));
     return rc != 0 ? -1 : done;
@@ -564,6 +569,7 @@ work_rest(struct join *join, unsigned budget, struct output *output)
     if (done < 0 || (done == 0 && put_rest(join, &walk.rest, false) != 0) ||
         (done == 1 && remove_work(join, join->rests, &join->rest_count, span_at(key, sizeof key)) != 0))
         return -1;
+    log_assert(walk.left <= max);
     const unsigned steps = (max - walk.left + PARTNERS_A_STEP - 1) / PARTNERS_A_STEP;
     return steps > 0 ? (int)steps : 1;
 }
@@ -582,6 +588,7 @@ join_pairs_work(struct join *join, unsigned budget, struct output *output)
             return store_damaged(join->store, join->rest_count > 0 ? join->rests : join->pairings,
                                  "it counts entries that are not there");
         done += (unsigned)rc;
+        log_assert(done <= budget);
     }
     return (int)done;
 }

@@ -90,6 +90,8 @@ static int
 put_row(struct presence *presence, struct span row, enum row_state row_state, const struct hash_id *person,
         struct span body)
 {
+    log_assert(row.len > 0 && row.len <= NAME_BYTES_MAX);
+    log_assert(row_state != ROW_WITHDRAWN || record_withdrawn_ms(body) != 0); /* nothing else is kept of who has left */
     buffer_clear(&presence->value);
     buffer_add_byte(&presence->value, (char)row_state);
     buffer_add(&presence->value, person->bytes, HASH_ID_BYTES);
@@ -321,6 +323,7 @@ take_reading(struct presence *presence, const struct arrival *arrival)
 static enum verdict
 presence_take(void *state, const struct arrival *arrival)
 {
+    log_assert(arrival->input == PRESENCE_TABLE || arrival->input == PRESENCE_STREAM);
     return arrival->input == PRESENCE_TABLE ? take_row(state, arrival) : take_reading(state, arrival);
 }
 

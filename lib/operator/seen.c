@@ -1,6 +1,7 @@
 #include "operator/seen.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 
 #define KEY_BYTES 24
 
@@ -48,6 +49,8 @@ seen_add(struct seen *seen, const struct record *record, int64_t now_ms, uint64_
         .max = 1,
     };
 
+    log_assert(record->identity.len > 0); /* or all would be one */
+    log_assert(record->time_ms >= 0 && now_ms >= 0);
     *fingerprint = query.tokens[0];
     bytes_put_u64(key, (uint64_t)record->time_ms);
     bytes_put_u64(key + 8, *fingerprint);

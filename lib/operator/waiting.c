@@ -32,12 +32,12 @@ waiting_open(struct waiting *waiting, struct store *store, const struct waiting_
 {
     const struct keyset_rules rules = {.key_bytes = INDEX_KEY_BYTES, .token = token};
 
-    *waiting = (struct waiting){.store = store};
+    *waiting = (struct waiting){.store = store, .senders = -1};
     waiting->wakes = store_table(store, names->wakes);
     waiting->size = store_table(store, names->size);
     if (names->senders != NULL)
         waiting->senders = store_table(store, names->senders);
-    if (waiting->wakes < 0 || waiting->size < 0 || waiting->senders < 0)
+    if (waiting->wakes < 0 || waiting->size < 0 || (names->senders != NULL && waiting->senders < 0))
         return -1;
     return backlog_open(&waiting->backlog, store, &names->backlog, &rules, index_key);
 }
@@ -94,6 +94,7 @@ write_sender(struct waiting *waiting)
 
     if (!waiting->at_hand.changed)
         return 0;
+    log_assert(waiting->at_hand.sender != 0);
     waiting->at_hand.changed = false;
     bytes_put_u64(key, waiting->at_hand.sender);
     if (waiting->at_hand.bytes > 0)
@@ -106,6 +107,7 @@ use_sender(struct waiting *waiting, uint64_t sender)
 {
     char key[8];
 
+    log_assert(sender != 0);
     if (waiting->at_hand.sender == sender)
         return 0;
     if (write_sender(waiting) != 0)
@@ -137,6 +139,8 @@ count(struct waiting *waiting, const struct backlog_record *record, bool in)
         return -1;
     if (record->sender == 0)
         return check_sums(waiting);
+    if (waiting->senders < 0)
+        return store_damaged(waiting->store, waiting->size, "what waits has a sender, where none has one");
     if (add(waiting, waiting->size, &waiting->senders_bytes, bytes, in) != 0 || use_sender(waiting, record->sender) != 0)
         return -1;
     waiting->at_hand.changed = true;
@@ -150,6 +154,7 @@ waiting_has_room(struct waiting *waiting, uint64_t sender, size_t body_bytes, ui
     const uint64_t bytes = RECORD_BYTES + body_bytes;
     uint64_t sender_bytes = waiting->bytes - waiting->senders_bytes;
 
+    log_assert(waiting->senders_bytes <= waiting->bytes && (sender == 0 || waiting->senders >= 0));
     if (waiting->bytes + bytes > bytes_max)
         return 0;
     if (sender != 0) {
@@ -163,6 +168,7 @@ waiting_has_room(struct waiting *waiting, uint64_t sender, size_t body_bytes, ui
 int
 waiting_enter(struct waiting *waiting, struct backlog_record *record)
 {
+    log_assert(record->sender == 0 || waiting->senders >= 0);
     record->settled = false;
     if (count(waiting, record, true) != 0)
         return -1;
@@ -312,6 +318,7 @@ waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, void 
     if (done >= budget || work.full)
         return (int)done;
     int rc = backlog_expire(&waiting->backlog, expired_ms, true, budget - done, &work, turn_out);
+    log_assert(rc < 0 || (unsigned)rc <= budget - done);
     return rc < 0 ? -1 : (int)done + rc;
 }
 
@@ -327,6 +334,7 @@ waiting_gives_up(const struct backlog_record *record, unsigned input, struct out
 int
 waiting_flush(struct waiting *waiting)
 {
+    log_assert(waiting->senders_bytes <= waiting->bytes);
     if (write_sender(waiting) != 0)
         return -1;
     if (waiting->bytes != waiting->written_bytes &&

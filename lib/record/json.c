@@ -499,6 +499,7 @@ json_scan(struct span text, const struct json_limits *limits, struct json_object
         return REASON_BAD_JSON;
     struct scan scan = {.at = text.at, .end = text.at + text.len, .limits = limits};
     enum reason reason = scan_object(&scan, object);
+    log_assert(scan.at <= scan.end && object->count <= JSON_MEMBERS_MAX);
     object->length = (size_t)(scan.at - text.at);
     return reason;
 }
@@ -562,7 +563,9 @@ json_add_text_up_to(struct buffer *out, struct span text, size_t bytes_max)
 {
     struct buffer valid = {0};
     size_t bytes = sizeof "\"\"" - 1, i = 0;
+    const size_t before = out->len;
 
+    log_assert(bytes_max >= bytes);
     while (i < text.len) {
         const char *at = text.at + i;
         const size_t length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, text.at + text.len);
@@ -575,6 +578,7 @@ json_add_text_up_to(struct buffer *out, struct span text, size_t bytes_max)
     }
     buffer_add_json_string(out, buffer_span(&valid));
     buffer_free(&valid);
+    log_assert(out->len - before <= bytes_max);
     return i == text.len;
 }
 

@@ -94,6 +94,7 @@ struct record_decoder {
 const struct record_field *
 record_fields(enum record_kind kind, unsigned *count)
 {
+    log_assert(kind <= RECORD_LINE);
     *count = kinds[kind].field_count;
     return kinds[kind].fields;
 }
@@ -101,6 +102,7 @@ record_fields(enum record_kind kind, unsigned *count)
 const char *
 record_kind_name(enum record_kind kind)
 {
+    log_assert(kind <= RECORD_LINE);
     return kinds[kind].name;
 }
 
@@ -136,6 +138,7 @@ record_decoder_new(enum record_kind kind, const struct record_limits *limits)
     if (decoder == NULL)
         log_fatal("out of memory for a decoder");
     check_fields(fields, field_count);
+    log_assert(limits->earliest_ms >= 0 && limits->ahead_ms >= 0);
     decoder->kind = kind;
     decoder->limits = *limits;
     decoder->fields = fields;
@@ -328,6 +331,8 @@ note_person(const struct buffer *body, size_t begin, const struct json_member *m
     record->person.end = (unsigned)body->len - 1;
     record->person.value = record->person.end - (unsigned)member->value.len;
     record->person.member = (unsigned)begin + (begin > 0); /* behind the comma */
+    log_assert(body->data[record->person.member] == '"' && body->data[record->person.end] == '"');
+    log_assert(record->person.member < record->person.value && record->person.value <= record->person.end);
 }
 
 /* Decode field index of the object at hand into record, body and identity. */
@@ -413,6 +418,7 @@ decode_fields(struct record_decoder *decoder, struct record *record)
     }
     if (decoder->identity.data != identity)
         log_panic("a record's identity outgrows its room");
+    log_assert(decoder->body.len > 0 && decoder->identity.len > 0);
     record->body = buffer_span(&decoder->body);
     record->identity = buffer_span(&decoder->identity);
     return (struct fault){REASON_NONE, NULL};
@@ -748,9 +754,10 @@ record_cursor(struct span payload)
     return (struct record_cursor){.payload = payload, .place = RECORD_AT_START};
 }
 
-int
-record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
-            struct record *record, struct fault *fault)
+/* As record_next, which looks at what this does to cursor. */
+static int
+next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
+     struct record *record, struct fault *fault)
 {
     *record = (struct record){.kind = decoder->kind};
     *fault = (struct fault){REASON_NONE, NULL};
@@ -773,6 +780,19 @@ record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum r
     else
         *fault = take_object(decoder, cursor, source, now_ms, record);
     return 1;
+}
+
+int
+record_next(struct record_decoder *decoder, struct record_cursor *cursor, enum record_source source, int64_t now_ms,
+            struct record *record, struct fault *fault)
+{
+    const struct record_cursor before = *cursor;
+
+    log_assert(cursor->at <= cursor->payload.len);
+    const int rc = next(decoder, cursor, source, now_ms, record, fault);
+    log_assert(cursor->at <= cursor->payload.len);
+    log_assert(rc == 0 || cursor->at > before.at || cursor->place != before.place); /* or it would never end */
+    return rc;
 }
 
 struct fault
@@ -801,6 +821,7 @@ record_rename_person(const struct record *record, struct span name, struct buffe
 
     if (record->person.end == 0)
         log_panic("a record without an e-mail address has nobody to rename");
+    log_assert(record->person.value <= record->person.end && record->person.end < body.len);
     buffer_add(out, body.at, record->person.value);
     buffer_add_span(out, name);
     buffer_add(out, body.at + record->person.end, body.len - record->person.end);
@@ -815,6 +836,7 @@ record_leave_out_person(const struct record *record, struct buffer *out)
 
     if (record->person.end == 0)
         log_panic("a record without an e-mail address has nobody to leave out");
+    log_assert(begin < end && end <= body.len);
     if (end < body.len)
         end++; /* with the comma behind it, */
     else if (begin > 0)

@@ -13,6 +13,7 @@ bloom_lines(uint64_t keys)
 void
 bloom_make(struct bloom *bloom, uint64_t lines)
 {
+    log_assert(bloom->memory == NULL && lines > 0 && lines <= UINT32_MAX);
     bloom->lines = lines;
     bloom->memory = calloc(bloom->lines + 1, BLOOM_LINE_BYTES);
     if (bloom->memory == NULL)

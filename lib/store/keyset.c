@@ -69,11 +69,13 @@ keyset_add(struct keyset *set, const char *key)
     set->entries[set->entry_count] = (struct entry){token, *slot};
     *slot = set->entry_count++;
     buffer_add(&set->keys, key, set->rules.key_bytes);
+    log_assert(set->keys.len == set->entry_count * set->rules.key_bytes);
 }
 
 void
 keyset_add_again(struct keyset *set, const char *key)
 {
+    log_assert(set->written == set->entry_count);
     keyset_add(set, key);
     set->written = set->entry_count;
 }
@@ -84,7 +86,9 @@ keyset_take_back(struct keyset *set)
     if (set->entry_count == set->written)
         log_panic("keyset: nothing to take back");
     const struct entry *entry = &set->entries[--set->entry_count];
-    *keyset_slot_of(set, entry->token) = entry->next;
+    uint32_t *slot = keyset_slot_of(set, entry->token);
+    log_assert(*slot == set->entry_count); /* nothing came behind it */
+    *slot = entry->next;
     set->keys.len -= set->rules.key_bytes;
 }
 
@@ -114,6 +118,7 @@ write_memory(struct keyset *set)
     struct run *run = &set->runs[set->run_count - 1];
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = keyset_writer_add(set, &writer, run, set->keys.data + places[i].index * set->rules.key_bytes);
+    log_assert(rc != 0 || (run->keys == count && count == set->entry_count));
     int64_t parts = 1;
     while (rc == 0 && parts > 0)
         parts = keyset_writer_end(set, &writer, UINT64_MAX);
@@ -141,6 +146,7 @@ write_new(struct keyset *set)
         set->serial_at = set->written;
     }
     for (;; set->serial++, set->serial_at += most) {
+        log_assert(set->serial_at < set->entry_count);
         const uint32_t left = set->entry_count - set->serial_at;
         bytes_put_u64(key + 1, set->serial);
         if (store_put(set->store, set->table, span_at(key, sizeof key),

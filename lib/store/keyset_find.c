@@ -223,6 +223,7 @@ keyset_find(struct keyset *set, const struct keyset_query *query, struct buffer 
 
     if (query->token_count > KEYSET_TOKENS_MAX)
         log_panic("keyset: a look-up of %u tokens", query->token_count);
+    log_assert(query->max > 0);
     memcpy(to, query->to, len);
     narrowed.to = to;
     buffer_clear(keys);
@@ -241,5 +242,7 @@ keyset_find(struct keyset *set, const struct keyset_query *query, struct buffer 
     add_turned(set, to, keys);
     if (keys->len > len)
         order(set, keys, query->max);
-    return (int)(keys->len / len);
+    const size_t found = keys->len / len;
+    log_assert(found * len == keys->len && found <= query->max);
+    return (int)found;
 }

@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "store/keyset_state.h"
 
 #define KEYS_PER_PART 64 /* what merging costs as much as writing a part of a filter */
@@ -49,6 +50,7 @@ next_block(struct keyset *set, struct source *source)
     char from[KEYSET_KEY_BYTES_MAX];
     const size_t len = set->rules.key_bytes;
 
+    log_assert(source->at == source->block.len && source->at >= len);
     memcpy(from, source->block.data + source->block.len - len, len);
     if (add_one(from, len))
         return read_block(set, source, from);
@@ -63,6 +65,7 @@ reorder(struct keyset *set, struct merge *merge)
     struct source *moved = merge->order[0];
     unsigned i = 0;
 
+    log_assert(merge->reading > 0 && (moved->ended || moved->at < moved->block.len));
     for (; i + 1 < merge->reading; i++) {
         struct source *next = merge->order[i + 1];
         const int order = moved->ended ? 1 : keyset_compare(set, moved->block.data + moved->at, next->block.data + next->at);
@@ -83,6 +86,7 @@ begin_source(struct keyset *set, struct merge *merge, struct source *source)
 {
     const char lowest[KEYSET_KEY_BYTES_MAX] = {0};
 
+    log_assert(merge->reading < RUNS_MERGED);
     source->keys = 0;
     if (read_block(set, source, lowest) != 0)
         return -1;
@@ -100,8 +104,10 @@ begin_merge(struct keyset *set, unsigned level)
     uint64_t keys = 0;
     unsigned count = 0;
 
+    log_assert(!merge->active && level + 1 < LEVELS_MAX);
     for (unsigned i = 0; i < set->run_count && count < RUNS_MERGED; i++) {
         if (set->runs[i].state == RUN_READY && set->runs[i].level == level) {
+            log_assert(!set->runs[i].merging);
             keys += set->runs[i].keys;
             merge->sources[count++].run = set->runs[i].number;
         }

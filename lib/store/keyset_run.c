@@ -9,6 +9,7 @@
 struct span
 keyset_run_key(char *key, char kind, uint32_t run, const char *rest, size_t rest_bytes)
 {
+    log_assert(rest_bytes <= KEYSET_KEY_BYTES_MAX);
     key[0] = kind;
     bytes_put_u32(key + 1, run);
     if (rest_bytes > 0)
@@ -33,6 +34,7 @@ keyset_run_check_block(struct keyset *set, const struct store_item *item)
 {
     const size_t len = set->rules.key_bytes;
 
+    log_assert(item->key.len >= 5);
     if (!keyset_run_are_keys(set, item->value))
         return keyset_run_damaged(set, "a block of another length");
     if (!span_equal(span_at(item->key.at + 5, item->key.len - 5), span_at(item->value.at + item->value.len - len, len)))
@@ -86,8 +88,10 @@ read_parts(struct keyset *set, const struct run *run, size_t *len)
 
     *len = 0;
     for (; rc == 1 && span_begins(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
-        if (run->filter.words != NULL)
+        if (run->filter.words != NULL) {
+            log_assert(item.value.len <= run->filter.lines * BLOOM_LINE_BYTES - *len);
             memcpy((char *)run->filter.words + *len, item.value.at, item.value.len);
+        }
         *len += item.value.len;
     }
     return rc < 0 ? -1 : 0;
@@ -135,7 +139,10 @@ add_run(struct keyset *set, uint32_t number)
 struct run *
 keyset_run_add(struct keyset *set)
 {
-    return add_run(set, set->run_count > 0 ? set->runs[set->run_count - 1].number + 1 : 1);
+    const uint32_t last = set->run_count > 0 ? set->runs[set->run_count - 1].number : 0;
+
+    log_assert(last < UINT32_MAX);
+    return add_run(set, last + 1);
 }
 
 #define HEAD_BYTES (2 + 4 * 8)
@@ -146,6 +153,9 @@ keyset_run_put_head(struct keyset *set, const struct run *run)
     char key[TABLE_KEY_BYTES_MAX], value[HEAD_BYTES + 2 * KEYSET_KEY_BYTES_MAX];
     const size_t len = set->rules.key_bytes;
 
+    log_assert(run->level < LEVELS_MAX);
+    log_assert(run->state != RUN_READY || (run->keys > 0 && run->keys / BLOOM_LINE_BITS < run->filter.lines));
+    log_assert(run->state != RUN_READY || keyset_compare(set, run->first, run->last) <= 0);
     value[0] = (char)run->state;
     value[1] = (char)run->level;
     bytes_put_u64(value + 2, run->token_rule);
@@ -259,6 +269,7 @@ keyset_run_load(struct keyset *set)
     struct store_item item;
     int rc = store_seek(set->store, set->table, prefix, &item);
 
+    log_assert(set->run_count == 0);
     for (; rc == 1 && span_begins(item.key, prefix); rc = store_next(set->store, set->table, &item)) {
         struct run *run = add_run(set, 0);
         if (get_head(set, &item, run) != 0)

@@ -8,6 +8,7 @@ keyset_writer_begin(struct keyset *set, struct writer *writer, unsigned level, u
         return keyset_run_damaged(set, "a run with the last of all numbers");
     struct run *run = keyset_run_add(set);
 
+    log_assert(level < LEVELS_MAX);
     run->state = RUN_GROWING;
     run->level = level;
     run->token_rule = set->rules.token_rule;
@@ -46,6 +47,7 @@ write_block(struct keyset *set, struct writer *writer)
 
     if (block.len == 0)
         return 0;
+    log_assert(block.len <= BLOCK_BYTES && block.len % len == 0);
     const struct span at = keyset_run_key(key, 'b', writer->run, block.at + block.len - len, len);
     const int rc = store_put(set->store, set->table, at, block);
     buffer_clear(&writer->block);
@@ -58,6 +60,8 @@ keyset_writer_add(struct keyset *set, struct writer *writer, struct run *run, co
     const size_t len = set->rules.key_bytes;
     const uint64_t age = keyset_age_of(set, key);
 
+    log_assert(run->number == writer->run && run->state == RUN_GROWING);
+    log_assert((run->keys > 0) == (writer->block.len > 0)); /* so the one before is at hand, whichever block it ends */
     if (writer->block.len > 0 && keyset_compare(set, writer->block.data + writer->block.len - len, key) >= 0)
         log_panic("keyset: keys of run %u are in no order, or one is there twice", writer->run);
     if (writer->block.len + len > BLOCK_BYTES && write_block(set, writer) != 0)
@@ -79,6 +83,7 @@ keyset_writer_end(struct keyset *set, struct writer *writer, uint64_t budget)
 
     if (run->state != RUN_GROWING)
         log_panic("keyset: run %u was written already", writer->run);
+    log_assert(bloom_lines(run->keys) <= run->filter.lines); /* no more came than there is room for */
     if (run->keys == 0)
         return keyset_run_kill(set, run);
     if (writer->block.len > 0) {

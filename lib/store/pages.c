@@ -305,6 +305,7 @@ look_at_page(struct walk *walk, uint64_t page, unsigned depth)
     const size_t page_bytes = walk->look->page_bytes;
     struct head head;
 
+    log_assert(depth > 0 && depth <= DEPTH_MAX);
     if (claim(walk, page) != 0)
         return -1;
     if (depth == 1 && !reads_leaf(walk))

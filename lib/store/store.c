@@ -299,6 +299,7 @@ open_table(struct store *store, struct table *table)
     int rc;
 
     table->there = false;
+    log_assert((store->txn != NULL) == store->only_read); /* a handle belongs to the transaction that opens it */
     if (store->only_read) {
         rc = mdb_dbi_open(store->txn, table->name, 0, &table->dbi);
         table->there = rc == 0;
@@ -395,12 +396,14 @@ store_fault(const struct store *store)
 void
 store_found(struct store *store, enum store_fault fault)
 {
+    log_assert(fault != STORE_FINE);
     store->fault = fault;
 }
 
 int
 store_damaged(struct store *store, int table, const char *what)
 {
+    log_assert(table >= 0 && table < STORE_TABLES_MAX && store->tables[table].name != NULL);
     if (!store->damaged)
         log_error("store: %s, table %s: %s: it is damaged, or not of this program. Nothing is changed: bring back a copy of "
                   "the state, or remove it and load again", store->dir, store->tables[table].name, what);
@@ -475,6 +478,7 @@ store_begin(struct store *store)
 
     if (store->txn != NULL || store->only_read)
         log_panic("store: begin inside a transaction, or only to read");
+    log_assert(!store->reading);
     store->fault = STORE_FINE;
     if (revive(store) != 0 || grow_map(store) != 0)
         return -1;
@@ -507,6 +511,7 @@ store_commit(struct store *store)
     forget_cursors(store);
     if (rc != 0)
         return failed(store, "commit", rc);
+    log_assert(store->fault == STORE_FINE);
     for (int i = 0; i < store->table_count; i++)
         store->tables[i].there = true;
     store->complained = false;
@@ -676,6 +681,7 @@ put(struct store *store, int table, struct span key, MDB_val *value, unsigned fl
     MDB_cursor *cursor = cursor_to_change(store, table);
     MDB_val k = val_of(key);
 
+    log_assert(key.len <= STORE_KEY_BYTES_MAX);
     if (cursor == NULL)
         return -1;
     int rc = mdb_cursor_put(cursor, &k, value, flags);
@@ -807,6 +813,7 @@ open_all_tables(struct store *store, MDB_dbi *tables, char names[][STORE_KEY_BYT
     int count = 0;
     int rc;
 
+    log_assert(store->txn != NULL);
     if ((rc = mdb_dbi_open(store->txn, NULL, 0, &main)) != 0 || (rc = mdb_cursor_open(store->txn, main, &cursor)) != 0)
         return failed(store, "copy", rc);
     while (count < STORE_TABLES_MAX && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {

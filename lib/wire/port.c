@@ -83,6 +83,7 @@ open_port(struct port *port, int64_t steady_ms)
 {
     static const char refused[] = "refused by the library";
 
+    log_assert(port->state == PORT_DOWN);
     if (port->wire->calls->connect(port->wire) == 0) {
         port->state = PORT_CONNECTING;
         return;
@@ -120,6 +121,7 @@ port_step(struct port *port, int64_t steady_ms)
     if (up && port->state == PORT_CONNECTING) {
         port->state = PORT_SUBSCRIBING;
         backoff_up(&port->backoff, steady_ms);
+        log_assert(port->filter_count <= PORT_FILTERS_MAX && port->news_from <= port->filter_count);
         /* A failure to send is followed by `down`. */
         port->wire->calls->subscribe(port->wire, port->filters, port->filter_count, port->news_from, port->delivery);
     }

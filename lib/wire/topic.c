@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/log.h"
 
 #define LEVELS_MAX 4
 
@@ -37,9 +38,11 @@ topic_name(enum topic topic, const char *prefix, const char *name, const char *p
 {
     struct buffer text = {0};
 
+    log_assert(topic < TOPIC_COUNT && topics[topic][0] != NULL);
     buffer_add_text(&text, prefix);
     for (unsigned i = 0; i < LEVELS_MAX && topics[topic][i] != NULL; i++) {
         const char *level = topics[topic][i];
+        log_assert((level != name_here || name != NULL) && (level != peer_here || peer != NULL));
         buffer_add_byte(&text, '/');
         buffer_add_text(&text, level == name_here ? name : level == peer_here ? peer : level);
     }

@@ -592,6 +592,24 @@ files_in(const char *day)
     return count;
 }
 
+/* Parts begin with 1: one of number 0 is somebody else's, and none that a state could go on behind. */
+static void
+a_lake_that_lost_its_state_does_not_take_a_part_0_for_its_own(void **state)
+{
+    (void)state;
+    char file[512];
+    write_line(NOON_MS, "{\"a\":1}");
+    close_lake();
+    put_file("date=2026-04-02", "part-00000000.ndjson");
+    snprintf(file, sizeof file, "%s/data.mdb", store_dir);
+    assert_int_equal(unlink(file), 0);
+    open_lake();
+    crash();
+    write_line(NOON_MS, "{\"a\":2}");
+    crash();
+    expect_part("2026-03-31", 1, "{\"a\":1}\n{\"a\":2}\n");
+}
+
 static void
 bug_200_what_somebody_else_has_put_there_stays(void **state)
 {
@@ -909,6 +927,7 @@ lines_leave_the_store_when_they_are_synced(void **state)
     for (unsigned i = 0; i < 20; i++) {
         snprintf(line, sizeof line, "{\"a\":%u,\"b\":\"", i);
         memset(line + strlen(line), 'x', sizeof line - 1 - strlen(line));
+        memcpy(line + sizeof line - sizeof "\"}", "\"}", 2);
         write_line(NOON_MS, line);
         assert_true(store_count(store, lines) <= 4 * 10 + 10);
         if (i % 7 == 6)
@@ -1097,6 +1116,7 @@ main(void)
         TEST(a_clock_that_goes_back_does_not_go_back_to_an_older_part),
         TEST(bug_200_a_state_that_is_older_than_the_lake_is_refused),
         TEST(bug_200_so_it_is_if_only_newer_parts_say_it),
+        TEST(a_lake_that_lost_its_state_does_not_take_a_part_0_for_its_own),
         TEST(bug_200_what_somebody_else_has_put_there_stays),
         TEST(bug_200_a_part_in_the_way_of_the_next_one_stays),
         cmocka_unit_test_setup_teardown(bug_200_so_it_does_if_the_folder_is_called_what_looks_like_a_pattern,

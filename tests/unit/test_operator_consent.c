@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "operator/consent.h"
 #include "operator_bench.h"
+#include "panics.h"
 
 static char dir[64];
 static struct store *store;
@@ -202,6 +203,24 @@ the_cache_forgets_with_an_abort(void **state)
     assert_answer(2, CONSENT_UNKNOWN, 0);
 }
 
+/* It would be taken for one of whoever has the row. */
+static void
+consent_of_nobody(void)
+{
+    const struct record record = {.time_ms = 7, .research_as_of_ms = 7};
+    struct hash_id changed;
+
+    consent_apply(&consent, span_of("row"), NULL, &record, &changed);
+}
+
+static void
+who_consents_for_nobody_panics(void **state)
+{
+    (void)state;
+    assert_int_equal(apply("row", 1, 7), 1);
+    assert_panics(consent_of_nobody);
+}
+
 int
 main(void)
 {
@@ -214,6 +233,7 @@ main(void)
         EACH(neighbours_are_not_mixed_up),
         EACH(the_longest_row_name),
         EACH(the_cache_forgets_with_an_abort),
+        EACH(who_consents_for_nobody_panics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

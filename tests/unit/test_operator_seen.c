@@ -10,6 +10,7 @@
 
 #include "operator/seen.h"
 #include "operator_bench.h"
+#include "panics.h"
 
 static char dir[64];
 static struct store *store;
@@ -164,6 +165,25 @@ the_last_one_can_be_taken_back(void **state)
     stop();
 }
 
+/* All that have none would be one record, and all but the first be lost. */
+static void
+add_one_without_an_identity(void)
+{
+    const struct record record = {.kind = RECORD_CUSTOMER, .withdrawn_ms = 7};
+    uint64_t fingerprint;
+
+    seen_add(&seen, &record, BENCH_START_MS, &fingerprint);
+}
+
+static void
+who_asks_for_what_has_no_identity_panics(void **state)
+{
+    (void)state;
+    start(BENCH_HOUR_MS);
+    assert_panics(add_one_without_an_identity);
+    stop();
+}
+
 int
 main(void)
 {
@@ -174,6 +194,7 @@ main(void)
         EACH(a_duplicate_does_not_prolong),
         EACH(known_after_a_restart_and_forgotten_by_an_abort),
         EACH(the_last_one_can_be_taken_back),
+        EACH(who_asks_for_what_has_no_identity_panics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1478,6 +1478,15 @@ look_for_too_much(void)
 }
 
 static void
+look_for_nothing(void)
+{
+    struct keyset_query query = everything();
+
+    query.max = 0;
+    keyset_find(set, &query, &found);
+}
+
+static void
 add_one_no_newer(void)
 {
     char key[KEYSET_KEY_BYTES_MAX];
@@ -1499,6 +1508,7 @@ who_breaks_the_rules_of_a_set_panics(void **state)
     assert_panics(add_one_twice);
     assert_panics(take_back_what_is_committed);
     assert_panics(look_for_too_much);
+    assert_panics(look_for_nothing);
 
     /* Of keys that are kept elsewhere those that are in no run are known by their ages. */
     const struct keyset_rules rules = {.key_bytes = 24, .token = token, .context = &rule, .kept_elsewhere = true};
