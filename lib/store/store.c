@@ -816,8 +816,8 @@ open_all_tables(struct store *store, MDB_dbi *tables, char names[][STORE_KEY_BYT
     log_assert(store->txn != NULL);
     if ((rc = mdb_dbi_open(store->txn, NULL, 0, &main)) != 0 || (rc = mdb_cursor_open(store->txn, main, &cursor)) != 0)
         return failed(store, "copy", rc);
-    while (count < STORE_TABLES_MAX && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        if (key.mv_size > STORE_KEY_BYTES_MAX) {
+    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        if (key.mv_size > STORE_KEY_BYTES_MAX || count == STORE_TABLES_MAX) {
             rc = MDB_INCOMPATIBLE;
             break;
         }

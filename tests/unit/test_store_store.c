@@ -151,6 +151,24 @@ as_many_tables_as_promised(void **state)
 }
 
 static void
+bug_713_a_store_of_all_tables_is_measured(void **state)
+{
+    static char names[STORE_TABLES_MAX][8];
+    (void)state;
+    for (int i = 0; i < STORE_TABLES_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "t%d", i);
+        table_called(names[i]);
+    }
+    assert_int_equal(store_begin(store), 0);
+    for (int i = 0; i < STORE_TABLES_MAX; i++)
+        put(i, "a", "1");
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_snapshot(store), 0);
+    assert_true(store_size(store) > 0);
+    store_snapshot_end(store);
+}
+
+static void
 committed_is_there_after_reopening(void **state)
 {
     (void)state;
@@ -1080,6 +1098,7 @@ main(void)
         EACH(a_folder_that_cannot_be_made_is_an_error),
         EACH(a_table_keeps_its_number_and_apart_from_others),
         EACH(as_many_tables_as_promised),
+        EACH(bug_713_a_store_of_all_tables_is_measured),
         EACH(committed_is_there_after_reopening),
         EACH(an_abort_undoes_puts_and_deletes),
         EACH(a_cursor_does_not_outlive_its_transaction),
