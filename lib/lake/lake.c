@@ -822,7 +822,6 @@ lake_extent(struct store *store, const char *path, struct lake_extent *extent)
         memcpy(extent->date, table.part.date, DATE_SIZE);
         extent->number = table.part.number;
         extent->bytes = table.part.bytes;
-        log_assert(extent->synced <= extent->bytes);
     }
     buffer_free(&lake.store_key);
     return rc < 0 ? -1 : 0;
