@@ -10,6 +10,7 @@ static inline void
 bytes_put_u32(void *at, uint32_t value)
 {
     unsigned char *p = at;
+
     p[0] = (unsigned char)(value >> 24);
     p[1] = (unsigned char)(value >> 16);
     p[2] = (unsigned char)(value >> 8);
@@ -20,6 +21,7 @@ static inline uint32_t
 bytes_get_u32(const void *at)
 {
     const unsigned char *p = at;
+
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 

@@ -99,6 +99,7 @@ struct hash_sum *
 hash_sum_begin(void)
 {
     crypto_generichash_state *state = aligned_alloc(_Alignof(crypto_generichash_state), sizeof *state);
+
     if (state == NULL)
         log_fatal("out of memory");
     crypto_generichash_init(state, NULL, 0, HASH_ID_BYTES);
@@ -141,6 +142,7 @@ hash_checksum(struct span bytes)
     /* Part of the inbox format: another key makes every file written before look rotten. */
     static const unsigned char key[crypto_shorthash_KEYBYTES] = "gait's checksum";
     unsigned char sum[crypto_shorthash_BYTES];
+
     crypto_shorthash(sum, (const unsigned char *)bytes.at, bytes.len, key);
     return bytes_get_u64(sum);
 }
@@ -195,6 +197,7 @@ open_key(const char *path, struct buffer *fault)
 {
     /* A FIFO must not hang us before it is refused, and where a link leads is somebody else's choice. */
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
     if (fd < 0 && errno == ENOENT)
         return -1;
     if (fd < 0 && errno == ELOOP)

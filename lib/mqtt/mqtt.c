@@ -441,6 +441,7 @@ paho_usleep(useconds_t wanted_us)
 {
     const useconds_t us = wanted_us < PAHO_SLEEP_US_MAX ? wanted_us : PAHO_SLEEP_US_MAX;
     const struct timespec time = {0, (long)us * 1000};
+
     return nanosleep(&time, NULL);
 }
 
@@ -461,6 +462,7 @@ paho_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const str
 {
     static atomic_uint signals_seen;
     int rc = 0;
+
     if (atomic_load(&signals_given) == atomic_load(&signals_seen))
         rc = pthread_cond_clockwait(condition, mutex, CLOCK_REALTIME, until);
     atomic_store(&signals_seen, atomic_load(&signals_given));
@@ -870,10 +872,11 @@ hear_refusal(struct mqtt *mqtt, const struct request *request, enum MQTTReasonCo
 static void
 on_publish_success(void *context, MQTTAsync_successData5 *response)
 {
-    (void)response; /* also 16: there is no subscriber at present */
     const struct request *request = context;
     struct mqtt *mqtt = request->mqtt;
     const uint64_t token = request->token;
+
+    (void)response; /* also 16: there is no subscriber at present */
     settle_publish(context);
     if (token != 0)
         mqtt->events.delivered(mqtt->events.context, token);

@@ -223,6 +223,7 @@ pair_group(struct join *join, struct walk *walk)
 {
     struct backlog *partners = &join->sides[1 - walk->rest.side].readings;
     const size_t key_bytes = partners->rules.key_bytes;
+
     log_assert(walk->left > 0);
     const int count = find_partners(join, walk);
 
@@ -419,7 +420,6 @@ join_pairs_note(struct join *join, const struct hash_id persons[2])
     rc = store_put_new(join->store, join->pairings, span_at(key, sizeof key), span_at(limits, sizeof limits));
     return rc == 0 ? store_damaged(join->store, join->pairings, "a pairing of nobody") : rc < 0 ? -1 : 0;
 }
-
 
 /* A pairing at work. */
 struct pairing {

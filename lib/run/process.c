@@ -254,6 +254,7 @@ work(struct process *process, int64_t steady_ms)
 {
     /* Even if nothing can be worked at present: what comes in meanwhile may use up the transport's room. */
     const bool intake = may_take(process, steady_ms);
+
     if (steady_ms < process->stalled_until_ms) {
         process->why = process->why_stalled;
         return -1;

@@ -75,6 +75,7 @@ refusal_without_payload(struct span line)
 {
     /* No name and no text before it has a quote that is not escaped. */
     const char *member = memmem(line.at, line.len, PAYLOAD_MEMBER, sizeof PAYLOAD_MEMBER - 1);
+
     return span_at(line.at, member != NULL ? (size_t)(member - line.at) : line.len - 1);
 }
 

@@ -629,6 +629,7 @@ val_of(struct span span)
         const char *in;
         void *out;
     } address = {.in = span.at};
+
     return (MDB_val){span.len, address.out};
 }
 

@@ -92,6 +92,7 @@ static inline size_t
 wire_room(const struct wire_limits *limits, size_t topic_bytes)
 {
     const size_t taken = topic_bytes + WIRE_OVERHEAD_BYTES;
+
     return limits->packet_bytes_max > taken ? limits->packet_bytes_max - taken : 0;
 }
 

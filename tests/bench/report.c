@@ -25,6 +25,7 @@ static int
 compare(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
+
     return (x > y) - (x < y);
 }
 
@@ -32,6 +33,7 @@ static double
 median(const struct result *result)
 {
     const double *middle = &result->samples[result->count / 2];
+
     return result->count % 2 == 1 ? *middle : (middle[-1] + middle[0]) / 2;
 }
 
@@ -57,6 +59,7 @@ static const char *
 shown(double number, char text[32])
 {
     const double size = number < 0 ? -number : number;
+
     snprintf(text, 32, "%.*f", size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3, number);
     return text;
 }

@@ -27,6 +27,7 @@ static int
 read_content(struct config *config, struct span content, char path[32], struct buffer *errors)
 {
     int fd = memfd_create("conf", MFD_CLOEXEC);
+
     snprintf(path, 32, "/proc/self/fd/%d", fd);
     if (fd < 0 || file_write_at(fd, content.at, content.len, 0) != 0)
         log_fatal("no file in memory");
@@ -40,6 +41,7 @@ static char *
 find_line(const struct buffer *content, unsigned long number)
 {
     char *at = content->data, *end = at + content->len;
+
     while (--number > 0 && at < end) {
         char *line_feed = memchr(at, '\n', (size_t)(end - at));
         at = line_feed != NULL ? line_feed + 1 : end;
@@ -54,6 +56,7 @@ blank_line(struct buffer *content, unsigned long number)
     const char *end = content->data + content->len;
     char *at = number > 0 ? find_line(content, number) : content->data + content->len;
     bool blank = true;
+
     for (; at < end && *at != '\n'; at++) {
         bool line_end = *at == '\r' && (at + 1 == end || at[1] == '\n');
         blank = blank && (*at == ' ' || *at == '\t' || line_end);
@@ -69,6 +72,7 @@ read_complaint(const char *at, const char *path, const char **end)
 {
     size_t len = strlen(path);
     char *behind;
+
     if (strncmp(at, path, len) != 0 || at[len] != ':')
         log_panic("a complaint does not name the file");
     unsigned long line = strtoul(at + len + 1, &behind, 10);
@@ -85,6 +89,7 @@ blank_lines(struct buffer *content, struct buffer *errors, const char *path)
     const char *at = buffer_text(errors);
     const char *end;
     unsigned long before = 0;
+
     if (errors->len == 0)
         log_panic("refused without a word");
     for (; *at != '\0'; at = end + 1) {
@@ -109,6 +114,7 @@ for_each(void (*each)(void *context, const char *section, const struct config_ke
 {
     const struct config_key *key;
     const char *process;
+
     for (unsigned i = 0; (key = catalog_config.key(i)) != NULL; i++) {
         if (strcmp(key->section, "*") != 0)
             each(context, key->section, key);
@@ -127,6 +133,7 @@ static void
 write_key(void *context, const char *section, const struct config_key *key)
 {
     struct copy *copy = context;
+
     buffer_printf(&copy->text, "[%s]\n%s=%s\n", section, key->name, config_text(copy->config, section, key->name));
 }
 
@@ -134,6 +141,7 @@ static void
 compare_key(void *context, const char *section, const struct config_key *key)
 {
     const struct copy *copy = context;
+
     if (strcmp(config_text(copy->config, section, key->name), config_text(copy->again, section, key->name)) != 0)
         log_panic("[%s] %s is not what was written", section, key->name);
     if (is_number(key) && config_int(copy->config, section, key->name) != config_int(copy->again, section, key->name))
@@ -147,6 +155,7 @@ check_again(const struct config *config)
     struct copy copy = {config, again, {0}};
     struct buffer errors = {0};
     char path[32];
+
     for_each(write_key, &copy);
     if (read_content(again, buffer_span(&copy.text), path, &errors) != 0)
         log_panic("what was accepted is refused: %s", buffer_text(&errors));
@@ -171,6 +180,7 @@ check_meaning(const struct config *config, struct span content)
     struct buffer copy = {0};
     const char *section = "";
     size_t mark = content.len >= 3 && memcmp(content.at, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+
     buffer_add_span(&copy, content);
     buffer_add_byte(&copy, '\n');
     for (char *at = copy.data + mark, *end; at < copy.data + copy.len; at = end + 1) {
@@ -193,6 +203,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buffer content = {0};
     bool accepted = false;
+
     buffer_add(&content, data, size < CONTENT_BYTES_MAX ? size : CONTENT_BYTES_MAX);
     while (!accepted) {
         struct config *config = config_new(&catalog_config);

@@ -61,6 +61,7 @@ static void
 remove_note(void)
 {
     char path[2 * SCRATCH_DIR_SIZE];
+
     snprintf(path, sizeof path, "%s.end", dir);
     unlink(path);
 }
@@ -100,6 +101,7 @@ read_plan(struct span input, struct plan *plan)
     unsigned long long split = 0, skip = 0, lost = 0, told_by = 0, told = 0;
     const char *end = memchr(input.at, '\n', input.len < sizeof line ? input.len : sizeof line);
     size_t len = end != NULL ? (size_t)(end - input.at) : 0;
+
     memcpy(line, input.at, len);
     line[len] = '\0';
     sscanf(line, "%llu %llu %llu %llu %llu", &split, &skip, &lost, &told_by, &told);
@@ -117,6 +119,7 @@ static size_t
 entry_length(const char *at, size_t left)
 {
     size_t length = left >= PREFIX_BYTES ? bytes_get_u32(at) : 0;
+
     return length >= HEAD_BYTES && length <= left - PREFIX_BYTES ? PREFIX_BYTES + length : 0;
 }
 
@@ -124,6 +127,7 @@ static uint64_t
 checksum_of(const char *at, size_t entry)
 {
     size_t length = entry - PREFIX_BYTES;
+
     return hash_checksum(span_at(at + PREFIX_BYTES, length)) ^ length;
 }
 
@@ -135,6 +139,7 @@ marks_of(const char *at, size_t entry, uint64_t position)
 {
     char place[12];
     const size_t length = entry - PREFIX_BYTES;
+
     bytes_put_u64(place, position);
     bytes_put_u32(place + 8, (uint32_t)length);
     const uint64_t mark = hash_64(&key, span_at(place, sizeof place));
@@ -159,6 +164,7 @@ static void
 seal(char *at, const char *end)
 {
     size_t entry;
+
     while ((entry = entry_length(at, (size_t)(end - at))) > 0) {
         if (bytes_get_u64(at + 4) == 0)
             bytes_put_u64(at + 4, checksum_of(at, entry));
@@ -179,6 +185,7 @@ empty_dir(void)
     char path[SCRATCH_DIR_SIZE + 300];
     struct dirent *entry;
     DIR *open_dir = opendir(dir);
+
     if (open_dir == NULL)
         log_fatal("%s: %s", dir, strerror(errno));
     while ((entry = readdir(open_dir)) != NULL) {
@@ -204,6 +211,7 @@ write_file(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint
 {
     char path[2 * SCRATCH_DIR_SIZE];
     char trailer[TRAILER_BYTES];
+
     path_of(begin, path);
     make_trailer(told, trailer);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -220,6 +228,7 @@ check_file(uint64_t begin, const char *bytes, size_t len, bool has_trailer, uint
     char path[2 * SCRATCH_DIR_SIZE];
     char trailer[TRAILER_BYTES];
     struct buffer there = {0};
+
     path_of(begin, path);
     make_trailer(told, trailer);
     if (file_read(path, &there) != 0)
@@ -246,6 +255,7 @@ static bool
 is_marked(const struct plan *plan, size_t at, size_t end)
 {
     const size_t file_end = at < plan->split ? plan->first_end : plan->content.len;
+
     if (at >= plan->content.len || at >= file_end)
         return false;
     const char *bytes = plan->content.data + at;
@@ -267,6 +277,7 @@ check_gap(const struct plan *plan, const struct inbox_gap *gap, bool entry, uint
 {
     const size_t from = (size_t)(gap->from - BEGIN);
     const size_t to = (size_t)(gap->to - BEGIN);
+
     if (gap->from < plan->position || gap->to < gap->from)
         log_panic("a gap outside");
     for (size_t at = from; at < to && at < plan->content.len; at++) {
@@ -282,6 +293,7 @@ static void
 check_entry(const struct plan *plan, uint64_t position, const struct inbox_entry *entry)
 {
     const size_t at = (size_t)(position - BEGIN);
+
     if (at >= plan->content.len || (at >= plan->first_end && at < plan->split))
         log_panic("an entry where nothing was");
     const char *bytes = plan->content.data + at;
@@ -308,6 +320,7 @@ read_all(struct inbox *inbox, const struct plan *plan, uint64_t planned_end, str
     struct inbox_entry entry;
     struct inbox_gap gap;
     int rc;
+
     while ((rc = inbox_read(inbox, &position, &entry, &gap)) == 1) {
         size_t bytes = PREFIX_BYTES + HEAD_BYTES + (entry.levels.len > 0) + entry.levels.len + entry.response_topic.len +
                        entry.correlation.len + entry.payload.len;
@@ -340,6 +353,7 @@ open_inbox(const struct plan *plan)
 {
     const struct inbox_options options = {
         .dir = dir, .epoch = 1, .key = key, .bytes_max = 1 << 30, .payload_bytes_max = CONTENT_BYTES_MAX};
+
     return inbox_open(&options, plan->position);
 }
 
@@ -354,6 +368,7 @@ check_inbox(struct plan *plan)
     struct buffer found = {0};
     struct buffer again = {0};
     struct inbox *inbox = open_inbox(plan);
+
     if ((inbox == NULL) != (plan->told_by != 0 && plan->told > plan->position))
         log_panic(inbox == NULL ? "the inbox does not open" : "the inbox opens, and is worked beyond its position");
     if (inbox == NULL) {
@@ -381,6 +396,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct plan plan = {0};
+
     if (size > CONTENT_BYTES_MAX)
         return 0;
     make_dir();

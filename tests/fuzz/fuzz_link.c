@@ -50,6 +50,7 @@ take_number(struct steps *steps, uint64_t preset)
 {
     uint64_t number = 0;
     const char *start = steps->at;
+
     for (; steps->at < steps->end && *steps->at >= '0' && *steps->at <= '9'; steps->at++)
         number = number * 10 + (uint64_t)(*steps->at - '0'); /* too large ones are others */
     return steps->at > start ? number : preset;
@@ -76,6 +77,7 @@ receive(struct consumer *consumer, struct link_position position)
     struct wire_message message = {.epoch = position.epoch, .sequence = position.applied};
     char row[NAME_BYTES_MAX];
     struct span content = write_content(consumer, "row", position);
+
     memcpy(row, content.at, content.len);
     content = span_at(row, content.len);
     message.payload = write_content(consumer, "payload", position);
@@ -88,6 +90,7 @@ check_next(struct consumer *consumer, const struct link_message *message)
 {
     const struct link_position before = consumer->worked;
     const struct link_position position = message->position;
+
     if (message->oldest) {
         if (position.epoch == before.epoch)
             log_panic("told to begin where we are already");
@@ -113,6 +116,7 @@ commit(struct consumer *consumer, uint64_t count)
     const struct link_message *message = link->first;
     unsigned left = link->message_count;
     unsigned worked = 0;
+
     for (; worked < count && message != NULL; worked++) {
         check_next(consumer, message);
         message = message->next;
@@ -133,6 +137,7 @@ report(struct consumer *consumer)
 {
     struct link_position position;
     bool rewind;
+
     link_report(&consumer->link, consumer->steady_ms, &consumer->text);
     if (link_read_report(buffer_span(&consumer->text), &position, &rewind) != 0)
         log_panic("a report that can't be read");
@@ -147,6 +152,7 @@ read_report(struct consumer *consumer, struct span text)
 {
     struct link_position position, again;
     bool rewind, rewind_again;
+
     if (link_read_report(text, &position, &rewind) != 0)
         return;
     link_write_report(position, rewind, &consumer->text);
@@ -160,6 +166,7 @@ static void
 tell(struct consumer *consumer, struct link_position position, struct steps *steps)
 {
     struct link_told told = {.position = position, .until = LINK_NO_END};
+
     while (steps->end - steps->at >= 2 && steps->at[0] == ':' && steps->at[1] >= 'a' && steps->at[1] <= 'z') {
         const uint64_t epoch = (uint64_t)(steps->at[1] - 'a' + 1);
         steps->at += 2;
@@ -179,6 +186,7 @@ step(struct consumer *consumer, struct steps *steps)
 {
     const char *start = steps->at;
     char what = *steps->at++;
+
     if (what >= '@' && what <= 'Z') {
         receive(consumer, (struct link_position){(uint64_t)(what - '@'), take_number(steps, 0)});
     } else if (what >= 'a' && what <= 'z') {
@@ -226,6 +234,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct consumer consumer = {.steady_ms = 1000000};
     struct steps steps = {(const char *)data, (const char *)data + size};
+
     link_begin(&consumer.link, (struct link_position){0});
     while (steps.at < steps.end)
         step(&consumer, &steps);

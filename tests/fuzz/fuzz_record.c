@@ -24,6 +24,7 @@ check_person(const struct record *record)
     struct record_decoder *decoder = record_decoder_new(record->kind, &limits);
     struct buffer text = {0};
     struct record again;
+
     buffer_add_byte(&text, '{');
     record_rename_person(record, span_of("0f"), &text);
     buffer_add_byte(&text, '}');
@@ -48,6 +49,7 @@ check_again(const struct record *record)
     struct record_decoder *decoder = record_decoder_new(record->kind, &limits);
     struct buffer text = {0};
     struct record again;
+
     buffer_add_byte(&text, '{');
     buffer_add_span(&text, record->body);
     buffer_add_byte(&text, '}');
@@ -69,6 +71,7 @@ check_fault(enum record_kind kind, enum record_source source, const struct fault
 {
     unsigned count;
     const struct record_field *fields = record_fields(kind, &count);
+
     if (fault->field == NULL)
         return;
     for (unsigned i = 0; i < count; i++) {
@@ -87,6 +90,7 @@ check_payload(enum record_kind kind, enum record_source source, struct span payl
     struct record_cursor before = cursor;
     struct record record;
     struct fault fault;
+
     while (record_next(decoder, &cursor, source, NOW_MS, &record, &fault)) {
         bool advanced = cursor.at > before.at || (cursor.at == before.at && cursor.place > before.place);
         if (!advanced || cursor.at > payload.len)
@@ -107,6 +111,7 @@ write_good(enum record_kind kind, struct buffer *text)
 {
     unsigned count;
     const struct record_field *fields = record_fields(kind, &count);
+
     buffer_add_byte(text, '{');
     for (unsigned i = 0; i < count; i++) {
         if (fields[i].required)
@@ -134,6 +139,7 @@ check_neighbours(enum record_kind kind, struct span bytes)
     struct record record, last = {0};
     struct fault fault, last_fault = {REASON_BAD_JSON, NULL};
     unsigned count = 0;
+
     write_good(kind, &good);
     buffer_add_span(&payload, buffer_span(&good));
     buffer_add_byte(&payload, '\n');

@@ -54,6 +54,7 @@ static void
 replace(struct buffer *text, size_t at, size_t len, struct span bytes)
 {
     size_t rest = text->len - at - len;
+
     if (text->len + bytes.len > TEXT_BYTES_MAX && bytes.len > len)
         return;
     buffer_reserve(text, bytes.len);
@@ -74,6 +75,7 @@ static size_t
 piece(struct dice *dice, const struct buffer *text, size_t at)
 {
     size_t most = text->len - at;
+
     if (most > 16 && dice_roll(dice, 4) != 0)
         most = 16;
     return dice_roll(dice, (unsigned)most + 1);
@@ -85,6 +87,7 @@ insert_token(struct dice *dice, struct buffer *text)
     struct buffer run = {0};
     const struct span *token = &tokens[dice_roll(dice, sizeof tokens / sizeof tokens[0])];
     unsigned times = dice_roll(dice, 8) == 0 ? 1 + dice_roll(dice, RUN_MAX) : 1;
+
     for (unsigned i = 0; i < times; i++)
         buffer_add_span(&run, *token);
     replace(text, place(dice, text), 0, buffer_span(&run));
@@ -102,6 +105,7 @@ static void
 replace_number(struct dice *dice, struct buffer *text)
 {
     size_t at = place(dice, text);
+
     while (at < text->len && (text->data[at] < '0' || text->data[at] > '9'))
         at++;
     size_t end = at;
@@ -122,6 +126,7 @@ copy_piece(struct dice *dice, struct buffer *text)
 {
     struct buffer copy = {0};
     size_t at = place(dice, text);
+
     buffer_add(&copy, text->data + at, piece(dice, text, at));
     replace(text, place(dice, text), 0, buffer_span(&copy));
     buffer_free(&copy);
@@ -142,6 +147,7 @@ double_member(struct dice *dice, struct buffer *text)
 {
     struct buffer copy = {0};
     size_t at = place(dice, text);
+
     while (at < text->len && !(text->data[at] == '"' && at > 0 && (text->data[at - 1] == ',' || text->data[at - 1] == '{')))
         at++;
     if (at < text->len) {
@@ -169,6 +175,7 @@ splice(struct dice *dice, struct buffer *text, struct span other)
     size_t from = dice_roll(dice, (unsigned)other.len + 1);
     size_t at = place(dice, text);
     size_t len = other.len - from;
+
     if (dice_roll(dice, 2) == 0)
         replace(text, at, text->len - at, span_at(other.at + from, len));
     else
@@ -197,6 +204,7 @@ void
 mutate(struct dice *dice, struct buffer *text, struct span other)
 {
     size_t at = place(dice, text);
+
     switch (dice_roll(dice, 12)) {
     case 0:
     case 1:

@@ -50,6 +50,7 @@ read_corpus(struct corpus *corpus, const char *path)
 {
     struct dirent *entry;
     DIR *dir = opendir(path);
+
     corpus->dir = path;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.')
@@ -75,6 +76,7 @@ static void
 run(struct span input)
 {
     uint8_t *copy = malloc(input.len > 0 ? input.len : 1);
+
     if (copy == NULL)
         log_fatal("out of memory");
     if (input.len > 0)
@@ -95,6 +97,7 @@ run_mutation(const struct corpus *corpus, uint64_t seed, uint64_t index)
 {
     struct dice dice = dice_for(seed, index);
     struct buffer input = {0};
+
     buffer_add_span(&input, choose(&dice, corpus));
     for (unsigned count = 1 + dice_roll(&dice, MUTATIONS_MAX); count > 0; count--)
         mutate(&dice, &input, choose(&dice, corpus));
@@ -138,6 +141,7 @@ supervise(const char *program, const struct corpus *corpus, uint64_t seed, uint6
     struct at_work *at_work =
         mmap(NULL, sizeof *at_work, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int status;
+
     if (at_work == MAP_FAILED)
         log_fatal("out of memory");
     pid_t pid = fork();
@@ -165,6 +169,7 @@ main(int argc, char **argv)
     const char *index = NULL;
     int option;
     int status = EXIT_SUCCESS;
+
     while ((option = getopt(argc, argv, "n:s:i:")) != -1) {
         if (option == 'n')
             count = strtoull(optarg, NULL, 10);

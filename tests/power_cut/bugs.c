@@ -63,6 +63,7 @@ static const char *
 below(const char *folder, const char *name)
 {
     static char path[500];
+
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }
@@ -160,6 +161,7 @@ static void
 store_opens(void)
 {
     struct store *store = store_open(below(cut_root(cut), "store"), 1 << 20);
+
     assert_non_null(store);
     assert_true(store_table(store, "t") >= 0);
     store_close(store);
@@ -200,6 +202,7 @@ open_without_spare(const char *folder, uint64_t position)
                                           .bytes_max = UINT64_C(1) << 30,
                                           .payload_bytes_max = PAYLOAD_BYTES};
     struct inbox *inbox = inbox_open(&options, position);
+
     assert_non_null(inbox);
     return inbox;
 }
@@ -208,6 +211,7 @@ static struct inbox *
 open_inbox(const char *folder, uint64_t position)
 {
     struct inbox *inbox = open_without_spare(folder, position);
+
     assert_true(inbox_has_room(inbox));
     return inbox;
 }
@@ -271,9 +275,9 @@ bug_144_what_was_cut_off_does_not_come_back(void **state)
     const size_t page = PAGE_BYTES - 17; /* with its head, an entry of one page */
     const char zeros[PAGE_BYTES] = {0};
     char before[PAGE_BYTES] = {0}, checksum[8];
+    struct inbox *inbox = open_inbox(run, 0);
 
     (void)state;
-    struct inbox *inbox = open_inbox(run, 0);
     append(inbox, 'a', page);
     append(inbox, 'b', page);
     append(inbox, 'c', page);

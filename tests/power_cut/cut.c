@@ -215,6 +215,7 @@ newer_first(const void *a, const void *b)
 {
     const unsigned x = *(const unsigned *)a;
     const unsigned y = *(const unsigned *)b;
+
     return (x < y) - (x > y);
 }
 
@@ -437,6 +438,7 @@ uint64_t
 cut_key(struct cut *cut, const char *path)
 {
     const int node = find(cut, path);
+
     return node < 0 ? 0 : key_of(cut, (unsigned)node) | 1;
 }
 

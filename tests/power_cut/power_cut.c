@@ -136,6 +136,7 @@ static unsigned
 group_of_instant(void)
 {
     const struct event *event = &power_cut.tape.events[power_cut.instant];
+
     return event->kind == EVENT_MARK ? ((const struct mark *)event->mark)->process : power_cut.tape.nodes[event->node].group;
 }
 

@@ -34,6 +34,7 @@ static void
 mark(struct recording *recording, enum mark_kind kind, unsigned process, unsigned number, uint64_t value, uint64_t epoch)
 {
     const struct mark mark = {kind, process, number, value, epoch};
+
     tape_mark(recording->tape, &mark, sizeof mark);
 }
 
@@ -59,6 +60,7 @@ static unsigned
 number_in(struct span correlation)
 {
     unsigned number;
+
     if (correlation.len == 0 || correlation.len == INSIDE_PROBE_BYTES)
         return OF_A_PROCESS;
     assert_int_equal(correlation.len, sizeof number);

@@ -102,6 +102,7 @@ static inline uint64_t
 recording_entry_bytes(const struct inbox_entry *entry)
 {
     const size_t levels = entry->levels.len > 0 ? 1 + entry->levels.len : 0;
+
     return 17 + levels + entry->response_topic.len + entry->correlation.len + entry->payload.len;
 }
 

@@ -171,6 +171,7 @@ static int
 node_of_fd(const struct tape *tape, int fd)
 {
     struct stat status;
+
     return fstat(fd, &status) == 0 ? node_of_inode(tape, status.st_ino) : -1;
 }
 

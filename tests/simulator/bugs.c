@@ -24,6 +24,7 @@ bug_100_a_process_that_waits_for_a_full_disk_closes_its_landing_connection_in_ti
     const unsigned number = 1; /* accelerometer-trusted */
     const size_t size = 512 * 1024;
     unsigned heard = 0;
+
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
@@ -65,6 +66,7 @@ static void
 bug_006_a_newcomer_is_told_again_where_to_begin(void **state)
 {
     static const char *const topics[] = {"/lake/oldest", "/link/machine-learning-curated/lake"};
+
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
         dice_seed(2);
@@ -104,6 +106,7 @@ static void
 bug_160_a_consumer_without_state_begins_with_the_rows_not_with_what_became_of_some(void **state)
 {
     static const enum landing order[LANDINGS] = {ACCELEROMETER, CUSTOMER, STEP_TRAINER};
+
     (void)state;
     for (unsigned i = 0; i < 400; i++) {
         dice_seed(i);
@@ -177,6 +180,7 @@ bug_161_a_transaction_with_nothing_to_do_changes_nothing(void **state)
     const unsigned number = 1, runs = 8, in_a_run = 110, more = 60, times = 20; /* accelerometer-trusted */
     struct loader *loader = &simulation.pipeline.loader;
     unsigned readings = 0;
+
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
@@ -231,6 +235,7 @@ bug_213_pairs_come_out_in_turn_where_the_disk_is_small(void **state)
     const unsigned each = 200, room = 1500000;
     const uint64_t before = simulation_seen.no_room;
     struct lines lines = {0};
+
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
@@ -262,6 +267,7 @@ bug_007_a_process_under_full_load_forgets_as_fast_as_it_takes_in(void **state)
 {
     const unsigned number = 1, rounds = 12, records = 8000; /* accelerometer-trusted */
     struct loader *loader = &simulation.pipeline.loader;
+
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
@@ -309,6 +315,7 @@ static void
 bug_243_what_arrives_while_the_clock_is_wrong_is_kept(void **state)
 {
     const unsigned number = 1; /* accelerometer-trusted */
+
     (void)state;
     dice_seed(1);
     simulation_open(1, 1, false);
@@ -335,6 +342,7 @@ static void
 bug_244_nothing_expires_because_of_a_leap_that_is_taken_back(void **state)
 {
     const unsigned number = 1; /* accelerometer-trusted, which holds them for a day */
+
     (void)state;
     for (unsigned dies = 0; dies < 2; dies++) {
         dice_seed(1);
@@ -367,9 +375,10 @@ bug_244_nothing_expires_because_of_a_leap_that_is_taken_back(void **state)
 static void
 bug_004_a_commit_that_took_place_although_it_failed_is_not_done_again(void **state)
 {
-    (void)state;
     bool failed = true;
     unsigned deed = 0;
+
+    (void)state;
     for (; failed; deed++) {
         simulation_open_loaded(1, 1);
         processes_start_all();

@@ -184,6 +184,7 @@ void
 checks_read_retained(enum set set, struct lines *lines)
 {
     char filter[64];
+
     snprintf(filter, sizeof filter, "gait/%s/+", set_paths[set]);
     for (const struct memory_message *kept = simulation.pipeline.broker.retained; kept != NULL; kept = kept->next) {
         if (memory_matches(kept->wire.topic.at, filter) && strstr(kept->wire.payload.at, "\"withdrawn\":") == NULL)

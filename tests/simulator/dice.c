@@ -72,5 +72,6 @@ uint64_t
 dice_from_environment(const char *name, uint64_t preset)
 {
     const char *text = getenv(name);
+
     return text != NULL ? strtoull(text, NULL, 10) : preset;
 }

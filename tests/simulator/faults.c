@@ -107,6 +107,7 @@ fate(void *context, const struct memory_wire *to, const struct wire_message *mes
 {
     struct simulation *self = context;
     const size_t len = self->lose_once != NULL ? strlen(self->lose_once) : 0;
+
     (void)to;
     if (len > 0 && message->topic.len >= len &&
         strcmp(message->topic.at + message->topic.len - len, self->lose_once) == 0 && self->lose_skip-- == 0) {
@@ -200,6 +201,7 @@ something_breaks(void)
     const unsigned number = dice_roll(PROCESSES);
     const bool lives = simulation.pipeline.processes[number] != NULL;
     struct memory_wire *wire = simulation.pipeline.broker.wires[dice_roll(simulation.pipeline.broker.wire_count)];
+
     switch (dice_roll_among(FAULTS, simulation.faults)) {
     case 0:
     case 1:

@@ -32,6 +32,7 @@ void
 pipeline_set(struct config *config, const char *section, const char *key, const char *value)
 {
     struct buffer errors = {0};
+
     if (config_set(config, section, key, value, "test", &errors) != 0)
         fail_msg("%s", buffer_text(&errors));
     buffer_free(&errors);

@@ -10,6 +10,7 @@ the_answer_is_the_same_for_every_order_of_arrival(void **state)
         {CUSTOMER, ACCELEROMETER, STEP_TRAINER}, {CUSTOMER, STEP_TRAINER, ACCELEROMETER},
         {ACCELEROMETER, CUSTOMER, STEP_TRAINER}, {ACCELEROMETER, STEP_TRAINER, CUSTOMER},
         {STEP_TRAINER, CUSTOMER, ACCELEROMETER}, {STEP_TRAINER, ACCELEROMETER, CUSTOMER}};
+
     (void)state;
     for (unsigned i = 0; i < 12; i++) {
         dice_seed(i);
@@ -122,6 +123,7 @@ static void
 what_is_said_to_be_at_rest_is_at_rest(void **state)
 {
     static const char *const filter = ASKER_ANSWERS;
+
     (void)state;
     for (unsigned i = 1; i <= 20; i++) {
         struct asker asker = {.options = {.client_name = "asker"}};
@@ -177,6 +179,7 @@ one_message_lost_is_noticed_whichever_it_is(void **state)
     static const char *const topics[] = {"/link/machine-learning-curated/lake/feed", "/link/machine-learning-curated/lake",
                                          "/link/accelerometer-trusted/customer-curated/feed",
                                          "/link/accelerometer-trusted/customer-curated"};
+
     (void)state;
     for (unsigned i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         bool lost = true;

@@ -23,6 +23,7 @@ void
 sets_complain(const char *format, ...)
 {
     va_list args;
+
     if (!sets_complaining)
         return;
     va_start(args, format);
@@ -36,6 +37,7 @@ sets_read_lake(const char *dir, enum set set, struct lines *lines)
     struct buffer content = {0};
     char pattern[512];
     glob_t found;
+
     snprintf(pattern, sizeof pattern, "%s/lake/%s/date=*/part-*.ndjson", dir, set_paths[set]);
     if (glob(pattern, 0, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc; i++)
@@ -56,6 +58,7 @@ sets_last_of_rows(struct lines *lines, bool once)
 {
     struct lines kept = {0};
     bool right = true;
+
     for (unsigned i = lines->count; i-- > 0;) {
         unsigned next = i + 1;
         while (next < lines->count && strncmp(lines->list[i], lines->list[next], ROW_PREFIX_BYTES) != 0)

@@ -38,6 +38,7 @@ static void
 write_lines(const char *dir, const char *name, const struct lines *lines, bool table)
 {
     char path[512];
+
     snprintf(path, sizeof path, "%s/%s", dir, name);
     *strrchr(path, '/') = '\0';
     if (file_make_dirs(path) != 0)

@@ -11,6 +11,7 @@ static void
 up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct study *study = context;
+
     (void)session_kept;
     (void)limits;
     study->up = true;
@@ -20,6 +21,7 @@ static void
 subscribed(void *context, bool ok, const char *reason)
 {
     struct study *study = context;
+
     (void)reason;
     study->subscribed = ok;
 }
@@ -28,6 +30,7 @@ static void
 down(void *context, const char *reason)
 {
     struct study *study = context;
+
     (void)reason;
     study->down = true;
 }

@@ -164,6 +164,7 @@ phone_text(const struct world *world, const struct reading *phone, unsigned numb
     /* An address with a capital is a stranger's where capitals tell persons apart. */
     const bool other = !world->fold && phone->owner == STRANGER;
     char *text;
+
     if (asprintf(&text, "\"user\":\"%c%u@x\",\"timestamp\":%" PRId64 ",\"x\":%u.5,\"y\":-1e-3,\"z\":0",
                  other ? 'P' : letter(world, number), other ? 0 : phone->owner, at_ms(phone->time_s), number) < 0)
         abort();
@@ -174,6 +175,7 @@ static char *
 trainer_text(const struct reading *trainer, unsigned number)
 {
     char *text;
+
     if (asprintf(&text, "\"sensorReadingTime\":%" PRId64 ",\"serialNumber\":\"s%u\",\"distanceFromObject\":%u",
                  at_ms(trainer->time_s), trainer->owner, number) < 0)
         abort();

@@ -96,6 +96,7 @@ connect_socket(void)
     const struct timeval patience = {PATIENCE_MS / 1000, 0};
     const int on = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
     if (fd < 0)
         log_fatal("socket: %s", strerror(errno));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -124,6 +125,7 @@ static void
 send_bytes(const struct buffer *packet)
 {
     size_t at = 0;
+
     while (at < packet->len && !line.cut) {
         size_t left = packet->len - at;
         int part = left > 1 << 20 ? 1 << 20 : (int)left;
@@ -140,6 +142,7 @@ receive_bytes(int wait_ms)
 {
     char bytes[16384];
     struct pollfd ready = {.fd = line.fd, .events = POLLIN};
+
     if ((line.ssl == NULL || SSL_pending(line.ssl) == 0) && poll(&ready, 1, wait_ms) <= 0)
         return;
     ssize_t n = line.ssl != NULL ? SSL_read(line.ssl, bytes, sizeof bytes) : recv(line.fd, bytes, sizeof bytes, 0);
@@ -180,6 +183,7 @@ static void
 send_packet(enum packet first, const struct buffer *body)
 {
     struct buffer packet = {0};
+
     buffer_add_byte(&packet, (char)first);
     add_varint(&packet, body->len);
     buffer_add_span(&packet, buffer_span(body));
@@ -192,6 +196,7 @@ static size_t
 packet_bytes(size_t *body)
 {
     size_t len = 0;
+
     for (size_t i = 1; i < line.in.len && i <= 4; i++) {
         len |= (size_t)(line.in.data[i] & 0x7f) << (7 * (i - 1));
         if (((unsigned char)line.in.data[i] & 0x80) == 0) {
@@ -226,6 +231,7 @@ static int
 next_packet(int wait_ms)
 {
     size_t body = 0, len;
+
     while ((len = packet_bytes(&body)) == 0) {
         size_t before = line.in.len;
         receive_bytes(wait_ms);
@@ -253,6 +259,7 @@ static bool
 wait_for(enum packet first)
 {
     int got;
+
     while ((got = next_packet(PATIENCE_MS)) != 0) {
         if (got == (int)first)
             return !line.cut;
@@ -266,6 +273,7 @@ log_in(uint32_t session_s)
 {
     struct buffer body = {0};
     char expiry[4];
+
     hang_up();
     line.cut = false;
     line.fd = connect_socket();
@@ -304,6 +312,7 @@ static void
 send_subscribe(unsigned id, const char *filter)
 {
     struct buffer body = {0};
+
     add_u16(&body, id);
     buffer_add_byte(&body, 0);
     add_string(&body, filter);
@@ -316,6 +325,7 @@ static void
 send_publish(unsigned id, const struct buffer *properties, const struct buffer *payload)
 {
     struct buffer body = {0};
+
     add_string(&body, options.topic);
     add_u16(&body, id);
     add_varint(&body, properties->len);
@@ -346,6 +356,7 @@ static void
 make_payload(struct buffer *payload, uint64_t number)
 {
     static uint64_t record, state = 88172645463325252u;
+
     buffer_clear(payload);
     if (options.shape == NULL)
         buffer_add_text(payload, options.text != NULL ? options.text : "");
@@ -377,6 +388,7 @@ publish(void)
 {
     struct buffer payload = {0}, properties = {0};
     uint64_t sent = 0;
+
     must_log_in(0);
     if (options.response != NULL) {
         buffer_add_byte(&properties, RESPONSE_TOPIC);
@@ -400,6 +412,7 @@ properties(void)
 {
     static const char empty[] = {USER_PROPERTY, 0, 0, 0, 0};
     struct buffer list = {0}, payload = {0};
+
     must_log_in(0);
     for (uint64_t i = 0; i < options.count; i++)
         buffer_add(&list, empty, sizeof empty);
@@ -423,6 +436,7 @@ subscribe(void)
 {
     char filter[256];
     uint64_t sent = 0, granted = 0;
+
     must_log_in(0);
     for (; sent < options.count && !line.cut; sent++) {
         snprintf(filter, sizeof filter, "%s/+/%" PRIu64 "/+/+/+/+/+/#", options.topic, sent);
@@ -459,6 +473,7 @@ half_open(void)
     static int fds[CONNECTIONS_MAX];
     uint64_t open = 0, alive = 0;
     char byte;
+
     for (uint64_t i = 0; i < options.count && i < CONNECTIONS_MAX; i++) {
         if ((fds[open] = connect_socket()) >= 0)
             open++;
@@ -475,6 +490,7 @@ static void
 connect_again_and_again(void)
 {
     uint64_t done = 0;
+
     for (uint64_t i = 0; i < options.count; i++)
         done += log_in(0);
     printf("connections %" PRIu64 "\n", done);
@@ -491,6 +507,7 @@ static int
 by_time(const void *a, const void *b)
 {
     const int64_t *x = a, *y = b;
+
     return (*x > *y) - (*x < *y);
 }
 
@@ -499,6 +516,7 @@ send_probe(uint64_t number)
 {
     struct buffer payload = {0}, list = {0};
     char correlation[8];
+
     buffer_printf(&payload, "{\"user\":\"%s@example.com\",\"timestamp\":%" PRIu64 ",\"x\":0,\"y\":0,\"z\":0}", options.user,
                   UINT64_C(1650000000000) + number);
     buffer_add_byte(&list, RESPONSE_TOPIC);
@@ -517,6 +535,7 @@ static void
 probe_until_stopped(void)
 {
     int64_t due_ms = clock_steady_ms(), end_ms = INT64_MAX;
+
     line.cut = true;
     while (clock_steady_ms() < end_ms && !(end_ms != INT64_MAX && probe.took == probe.sent)) {
         if (line.cut && log_in(0)) {
@@ -545,6 +564,7 @@ allocated_kib(const char *pid)
 {
     char path[64], text[128];
     long kib = 0;
+
     snprintf(path, sizeof path, "/proc/%s/status", pid);
     FILE *file = fopen(path, "re");
     if (file == NULL)
@@ -559,6 +579,7 @@ static void
 watch(char **pids)
 {
     long first[WATCHED_MAX] = {0}, most[WATCHED_MAX] = {0};
+
     for (size_t i = 0; i < WATCHED_MAX && pids[i] != NULL; i++)
         first[i] = most[i] = allocated_kib(pids[i]);
     while (!stopped) {
@@ -577,6 +598,7 @@ static void
 read_options(int argc, char **argv)
 {
     int option;
+
     while ((option = getopt(argc, argv, "p:c:u:w:t:n:d:e:s:r:m:f:k")) != -1) {
         switch (option) {
         case 'p': options.port = atoi(optarg); break;

@@ -76,6 +76,7 @@ static uint64_t
 counted(const struct json *receipt, const char *what)
 {
     int64_t number = json_int_at(receipt, what, -1);
+
     if (number < 0)
         log_fatal("a receipt does not say how many are %s", what);
     return (uint64_t)number;
@@ -86,6 +87,7 @@ on_message(void *context, const struct wire_message *message)
 {
     static const struct json_limits limits = {.depth_max = 4, .string_bytes_max = 64};
     struct json *receipt = json_parse(message->payload, &limits);
+
     (void)context;
     if (receipt == NULL || message->correlation.len != 8)
         log_fatal("a receipt that is none");
@@ -122,6 +124,7 @@ connect_to(int port)
 {
     static const char *const filters[] = {RECEIPT_TOPIC};
     static struct broker broker;
+
     broker.port = port;
     broker_defaults(&broker);
     const struct client_options options = {.broker = &broker, .name = "torture", .message = on_message};
@@ -137,6 +140,7 @@ static void
 show_progress(bool end)
 {
     int64_t now_ms = clock_steady_ms();
+
     if (!end && now_ms < torture.progress_ms)
         return;
     torture.progress_ms = now_ms + PROGRESS_MS;
@@ -152,6 +156,7 @@ publish(enum record_kind kind)
     char topic[64];
     char correlation[8];
     uint64_t number = torture.sent++;
+
     snprintf(topic, sizeof topic, "gait/landing/%s%s", record_kind_name(kind),
              dice_roll(&torture.dice, 4) == 0 ? "/device/7" : "");
     bytes_put_u64(correlation, number);
@@ -186,6 +191,7 @@ static void
 write_record(enum record_kind kind, const char *who, int64_t time_ms)
 {
     struct buffer *record = &torture.record;
+
     buffer_clear(record);
     if (kind == RECORD_CUSTOMER)
         buffer_printf(record,
@@ -205,6 +211,7 @@ static void
 write_plain(enum record_kind kind)
 {
     char who[32];
+
     snprintf(who, sizeof who, "mutant-%u@example.org", dice_roll(&torture.dice, MUTANTS));
     write_record(kind, who, TIME_MS + dice_roll(&torture.dice, 1000));
 }
@@ -214,6 +221,7 @@ static void
 write_mutated(enum record_kind kind)
 {
     struct buffer other = {0};
+
     write_plain((enum record_kind)dice_roll(&torture.dice, KINDS));
     buffer_add_span(&other, buffer_span(&torture.record));
     write_plain(dice_roll(&torture.dice, 20) == 0 ? (enum record_kind)dice_roll(&torture.dice, KINDS) : kind);
@@ -230,6 +238,7 @@ write_mutated_line(enum record_kind kind)
 {
     struct buffer *line = &torture.record;
     size_t blanks = 0;
+
     write_mutated(kind);
     for (size_t i = 0; i < line->len; i++) {
         if (line->data[i] == '\n')
@@ -247,6 +256,7 @@ write_good(enum record_kind kind)
 {
     char who[64];
     uint64_t number = torture.good[kind]++;
+
     snprintf(who, sizeof who, "good-%" PRIu64 "-%" PRIu64 "@example.net", torture.seed, number % torture.good_customers);
     write_record(kind, who, TIME_MS + INT64_C(10000000000) + (int64_t)number);
     fprintf(torture.expected[kind], "%.*s\n", (int)torture.record.len, torture.record.data);
@@ -276,6 +286,7 @@ make_several(enum record_kind kind)
     static const char *const between[] = {"\n", "\r\n", "", " ", "\n\n", ","};
     const char *separator = between[dice_roll(&torture.dice, sizeof between / sizeof between[0])];
     bool array = dice_roll(&torture.dice, 3) == 0;
+
     if (dice_roll(&torture.dice, 10) == 0)
         buffer_add_text(&torture.payload, "\xef\xbb\xbf");
     if (array)
@@ -296,6 +307,7 @@ static void
 make_neighbours(enum record_kind kind)
 {
     const char *line_end = dice_roll(&torture.dice, 2) == 0 ? "\n" : "\r\n";
+
     if (dice_roll(&torture.dice, 10) == 0)
         buffer_add_text(&torture.payload, "\xef\xbb\xbf");
     buffer_add_byte(&torture.payload, '{');
@@ -315,6 +327,7 @@ static void
 make_good(enum record_kind kind)
 {
     bool array = dice_roll(&torture.dice, 3) == 0;
+
     if (array)
         buffer_add_text(&torture.payload, "[\n");
     for (unsigned count = 1 + dice_roll(&torture.dice, 3); count > 0 && may_be_good(kind); count--) {
@@ -340,6 +353,7 @@ make_nested(enum record_kind kind)
 {
     bool array = dice_roll(&torture.dice, 2) == 0;
     unsigned depth = 1 + dice_roll(&torture.dice, 40);
+
     buffer_add_text(&torture.payload, "{\"more\":");
     add_times(array ? "[" : "{\"a\":", depth);
     buffer_add_text(&torture.payload, array ? "" : "0");
@@ -380,6 +394,7 @@ make_small(void)
 {
     static const char *const texts[] = {"",  "\xef\xbb\xbf", " \r\n", "{}", "[]", "[[", "null", "\"", "{\"a\":1",
                                         "1", "\xff\xfe",     "}",     ",",  "[,]", "{\"withdrawn\":1}"};
+
     buffer_add_text(&torture.payload, texts[dice_roll(&torture.dice, sizeof texts / sizeof texts[0])]);
 }
 
@@ -394,6 +409,7 @@ static void
 make_payload(enum record_kind kind)
 {
     unsigned percent = dice_roll(&torture.dice, 100);
+
     if (dice_roll(&torture.dice, 4000) == 0) {
         make_large(kind);
     } else if (percent < 12) {

@@ -103,6 +103,7 @@ static inline bool
 disk_is_synced(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
+
     return flags >= 0 && (flags & O_DSYNC) != 0;
 }
 
@@ -124,6 +125,7 @@ pwrite(int fd, const void *bytes, size_t len, off_t offset)
     const struct iovec part = {(void *)(uintptr_t)bytes, len};
     const struct disk_call call = {.deed = DISK_WRITE, .fd = fd, .offset = (uint64_t)offset, .len = len, .bytes = &part,
                                    .byte_count = 1, .synced = disk_is_synced(fd)};
+
     return disk_may(&call) != 0 ? -1 : disk_done(&call, syscall(SYS_pwrite64, fd, bytes, len, offset));
 }
 
@@ -134,6 +136,7 @@ writev(int fd, const struct iovec *bytes, int count)
     const struct disk_call call = {.deed = DISK_WRITE, .fd = fd, .offset = at > 0 ? (uint64_t)at : 0,
                                    .len = disk_length(bytes, count), .bytes = bytes, .byte_count = count,
                                    .synced = disk_is_synced(fd)};
+
     return at >= 0 && disk_may(&call) != 0 ? -1 : disk_done(&call, syscall(SYS_writev, fd, bytes, count));
 }
 
@@ -144,6 +147,7 @@ write(int fd, const void *bytes, size_t len)
     const off_t at = (off_t)syscall(SYS_lseek, fd, 0, SEEK_CUR);
     const struct disk_call call = {.deed = DISK_WRITE, .fd = fd, .offset = at > 0 ? (uint64_t)at : 0, .len = len,
                                    .bytes = &part, .byte_count = 1, .synced = disk_is_synced(fd)};
+
     if (at < 0) /* no file */
         return syscall(SYS_write, fd, bytes, len);
     return disk_may(&call) != 0 ? -1 : disk_done(&call, syscall(SYS_write, fd, bytes, len));
@@ -153,6 +157,7 @@ static inline int
 disk_sync(int fd, long number)
 {
     const struct disk_call call = {.deed = DISK_SYNC, .fd = fd};
+
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, disk_before != NULL ? 0 : syscall(number, fd));
 }
 
@@ -172,6 +177,7 @@ int
 ftruncate(int fd, off_t length)
 {
     const struct disk_call call = {.deed = DISK_RESIZE, .fd = fd, .offset = (uint64_t)length};
+
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_ftruncate, fd, length));
 }
 
@@ -194,6 +200,7 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 {
     const struct disk_call call = {.deed = mode == 0 ? DISK_ALLOCATE : DISK_ZERO, .fd = fd, .offset = (uint64_t)offset,
                                    .len = (uint64_t)len};
+
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, disk_fallocate(fd, mode, offset, len));
 }
 
@@ -233,6 +240,7 @@ int
 renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
     const struct disk_call call = {.deed = DISK_RENAME, .fd = -1, .dir_fd = from_fd, .path = from, .to = to};
+
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_renameat, from_fd, from, to_fd, to));
 }
 
@@ -246,6 +254,7 @@ int
 unlinkat(int dir_fd, const char *path, int flags)
 {
     const struct disk_call call = {.deed = DISK_REMOVE, .fd = -1, .dir_fd = dir_fd, .path = path};
+
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_unlinkat, dir_fd, path, flags));
 }
 
@@ -259,6 +268,7 @@ int
 link(const char *path, const char *to)
 {
     const struct disk_call call = {.deed = DISK_LINK, .fd = -1, .dir_fd = AT_FDCWD, .path = path, .to = to};
+
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, to, 0));
 }
 
@@ -280,6 +290,7 @@ int
 mkdirat(int dir_fd, const char *path, mode_t mode)
 {
     const struct disk_call call = {.deed = DISK_MAKE_DIR, .fd = -1, .dir_fd = dir_fd, .path = path};
+
     return disk_may(&call) != 0 ? -1 : (int)disk_done(&call, syscall(SYS_mkdirat, dir_fd, path, mode));
 }
 

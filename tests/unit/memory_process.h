@@ -102,6 +102,7 @@ bench_wire(void *context, const struct wire_options *options, const struct wire_
 {
     static struct wire_calls calls;
     struct wire *wire = memory_wire(context, options, events);
+
     calls = *wire->calls;
     calls.publish = bench_publish;
     wire->calls = &calls;
@@ -136,6 +137,7 @@ bench_open_process(const struct stream *stream, const struct setting *settings)
 {
     static const struct stream *catalog[2];
     struct buffer errors = {0};
+
     catalog[0] = stream; /* nobody registers for its output */
     config_free(bench.config);
     bench.config = config_new(&catalog_config);
@@ -179,6 +181,7 @@ bench_send_bytes(const char *topic, struct span payload, struct span response, c
         .correlation = correlation != NULL ? span_of(correlation) : (struct span){0},
         .delivery = WIRE_AT_LEAST_ONCE,
     };
+
     memory_route(&bench.broker, &message);
 }
 

@@ -226,6 +226,7 @@ static inline struct span
 memory_key(unsigned source, char *text, size_t size)
 {
     const int len = snprintf(text, size, "memory %u", source);
+
     return span_at(text, (size_t)len);
 }
 
@@ -614,6 +615,7 @@ static inline bool
 memory_is_full(struct transport *transport)
 {
     const struct memory_transport *memory = memory_of(transport);
+
     return memory->output_bytes_max > 0 && memory->held[SINK_OUTPUT] >= memory->output_bytes_max;
 }
 

@@ -112,6 +112,7 @@ static inline void *
 memory_zeroed(size_t size)
 {
     void *memory = calloc(1, size);
+
     if (memory == NULL)
         abort();
     return memory;
@@ -121,6 +122,7 @@ static inline struct span
 memory_copy_span(struct span span, char **to)
 {
     char *at = *to;
+
     if (span.len > 0)
         memcpy(at, span.at, span.len);
     at[span.len] = '\0';
@@ -134,6 +136,7 @@ memory_copy(const struct wire_message *from)
     const size_t bytes = from->topic.len + from->payload.len + from->response_topic.len + from->correlation.len + 4;
     struct memory_message *message = memory_zeroed(sizeof *message + bytes);
     char *to = message->bytes;
+
     message->wire = *from;
     message->wire.topic = memory_copy_span(from->topic, &to);
     message->wire.payload = memory_copy_span(from->payload, &to);
@@ -155,6 +158,7 @@ static inline struct memory_item *
 memory_push(struct memory_queue *queue, enum memory_kind kind)
 {
     struct memory_item *item = memory_zeroed(sizeof *item);
+
     item->kind = kind;
     if (queue->first == NULL)
         queue->end = &queue->first;
@@ -167,6 +171,7 @@ static inline struct memory_item *
 memory_pop(struct memory_queue *queue)
 {
     struct memory_item *item = queue->first;
+
     if (item != NULL)
         queue->first = item->next;
     return item;
@@ -177,6 +182,7 @@ static inline void
 memory_drop(struct memory_queue *queue, bool keep)
 {
     struct memory_item *item = queue->first;
+
     queue->first = NULL;
     queue->end = &queue->first;
     while (item != NULL) {
@@ -221,6 +227,7 @@ static inline void
 memory_deliver(struct memory_wire *to, const struct wire_message *message, enum wire_delivery delivery, bool retained)
 {
     struct memory_message *copy = memory_copy(message);
+
     copy->wire.retained = retained;
     if (delivery < copy->wire.delivery)
         copy->wire.delivery = delivery;
@@ -251,6 +258,7 @@ static inline void
 memory_retain(struct memory_broker *broker, const struct wire_message *message)
 {
     struct memory_message **at = &broker->retained;
+
     while (*at != NULL && !span_equal((*at)->wire.topic, message->topic))
         at = &(*at)->next;
     struct memory_message *old = *at;
@@ -302,6 +310,7 @@ static inline void
 memory_accept(struct memory_wire *wire)
 {
     const bool known = wire->session;
+
     wire->session = true;
     wire->session_keeps = wire->options->session_s > 0;
     wire->state = MEMORY_ONLINE;
@@ -378,6 +387,7 @@ static inline bool
 memory_wire_send(struct memory_wire *wire)
 {
     struct memory_item *item = memory_pop(&wire->out);
+
     if (item == NULL)
         return false;
     if (item->kind == MEMORY_CONNECT && wire->broker->refuses) {
@@ -411,6 +421,7 @@ static inline bool
 memory_wire_hear(struct memory_wire *wire)
 {
     const struct wire_events *events = &wire->events;
+
     if (!wire->owned)
         return false;
     if (wire->down != NULL) {
@@ -442,6 +453,7 @@ static inline void
 memory_wire_hear_and_cut(struct memory_wire *wire)
 {
     const struct memory_item *item = wire->in.first;
+
     if (wire->owned && wire->down == NULL && wire->state == MEMORY_ONLINE && item != NULL &&
         item->kind == MEMORY_MESSAGE)
         wire->events.message(wire->events.context, &item->message->wire);
@@ -480,6 +492,7 @@ memory_copy_messages(const struct memory_message *list)
 {
     struct memory_message *copy = NULL;
     struct memory_message **end = &copy;
+
     for (; list != NULL; list = list->next, end = &(*end)->next)
         *end = memory_copy(&list->wire);
     return copy;
@@ -516,6 +529,7 @@ static inline int
 memory_connect(struct wire *base)
 {
     struct memory_wire *wire = (struct memory_wire *)base;
+
     if (wire->state != MEMORY_IDLE || wire->down != NULL)
         return -1;
     wire->state = MEMORY_CONNECTING;
@@ -528,6 +542,7 @@ memory_subscribe(struct wire *base, const char *const *filters, unsigned count, 
                  enum wire_delivery delivery)
 {
     struct memory_wire *wire = (struct memory_wire *)base;
+
     if (wire->state != MEMORY_ONLINE)
         return -1;
     struct memory_item *item = memory_push(&wire->out, MEMORY_SUBSCRIBE);
@@ -542,6 +557,7 @@ static inline int
 memory_publish(struct wire *base, const struct wire_message *message, uint64_t token)
 {
     struct memory_wire *wire = (struct memory_wire *)base;
+
     if (wire->state == MEMORY_ONLINE && wire->broker->cut_in > 0 && --wire->broker->cut_in == 0)
         memory_wire_cut(wire);
     if (wire->state != MEMORY_ONLINE || (wire->broker->allows != NULL && !wire->broker->allows(wire->broker->context, wire)))
@@ -561,6 +577,7 @@ memory_waiting(struct wire *base)
 {
     const struct memory_wire *wire = (const struct memory_wire *)base;
     size_t bytes = 0;
+
     for (const struct memory_item *item = wire->out.first; item != NULL; item = item->next)
         bytes += item->message != NULL ? item->message->wire.payload.len + item->message->wire.topic.len : 0;
     return bytes;
@@ -570,6 +587,7 @@ static inline void
 memory_disconnect(struct wire *base, int timeout_ms)
 {
     struct memory_wire *wire = (struct memory_wire *)base;
+
     (void)timeout_ms;
     while (wire->state == MEMORY_ONLINE && memory_wire_send(wire))
         ;
@@ -582,6 +600,7 @@ static inline void
 memory_free(struct wire *base)
 {
     struct memory_wire *wire = (struct memory_wire *)base;
+
     if (wire == NULL)
         return;
     memory_disconnect(base, 0);
@@ -596,6 +615,7 @@ memory_wire(struct memory_broker *broker, const struct wire_options *options, co
     static const struct wire_calls calls = {memory_connect, memory_subscribe,  memory_publish,
                                             memory_waiting, memory_disconnect, memory_free};
     unsigned i = 0;
+
     while (i < broker->wire_count && strcmp(broker->wires[i]->name, options->client_name) != 0)
         i++;
     if (i == MEMORY_WIRES_MAX || (i < broker->wire_count && broker->wires[i]->owned))

@@ -120,6 +120,7 @@ static inline void
 bench_emit(struct output *output, struct span body)
 {
     struct bench *bench = (struct bench *)output;
+
     buffer_add_text(&bench->lines, "emit {");
     buffer_add_span(&bench->lines, body);
     buffer_add_text(&bench->lines, "}\n");
@@ -146,6 +147,7 @@ static inline void
 bench_emit_row(struct output *output, struct span row, struct span body)
 {
     struct bench *bench = (struct bench *)output;
+
     buffer_add_text(&bench->lines, "row ");
     buffer_add_span(&bench->lines, bench_row_name(bench, row));
     buffer_add_text(&bench->lines, " {");
@@ -157,6 +159,7 @@ static inline void
 bench_refuse(struct output *output, unsigned input, enum reason reason, struct span body)
 {
     struct bench *bench = (struct bench *)output;
+
     (void)body;
     buffer_printf(&bench->lines, "refuse %s %s\n", record_kind_name(bench->setup->inputs[input].kind),
                   reason_word(reason));
@@ -166,6 +169,7 @@ static inline void
 bench_move(struct output *output, unsigned input, enum verdict from, enum verdict to)
 {
     struct bench *bench = (struct bench *)output;
+
     bench->counts[input].verdicts[from]--;
     bench->counts[input].verdicts[to]++;
 }
@@ -174,6 +178,7 @@ static inline bool
 bench_full(struct output *output)
 {
     const struct bench *bench = (const struct bench *)output;
+
     return bench->room > 0 && bench->lines.len - bench->full_from > bench->room;
 }
 
@@ -246,6 +251,7 @@ static inline void
 bench_flush(struct bench *bench)
 {
     const struct operator *operator = bench->setup->operator;
+
     if (bench->begun && operator->flush != NULL)
         bench_check(bench, operator->flush(bench->state, bench->now_ms, bench->now_ms) == 0, "flush");
 }
@@ -404,6 +410,7 @@ static inline int
 bench_step(struct bench *bench, const struct bench_step *step)
 {
     int rc = bench->rehearse ? bench_rehearse(bench, step) : bench_do(bench, step);
+
     bench_check(bench, rc >= 0, "a step failed");
     bench_check_balance(bench);
     return rc;
@@ -414,6 +421,7 @@ static inline enum verdict
 bench_take(struct bench *bench, unsigned input, const char *row, const char *json)
 {
     const struct bench_step step = {.input = input, .row = row, .json = json};
+
     return (enum verdict)bench_step(bench, &step);
 }
 
@@ -529,6 +537,7 @@ static inline char *
 bench_output(struct bench *bench, const char *start)
 {
     char *copy = strdup(buffer_text(&bench->lines));
+
     assert_non_null(copy);
     char *sorted = bench_sorted(copy, start);
     free(copy);
@@ -715,6 +724,7 @@ static inline struct bench_setup
 bench_gate(const struct gate_parameters *parameters)
 {
     const enum record_kind kind = parameters->key == GATE_BY_EMAIL ? RECORD_ACCELEROMETER : RECORD_STEP_TRAINER;
+
     return (struct bench_setup){&gate_operator,
                                 parameters,
                                 {[GATE_STREAM] = {kind, RECORD_FROM_LANDING},
@@ -750,6 +760,7 @@ static inline bool
 bench_next_order(unsigned *order, unsigned count)
 {
     unsigned i = count - 1;
+
     while (i > 0 && order[i - 1] > order[i])
         i--;
     if (i == 0)

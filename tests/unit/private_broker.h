@@ -39,6 +39,7 @@ private_broker_socket(int *port, bool connecting)
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int rc = connecting ? connect(fd, (struct sockaddr *)&address, len) : bind(fd, (struct sockaddr *)&address, len);
+
     if (rc != 0 || getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
         close(fd);
         return -1;
@@ -53,6 +54,7 @@ static inline void
 private_broker_exec(const char *config)
 {
     int quiet = open("/dev/null", O_WRONLY);
+
     dup2(quiet, STDOUT_FILENO);
     dup2(quiet, STDERR_FILENO);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves nothing behind */
@@ -102,6 +104,7 @@ private_broker_start(struct private_broker *broker)
 {
     char config[128];
     bool any_port = broker->port == 0;
+
     if (broker->dir[0] == '\0') {
         snprintf(broker->dir, sizeof broker->dir, "/tmp/gait-test-broker-XXXXXX");
         if (mkdtemp(broker->dir) == NULL)
@@ -139,6 +142,7 @@ static inline void
 private_broker_remove(struct private_broker *broker)
 {
     char config[128];
+
     if (broker->pid != 0)
         private_broker_kill(broker);
     snprintf(config, sizeof config, "%s/mosquitto.conf", broker->dir);

@@ -12,6 +12,7 @@ static inline unsigned
 splitmix_roll(uint64_t *state, unsigned sides)
 {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return (unsigned)((z ^ z >> 31) % sides);

@@ -35,6 +35,7 @@ static const char *
 path(void)
 {
     static char text[128];
+
     snprintf(text, sizeof text, "%s/manifest", dir);
     return text;
 }
@@ -43,6 +44,7 @@ static void
 write_with(const char *file)
 {
     struct manifest manifest = {.count = 0};
+
     buffer_add_text(&manifest.notes, "taken 2026-11-24T08:15:02Z\nprocess lake epoch 0 output 0 0\n"
                                      "missing customer-trusted\n");
     manifest_add(&manifest, "state/lake/store/data.mdb")->bytes = 4096;
@@ -58,6 +60,7 @@ read_back(void)
 {
     struct manifest manifest = {.count = 0};
     const int rc = manifest_read(&manifest, dir);
+
     manifest_free(&manifest);
     return rc;
 }
@@ -67,6 +70,7 @@ what_was_written_is_read(void **state)
 {
     struct manifest manifest = {.count = 0};
     struct span taken;
+
     (void)state;
     write_with("lake/a b/part.ndjson");
     assert_int_equal(manifest_read(&manifest, dir), 0);
@@ -89,6 +93,7 @@ static void
 a_damaged_one_is_refused(void **state)
 {
     struct buffer text = {NULL, 0, 0};
+
     (void)state;
     assert_int_equal(read_back(), -1); /* there is none */
     write_with("lake/part");
@@ -118,6 +123,7 @@ a_path_that_leads_out_of_it_is_refused(void **state)
 {
     static const char *const bad[] = {"/etc/passwd", "lake/../../x", "lake/..", "state//x", "state/./x", "x", "state/",
                                       "state",       "../state/x",   ""};
+
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         write_with(bad[i]);
@@ -132,6 +138,7 @@ static void
 what_is_not_to_be_shown_is_refused(void **state)
 {
     static const char *const bad[] = {"lake/\x1b[2J", "lake/\r", "lake/\x7f", "lake/\xc2\x9b"};
+
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         write_with(bad[i]);
@@ -143,6 +150,7 @@ static void
 a_file_is_found_by_its_whole_path_or_its_folder(void **state)
 {
     struct manifest manifest = {.count = 0};
+
     (void)state;
     assert_false(manifest_has(&manifest, "lake/"));
     manifest_add(&manifest, "lake/x/part-1");
@@ -164,6 +172,7 @@ main(void)
         TEST(what_is_not_to_be_shown_is_refused),
         TEST(a_file_is_found_by_its_whole_path_or_its_folder),
     };
+
     hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

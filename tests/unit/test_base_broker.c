@@ -17,7 +17,6 @@
 static void
 addresses_are_taken_apart(void **state)
 {
-    (void)state;
     const struct {
         const char *text;
         const char *host;
@@ -26,6 +25,8 @@ addresses_are_taken_apart(void **state)
         {"example.org", "example.org", 0}, {"example.org:1", "example.org", 1}, {"10.0.0.1:65535", "10.0.0.1", 65535},
         {"::1", "::1", 0},                 {"[::1]", "::1", 0},                 {"[::1]:1884", "::1", 1884},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct broker broker = {.port = 0};
         assert_int_equal(broker_option(&broker, BROKER_OPTION_BROKER, cases[i].text), 1);
@@ -37,8 +38,9 @@ addresses_are_taken_apart(void **state)
 static void
 what_is_no_address_is_refused(void **state)
 {
-    (void)state;
     static char endless[1000];
+
+    (void)state;
     memset(endless, 'x', sizeof endless - 1);
     const char *const cases[] = {"", ":1883", "host:", "host:0", "host:65536", "host:18x", "host:-1", "host: 1", "[::1",
                                  "[::1]x", "[]:1", endless};
@@ -57,7 +59,6 @@ assert_same(const char *got, const char *want)
 static void
 urls_are_taken_apart(void **state)
 {
-    (void)state;
     const struct {
         const char *text;
         const char *host;
@@ -78,6 +79,8 @@ urls_are_taken_apart(void **state)
         {"mqtt://a%40b:p%3aq%2F%25@[::1]:7", "::1", 7, false, "a@b", "p:q/%"},
         {"mqtt://ada:p@q:r@h", "h", 1883, false, "ada", "p@q:r"},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct broker broker = {.port = 0};
         assert_int_equal(broker_option(&broker, i % 2 == 0 ? BROKER_OPTION_BROKER : 'h', cases[i].text), 1);
@@ -97,6 +100,7 @@ take_and_listen(const char *text, char *said, size_t size)
     struct broker broker = {.port = 0};
     int kept = dup(STDERR_FILENO);
     int ends[2];
+
     assert_int_equal(pipe(ends), 0);
     assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
     int rc = broker_option(&broker, BROKER_OPTION_BROKER, text);
@@ -112,7 +116,6 @@ take_and_listen(const char *text, char *said, size_t size)
 static void
 a_refused_url_names_what_is_spoken_and_no_password(void **state)
 {
-    (void)state;
     const struct {
         const char *text;
         const char *word; /* in what is said */
@@ -127,6 +130,8 @@ a_refused_url_names_what_is_spoken_and_no_password(void **state)
         {"--json", "no address"},               {"h h", "no address"},
         {"mqtt://ada:secret", "the port is"},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char said[512];
         assert_int_equal(take_and_listen(cases[i].text, said, sizeof said), -1);
@@ -138,8 +143,9 @@ a_refused_url_names_what_is_spoken_and_no_password(void **state)
 static void
 an_address_is_written_as_it_is_taken(void **state)
 {
-    (void)state;
     const char *const cases[] = {"h", "h:1", "[::1]:1884", "mqtt://h:7", "mqtts://[::1]:7", "mqtts://h"};
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct broker broker = {.port = 0};
         struct buffer text = {NULL, 0, 0};
@@ -183,6 +189,7 @@ full_config(void)
     };
     struct buffer errors = {NULL, 0, 0};
     struct config *config = config_new(&table);
+
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         assert_int_equal(config_set(config, "mqtt", values[i][0], values[i][1], "here", &errors), 0);
     buffer_free(&errors);
@@ -192,9 +199,10 @@ full_config(void)
 static void
 the_command_line_wins_over_the_configuration(void **state)
 {
-    (void)state;
     struct config *config = full_config();
     struct broker all = {.port = 0};
+
+    (void)state;
     assert_int_equal(broker_complete(&all, config), 0);
     assert_string_equal(all.host, "there");
     assert_int_equal(all.port, 9);
@@ -216,9 +224,10 @@ the_command_line_wins_over_the_configuration(void **state)
 static void
 a_url_without_tls_takes_no_certificates(void **state)
 {
-    (void)state;
     struct config *config = full_config();
     struct broker plain = {.port = 0};
+
+    (void)state;
     assert_int_equal(broker_option(&plain, BROKER_OPTION_BROKER, "mqtt://h"), 1);
     assert_int_equal(broker_complete(&plain, config), 0);
     assert_null(plain.cafile);
@@ -232,9 +241,10 @@ a_url_without_tls_takes_no_certificates(void **state)
 static void
 a_certificate_is_not_left_unused(void **state)
 {
-    (void)state;
     struct config *config = config_new(&table);
     struct broker plain = {.cert = "cert"};
+
+    (void)state;
     assert_int_equal(broker_complete(&plain, config), -1);
     struct broker tls = {.cert = "cert", .cafile = "ca"};
     assert_int_equal(broker_complete(&tls, config), 0);
@@ -247,8 +257,9 @@ a_certificate_is_not_left_unused(void **state)
 static void
 the_options_of_mosquitto_pub_are_taken_and_no_others(void **state)
 {
-    (void)state;
     struct broker broker = {.port = 0};
+
+    (void)state;
     assert_int_equal(broker_option(&broker, 'h', "host"), 1);
     assert_int_equal(broker_option(&broker, 'p', "1900"), 1);
     assert_int_equal(broker_option(&broker, 'u', "name"), 1);
@@ -271,8 +282,9 @@ the_options_of_mosquitto_pub_are_taken_and_no_others(void **state)
 static void
 the_default_port_depends_on_tls(void **state)
 {
-    (void)state;
     struct broker plain = {.port = 0};
+
+    (void)state;
     broker_defaults(&plain);
     assert_string_equal(plain.host, "127.0.0.1");
     assert_int_equal(plain.port, 1883);
@@ -288,7 +300,6 @@ the_default_port_depends_on_tls(void **state)
 static void
 bug_291_no_password_stays_in_the_command_line(void **state)
 {
-    (void)state;
     const struct {
         int option;
         const char *text;
@@ -303,6 +314,8 @@ bug_291_no_password_stays_in_the_command_line(void **state)
         {BROKER_OPTION_BROKER, "[::1]:7", "[::1]:7", NULL},
         {'u', "mqtt://u:x@h", "mqtt://u:x@h", NULL},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct broker broker = {.port = 0};
         char arg[64];
@@ -320,11 +333,12 @@ bug_291_no_password_stays_in_the_command_line(void **state)
 static void
 the_environment_says_the_password_once(void **state)
 {
-    (void)state;
     struct config *config = full_config();
     struct broker broker = {.username = "other"};
     struct broker second = {.username = "other"};
     struct broker with = {.username = "other"};
+
+    (void)state;
     setenv(BROKER_PASSWORD, "of the environment", 1);
     const char *kept = getenv(BROKER_PASSWORD);
     assert_int_equal(broker_complete(&broker, config), 0);
@@ -359,5 +373,6 @@ main(void)
         cmocka_unit_test(bug_291_no_password_stays_in_the_command_line),
         cmocka_unit_test(the_environment_says_the_password_once),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

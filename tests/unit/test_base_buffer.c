@@ -20,8 +20,9 @@ expect(struct buffer *buffer, const char *text)
 static void
 an_empty_buffer_is_empty_text(void **state)
 {
-    (void)state;
     struct buffer buffer = {NULL, 0, 0};
+
+    (void)state;
     expect(&buffer, "");
     buffer_add(&buffer, NULL, 0);
     buffer_add_span(&buffer, (struct span){NULL, 0});
@@ -34,8 +35,9 @@ an_empty_buffer_is_empty_text(void **state)
 static void
 text_does_not_count_its_nul(void **state)
 {
-    (void)state;
     struct buffer buffer = {NULL, 0, 0};
+
+    (void)state;
     for (size_t len = 1; len < 2000; len++) {
         buffer_add_byte(&buffer, 'x');
         assert_int_equal(strlen(buffer_text(&buffer)), len);
@@ -47,8 +49,9 @@ text_does_not_count_its_nul(void **state)
 static void
 it_grows_across_every_size_and_keeps_its_content(void **state)
 {
-    (void)state;
     struct buffer buffer = {NULL, 0, 0};
+
+    (void)state;
     for (uint32_t i = 0; i < 100000; i++) {
         char four[4];
         bytes_put_u32(four, i);
@@ -63,8 +66,9 @@ it_grows_across_every_size_and_keeps_its_content(void **state)
 static void
 reserve_does_not_change_the_length(void **state)
 {
-    (void)state;
     struct buffer buffer = {NULL, 0, 0};
+
+    (void)state;
     buffer_add_text(&buffer, "abc");
     char *room = buffer_reserve(&buffer, 5000);
     assert_ptr_equal(room, buffer.data + 3);
@@ -76,7 +80,6 @@ reserve_does_not_change_the_length(void **state)
 static void
 integers_of_both_ends(void **state)
 {
-    (void)state;
     struct buffer buffer = {NULL, 0, 0};
     const struct {
         int64_t value;
@@ -85,6 +88,8 @@ integers_of_both_ends(void **state)
         {0, "0"}, {7, "7"}, {-1, "-1"}, {10, "10"}, {INT64_MAX, "9223372036854775807"},
         {INT64_MIN, "-9223372036854775808"},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         buffer_add_int(&buffer, cases[i].value);
         expect(&buffer, cases[i].text);
@@ -95,8 +100,9 @@ integers_of_both_ends(void **state)
 static void
 printf_appends_whatever_its_length(void **state)
 {
-    (void)state;
     struct buffer buffer = {NULL, 0, 0};
+
+    (void)state;
     buffer_add_text(&buffer, "a");
     buffer_printf(&buffer, "%s%d", "b", 3);
     buffer_printf(&buffer, "%s", "");
@@ -109,8 +115,9 @@ printf_appends_whatever_its_length(void **state)
 static void
 json_strings_are_escaped(void **state)
 {
-    (void)state;
     struct buffer buffer = {NULL, 0, 0};
+
+    (void)state;
     buffer_add_json_string(&buffer, (struct span){NULL, 0});
     expect(&buffer, "\"\"");
     buffer_add_json_string(&buffer, span_of("plain ü/"));
@@ -125,9 +132,10 @@ json_strings_are_escaped(void **state)
 static void
 big_endian_integers_sort_as_their_bytes(void **state)
 {
-    (void)state;
     const uint64_t values[] = {0, 1, 255, 256, 0xFFFFFFFF, 0x100000000, UINT64_MAX};
     unsigned char last[8];
+
+    (void)state;
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         unsigned char here[8];
         bytes_put_u64(here, values[i]);
@@ -151,5 +159,6 @@ main(void)
         cmocka_unit_test(json_strings_are_escaped),
         cmocka_unit_test(big_endian_integers_sort_as_their_bytes),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,7 @@ static const char *
 find_process(unsigned number)
 {
     static const char *const processes[] = {"one", "two"};
+
     return number < sizeof processes / sizeof processes[0] ? processes[number] : NULL;
 }
 
@@ -78,6 +79,7 @@ static int
 read_bytes(struct span bytes)
 {
     int fd = open(path, O_WRONLY | O_TRUNC);
+
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, bytes.at, bytes.len, 0), 0);
     close(fd);
@@ -89,6 +91,7 @@ static void
 accept(const char *text)
 {
     int result = read_bytes(span_of(text));
+
     if (result != 0)
         print_error("%s", buffer_text(&errors));
     assert_int_equal(result, 0);
@@ -100,6 +103,7 @@ static void
 refuse(const char *text, const char *expected)
 {
     struct buffer lines = {NULL, 0, 0};
+
     while (*expected != '\0') {
         size_t len = strcspn(expected, "\n") + 1;
         buffer_printf(&lines, "%s:%.*s", path, (int)len, expected);
@@ -197,7 +201,6 @@ a_date_is_one_of_the_calendar(void **state)
 static void
 every_unit_has_its_factor(void **state)
 {
-    (void)state;
     const struct {
         const char *key;
         const char *value;
@@ -208,6 +211,8 @@ every_unit_has_its_factor(void **state)
         {"room", "5000B", 5000},      {"room", "7KiB", 7168},       {"room", "7MiB", 7340032},
         {"room", "1024GiB", INT64_C(1) << 40},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(config_set(config, "one", cases[i].key, cases[i].value, "test", &errors), 0);
         assert_true(config_int(config, "one", cases[i].key) == cases[i].number);
@@ -294,9 +299,10 @@ a_name_stands_once_in_a_list(void **state)
 static void
 bug_400_the_longest_values_can_be_read(void **state)
 {
-    (void)state;
     struct buffer text = {NULL, 0, 0};
     struct buffer names = {NULL, 0, 0};
+
+    (void)state;
     for (unsigned i = 0; i < NAMES_MAX; i++)
         buffer_printf(&names, "%s%0*u", i > 0 ? ", " : "", NAME_BYTES_MAX, i);
     buffer_printf(&text, "[one]\nfriends \t = %s \t\r\n[net]\npassword=%060000d\n", buffer_text(&names), 7);
@@ -334,6 +340,7 @@ a_text_has_a_longest_one(void **state)
 {
     struct config *texts = config_new(&text_table);
     struct buffer text = {NULL, 0, 0};
+
     (void)state;
     for (size_t i = 0; i < sizeof text_keys / sizeof text_keys[0]; i++) {
         buffer_clear(&text);
@@ -356,8 +363,9 @@ a_text_has_a_longest_one(void **state)
 static void
 bug_222_a_prefix_is_no_longer_than_topics_may_be(void **state)
 {
-    (void)state;
     struct buffer text = {NULL, 0, 0};
+
+    (void)state;
     accept("[net]\nroot = a/b/c/d/e/f/g/h\n");
     assert_int_equal(read_bytes(span_of("[net]\nroot = a/b/c/d/e/f/g/h/i\n")), -1);
     assert_non_null(strstr(buffer_text(&errors), "has too many names; allowed is at most 8 topic levels"));
@@ -388,6 +396,7 @@ a_host_has_nothing_around_it(void **state)
         {"ada@h", "'h' is no name"},
     };
     struct config *hosts = config_new(&text_table);
+
     (void)state;
     for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
         assert_int_equal(config_set(hosts, "net", "host", right[i], "here", &errors), 0);
@@ -472,8 +481,9 @@ a_comment_behind_a_value_is_refused(void **state)
 static void
 a_section_or_key_is_taken_whole_or_refused(void **state)
 {
-    (void)state;
     struct buffer text = {NULL, 0, 0};
+
+    (void)state;
     buffer_printf(&text, "[net]\n# %0500d\n%0197d = 1\n%0198d = 1\nport = 0\n[%0195d]\n[%0196d]\nport = 9\n", 1, 1, 1, 1, 1);
     assert_int_equal(read_bytes(buffer_span(&text)), -1);
     assert_non_null(strstr(buffer_text(&errors), ":3: [net] 0000"));
@@ -488,8 +498,9 @@ a_section_or_key_is_taken_whole_or_refused(void **state)
 static void
 control_characters_are_refused(void **state)
 {
-    (void)state;
     const char nul[] = "[net]\nhost = a\0b\nport = 7\n";
+
+    (void)state;
     assert_int_equal(read_bytes(span_at(nul, sizeof nul - 1)), -1);
     assert_non_null(strstr(buffer_text(&errors), ":2: control character; allowed are"));
     refuse("[net]\nhost = a\x1b[2J\n", "2: control character; allowed are printable ones and tabs\n");
@@ -546,6 +557,7 @@ static void
 expect_exposed(const char *text, const char *file, mode_t mode, const char *want)
 {
     struct buffer faults = {NULL, 0, 0};
+
     assert_int_equal(file_replace(path, text), 0);
     assert_int_equal(chmod(file, mode), 0);
     assert_int_equal(config_read(config, path, &errors), 0);
@@ -559,10 +571,11 @@ expect_exposed(const char *text, const char *file, mode_t mode, const char *want
 static void
 a_secret_that_everybody_can_read_is_told(void **state)
 {
-    (void)state;
     char key[] = "/tmp/gait-key-XXXXXX";
     char text[128];
     int fd = mkstemp(key);
+
+    (void)state;
     assert_true(fd >= 0);
     close(fd);
     expect_exposed("[net]\npassword = hush\n", path, 0644, ":2: [net] password: this file has mode 0644");
@@ -582,9 +595,10 @@ a_secret_that_everybody_can_read_is_told(void **state)
 static void
 a_file_of_somebody_else_is_told(void **state)
 {
-    (void)state;
     char key[] = "/tmp/gait-key-XXXXXX";
     char text[128];
+
+    (void)state;
     if (geteuid() != 0)
         skip(); /* nobody else can make one */
     int fd = mkstemp(key);
@@ -609,6 +623,7 @@ static void
 a_fault_says_where_its_key_is_set(void **state)
 {
     struct buffer where = {NULL, 0, 0}, expected = {NULL, 0, 0};
+
     (void)state;
     config_where(config, "net", "host", &where);
     assert_string_equal(buffer_text(&where), "[net] host: ");
@@ -629,6 +644,7 @@ print_keys(bool markdown)
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
+
     assert_non_null(out);
     config_print_keys(&table, out, markdown);
     fclose(out);
@@ -638,8 +654,9 @@ print_keys(bool markdown)
 static void
 the_table_is_printed_for_people(void **state)
 {
-    (void)state;
     char *text = print_keys(false);
+
+    (void)state;
     assert_non_null(strstr(text, "[net]\n  host = localhost\n      Where.\n      Allowed: any text.\n"));
     assert_non_null(strstr(text, "\n[*] (the section of every process)\n  hold = 24h\n"));
     assert_non_null(strstr(text, "\n[two]\n  colour = green\n      What it looks like.\n"
@@ -685,5 +702,6 @@ main(void)
         TEST(options_are_checked_like_the_file),
         TEST(the_table_is_printed_for_people),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

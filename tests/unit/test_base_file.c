@@ -32,6 +32,7 @@ static const char *
 below(const char *name)
 {
     static char path[256];
+
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
 }
@@ -50,8 +51,9 @@ remove_dir(void **state)
 static void
 folders_are_made_to_the_last_for_the_owner_alone(void **state)
 {
-    (void)state;
     struct stat info;
+
+    (void)state;
     assert_int_equal(file_make_dirs(below("a//b/c/")), 0);
     assert_int_equal(stat(below("a/b/c"), &info), 0);
     assert_int_equal(info.st_mode & 07777, 0700);
@@ -77,8 +79,9 @@ a_file_in_the_way_of_a_folder_is_an_error(void **state)
 static void
 a_path_without_end_is_an_error(void **state)
 {
-    (void)state;
     static char path[70000];
+
+    (void)state;
     memset(path, 'x', sizeof path - 1);
     assert_int_equal(file_make_dirs(path), -1);
     assert_int_equal(errno, ENAMETOOLONG);
@@ -87,9 +90,10 @@ a_path_without_end_is_an_error(void **state)
 static void
 what_is_written_at_an_offset_is_read_there(void **state)
 {
-    (void)state;
     char bytes[8];
     int fd = open(below("file"), O_RDWR | O_CREAT | O_EXCL, 0600);
+
+    (void)state;
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, "abcdef", 6, 10), 0);
     assert_int_equal(file_read_at(fd, bytes, 4, 11), 4);
@@ -107,9 +111,10 @@ what_is_written_at_an_offset_is_read_there(void **state)
 static void
 reading_appends_the_whole_file(void **state)
 {
-    (void)state;
     struct buffer text = {NULL, 0, 0};
     struct buffer content = {NULL, 0, 0};
+
+    (void)state;
     for (int i = 0; i < 20000; i++)
         buffer_printf(&text, "%d\n", i);
     assert_int_equal(file_replace(below("file"), buffer_text(&text)), 0);
@@ -129,10 +134,11 @@ reading_appends_the_whole_file(void **state)
 static void
 replacing_makes_a_new_file_for_the_owner_alone(void **state)
 {
-    (void)state;
     struct stat first;
     struct stat second;
     struct buffer content = {NULL, 0, 0};
+
+    (void)state;
     assert_int_equal(file_replace(below("file"), "a long first text"), 0);
     assert_int_equal(stat(below("file"), &first), 0);
     int reader = open(below("file"), O_RDONLY);
@@ -177,6 +183,7 @@ static void
 bug_206_a_replacement_is_synced_before_it_has_the_name(void **state)
 {
     static const enum disk_deed order[] = {DISK_CREATE, DISK_WRITE, DISK_SYNC, DISK_RENAME};
+
     (void)state;
 
     deed_count = 0;
@@ -193,6 +200,7 @@ bug_206_what_fails_leaves_the_old_file_and_nothing_else(void **state)
 {
     static const enum disk_deed order[] = {DISK_CREATE, DISK_WRITE, DISK_SYNC, DISK_RENAME};
     struct buffer content = {0};
+
     (void)state;
 
     assert_int_equal(file_replace(below("file"), "old"), 0);
@@ -247,5 +255,6 @@ main(void)
         TEST(bug_206_what_fails_leaves_the_old_file_and_nothing_else),
         TEST(folders_can_be_made_durable),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

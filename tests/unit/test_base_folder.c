@@ -51,6 +51,7 @@ static const char *
 below(const char *name)
 {
     static char path[256];
+
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
 }
@@ -60,6 +61,7 @@ static void
 expect_refused(int fd, int error, const char *word, const char *other)
 {
     const int said = errno;
+
     assert_int_equal(fd, -1);
     assert_int_equal(said, error);
     assert_non_null(strstr(buffer_text(&fault), word));
@@ -80,6 +82,7 @@ static void
 what_is_missing_is_made_for_the_owner_alone(void **state)
 {
     struct stat info;
+
     (void)state;
     expect_opened(folder_open(below("new"), "state//lake/", &fault));
     assert_int_equal(stat(below("new/state/lake"), &info), 0);
@@ -109,6 +112,7 @@ static const char *
 other(const char *name)
 {
     static char path[256];
+
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
 }
@@ -132,6 +136,7 @@ static void
 bug_456_nobody_else_may_change_the_way(void **state)
 {
     static const mode_t good[] = {0700, 0755, 0775, 02775, 01777}, bad[] = {0777, 0757, 0702};
+
     (void)state;
     make_folder("way", 0700);
     make_folder("way/deep", 0700);
@@ -183,6 +188,7 @@ static void
 a_way_through_links_ends_where_they_do(void **state)
 {
     char path[128];
+
     (void)state;
     make_folder("ours", 0755);
     make_folder("ours/deep", 0755);
@@ -211,6 +217,7 @@ static void
 the_way_of_a_relative_name_begins_at_the_root(void **state)
 {
     const int before = open(".", O_PATH | O_CLOEXEC);
+
     (void)state;
     make_folder("way", 0755);
     make_folder("way/here", 0755);
@@ -233,6 +240,7 @@ look_as_root_of_a_namespace(const char *path, unsigned outside)
     char map[32];
     int status;
     const pid_t child = fork();
+
     if (child == 0) {
         const int len = snprintf(map, sizeof map, "0 %u 1", outside);
         if (outside != geteuid() && setresuid(outside, outside, outside) != 0)
@@ -256,6 +264,7 @@ static void
 the_hosts_root_is_trusted_in_a_container_without_root(void **state)
 {
     const unsigned us = geteuid() == 0 ? 1000 : geteuid();
+
     (void)state;
     assert_int_equal(chmod(dir, 0755), 0);
     make_folder("way", 0755);
@@ -279,6 +288,7 @@ static void
 no_link_is_followed_below_the_folder(void **state)
 {
     char path[256];
+
     (void)state;
     assert_int_equal(mkdir(below("real"), 0700), 0);
     assert_int_equal(symlink("real", below("link")), 0);
@@ -296,6 +306,7 @@ static void
 nobody_else_may_write_there(void **state)
 {
     static const mode_t modes[] = {0720, 0702, 01777, 02770};
+
     (void)state;
     assert_int_equal(mkdir(below("a"), 0700), 0);
     for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
@@ -327,6 +338,7 @@ static void
 a_file_is_opened_through_no_link_and_is_one(void **state)
 {
     char path[256];
+
     (void)state;
     expect_opened(folder_file(dir, "log", "lake.log", O_WRONLY | O_CREAT | O_APPEND, &fault));
     snprintf(path, sizeof path, "%s/target", dir);
@@ -345,8 +357,9 @@ a_file_is_opened_through_no_link_and_is_one(void **state)
 static void
 a_folder_with_links_is_not_clean(void **state)
 {
-    (void)state;
     int fd = folder_open(dir, "store", &fault);
+
+    (void)state;
     assert_true(fd >= 0);
     assert_int_equal(file_replace(below("store/data.mdb"), "x"), 0);
     assert_int_equal(mkdir(below("store/folder"), 0700), 0);
@@ -360,6 +373,7 @@ static void
 assert_content(const char *path, const char *wanted)
 {
     struct buffer content = {NULL, 0, 0};
+
     assert_int_equal(file_read(path, &content), 0);
     assert_string_equal(buffer_text(&content), wanted);
     buffer_free(&content);
@@ -375,6 +389,7 @@ static void
 a_file_is_replaced_whole_and_through_no_link(void **state)
 {
     char path[256];
+
     (void)state;
     expect_refused(folder_replace(dir, "pid", "lake.pid", "1\n", &fault), ENOENT, "/pid: ", "No such");
     assert_int_equal(mkdir(below("pid"), 0700), 0);
@@ -410,6 +425,7 @@ static void
 write_out(const char *word)
 {
     const int fd = folder_output(below("out"), "people", &fault);
+
     assert_true(fd >= 0);
     assert_int_equal(write(fd, word, strlen(word)), strlen(word));
     close(fd);
@@ -421,6 +437,7 @@ bug_451_what_a_person_wants_is_written_where_others_lay_nothing(void **state)
 {
     static const mode_t modes[] = {01777, 0777, 0770};
     char target[256];
+
     (void)state;
     assert_int_equal(mkdir(below("out"), 0755), 0);
     snprintf(target, sizeof target, "%s/target", dir);
@@ -461,6 +478,7 @@ static int
 refuse_to_sync(const struct disk_call *call)
 {
     char path[256];
+
     if (call->deed != DISK_SYNC)
         return 0;
     disk_path(call->fd, NULL, path, sizeof path);
@@ -499,5 +517,6 @@ main(void)
         TEST(bug_451_what_a_person_wants_is_written_where_others_lay_nothing),
         TEST(a_name_that_is_not_durable_is_an_error),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,7 @@ static struct hash_key
 test_key(void)
 {
     struct hash_key key;
+
     for (unsigned i = 0; i < sizeof key.bytes; i++)
         key.bytes[i] = (unsigned char)i;
     return key;
@@ -55,13 +56,14 @@ test_key(void)
 static void
 an_id_is_keyed_blake2b_of_lengths_and_parts(void **state)
 {
-    (void)state;
     /* From Python's hashlib.blake2b(b"\0\0\0\0\0\0\0\3abc" + b"\0\0\0\0\0\0\0\1d", key=bytes(range(32)),
      * digest_size=16). */
     struct hash_key key = test_key();
     const struct span parts[] = {span_of("abc"), span_of("d")};
     struct hash_id id = hash_id(&key, parts, 2);
     char hex[HASH_ID_HEX_SIZE];
+
+    (void)state;
     hash_hex(&id, hex);
     assert_string_equal(hex, "2eba066c0764de0bec08eb5c960445bf");
 }
@@ -71,8 +73,9 @@ an_id_is_keyed_blake2b_of_lengths_and_parts(void **state)
 static void
 a_fingerprint_is_siphash_under_half_the_key(void **state)
 {
-    (void)state;
     struct hash_key key = test_key();
+
+    (void)state;
     assert_true(hash_64(&key, span_of("")) == UINT64_C(0x310e0edd47db6f72));
     assert_true(hash_64(&key, span_at(key.bytes, 15)) == UINT64_C(0xe545be4961ca29a1));
 }
@@ -80,7 +83,6 @@ a_fingerprint_is_siphash_under_half_the_key(void **state)
 static void
 no_two_lists_of_parts_collide(void **state)
 {
-    (void)state;
     struct hash_key key = test_key();
     const struct span lists[][3] = {
         {span_of("ab"), span_of("c"), span_of("")}, {span_of("a"), span_of("bc"), span_of("")},
@@ -88,6 +90,8 @@ no_two_lists_of_parts_collide(void **state)
         {span_of(""), span_of("abc"), {NULL, 0}},
     };
     struct hash_id ids[5];
+
+    (void)state;
     for (unsigned i = 0; i < 5; i++) {
         ids[i] = hash_id(&key, lists[i], 3);
         for (unsigned j = 0; j < i; j++)
@@ -100,10 +104,11 @@ no_two_lists_of_parts_collide(void **state)
 static void
 another_key_gives_another_id(void **state)
 {
-    (void)state;
     struct hash_key key = test_key();
     struct span part = span_of("abc");
     struct hash_id one = hash_id(&key, &part, 1);
+
+    (void)state;
     key.bytes[31] ^= 1;
     struct hash_id other = hash_id(&key, &part, 1);
     assert_memory_not_equal(one.bytes, other.bytes, HASH_ID_BYTES);
@@ -122,6 +127,7 @@ static void
 read_key(const char *file, struct hash_key *key)
 {
     struct buffer fault = {NULL, 0, 0};
+
     assert_int_equal(hash_key_file(file, key, &fault), 0);
     assert_int_equal(fault.len, 0);
 }
@@ -133,6 +139,7 @@ refuse_key(const char *file, int error, const char *words)
     struct hash_key key;
     struct buffer read = {NULL, 0, 0};
     struct buffer looked = {NULL, 0, 0};
+
     errno = 0;
     assert_int_equal(hash_key_file(file, &key, &read), -1);
     assert_int_equal(errno, error);
@@ -149,11 +156,12 @@ refuse_key(const char *file, int error, const char *words)
 static void
 a_missing_key_file_is_made_and_read_again(void **state)
 {
-    (void)state;
     struct hash_key first;
     struct hash_key second;
     struct stat info;
     struct buffer fault = {NULL, 0, 0};
+
+    (void)state;
     assert_int_equal(hash_key_look(path, &fault), 0);
     assert_int_equal(access(path, F_OK), -1);
     read_key(path, &first);
@@ -171,16 +179,18 @@ static void *
 read_key_in_thread(void *key)
 {
     struct buffer fault = {NULL, 0, 0};
+
     return hash_key_file(path, key, &fault) == 0 ? key : NULL;
 }
 
 static void
 all_who_make_a_key_file_at_once_get_the_same_key(void **state)
 {
-    (void)state;
     enum { THREADS = 8 };
     pthread_t threads[THREADS];
     struct hash_key keys[THREADS];
+
+    (void)state;
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, read_key_in_thread, &keys[i]), 0);
     for (unsigned i = 0; i < THREADS; i++) {
@@ -195,6 +205,7 @@ static void
 write_file(const char *bytes, size_t len, mode_t mode)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, bytes, len, 0), 0);
     assert_int_equal(fchmod(fd, mode), 0);
@@ -204,9 +215,10 @@ write_file(const char *bytes, size_t len, mode_t mode)
 static void
 a_key_file_of_another_size_is_refused(void **state)
 {
-    (void)state;
     const char bytes[HASH_KEY_BYTES + 1] = "x";
     const size_t sizes[] = {0, HASH_KEY_BYTES - 1, HASH_KEY_BYTES + 1};
+
+    (void)state;
     for (unsigned i = 0; i < 3; i++) {
         write_file(bytes, sizes[i], 0600);
         refuse_key(path, EINVAL, "bytes; allowed is a file of 32");
@@ -217,10 +229,11 @@ a_key_file_of_another_size_is_refused(void **state)
 static void
 a_key_file_that_others_may_read_is_refused(void **state)
 {
-    (void)state;
     struct hash_key key;
     const char bytes[HASH_KEY_BYTES] = "x";
     const mode_t modes[] = {0440, 0604, 0644, 0620, 0640, 0660, 0401, 0666};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         write_file(bytes, sizeof bytes, modes[i]);
         refuse_key(path, EPERM, "; allowed is that only its owner may read it: chmod 0400 ");
@@ -234,8 +247,9 @@ a_key_file_that_others_may_read_is_refused(void **state)
 static void
 a_key_file_of_somebody_else_is_refused(void **state)
 {
-    (void)state;
     const char bytes[HASH_KEY_BYTES] = "x";
+
+    (void)state;
     if (geteuid() != 0)
         skip(); /* nobody else can make one */
     write_file(bytes, sizeof bytes, 0400);
@@ -246,9 +260,10 @@ a_key_file_of_somebody_else_is_refused(void **state)
 static void
 a_link_as_key_file_is_refused(void **state)
 {
-    (void)state;
     const char bytes[HASH_KEY_BYTES] = "x";
     char link[96];
+
+    (void)state;
     write_file(bytes, sizeof bytes, 0400);
     snprintf(link, sizeof link, "%s/link", dir);
     assert_int_equal(symlink(path, link), 0);
@@ -268,8 +283,9 @@ a_fifo_or_folder_as_key_file_is_refused_at_once(void **state)
 static void
 a_key_file_in_a_missing_folder_is_refused(void **state)
 {
-    (void)state;
     char missing[96];
+
+    (void)state;
     snprintf(missing, sizeof missing, "%s/none/key", dir);
     refuse_key(missing, ENOENT, "; the folder that it is in has to be there: make it");
 }
@@ -287,6 +303,7 @@ locked_kib(void)
     char line[128];
     long kib = -1;
     FILE *file = fopen("/proc/self/status", "re");
+
     assert_non_null(file);
     while (fgets(line, sizeof line, file) != NULL)
         sscanf(line, "VmLck: %ld", &kib);
@@ -297,11 +314,12 @@ locked_kib(void)
 static void
 memory_for_secrets_is_locked_and_empty(void **state)
 {
-    (void)state;
     static unsigned char here[20000];
     struct rlimit limit;
     const long before = locked_kib();
     unsigned char *secret = hash_secret_new(9000);
+
+    (void)state;
     assert_int_equal((uintptr_t)secret % 16, 0);
     for (unsigned i = 0; i < 9000; i++)
         assert_int_equal(secret[i], 0);
@@ -321,8 +339,9 @@ memory_for_secrets_is_locked_and_empty(void **state)
 static void
 memory_that_cant_be_locked_is_used_all_the_same(void **state)
 {
-    (void)state;
     struct rlimit limit;
+
+    (void)state;
     assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
     const struct rlimit none = {0, limit.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &none), 0);
@@ -361,5 +380,6 @@ main(void)
         cmocka_unit_test_setup_teardown(a_fifo_or_folder_as_key_file_is_refused_at_once, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_key_file_in_a_missing_folder_is_refused, make_dir, remove_dir),
     };
+
     return cmocka_run_group_tests(tests, start, NULL);
 }

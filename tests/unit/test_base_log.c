@@ -32,6 +32,7 @@ static int
 capture(void (*call)(void))
 {
     int ends[2];
+
     assert_int_equal(pipe(ends), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -58,6 +59,7 @@ static void
 expect_match(const char *pattern)
 {
     regex_t regex;
+
     assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
     int result = regexec(&regex, text, 0, NULL, 0);
     regfree(&regex);
@@ -145,8 +147,9 @@ call_fatal(void)
 static void
 fatal_exits_with_1(void **state)
 {
-    (void)state;
     int status = capture(call_fatal);
+
+    (void)state;
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
     expect_match("^" TIME " error test: no room\n$");
@@ -162,8 +165,9 @@ call_panic(void)
 static void
 panic_aborts(void **state)
 {
-    (void)state;
     int status = capture(call_panic);
+
+    (void)state;
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
     expect_match("^" TIME " error test: our fault\n");
@@ -178,6 +182,7 @@ static void
 log_into_file(void)
 {
     struct buffer fault = {NULL, 0, 0};
+
     log_open("test", LOG_INFO);
     if (log_to_file(log_path, &fault) == 0)
         log_info("a line");
@@ -202,6 +207,7 @@ static const char *
 in_log_dir(const char *name)
 {
     static char path[128];
+
     snprintf(path, sizeof path, "%s/%s", log_dir, name);
     return path;
 }
@@ -211,6 +217,7 @@ static void
 bug_450_a_log_is_opened_through_no_link(void **state)
 {
     char target[128];
+
     (void)state;
     snprintf(log_dir, sizeof log_dir, "/tmp/gait-log-XXXXXX");
     assert_non_null(mkdtemp(log_dir));
@@ -237,6 +244,7 @@ static int
 bind_socket(const struct sockaddr_un *address, socklen_t len)
 {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)address, len), 0);
     return fd;
@@ -247,6 +255,7 @@ expect_message(int fd, const char *wanted)
 {
     char message[1024];
     ssize_t len = recv(fd, message, sizeof message - 1, 0);
+
     assert_true(len >= 0);
     message[len] = '\0';
     assert_string_equal(message, wanted);
@@ -264,10 +273,11 @@ expect_ready(int fd)
 static void
 readiness_is_told_on_an_abstract_socket(void **state)
 {
-    (void)state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t len = sizeof address;
     int fd = bind_socket(&address, sizeof address.sun_family); /* the kernel chooses a name */
+
+    (void)state;
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     char name[sizeof address.sun_path + 1];
     snprintf(name, sizeof name, "@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
@@ -278,8 +288,9 @@ readiness_is_told_on_an_abstract_socket(void **state)
 static void
 readiness_is_told_on_a_socket_with_a_path(void **state)
 {
-    (void)state;
     char dir[] = "/tmp/gait-notify-XXXXXX";
+
+    (void)state;
     assert_non_null(mkdtemp(dir));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", dir);
@@ -293,12 +304,13 @@ readiness_is_told_on_a_socket_with_a_path(void **state)
 static void
 what_hinders_is_told_and_whether_a_person_must_mend_it(void **state)
 {
-    (void)state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t len = sizeof address;
     char name[sizeof address.sun_path + 1];
     char endless[2 * NOTIFY_BYTES_MAX];
     int fd = bind_socket(&address, sizeof address.sun_family);
+
+    (void)state;
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     snprintf(name, sizeof name, "@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
     setenv("NOTIFY_SOCKET", name, 1);
@@ -348,8 +360,9 @@ a_follower_hears_errors_and_warnings_at_any_level(void **state)
 static void
 nobody_to_tell_is_no_error(void **state)
 {
-    (void)state;
     char endless[500];
+
+    (void)state;
     memset(endless, 'x', sizeof endless - 1);
     endless[sizeof endless - 1] = '\0';
     const char *const names[] = {"", "/", "@", "/nonexistent/socket", "@gait-nobody-is-here", endless};
@@ -364,8 +377,9 @@ nobody_to_tell_is_no_error(void **state)
 static void
 clocks_go_forward(void **state)
 {
-    (void)state;
     int64_t first = clock_steady_ms();
+
+    (void)state;
     assert_true(clock_steady_ms() >= first);
     assert_true(clock_wall_ms() > INT64_C(1700000000000)); /* of 2023: ms, and not s or µs */
     assert_true(clock_wall_ms() < INT64_C(17000000000000));
@@ -389,5 +403,6 @@ main(void)
         cmocka_unit_test(nobody_to_tell_is_no_error),
         cmocka_unit_test(clocks_go_forward),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@ static void
 assert_shown(const char *text, const char *expected)
 {
     struct buffer line = {0};
+
     printable_add(&line, span_of(text));
     assert_string_equal(buffer_text(&line), expected);
     buffer_free(&line);
@@ -38,6 +39,7 @@ static void
 assert_document(const char *text, const char *expected)
 {
     struct buffer line = {0};
+
     printable_add_json(&line, span_of(text));
     assert_string_equal(buffer_text(&line), expected);
     buffer_free(&line);
@@ -61,5 +63,6 @@ main(void)
         cmocka_unit_test(bug_365_no_control_character_comes_through),
         cmocka_unit_test(a_document_stays_the_same_and_speaks_to_no_terminal),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

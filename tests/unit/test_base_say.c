@@ -24,6 +24,7 @@ core_filter(void)
 {
     FILE *file = fopen("/proc/self/coredump_filter", "re");
     char text[32] = "";
+
     if (file == NULL || fgets(text, sizeof text, file) == NULL)
         return -1;
     fclose(file);
@@ -91,5 +92,6 @@ main(void)
         cmocka_unit_test(who_begins_to_speak_leaves_no_core),
         cmocka_unit_test(a_line_of_names_from_outside_does_not_speak_to_a_terminal),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,7 @@ static void
 other_words_find_none(void **state)
 {
     static char endless[1000];
+
     (void)state;
     for (size_t i = 0; i + 1 < sizeof endless; i++)
         endless[i] = 'x';
@@ -66,5 +67,6 @@ main(void)
         cmocka_unit_test(typing_errors_find_their_word),
         cmocka_unit_test(other_words_find_none),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,10 +217,11 @@ small_corrections_are_no_steps(void **state)
 static void
 steps_are_said_with_from_and_to(void **state)
 {
-    (void)state;
     int ends[2];
     char text[1024];
     const int stderr_before = dup(STDERR_FILENO);
+
+    (void)state;
     assert_int_equal(pipe(ends), 0);
     look();
     dup2(ends[1], STDERR_FILENO);
@@ -254,5 +255,6 @@ main(void)
         EACH(small_corrections_are_no_steps),
         EACH(steps_are_said_with_from_and_to),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

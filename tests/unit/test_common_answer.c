@@ -29,6 +29,7 @@ static void
 test_reads_a_whole_document(void **state)
 {
     struct answer answer;
+
     (void)state;
     assert_int_equal(answer_decode(span_of(document), &answer), 0);
     assert_string_equal(answer.process, "accelerometer-trusted");
@@ -54,6 +55,7 @@ test_bug_276_the_newest_refusals_are_read(void **state)
         "\"unheard_of\":[{\"topic\":\"t\",\"time\":1}],\"too_large\":7,\"expired\":[7,{\"field\":\"x\"},{},{},{},{}],"
         "\"bad_type\":[{\"field\":\"user\",\"topic\":\"t\",\"time\":1600000000000}]}}";
     struct answer answer;
+
     (void)state;
     assert_int_equal(answer_decode(span_of(text), &answer), 0);
     assert_int_equal(answer.recent_count[REASON_BAD_JSON], 1);
@@ -73,6 +75,7 @@ static void
 test_inputs_stand_in_declared_order(void **state)
 {
     struct answer answer;
+
     (void)state;
     assert_int_equal(answer_decode(span_of(document), &answer), 0);
     for (int i = 0; i < ANSWER_COUNTERS; i++)
@@ -87,6 +90,7 @@ test_an_input_from_elsewhere_is_not_ours(void **state)
     static const char text[] = "{\"process\":\"customer-trusted\",\"inputs\":[{\"name\":\"customer\",\"from\":\"lake\","
                                "\"taken\":5}]}";
     struct answer answer;
+
     (void)state;
     assert_int_equal(answer_decode(span_of(text), &answer), 0);
     assert_int_equal(answer.inputs[0].counters[ANSWER_TAKEN], 0);
@@ -100,6 +104,7 @@ test_refuses_what_is_no_answer(void **state)
         "{\"process\":\"lake\"} x", "{\"process\":\"lake\",\"process\":\"lake\"}",
     };
     struct answer answer;
+
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         assert_int_equal(answer_decode(span_of(texts[i]), &answer), -1);
@@ -111,6 +116,7 @@ test_odd_types_count_as_absent(void **state)
     static const char text[] = "{\"process\":\"lake\",\"state\":[1],\"pid\":\"x\",\"inputs\":[3,null,{\"name\":{}}],"
                                "\"output\":[],\"reasons\":\"no_consent\",\"due\":1e999}";
     struct answer answer;
+
     (void)state;
     assert_int_equal(answer_decode(span_of(text), &answer), 0);
     assert_string_equal(answer.state, "");
@@ -124,6 +130,7 @@ test_texts_do_not_speak_to_the_terminal(void **state)
 {
     static const char text[] = "{\"process\":\"lake\",\"state\":\"a\\u001b[2Jb\",\"why\":\"\\u00e9\"}";
     struct answer answer;
+
     (void)state;
     assert_int_equal(answer_decode(span_of(text), &answer), 0);
     assert_string_equal(answer.state, "a?[2Jb");
@@ -135,6 +142,7 @@ test_more_consumers_than_fit_are_left_out(void **state)
 {
     struct buffer text = {NULL, 0, 0};
     struct answer answer;
+
     (void)state;
     buffer_add_text(&text, "{\"process\":\"customer-trusted\",\"output\":{\"consumers\":[{\"name\":\"first\"}");
     for (int i = 0; i < 2 * ANSWER_CONSUMERS_MAX; i++)
@@ -150,6 +158,7 @@ static void
 test_balance_counts_everything(void **state)
 {
     struct answer_input input = {.counters = {21, 1, 2, 3, 4, 5, 6}};
+
     (void)state;
     assert_true(answer_balances(&input));
     for (int i = 0; i < ANSWER_COUNTERS; i++) {
@@ -166,6 +175,7 @@ test_behind_knows_whose_outbox(void **state)
 {
     struct answer producer = {.epoch = "aa", .last = 9};
     struct answer_input input = {.epoch = "aa", .applied = 7};
+
     (void)state;
     assert_int_equal(answer_behind(&input, &producer), 2);
     input.applied = 9;
@@ -190,6 +200,7 @@ test_numbers_beyond_a_double_are_exact(void **state)
         "\"consumers\":[{\"name\":\"warehouse\",\"applied\":9223372036854775805},{\"name\":\"x\",\"applied\":-5}]},"
         "\"inbox_bytes\":9223372036854775808}";
     struct answer answer;
+
     (void)state;
     assert_int_equal(answer_decode(span_of(text), &answer), 0);
     assert_true(answer.inputs[GATE_TABLE].applied == INT64_C(9007199254740993));
@@ -217,5 +228,6 @@ main(void)
         cmocka_unit_test(test_balance_counts_everything),
         cmocka_unit_test(test_behind_knows_whose_outbox),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

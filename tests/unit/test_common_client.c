@@ -30,6 +30,7 @@ static int
 fake_connect(struct wire *wire)
 {
     const struct wire_limits limits = {.packet_bytes_max = 10240, .acknowledges = true, .retains = true};
+
     (void)wire;
     broker.connects++;
     if (broker.silent)
@@ -46,6 +47,7 @@ fake_subscribe(struct wire *wire, const char *const *filters, unsigned count, un
                enum wire_delivery delivery)
 {
     const struct wire_message kept = {.topic = span_of("kept"), .retained = true};
+
     (void)wire;
     assert_int_equal(news_from, count); /* all is wanted that is retained */
     assert_int_equal(delivery, WIRE_AT_LEAST_ONCE);
@@ -86,6 +88,7 @@ mqtt_wire(const struct broker *where, const struct wire_options *options, const 
 {
     static const struct wire_calls calls = {fake_connect,    fake_subscribe,  fake_publish, NULL,
                                             fake_disconnect, fake_free};
+
     (void)where;
     assert_int_equal(strlen(options->client_name), 13);
     assert_memory_equal(options->client_name, "test-", 5);
@@ -116,6 +119,7 @@ new_client(void)
     static struct broker where;
     const struct client_options options = {
         .broker = &where, .name = "test", .context = told, .message = on_message, .up = on_up};
+
     memset(&broker, 0, sizeof broker);
     told[0] = '\0';
     struct client *client = client_new(&options);
@@ -130,6 +134,7 @@ connect_by(struct client *client, int64_t deadline_ms, char *said, size_t size)
 {
     FILE *lines = tmpfile();
     const int before = dup(STDERR_FILENO);
+
     assert_true(lines != NULL && before >= 0 && dup2(fileno(lines), STDERR_FILENO) >= 0);
     const int rc = client_connect(client, deadline_ms);
     assert_true(dup2(before, STDERR_FILENO) >= 0);
@@ -162,6 +167,7 @@ one_that_is_there_is_found_and_its_limits_are_known(void **state)
 {
     char said[256];
     struct client *client = new_client();
+
     (void)state;
     assert_int_equal(client_limits(client).packet_bytes_max, 0);
     assert_int_equal(connect_by(client, 0, said, sizeof said), 0);
@@ -179,6 +185,7 @@ its_owner_hears_of_a_connection_before_anything_comes_over_it(void **state)
 {
     char said[256];
     struct client *client = new_client();
+
     (void)state;
     assert_int_equal(connect_by(client, 0, said, sizeof said), 0);
     assert_string_equal(told, "um");
@@ -193,6 +200,7 @@ one_attempt_is_made_where_the_time_is_up_and_no_second(void **state)
 {
     char said[256];
     struct client *client = new_client();
+
     (void)state;
     broker.refusals = 1000;
     for (unsigned i = 1; i <= 3; i++) {
@@ -215,6 +223,7 @@ one_that_is_to_come_is_waited_for(void **state)
 {
     char said[256];
     struct client *client = new_client();
+
     (void)state;
     broker.refusals = 3;
     assert_int_equal(connect_by(client, clock_steady_ms() + 20000, said, sizeof said), 0);
@@ -229,6 +238,7 @@ it_is_given_up_at_the_deadline(void **state)
     char said[256];
     const int64_t start_ms = clock_steady_ms();
     struct client *client = new_client();
+
     (void)state;
     broker.refusals = 1000;
     assert_int_equal(connect_by(client, start_ms + 300, said, sizeof said), -1);
@@ -242,6 +252,7 @@ what_is_refused_is_not_tried_again(void **state)
 {
     char said[256];
     struct client *client = new_client();
+
     (void)state;
     broker.denies = true;
     assert_int_equal(connect_by(client, clock_steady_ms() + 20000, said, sizeof said), -1);
@@ -256,6 +267,7 @@ one_that_never_answers_is_given_up_and_tried_anew(void **state)
     char said[256];
     const int64_t start_ms = clock_steady_ms();
     struct client *client = new_client();
+
     (void)state;
     broker.silent = true;
     assert_int_equal(connect_by(client, 0, said, sizeof said), -1);
@@ -273,6 +285,7 @@ it_is_missed_when_two_attempts_were_in_vain(void **state)
     char reason[64];
     const int64_t limit_ms = clock_steady_ms() + 20000;
     struct client *client = new_client();
+
     (void)state;
     broker.refusals = 2;
     assert_int_equal(client_step(client), 0); /* it connects, and the first is refused */
@@ -302,5 +315,6 @@ main(void)
         cmocka_unit_test(one_that_never_answers_is_given_up_and_tried_anew),
         cmocka_unit_test(it_is_missed_when_two_attempts_were_in_vain),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

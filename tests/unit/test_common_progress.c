@@ -21,6 +21,7 @@ static const char *
 draw(uint64_t done, uint64_t total, uint64_t records, unsigned width)
 {
     struct progress_state state = {done, total, records, NULL};
+
     return progress_line(&state, 10000, width, line);
 }
 
@@ -75,6 +76,7 @@ show_on(unsigned columns, char *text, size_t size)
     struct winsize window = {.ws_row = 24, .ws_col = (unsigned short)columns};
     int far = columns > 0 ? posix_openpt(O_RDWR | O_NOCTTY) : open("/tmp", O_RDWR | O_TMPFILE, 0600);
     int near = far;
+
     if (far < 0 && columns > 0)
         skip(); /* a bare machine may have no terminals (/dev/pts) */
     assert_true(far >= 0);
@@ -107,6 +109,7 @@ static void
 it_asks_the_terminal_how_wide_it_is(void **state)
 {
     char text[512];
+
     (void)state;
     for (unsigned columns = 20; columns <= 200; columns += 20) {
         assert_true(show_on(columns, text, sizeof text) > 0);
@@ -124,6 +127,7 @@ static void
 off_a_terminal_it_is_silent(void **state)
 {
     char text[512];
+
     (void)state;
     assert_int_equal(show_on(0, text, sizeof text), 0);
 }
@@ -139,5 +143,6 @@ main(void)
         cmocka_unit_test(it_asks_the_terminal_how_wide_it_is),
         cmocka_unit_test(off_a_terminal_it_is_silent),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,7 @@ verdict_of(unsigned input, const char *row, const char *line)
 {
     const struct record record = {.kind = RECORD_LINE, .body = span_of(line)};
     const struct arrival arrival = {.input = input, .record = &record, .row = span_of(row)};
+
     return lake_operator.take(lake, &arrival);
 }
 
@@ -171,6 +172,7 @@ static const char *
 path_of(const char *table, const char *date, unsigned number)
 {
     static char path[256];
+
     snprintf(path, sizeof path, "%s/%s/date=%s/part-%08u.ndjson", lake_dir, table, date, number);
     return path;
 }
@@ -179,6 +181,7 @@ static void
 expect_part(const char *date, unsigned number, const char *text)
 {
     struct buffer content = {0};
+
     assert_int_equal(file_read(path_of("trusted/stream", date, number), &content), 0);
     assert_string_equal(buffer_text(&content), text);
     buffer_free(&content);
@@ -190,6 +193,7 @@ parts(void)
 {
     char pattern[256];
     glob_t found;
+
     snprintf(pattern, sizeof pattern, "%s/*/*/*/date=*/part-*.ndjson", dir);
     unsigned count = glob(pattern, 0, NULL, &found) == 0 ? (unsigned)found.gl_pathc : 0;
     globfree(&found);
@@ -199,8 +203,9 @@ parts(void)
 static void
 records_go_to_the_part_of_the_day_one_a_line(void **state)
 {
-    (void)state;
     struct stat status;
+
+    (void)state;
     take(STREAM, "", "{\"a\":1}");
     take(STREAM, "", "{\"a\":2}");
     flush(NOON_MS);
@@ -215,8 +220,9 @@ records_go_to_the_part_of_the_day_one_a_line(void **state)
 static void
 rows_of_a_table_get_their_name(void **state)
 {
-    (void)state;
     struct buffer content = {0};
+
+    (void)state;
     take(TABLE, "0a1b", "{\"email\":\"a@b\"}");
     take(TABLE, "0a1b", "{\"withdrawn\":5}");
     flush(NOON_MS);
@@ -231,8 +237,9 @@ rows_of_a_table_get_their_name(void **state)
 static void
 a_row_that_is_given_out_again_is_written_once(void **state)
 {
-    (void)state;
     struct buffer content = {0};
+
+    (void)state;
     take(TABLE, "0a1b", "{\"a\":1}");
     assert_int_equal(verdict_of(TABLE, "0a1b", "{\"a\":1}"), VERDICT_DUPLICATE);
     take(TABLE, "0a1c", "{\"a\":1}");
@@ -321,8 +328,9 @@ what_is_committed_and_not_written_is_written_by_the_next_one(void **state)
 static void
 what_is_written_is_synced_when_a_second_has_passed(void **state)
 {
-    (void)state;
     const int lines = store_table(store, "lines");
+
+    (void)state;
     write_line(NOON_MS, "{\"a\":1}");
     write_line(NOON_MS + 900, "{\"a\":2}");
     assert_true(lake_operator.due_ms(lake) == NOON_MS + 1000);
@@ -346,6 +354,7 @@ static void
 change_part(unsigned number, uint64_t offset, const char *text, size_t len, bool cut)
 {
     int fd = open(path_of("trusted/stream", "2026-03-31", number), O_WRONLY);
+
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, text, len, offset), 0);
     if (cut)
@@ -414,11 +423,12 @@ an_aborted_transaction_is_taken_back(void **state)
 static void
 crashes_at_every_commit_over_many_parts_double_nothing(void **state)
 {
-    (void)state;
     struct buffer expected = {0};
     struct buffer content = {0};
     char line[64];
     unsigned number = 0;
+
+    (void)state;
     for (unsigned batch = 0; batch < 60; batch++) {
         const int64_t now_ms = NOON_MS + (int64_t)batch * (DAY_MS / 7);
         for (unsigned time = 0; time < 3; time++) {
@@ -596,8 +606,9 @@ files_in(const char *day)
 static void
 a_lake_that_lost_its_state_does_not_take_a_part_0_for_its_own(void **state)
 {
-    (void)state;
     char file[512];
+
+    (void)state;
     write_line(NOON_MS, "{\"a\":1}");
     close_lake();
     put_file("date=2026-04-02", "part-00000000.ndjson");
@@ -617,6 +628,7 @@ bug_200_what_somebody_else_has_put_there_stays(void **state)
                                         "part-000000002.ndjson", "part-0000000a.ndjson",    "part-.ndjson",
                                         "_SUCCESS",              "zz-part-00000009.ndjson"};
     const unsigned count = sizeof names / sizeof names[0];
+
     (void)state;
 
     write_line(NOON_MS, "{\"a\":1}");
@@ -705,6 +717,7 @@ bug_202_what_is_no_file_is_not_written_to(void **state)
 {
     char other[512];
     struct buffer content = {0};
+
     (void)state;
 
     write_line(NOON_MS, "{\"a\":1}");
@@ -734,6 +747,7 @@ static const char *
 folder_of(const char *below)
 {
     static char path[256];
+
     snprintf(path, sizeof path, "%s/%s", lake_dir, below);
     return path;
 }
@@ -745,6 +759,7 @@ bug_392_no_part_is_written_through_a_folder_that_is_a_link(void **state)
 {
     static const char *const levels[] = {"trusted/stream/date=2026-03-31", "trusted/stream", "trusted"};
     char theirs[256];
+
     (void)state;
 
     write_line(NOON_MS, "{\"a\":1}");
@@ -769,6 +784,7 @@ static void
 bug_392_no_part_is_made_in_a_folder_that_is_a_link(void **state)
 {
     char theirs[256];
+
     (void)state;
 
     take(STREAM, "", "{\"a\":1}");
@@ -811,6 +827,7 @@ static void
 a_part_with_a_second_name_is_written_to(void **state)
 {
     char second[256];
+
     (void)state;
 
     write_line(NOON_MS, "{\"a\":1}");
@@ -874,6 +891,7 @@ static void
 bug_203_a_quota_is_a_full_disk(void **state)
 {
     static const int errors[] = {ENOSPC, EDQUOT, EIO};
+
     (void)state;
 
     for (unsigned i = 0; i < 3; i++) {
@@ -916,6 +934,7 @@ static void
 lines_leave_the_store_when_they_are_synced(void **state)
 {
     static char line[300 << 10];
+
     (void)state;
 
     parameters.part_bytes = 1 << 30;
@@ -962,8 +981,9 @@ a_part_that_its_reader_moved_away_is_not_missed(void **state)
 static void
 what_cant_be_written_is_an_error_and_done_later(void **state)
 {
-    (void)state;
     char zone[192];
+
+    (void)state;
     snprintf(zone, sizeof zone, "%s/trusted", lake_dir);
     assert_int_equal(file_make_dirs(lake_dir), 0);
     assert_int_equal(file_replace(zone, "a file in the way"), 0);
@@ -996,6 +1016,7 @@ bug_102_what_cant_be_written_is_one_line_in_the_log_until_it_can(void **state)
     char path[192];
     struct buffer log = {0};
     unsigned lines = 0;
+
     (void)state;
 
     snprintf(path, sizeof path, "%s/log", dir);
@@ -1033,6 +1054,7 @@ static int
 note_visit(void *context, const char *part, uint64_t least, uint64_t most)
 {
     struct visited *visited = context;
+
     visited->count++;
     visited->unbounded += most == UINT64_MAX;
     if (most != UINT64_MAX) {
@@ -1049,6 +1071,7 @@ visit(const char *table)
     struct visited visited = {0};
     struct lake_extent extent;
     struct store *other = store_open_to_read(store_dir, true);
+
     assert_non_null(other);
     assert_int_equal(store_snapshot(other), 0);
     assert_int_equal(lake_extent(other, table, &extent), 0);
@@ -1136,6 +1159,7 @@ main(void)
         TEST(bug_102_what_cant_be_written_is_one_line_in_the_log_until_it_can),
         TEST(a_copy_takes_the_parts_that_the_state_knows),
     };
+
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ bring(bool landing, const char *topic, const char *payload)
 {
     const struct wire_events events = inside_events(bench.process, landing);
     const struct wire_message message = {.topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = 1};
+
     events.message(events.context, &message);
 }
 
@@ -27,6 +28,7 @@ assert_levels(const char *topic, const char *levels)
 {
     struct inbox_entry entry;
     uint64_t position = inside_inbox_end(bench.process);
+
     bring(true, topic, "{}");
     assert_int_equal(inbox_read(inside_inbox(bench.process), &position, &entry, &(struct inbox_gap){0}), 1);
     if (!span_is(entry.levels, levels))
@@ -37,8 +39,9 @@ assert_levels(const char *topic, const char *levels)
 static void
 a_landing_message_brings_the_levels_of_its_sender(void **state)
 {
-    (void)state;
     char topic[400], levels[400];
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     assert_levels(LANDING, "");
     assert_levels(LANDING "/", "");
@@ -69,10 +72,11 @@ bug_271_an_empty_level_behind_the_landing_topic_is_taken(void **state)
 static void
 what_begins_with_a_dollar_is_not_ours(void **state)
 {
-    (void)state;
     static const char *const topics[] = {
         "$SYS/broker/uptime", "$SYS/" LANDING, "$" LANDING, "$share/g/" LANDING, "$gait/trusted/customer/row", "$gait/ask",
     };
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     for (unsigned i = 0; i < bench.broker.wire_count; i++) {
         const struct memory_wire *wire = bench.broker.wires[i];
@@ -102,11 +106,12 @@ what_begins_with_a_dollar_is_not_ours(void **state)
 static void
 topics_beside_ours_are_passed_over(void **state)
 {
-    (void)state;
     static const char *const topics[] = {
         "gait/landing",      "gait/landing/accelerometers", "gait/landing/customer", "gai/landing/accelerometer",
         "landing/accelerometer", "gait/landing/accelerometer2/x", "", "/",
     };
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     const uint64_t end = inside_inbox_end(bench.process);
     for (size_t t = 0; t < sizeof topics / sizeof topics[0]; t++)
@@ -186,10 +191,11 @@ came(struct span topic, const char *correlation)
 static void
 only_topics_that_are_anybodys_are_answered_to(void **state)
 {
-    (void)state;
     static const char begin[] = "gait/receipt/";
     char long_topic[514];
     uint64_t refused = 0;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     for (size_t i = 0; i < sizeof responses / sizeof responses[0]; i++) {
         bench_forget();
@@ -243,9 +249,10 @@ static const struct {
 static void
 bug_340_whoever_has_a_level_of_its_own_is_answered_there_and_nowhere_else(void **state)
 {
-    (void)state;
     char landing[100], receipt[100];
     uint64_t refused = 0;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     for (size_t i = 0; i < sizeof own_levels / sizeof own_levels[0]; i++) {
         snprintf(landing, sizeof landing, LANDING "%s", own_levels[i].own);
@@ -297,8 +304,9 @@ a_question_is_answered_behind_what_came_before_it(void **state)
 static void
 more_questions_than_fit_are_dropped_and_later_ones_answered(void **state)
 {
-    (void)state;
     unsigned answered = 0;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     bench_forget();
     for (unsigned i = 0; i < inside_numbers.questions + 10; i++)
@@ -316,11 +324,12 @@ more_questions_than_fit_are_dropped_and_later_ones_answered(void **state)
 static void
 reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "consumers", "one, two"}, {0}};
     static const char report[] = "{\"epoch\":\"0000000000000007\",\"applied\":3,\"rewind\":1}";
     const char *const self = "gait/link/accelerometer-trusted/";
     char topic[200];
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, settings);
     /* No name, no report, more levels, a stranger. */
     bring(false, "gait/link/accelerometer-trusted/", report);
@@ -350,9 +359,10 @@ reports_are_kept_if_they_are_ones_of_a_consumer(void **state)
 static void
 bug_344_of_many_reports_the_newest_holds(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "consumers", "one, two"}, {0}};
     char text[80];
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, settings);
     for (unsigned i = 1; i <= 10000; i++) {
         snprintf(text, sizeof text, "{\"epoch\":\"0000000000000007\",\"applied\":%u,\"rewind\":%u}", i, i % 2);
@@ -385,6 +395,7 @@ static unsigned
 count_heard(const char *topic)
 {
     unsigned count = 0;
+
     while (bench_heard(topic, count) != NULL)
         count++;
     return count;
@@ -473,10 +484,11 @@ answers_that_the_broker_refuses_are_said(void **state)
 static void
 a_payload_beyond_the_limit_is_kept_as_far_as_it_is_needed(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"limits", "payload", "1KiB"}, {0}};
     char payload[3000];
     struct inbox_entry entry;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, settings);
     uint64_t position = inside_inbox_end(bench.process);
     snprintf(payload, sizeof payload, "%02999d", 0);
@@ -511,8 +523,9 @@ acknowledgements_are_told_apart(void **state)
 static void
 what_was_acknowledged_on_an_earlier_connection_does_not_count(void **state)
 {
-    (void)state;
     const struct wire_limits limits = {.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     const struct wire_events events = inside_events(bench.process, false);
     events.delivered(events.context, inside_token(INSIDE_OUTPUT, 5));
@@ -551,6 +564,7 @@ main(void)
         TEST(acknowledgements_are_told_apart),
         TEST(what_was_acknowledged_on_an_earlier_connection_does_not_count),
     };
+
     hash_init();
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

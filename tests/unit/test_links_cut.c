@@ -25,6 +25,7 @@ check(const struct link_case *link, struct buffer *faults)
          .positions = {.epoch = 7, .trimmed = {link->trimmed, 0}, .last = {link->last, 0}}},
         {.stream = &accelerometer_trusted, .positions = {.epoch = 8, .links = {{0}, {link->epoch, link->applied}}}},
     };
+
     assert_ptr_equal(accelerometer_trusted.inputs[1].from, &customer_trusted);
     return cut_check(members, 2, faults);
 }
@@ -39,6 +40,7 @@ a_link_goes_on_if_what_follows_is_there(void **state)
         {10, 20, 6, 5, true}, /* and so does one that knows another store */
     };
     struct buffer faults = {0};
+
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         buffer_clear(&faults);
@@ -56,6 +58,7 @@ static struct lives
 lives_of(unsigned count, const uint64_t (*lives)[3])
 {
     struct lives made = {.count = count};
+
     for (unsigned i = 0; i < count; i++)
         made.list[i] = (struct life){lives[i][0], lives[i][1], lives[i][2]};
     return made;
@@ -77,6 +80,7 @@ check_lives(struct link_position last, const struct lives *earlier, uint64_t tri
          .positions = {.epoch = last.epoch, .trimmed = {trimmed, 0}, .last = {last.applied, 0}, .earlier = *earlier}},
         {.stream = &accelerometer_trusted, .positions = {.epoch = 8, .links = {{0}, has}, .left = {{0}, *left}}},
     };
+
     buffer_clear(faults);
     const int rc = cut_check(members, 2, faults);
     assert_int_equal(faults->len > 0, rc != 0);
@@ -88,11 +92,12 @@ static void
 a_consumer_that_has_not_heard_of_the_present_life_stands_where_it_will(void **state)
 {
     struct buffer faults = {0};
-    (void)state;
     const struct lives none = {0};
     const struct lives earlier = lives_of(1, (const uint64_t[][3]){{7, 0, 12}});
     const struct link_position last = {9, 20};
     const uint64_t goes_on[] = {10, 11, 12, 13, 500};
+
+    (void)state;
     for (size_t i = 0; i < sizeof goes_on / sizeof goes_on[0]; i++)
         assert_int_equal(check_lives(last, &earlier, 10, at(7, goes_on[i]), &none, &faults), 0);
     assert_int_equal(check_lives(last, &earlier, 10, at(7, 9), &none, &faults), -1);
@@ -109,10 +114,11 @@ static void
 a_consumer_that_has_moved_is_judged_by_the_present_life(void **state)
 {
     struct buffer faults = {0};
-    (void)state;
     const struct lives earlier = lives_of(1, (const uint64_t[][3]){{7, 0, 12}});
     const struct lives left = lives_of(1, (const uint64_t[][3]){{7, 500, 12}});
     const struct link_position last = {9, 20};
+
+    (void)state;
     assert_int_equal(check_lives(last, &earlier, 12, at(9, 12), &left, &faults), 0);
     assert_int_equal(check_lives(last, &earlier, 12, at(9, 20), &left, &faults), 0);
     assert_int_equal(check_lives(last, &earlier, 14, at(9, 13), &left, &faults), -1);
@@ -125,9 +131,10 @@ static void
 a_consumer_in_a_life_to_come_is_no_cut(void **state)
 {
     struct buffer faults = {0};
-    (void)state;
     const struct lives none = {0};
     const struct lives left = lives_of(1, (const uint64_t[][3]){{7, 12, 12}});
+
+    (void)state;
     assert_int_equal(check_lives(at(7, 20), &none, 10, at(9, 12), &left, &faults), -1);
     assert_string_equal(buffer_text(&faults), "accelerometer-trusted has followed customer-trusted into a life of its state "
                                               "that this state of it does not know\n");
@@ -144,9 +151,10 @@ static void
 a_consumer_of_no_life_that_its_producer_had_begins_as_a_newcomer(void **state)
 {
     struct buffer faults = {0};
-    (void)state;
     const struct lives earlier = lives_of(1, (const uint64_t[][3]){{7, 0, 12}});
     const struct lives left = lives_of(1, (const uint64_t[][3]){{4, 500, 400}});
+
+    (void)state;
     assert_int_equal(check_lives(at(9, 20), &earlier, 15, at(6, 1), &left, &faults), 0);
     buffer_free(&faults);
 }
@@ -156,6 +164,7 @@ a_producer_elsewhere_is_not_asked(void **state)
 {
     const struct cut_member member = {.stream = &accelerometer_trusted, .positions = {.links = {{0}, {7, 1000}}}};
     struct buffer faults = {0};
+
     (void)state;
     assert_int_equal(cut_check(&member, 1, &faults), 0);
     buffer_free(&faults);
@@ -166,6 +175,7 @@ static struct store *
 open_store(void)
 {
     struct buffer path = {0};
+
     buffer_printf(&path, "%s/state/accelerometer-trusted/store", bench.dir);
     struct store *store = store_open_to_read(buffer_text(&path), true);
     assert_non_null(store);
@@ -178,6 +188,7 @@ static void
 positions_are_those_that_the_process_had(void **state)
 {
     struct cut_positions positions;
+
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     bench_send("gait/landing/accelerometer", "[1]", NULL, NULL);
@@ -200,6 +211,7 @@ static void
 put_in_store(const char *key, struct span value)
 {
     struct buffer path = {0};
+
     buffer_printf(&path, "%s/state/accelerometer-trusted/store", bench.dir);
     struct store *store = store_open(buffer_text(&path), 16 << 20);
     const int meta = store_table(store, "meta");
@@ -219,6 +231,7 @@ the_lives_before_are_among_them(void **state)
     struct buffer text = {0};
     char bytes[LIVES_BYTES_MAX];
     char position[16];
+
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     bench_close_process();
@@ -271,6 +284,7 @@ what_is_not_known_is_refused(void **state)
                  {"left customer-trusted", 23, 1, NULL}};
     struct cut_positions positions;
     char value[24] = {0};
+
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         bench_open_process(&accelerometer_trusted, NULL);
@@ -308,6 +322,7 @@ main(void)
         TEST(the_lives_before_are_among_them),
         TEST(what_is_not_known_is_refused),
     };
+
     hash_init();
     log_open("test", LOG_NOTHING);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,7 @@ static const char *
 note(void)
 {
     static char path[128];
+
     snprintf(path, sizeof path, "%s.end", dir);
     return path;
 }
@@ -78,6 +79,7 @@ static struct inbox *
 open_inbox(const char *folder, uint64_t epoch, uint64_t position, uint64_t bytes_max, uint64_t payload_bytes_max)
 {
     const struct inbox_options options = options_of(folder, epoch, bytes_max, payload_bytes_max);
+
     return inbox_open(&options, position);
 }
 
@@ -85,6 +87,7 @@ static int
 copy_inbox(uint64_t position, const char *to, bool (*step)(void *context, uint64_t bytes), void *context, uint64_t *end)
 {
     const struct inbox_options options = options_of(dir, EPOCH, ROOM, PAYLOAD_MAX);
+
     return inbox_copy(&options, position, to, step, context, end);
 }
 
@@ -99,6 +102,7 @@ static const char *
 file_at(uint64_t begin)
 {
     static char path[128];
+
     snprintf(path, sizeof path, "%s/%016" PRIx64, dir, begin);
     return path;
 }
@@ -113,6 +117,7 @@ static void
 append(struct inbox *inbox, unsigned input, const char *payload)
 {
     const struct inbox_entry entry = {.input = input, .payload = span_of(payload)};
+
     assert_int_equal(inbox_append(inbox, &entry), 0);
 }
 
@@ -121,6 +126,7 @@ static void
 expect(struct inbox *inbox, uint64_t *position, unsigned input, const char *payload)
 {
     struct inbox_entry entry;
+
     assert_int_equal(read_entry(inbox, position, &entry), 1);
     assert_int_equal(entry.input, input);
     assert_int_equal(entry.payload.len, strlen(payload));
@@ -131,6 +137,7 @@ static void
 expect_end(struct inbox *inbox, uint64_t position)
 {
     struct inbox_entry entry;
+
     assert_int_equal(read_entry(inbox, &position, &entry), 0);
     assert_int_equal(position, inbox_end(inbox));
 }
@@ -157,6 +164,7 @@ static void
 append_numbered(struct inbox *inbox, unsigned number, size_t size)
 {
     struct buffer payload = {0};
+
     numbered(number, size, &payload);
     append(inbox, number % 128, payload.data);
     buffer_free(&payload);
@@ -166,6 +174,7 @@ static void
 expect_numbered(struct inbox *inbox, uint64_t *position, unsigned number, size_t size)
 {
     struct buffer payload = {0};
+
     numbered(number, size, &payload);
     expect(inbox, position, number % 128, payload.data);
     buffer_free(&payload);
@@ -176,6 +185,7 @@ static void
 scribble(uint64_t begin, uint64_t at, const void *bytes, size_t len)
 {
     int fd = open(file_at(begin), O_RDWR);
+
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, bytes, len, at), 0);
     close(fd);
@@ -188,6 +198,7 @@ static void
 keep_log(void)
 {
     char path[128];
+
     snprintf(path, sizeof path, "%s.log", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     log_kept = dup(STDERR_FILENO);
@@ -200,6 +211,7 @@ log_holds(const char *text)
 {
     char path[128];
     struct buffer content = {0};
+
     snprintf(path, sizeof path, "%s.log", dir);
     dup2(log_kept, STDERR_FILENO);
     close(log_kept);
@@ -213,7 +225,6 @@ log_holds(const char *text)
 static void
 entries_come_back_whole_and_in_order(void **state)
 {
-    (void)state;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     const struct inbox_entry first = {.input = 127,
                                       .levels = span_of("site/phone-17"),
@@ -223,6 +234,7 @@ entries_come_back_whole_and_in_order(void **state)
     struct inbox_entry entry;
     uint64_t position = 0;
 
+    (void)state;
     assert_non_null(inbox);
     expect_end(inbox, 0);
     assert_int_equal(inbox_append(inbox, &first), 0);
@@ -247,6 +259,7 @@ static void
 write_entry(const char *bytes, size_t len)
 {
     char entry[256] = {0};
+
     assert_true(12 + len <= sizeof entry);
     memcpy(entry + 12, bytes, len);
     bytes_put_u32(entry, (uint32_t)len);
@@ -260,6 +273,7 @@ is_entry(const char *bytes, size_t len, struct buffer *payload, unsigned *input,
 {
     struct inbox_entry entry;
     uint64_t position = 0;
+
     write_entry(bytes, len);
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     assert_non_null(inbox);
@@ -277,10 +291,11 @@ is_entry(const char *bytes, size_t len, struct buffer *payload, unsigned *input,
 static void
 bug_272_entries_without_levels_are_as_they_were(void **state)
 {
-    (void)state;
     struct buffer payload = {0};
     unsigned input = 0;
     size_t levels = 1;
+
+    (void)state;
     inbox_close(open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX));
     /* As versions wrote it that knew no levels. */
     assert_true(is_entry("\3\0\1\0\2tid{}", 10, &payload, &input, &levels));
@@ -305,13 +320,13 @@ bug_272_entries_without_levels_are_as_they_were(void **state)
 static void
 fields_and_payloads_may_have_their_full_size(void **state)
 {
-    (void)state;
     const size_t payload_bytes = 3u << 20;
     char *bytes = malloc(payload_bytes);
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, payload_bytes);
     struct inbox_entry entry;
     uint64_t position = 0;
 
+    (void)state;
     memset(bytes, 'x', payload_bytes);
     const struct inbox_entry large = {.levels = {bytes, LEVELS_BYTES_MAX},
                                       .response_topic = {bytes, INBOX_FIELD_BYTES_MAX},
@@ -334,12 +349,12 @@ fields_and_payloads_may_have_their_full_size(void **state)
 static void
 an_entry_that_fits_in_no_file_is_not_kept(void **state)
 {
-    (void)state;
     char *bytes = calloc(1, FILE_BYTES);
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     const struct inbox_entry large = {.payload = {bytes, FILE_BYTES}};
     uint64_t position = 0;
 
+    (void)state;
     assert_int_equal(inbox_append(inbox, &large), -1);
     append(inbox, 1, "small");
     expect(inbox, &position, 1, "small");
@@ -351,13 +366,13 @@ an_entry_that_fits_in_no_file_is_not_kept(void **state)
 static void
 reading_goes_over_file_boundaries_and_release_gives_files_up(void **state)
 {
-    (void)state;
     const size_t size = 100000; /* does not divide a file, nor what is read at once */
     const unsigned count = 200;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, size);
     uint64_t position = 0;
     uint64_t middle = 0;
 
+    (void)state;
     for (unsigned i = 0; i < count; i++)
         append_numbered(inbox, i, size);
     for (unsigned i = 0; i < count; i++) {
@@ -396,6 +411,7 @@ static bool
 file_holds(const char *text)
 {
     struct buffer content = {0};
+
     assert_int_equal(file_read(file_at(0), &content), 0);
     bool holds = memmem(content.data, content.len, text, strlen(text)) != NULL;
     buffer_free(&content);
@@ -405,10 +421,10 @@ file_holds(const char *text)
 static void
 what_is_worked_leaves_nothing_in_the_file_and_what_waits_stays(void **state)
 {
-    (void)state;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     uint64_t position = 0;
 
+    (void)state;
     append(inbox, 0, "somebody@example.org");
     append(inbox, 0, "anybody@example.org");
     assert_true(file_holds("somebody"));
@@ -488,6 +504,7 @@ static unsigned
 whole_before(const uint64_t *ends, uint64_t at)
 {
     unsigned whole = 0;
+
     while (whole < TORN_COUNT && ends[whole] <= at)
         whole++;
     return whole;
@@ -496,11 +513,11 @@ whole_before(const uint64_t *ends, uint64_t at)
 static void
 a_tail_cut_at_any_byte_is_cut_back_to_whole_entries(void **state)
 {
-    (void)state;
     uint64_t ends[TORN_COUNT];
     struct buffer content = {0};
     const uint64_t begin = write_torn(ends, &content);
 
+    (void)state;
     for (uint64_t at = begin; at <= ends[TORN_COUNT - 1]; at++)
         recover(&content, at, whole_before(ends, at));
     buffer_free(&content);
@@ -509,11 +526,11 @@ a_tail_cut_at_any_byte_is_cut_back_to_whole_entries(void **state)
 static void
 a_tail_that_is_zero_from_any_byte_is_cut_back_to_whole_entries(void **state)
 {
-    (void)state;
     uint64_t ends[TORN_COUNT];
     struct buffer content = {0};
     const uint64_t begin = write_torn(ends, &content);
 
+    (void)state;
     for (uint64_t at = ends[TORN_COUNT - 1]; at > begin; at--) {
         recover(&content, content.len, whole_before(ends, at));
         content.data[at - 1] = 0;
@@ -528,6 +545,7 @@ static const char *
 kept_at(uint64_t position)
 {
     static char path[128];
+
     snprintf(path, sizeof path, "%s/%016" PRIx64 ".damaged", dir, position);
     return path;
 }
@@ -537,6 +555,7 @@ static void
 expect_kept(uint64_t position, const char *bytes, size_t len)
 {
     struct buffer content = {0};
+
     assert_int_equal(file_read(kept_at(position), &content), 0);
     assert_int_equal(content.len, len);
     assert_memory_equal(content.data, bytes, len);
@@ -605,10 +624,11 @@ expect_all_but(const struct buffer *content, const struct buffer *noted, const u
 static void
 bug_680_one_wrong_bit_takes_its_entry_and_none_behind_it(void **state)
 {
-    (void)state;
     uint64_t ends[TORN_COUNT];
     struct buffer content = {0};
     struct buffer noted = {0};
+
+    (void)state;
     boot = 1;
     const uint64_t begin = write_torn(ends, &content);
 
@@ -629,11 +649,11 @@ bug_680_one_wrong_bit_takes_its_entry_and_none_behind_it(void **state)
 static void
 bug_680_garbage_is_kept_and_told_whoever_wrote_it(void **state)
 {
-    (void)state;
     uint64_t ends[TORN_COUNT];
     struct buffer content = {0};
     const uint64_t begin = write_torn(ends, &content);
 
+    (void)state;
     log_set_level(LOG_NOTHING);
     for (uint64_t at = begin; at < ends[TORN_COUNT - 1]; at++) {
         struct inbox_entry entry;
@@ -669,12 +689,12 @@ bug_680_garbage_is_kept_and_told_whoever_wrote_it(void **state)
 static void
 bug_680_what_a_payload_pretends_to_be_is_not_read_behind_damage(void **state)
 {
-    (void)state;
     char forged[200] = "{";
     struct inbox_entry entry = {.payload = {forged, sizeof forged}};
     uint64_t position = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     for (size_t at = 20; at + 17 + 8 < sizeof forged; at += 17 + 8) {
         forged[at + 12] = 5;
         memcpy(forged + at + 17, "{forged}", 8);
@@ -700,12 +720,12 @@ bug_680_what_a_payload_pretends_to_be_is_not_read_behind_damage(void **state)
 static void
 an_entry_in_another_place_is_none(void **state)
 {
-    (void)state;
     struct buffer content = {0};
     uint64_t position = 0;
     struct inbox_entry entry;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     inbox_close(inbox);
@@ -723,11 +743,11 @@ an_entry_in_another_place_is_none(void **state)
 static void
 a_tear_in_the_first_entry_of_a_second_file_leaves_the_first_file_whole(void **state)
 {
-    (void)state;
     const size_t size = 1u << 20;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, size);
     uint64_t ends[5];
 
+    (void)state;
     for (unsigned i = 0; i < 4; i++) {
         append_numbered(inbox, i, size);
         ends[i] = inbox_end(inbox);
@@ -755,11 +775,11 @@ a_tear_in_the_first_entry_of_a_second_file_leaves_the_first_file_whole(void **st
 static void
 a_spare_file_that_is_short_is_made_again(void **state)
 {
-    (void)state;
     char spare[128];
     struct stat status;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     assert_true(inbox_has_room(inbox));
     inbox_close(inbox);
     snprintf(spare, sizeof spare, "%s/spare", dir);
@@ -780,6 +800,7 @@ static void
 lose_what_is_worked(off_t cut_to)
 {
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     const uint64_t end = inbox_end(inbox);
@@ -819,10 +840,10 @@ a_position_within_zeros_that_a_power_cut_left_is_where_it_goes_on(void **state)
 static void
 bug_204_a_state_older_than_the_hole_is_refused_and_nothing_is_lost(void **state)
 {
-    (void)state;
     uint64_t position = 0, older;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "one");
     expect(inbox, &position, 0, "one");
     older = position;
@@ -848,10 +869,10 @@ bug_204_a_state_older_than_the_hole_is_refused_and_nothing_is_lost(void **state)
 static void
 bug_204_another_store_is_refused_and_nothing_is_lost(void **state)
 {
-    (void)state;
     uint64_t position = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "one");
     expect(inbox, &position, 0, "one");
     inbox_release(inbox, position);
@@ -873,10 +894,10 @@ bug_204_another_store_is_refused_and_nothing_is_lost(void **state)
 static void
 bug_205_what_is_wiped_behind_the_end_is_said(void **state)
 {
-    (void)state;
     uint64_t position = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "one");
     const uint64_t end = inbox_end(inbox);
     inbox_close(inbox);
@@ -904,6 +925,7 @@ static const char *
 copy_dir(void)
 {
     static char path[128];
+
     snprintf(path, sizeof path, "%s/copy", dir);
     mkdir(path, 0700);
     return path;
@@ -914,6 +936,7 @@ static const char *
 copy_at(uint64_t begin)
 {
     static char path[256];
+
     snprintf(path, sizeof path, "%s/%016" PRIx64, copy_dir(), begin);
     return path;
 }
@@ -929,6 +952,7 @@ static void
 write_whole(const char *path, const struct buffer *content)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, content->data, content->len, 0), 0);
     close(fd);
@@ -984,9 +1008,9 @@ lose_trailer(uint64_t begin)
 static void
 a_state_older_than_the_inbox_is_refused(void **state)
 {
-    (void)state;
     struct inbox *inbox = open_inbox(dir, EPOCH, 1000, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "one");
     inbox_close(inbox);
     expect_refused(dir, EPOCH, 999, "a newer copy of the state");
@@ -1026,11 +1050,11 @@ expect_two_of_four(struct inbox *inbox, uint64_t position)
 static void
 bug_390_a_copy_whose_state_is_older_than_its_hole_is_refused(void **state)
 {
-    (void)state;
     struct buffer content = {0};
     uint64_t older = 0, position;
     struct inbox *inbox = work_two_of_four(&older, &position);
 
+    (void)state;
     read_whole(file_at(0), &content);
     write_whole(copy_at(0), &content);
     for (uint64_t wrong = 0; wrong < position; wrong += position / 4)
@@ -1049,13 +1073,13 @@ a_copy_that_is_overtaken_by_the_hole_is_whole_or_refused(void **state)
     static const uint64_t cuts[] = {0, 1, 11, 20, 21, 40, 41, 70, 80, 4096, FILE_BYTES - TRAILER_BYTES - 1,
                                     FILE_BYTES - TRAILER_BYTES, FILE_BYTES - 30, FILE_BYTES - STATEMENT_BYTES,
                                     FILE_BYTES - 12, FILE_BYTES - 4, FILE_BYTES - 1, FILE_BYTES};
-    (void)state;
     struct buffer before = {0};
     struct buffer after = {0};
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     uint64_t position = 0;
     unsigned whole = 0;
 
+    (void)state;
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     append(inbox, 0, "three");
@@ -1094,12 +1118,12 @@ a_copy_that_is_overtaken_by_the_hole_is_whole_or_refused(void **state)
 static void
 a_copy_of_what_was_data_before_the_hole_is_refused(void **state)
 {
-    (void)state;
     struct buffer content = {0};
     bool data[FILE_BYTES / 4096] = {false};
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     uint64_t position = 0;
 
+    (void)state;
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     int fd = open(file_at(0), O_RDONLY);
@@ -1128,10 +1152,10 @@ a_copy_of_what_was_data_before_the_hole_is_refused(void **state)
 static void
 a_torn_statement_says_nothing_and_the_other_one_does(void **state)
 {
-    (void)state;
     struct buffer content = {0};
     uint64_t older = 0, position;
 
+    (void)state;
     inbox_close(work_two_of_four(&older, &position));
     read_whole(file_at(0), &content);
     for (unsigned byte = 0; byte < STATEMENT_BYTES; byte += 5) { /* of each of the three numbers */
@@ -1159,11 +1183,11 @@ a_torn_statement_says_nothing_and_the_other_one_does(void **state)
 static void
 each_file_says_what_is_gone(void **state)
 {
-    (void)state;
     const size_t size = 1u << 20;
     uint64_t position = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, size);
 
+    (void)state;
     append_numbered(inbox, 0, size);
     expect_numbered(inbox, &position, 0, size);
     inbox_release(inbox, position);
@@ -1307,8 +1331,9 @@ go_on_behind_the_program_before(size_t left)
 static void
 a_folder_of_the_program_before_is_read_and_gone_on_with(void **state)
 {
-    (void)state;
     static const size_t left[] = {0, 1, 23, 24, 47, 48, 65, 66, 100, 1 << 20};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof left / sizeof left[0]; i++)
         go_on_behind_the_program_before(left[i]);
 }
@@ -1318,6 +1343,7 @@ static void
 a_file_of_another_size_is_left_as_it_is(void **state)
 {
     static const size_t limits[][2] = {{PAYLOAD_MAX, 8u << 20}, {8u << 20, PAYLOAD_MAX}};
+
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
         struct buffer before = {0};
@@ -1353,8 +1379,9 @@ a_file_of_another_size_is_left_as_it_is(void **state)
 static void
 an_empty_file_that_is_short_is_replaced(void **state)
 {
-    (void)state;
     struct stat status;
+
+    (void)state;
     for (unsigned bytes = 0; bytes <= 4096; bytes += 4096) {
         uint64_t position = 0;
         inbox_close(open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX));
@@ -1375,11 +1402,11 @@ an_empty_file_that_is_short_is_replaced(void **state)
 static void
 a_spare_that_was_in_use_says_nothing(void **state)
 {
-    (void)state;
     struct buffer content = {0};
     char spare[128];
     uint64_t older = 0, position;
 
+    (void)state;
     inbox_close(work_two_of_four(&older, &position));
     snprintf(spare, sizeof spare, "%s/spare", dir);
     assert_int_equal(rename(file_at(0), spare), 0);
@@ -1411,10 +1438,10 @@ refuse_trailer(const struct disk_call *call)
 static void
 no_hole_is_made_that_nothing_tells_of(void **state)
 {
-    (void)state;
     uint64_t position = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "somebody@example.org");
     expect(inbox, &position, 0, "somebody@example.org");
     disk_before = refuse_trailer;
@@ -1430,7 +1457,6 @@ no_hole_is_made_that_nothing_tells_of(void **state)
 static void
 bug_391_no_link_in_the_inbox_is_followed(void **state)
 {
-    (void)state;
     char outside[SCRATCH_DIR_SIZE];
     char target[128];
     char spare[128];
@@ -1438,6 +1464,7 @@ bug_391_no_link_in_the_inbox_is_followed(void **state)
     struct buffer content = {0};
     struct stat status;
 
+    (void)state;
     scratch_dir_make(outside);
     snprintf(target, sizeof target, "%s/target", outside);
     snprintf(spare, sizeof spare, "%s/spare", dir);
@@ -1485,9 +1512,10 @@ static void
 files_of_other_names_are_left_alone(void **state)
 {
     static const char *const names[] = {"0x00000000000001", "               1", "00000000000000AB", "+000000000000001"};
-    (void)state;
     uint64_t position = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+
+    (void)state;
     append(inbox, 0, "one");
     inbox_close(inbox);
     for (unsigned i = 0; i < 4; i++) {
@@ -1528,13 +1556,13 @@ write_three_files(size_t size, uint64_t *second, uint64_t *third)
 static void
 bug_680_what_stands_behind_damage_in_its_file_is_read(void **state)
 {
-    (void)state;
     const size_t size = 1u << 20;
     uint64_t second;
     uint64_t third;
     uint64_t position = 0;
     char lost[256];
 
+    (void)state;
     write_three_files(size, &second, &third);
     const uint64_t fifth = second + (third - second) / 3;
     const uint64_t sixth = fifth + (third - second) / 3;
@@ -1561,10 +1589,10 @@ bug_680_what_stands_behind_damage_in_its_file_is_read(void **state)
 static void
 damage_is_said_once(void **state)
 {
-    (void)state;
     struct inbox_entry entry;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     append(inbox, 0, "three");
@@ -1622,9 +1650,10 @@ expect_without(unsigned first, unsigned end, uint64_t from, uint64_t to)
 static void
 bug_680_a_file_that_is_gone_is_told_and_the_others_are_read(void **state)
 {
-    (void)state;
     const size_t size = 1u << 20;
     uint64_t second, third;
+
+    (void)state;
     boot = 1;
 
     for (unsigned when = 1; when < 3; when++) { /* in the same run of the machine, and in a later one */
@@ -1716,6 +1745,7 @@ static void
 what_a_power_cut_took_is_passed_over_and_only_said(void **state)
 {
     static const char zeros[4096];
+
     (void)state;
     for (unsigned same = 0; same < 2; same++) {
         const size_t size = 2000;
@@ -1756,6 +1786,7 @@ static int
 refuse_keeping(const struct disk_call *call)
 {
     char path[512];
+
     disk_path(call->path != NULL ? call->dir_fd : call->fd, call->path, path, sizeof path);
     return call->deed == DISK_WRITE && strstr(path, ".damaged") != NULL ? ENOSPC : 0;
 }
@@ -1763,11 +1794,11 @@ refuse_keeping(const struct disk_call *call)
 static void
 damage_that_can_not_be_kept_is_not_passed_over(void **state)
 {
-    (void)state;
     struct inbox_entry entry;
     uint64_t position = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     scribble(0, 14, "rot", 3);
@@ -1786,6 +1817,7 @@ static void
 bug_681_names_that_can_not_be_are_left_alone(void **state)
 {
     static const uint64_t begins[] = {INT64_MAX, UINT64_MAX, UINT64_C(1) << 40, FILE_BYTES * UINT64_C(5), 1, 41, 4096};
+
     (void)state;
     for (unsigned i = 0; i < sizeof begins / sizeof begins[0]; i++) {
         uint64_t position = 0;
@@ -1828,9 +1860,10 @@ refuse_spare(const struct disk_call *call)
 static void
 bug_712_a_spare_file_that_could_not_be_removed_is_still_ours(void **state)
 {
-    (void)state;
     char spare[128];
     struct stat status;
+
+    (void)state;
     snprintf(spare, sizeof spare, "%s/spare", dir);
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     append(inbox, 0, "one");
@@ -1855,9 +1888,10 @@ bug_712_a_spare_file_that_could_not_be_removed_is_still_ours(void **state)
 static void
 bug_681_a_folder_in_the_place_of_the_spare_file_is_said(void **state)
 {
-    (void)state;
     char spare[128];
     uint64_t position = 0;
+
+    (void)state;
     snprintf(spare, sizeof spare, "%s/spare", dir);
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     append(inbox, 0, "one");
@@ -1884,12 +1918,12 @@ bug_681_a_folder_in_the_place_of_the_spare_file_is_said(void **state)
 static void
 what_is_whole_in_a_file_that_was_cut_short_is_read(void **state)
 {
-    (void)state;
     const size_t size = 1u << 20;
     uint64_t second;
     uint64_t third;
     uint64_t position = 0;
 
+    (void)state;
     write_three_files(size, &second, &third);
     const off_t entry_bytes = (off_t)((third - second) / 3);
     assert_int_equal(truncate(file_at(second), entry_bytes + entry_bytes / 2), 0);
@@ -1906,12 +1940,12 @@ what_is_whole_in_a_file_that_was_cut_short_is_read(void **state)
 static void
 small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut(void **state)
 {
-    (void)state;
     const size_t size = 1000;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, size);
     uint64_t position = 0;
     unsigned count = 1;
 
+    (void)state;
     append_numbered(inbox, 0, size);
     const uint64_t entry_bytes = inbox_end(inbox);
     while (inbox_end(inbox) < FILE_BYTES + entry_bytes)
@@ -1928,13 +1962,13 @@ small_entries_of_a_file_that_was_cut_short_are_read_up_to_the_cut(void **state)
 static void
 a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything(void **state)
 {
-    (void)state;
     const size_t size = 1u << 20;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, size);
     uint64_t position = 0;
     uint64_t third;
     uint64_t fourth;
 
+    (void)state;
     for (unsigned i = 0; i < 2; i++)
         append_numbered(inbox, i, size);
     third = inbox_end(inbox);
@@ -1961,11 +1995,11 @@ a_damaged_file_is_skipped_though_the_one_behind_it_lost_everything(void **state)
 static void
 rot_in_the_file_that_is_appended_to_is_passed_over(void **state)
 {
-    (void)state;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
     struct inbox_entry entry;
     uint64_t position = 0;
 
+    (void)state;
     append(inbox, 0, "one");
     append(inbox, 0, "two");
     scribble(0, 14, "rot", 3);
@@ -1985,10 +2019,10 @@ rot_in_the_file_that_is_appended_to_is_passed_over(void **state)
 static void
 bug_120_an_entry_shorter_than_its_fields_is_damaged(void **state)
 {
-    (void)state;
     char entry[12 + 5 + 3] = {[13] = 0, [14] = 2, [15] = 0, [16] = 2}; /* two fields of two bytes, and three for both */
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     inbox_close(inbox);
     bytes_put_u32(entry, sizeof entry - 12);
     bytes_put_u64(entry + 4, hash_checksum(span_at(entry + 12, sizeof entry - 12)) ^ (sizeof entry - 12));
@@ -2005,10 +2039,10 @@ bug_120_an_entry_shorter_than_its_fields_is_damaged(void **state)
 static void
 there_is_no_room_beyond_bytes_max_until_something_is_released(void **state)
 {
-    (void)state;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, 100, PAYLOAD_MAX);
     uint64_t position = 0;
 
+    (void)state;
     assert_true(inbox_has_room(inbox));
     append(inbox, 0, "a first payload of some forty bytes.....");
     assert_true(inbox_has_room(inbox));
@@ -2027,9 +2061,9 @@ there_is_no_room_beyond_bytes_max_until_something_is_released(void **state)
 static void
 there_is_no_room_when_there_are_too_many_files(void **state)
 {
-    (void)state;
     const unsigned count = 4094; /* two below the limit, for what is under way and for the next opening */
 
+    (void)state;
     for (unsigned i = 0; i < count; i++) {
         int fd = open(file_at((uint64_t)i * FILE_BYTES), O_WRONLY | O_CREAT, 0600);
         assert_true(fd >= 0);
@@ -2090,6 +2124,7 @@ static void
 bug_104_on_a_full_disk_it_opens_and_goes_on(void **state)
 {
     char spare[128];
+
     (void)state;
     snprintf(spare, sizeof spare, "%s/spare", dir);
     for (unsigned variant = 0; variant < 8; variant++) {
@@ -2167,13 +2202,13 @@ write_all(void *context)
 static void
 one_thread_appends_while_another_reads_and_releases(void **state)
 {
-    (void)state;
     struct writer writer = {.inbox = open_inbox(dir, EPOCH, 0, ROOM, 400000), .count = 4000};
     pthread_t thread;
     struct buffer payload = {0};
     struct inbox_entry entry;
     uint64_t position = 0;
 
+    (void)state;
     assert_int_equal(pthread_create(&thread, NULL, write_all, &writer), 0);
     for (unsigned i = 0; i < writer.count;) {
         int rc = read_entry(writer.inbox, &position, &entry);
@@ -2220,6 +2255,7 @@ static struct inbox *
 fill_three_files(unsigned count, size_t size, uint64_t *behind)
 {
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, size);
+
     for (unsigned i = 0; i < count; i++) {
         append_numbered(inbox, i, size);
         behind[i] = inbox_end(inbox);
@@ -2230,7 +2266,6 @@ fill_three_files(unsigned count, size_t size, uint64_t *behind)
 static void
 a_copy_holds_what_is_not_worked_and_is_an_inbox(void **state)
 {
-    (void)state;
     enum { COUNT = 24 };
     const size_t size = 500000;
     uint64_t behind[COUNT];
@@ -2238,6 +2273,8 @@ a_copy_holds_what_is_not_worked_and_is_an_inbox(void **state)
     uint64_t bytes = 0;
     struct inbox *inbox = fill_three_files(COUNT, size, behind);
     const uint64_t from = behind[9]; /* in the middle of the second file */
+
+    (void)state;
     inbox_release(inbox, from);
     assert_int_equal(copy_inbox(from, copy_dir(), step_by, &bytes, &end), 0);
     assert_int_equal(end, behind[COUNT - 1]);
@@ -2261,10 +2298,11 @@ a_copy_holds_what_is_not_worked_and_is_an_inbox(void **state)
 static void
 a_copy_ends_with_the_last_whole_entry(void **state)
 {
-    (void)state;
     uint64_t end;
     uint64_t bytes = 0;
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
+
+    (void)state;
     append(inbox, 1, "whole");
     const uint64_t whole = inbox_end(inbox);
     append(inbox, 2, "torn");
@@ -2283,13 +2321,14 @@ a_copy_ends_with_the_last_whole_entry(void **state)
 static void
 bug_680_a_copy_goes_on_behind_damage(void **state)
 {
-    (void)state;
     enum { COUNT = 24 };
     const size_t size = 500000;
     uint64_t behind[COUNT];
     uint64_t end;
     uint64_t bytes = 0;
     uint64_t position = 0;
+
+    (void)state;
     inbox_close(fill_three_files(COUNT, size, behind));
     scribble(0, behind[2] + 100, "rot", 3);
     scribble(0, behind[6] + 100, "rot", 3); /* the last one of its file */
@@ -2314,13 +2353,14 @@ bug_680_a_copy_goes_on_behind_damage(void **state)
 static void
 a_copy_that_can_not_be_whole_is_none(void **state)
 {
-    (void)state;
     enum { COUNT = 24 };
     const size_t size = 500000;
     uint64_t behind[COUNT];
     uint64_t end;
     uint64_t bytes = 0;
     struct inbox *inbox = fill_three_files(COUNT, size, behind);
+
+    (void)state;
     inbox_release(inbox, behind[COUNT - 1]);
     assert_int_equal(copy_inbox(behind[0], copy_dir(), step_by, &bytes, &end), -1); /* that is gone */
     append_numbered(inbox, 0, size);
@@ -2332,7 +2372,6 @@ a_copy_that_can_not_be_whole_is_none(void **state)
 static void
 a_payload_in_a_copy_says_nothing_of_what_is_gone(void **state)
 {
-    (void)state;
     char payload[2 * STATEMENT_BYTES];
     uint64_t end;
     uint64_t bytes = 0;
@@ -2340,6 +2379,7 @@ a_payload_in_a_copy_says_nothing_of_what_is_gone(void **state)
     struct inbox_entry entry = {.input = 1, .payload = {payload, sizeof payload}};
     struct inbox *inbox = open_inbox(dir, EPOCH, 0, ROOM, PAYLOAD_MAX);
 
+    (void)state;
     make_statement(EPOCH + 1, 0, payload);
     make_statement(EPOCH, 1 << 20, payload + STATEMENT_BYTES);
     assert_int_equal(inbox_append(inbox, &entry), 0);
@@ -2418,6 +2458,7 @@ main(void)
         TEST(a_copy_that_can_not_be_whole_is_none),
         TEST(a_payload_in_a_copy_says_nothing_of_what_is_gone),
     };
+
     hash_init();
     log_open("test", LOG_WARNING);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ static void
 send(uint64_t epoch, uint64_t sequence)
 {
     char payload[32];
+
     snprintf(payload, sizeof payload, "%llu", (unsigned long long)sequence);
     const struct wire_message message = {.payload = span_of(payload), .epoch = epoch, .sequence = sequence};
     link_receive(&link, &message, (struct span){0}, now_ms);
@@ -52,6 +53,7 @@ static bool
 report(struct link_position *position)
 {
     bool rewind;
+
     link_report(&link, now_ms, &text);
     assert_false(link.report);
     assert_false(link.rewind);
@@ -65,6 +67,7 @@ apply_all(void)
 {
     struct link_position position = link.committed;
     char number[32];
+
     for (const struct link_message *message = link.first; message != NULL; message = message->next) {
         if (message->position.epoch == position.epoch)
             assert_int_equal(message->position.applied, position.applied + 1);
@@ -89,8 +92,9 @@ apply_all(void)
 static void
 messages_in_order_are_queued_and_reported_once_committed(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     assert_true(link.report); /* hello */
     assert_true(report(&position));
     assert_int_equal(position.epoch, 0);
@@ -115,6 +119,7 @@ send_text(uint64_t sequence, const char *row, const char *payload, unsigned part
 {
     const struct wire_message message = {
         .payload = span_of(payload), .epoch = EPOCH, .sequence = sequence, .part = part, .parts = parts};
+
     return link_receive(&link, &message, span_of(row), now_ms);
 }
 
@@ -122,8 +127,9 @@ send_text(uint64_t sequence, const char *row, const char *payload, unsigned part
 static void
 bug_345_another_message_under_a_known_number_stops_the_link(void **state)
 {
-    (void)state;
     static const char *const others[] = {"", "{\"a\":2}", "{\"a\":1} ", "{\"a\":1}\n"};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++) {
         for (unsigned worked = 0; worked < 2; worked++) { /* whether it waits, or is applied */
             link_free(&link);
@@ -181,8 +187,9 @@ what_comes_again_in_parts_is_the_same_message(void **state)
 static void
 as_many_are_remembered_as_can_come_again(void **state)
 {
-    (void)state;
     const uint64_t count = 3 * LINK_REMEMBERED;
+
+    (void)state;
     for (uint64_t i = 1; i <= count; i++)
         send(EPOCH, i);
     assert_int_equal(link.message_count, count);
@@ -200,9 +207,10 @@ as_many_are_remembered_as_can_come_again(void **state)
 static void
 rows_and_payloads_are_kept(void **state)
 {
-    (void)state;
     const struct wire_message message = {.payload = span_of("{\"a\":1}"), .epoch = EPOCH, .sequence = 1};
     const struct wire_message empty = {.epoch = EPOCH, .sequence = 2};
+
+    (void)state;
     link_receive(&link, &message, span_of("row"), now_ms);
     link_receive(&link, &empty, (struct span){0}, now_ms);
     assert_true(span_is(link.first->row, "row"));
@@ -213,8 +221,9 @@ rows_and_payloads_are_kept(void **state)
 static void
 what_has_no_number_is_not_the_links(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     report(&position);
     send(0, 1);
     send(EPOCH, 0);
@@ -225,8 +234,9 @@ what_has_no_number_is_not_the_links(void **state)
 static void
 a_duplicate_asks_for_a_report(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     send(EPOCH, 1);
     send(EPOCH, 2);
     apply_all();
@@ -246,8 +256,9 @@ a_duplicate_asks_for_a_report(void **state)
 static void
 a_gap_asks_to_rewind_and_not_again_for_each_that_follows(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     send(EPOCH, 1);
     apply_all();
     report(&position);
@@ -274,6 +285,7 @@ static bool
 tell(uint64_t epoch, uint64_t applied, bool lost, const struct lives *earlier)
 {
     struct link_told told = {.position = {epoch, applied}, .rewind = lost, .until = LINK_NO_END};
+
     if (earlier != NULL)
         told.earlier = *earlier;
     return link_adopt(&link, &told);
@@ -282,8 +294,9 @@ tell(uint64_t epoch, uint64_t applied, bool lost, const struct lives *earlier)
 static void
 another_store_begins_where_its_producer_says_behind_what_is_queued(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     send(EPOCH, 1);
     send(EPOCH, 2);
     report(&position);
@@ -311,9 +324,10 @@ another_store_begins_where_its_producer_says_behind_what_is_queued(void **state)
 static void
 what_another_life_has_under_a_known_number_is_not_twofold(void **state)
 {
-    (void)state;
     const struct lives earlier = {1, {{.epoch = EPOCH, .last = 2}}};
     struct wire_message message = {.epoch = OTHER_EPOCH};
+
+    (void)state;
     for (uint64_t i = 1; i <= 4; i++)
         send(EPOCH, i);
     assert_true(tell(OTHER_EPOCH, 2, false, &earlier));
@@ -345,8 +359,9 @@ it_begins_behind_what_is_committed(void **state)
 static void
 too_many_messages_are_cut_off_and_asked_for_again(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     report(&position);
     now_ms += 1000;
     for (uint64_t i = 1; i <= LINK_MESSAGES_MAX; i++)
@@ -365,10 +380,11 @@ too_many_messages_are_cut_off_and_asked_for_again(void **state)
 static void
 too_many_bytes_are_cut_off(void **state)
 {
-    (void)state;
     const size_t size = LINK_PAYLOAD_BYTES_MAX + 1;
     char *bytes = calloc(1, size);
     struct wire_message message = {.payload = {bytes, size}, .epoch = EPOCH};
+
+    (void)state;
     for (message.sequence = 1; message.sequence <= 200; message.sequence++)
         link_receive(&link, &message, (struct span){0}, now_ms);
     assert_true(link.bytes <= LINK_BYTES_MAX + size);
@@ -386,6 +402,7 @@ static void
 finish(void)
 {
     struct link_position position;
+
     for (int round = 0; link.committed.applied < COUNT; round++) {
         assert_true(round < ROUNDS_MAX);
         now_ms += 1000;
@@ -405,6 +422,7 @@ static void
 arrive(const unsigned *order, unsigned lost, bool apply_each)
 {
     struct link_position position;
+
     link_begin(&link, (struct link_position){0});
     now_ms += 1000;
     report(&position);
@@ -446,8 +464,9 @@ permute(unsigned *order, unsigned fixed)
 static void
 every_order_and_every_loss_ends_with_all_applied_once_and_in_order(void **state)
 {
-    (void)state;
     unsigned order[COUNT];
+
+    (void)state;
     for (unsigned i = 0; i < COUNT; i++)
         order[i] = i + 1;
     arrivals = 0;
@@ -460,8 +479,9 @@ every_order_and_every_loss_ends_with_all_applied_once_and_in_order(void **state)
 static void
 a_newcomer_begins_behind_the_oldest_and_asks_for_the_rest(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     (void)report(&position);
     assert_true(tell(EPOCH, 3, false, NULL));
     assert_true(link.first->oldest);
@@ -488,8 +508,9 @@ who_knows_the_store_is_not_told_where_to_begin(void **state)
 static void
 bug_332_who_has_begun_and_is_told_once_more_goes_on(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     assert_true(tell(EPOCH, 23, false, NULL));
     send(EPOCH, 24);
     link_hello(&link);
@@ -522,9 +543,10 @@ bug_226_who_is_told_that_what_it_needs_is_gone_stands_still(void **state)
 static void
 bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has(void **state)
 {
-    (void)state;
     const struct lives earlier = {1, {{EPOCH, 0, 8}}};
     const struct lives none = {0};
+
+    (void)state;
     for (uint64_t i = 1; i <= 3; i++)
         send(EPOCH, i);
     send(OTHER_EPOCH, 4); /* not before it is told */
@@ -549,8 +571,9 @@ bug_331_who_is_told_of_another_life_goes_on_behind_what_it_has(void **state)
 static void
 bug_331_who_lacks_what_is_gone_in_another_life_stands_still(void **state)
 {
-    (void)state;
     const struct lives earlier = {1, {{EPOCH, 0, 8}}};
+
+    (void)state;
     for (uint64_t i = 1; i <= 3; i++)
         send(EPOCH, i);
     assert_true(tell(OTHER_EPOCH, 5, true, &earlier));
@@ -563,8 +586,9 @@ bug_331_who_lacks_what_is_gone_in_another_life_stands_still(void **state)
 static void
 who_awaits_rows_begins_where_it_is_told_and_nowhere_else(void **state)
 {
-    (void)state;
     const struct lives earlier = {1, {{OTHER_EPOCH, 0, 8}}};
+
+    (void)state;
     link_report(&link, 0, &text);
     assert_false(link_reads_anew(buffer_span(&text)));
     link.awaits = LINK_NO_END;
@@ -621,8 +645,9 @@ bug_121_a_position_that_is_in_the_queue_twice_is_committed_once(void **state)
 static void
 bug_005_it_asks_again_as_long_as_nothing_was_heard(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     assert_true(report(&position));
     now_ms += 1000;
     link_remind(&link, now_ms);
@@ -643,8 +668,9 @@ bug_005_it_asks_again_as_long_as_nothing_was_heard(void **state)
 static void
 bug_487_a_quiet_link_reports_again(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     send(EPOCH, 1);
     apply_all();
     report(&position);
@@ -675,9 +701,10 @@ bug_487_a_quiet_link_reports_again(void **state)
 static void
 a_report_reads_back(void **state)
 {
-    (void)state;
     static const struct link_position positions[] = {
         {0, 0}, {1, 1}, {UINT64_MAX, 9007199254740991u}, {0x8000000000000000u, 12345}, {EPOCH, 1}};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof positions / sizeof positions[0]; i++) {
         struct link_position position;
         link_begin(&link, positions[i]);
@@ -690,7 +717,6 @@ a_report_reads_back(void **state)
 static void
 what_is_no_report_is_refused(void **state)
 {
-    (void)state;
     static const char *const texts[] = {
         "",
         "{}",
@@ -717,6 +743,8 @@ what_is_no_report_is_refused(void **state)
     };
     struct link_position position;
     bool rewind;
+
+    (void)state;
     for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (link_read_report(span_of(texts[i]), &position, &rewind) != -1)
             fail_msg("taken for a report: %s", texts[i]);
@@ -728,6 +756,7 @@ static void
 send_part(uint64_t epoch, uint64_t sequence, unsigned part, unsigned parts)
 {
     char payload[32];
+
     snprintf(payload, sizeof payload, "%llu.%u", (unsigned long long)sequence, part);
     const struct wire_message message = {
         .payload = span_of(payload), .epoch = epoch, .sequence = sequence, .part = part, .parts = parts};
@@ -755,7 +784,6 @@ bug_231_a_message_in_parts_is_one_message(void **state)
 static void
 a_part_that_is_missing_is_a_gap(void **state)
 {
-    (void)state;
     static const struct {
         uint64_t epoch, sequence;
         unsigned part, parts;
@@ -767,6 +795,8 @@ a_part_that_is_missing_is_a_gap(void **state)
         {EPOCH, 1, 2, 4},       /* of the message cut otherwise */
     };
     struct link_position position;
+
+    (void)state;
     for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         link_free(&link);
         link_begin(&link, (struct link_position){0});
@@ -788,8 +818,9 @@ a_part_that_is_missing_is_a_gap(void **state)
 static void
 bug_305_parts_of_two_connections_are_not_put_together(void **state)
 {
-    (void)state;
     struct link_position position;
+
+    (void)state;
     link_begin(&link, (struct link_position){0});
     send_part(EPOCH, 1, 1, 2);
     link_hello(&link);
@@ -837,6 +868,7 @@ main(void)
         TEST(a_report_reads_back),
         TEST(what_is_no_report_is_refused),
     };
+
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ static struct lives
 lives_of(unsigned count, const uint64_t (*lives)[3])
 {
     struct lives made = {.count = count};
+
     for (unsigned i = 0; i < count; i++)
         made.list[i] = (struct life){lives[i][0], lives[i][1], lives[i][2]};
     return made;
@@ -27,6 +28,7 @@ static int64_t
 meet(struct link_position at, struct lives consumer, struct link_position last, const struct lives *earlier)
 {
     uint64_t has;
+
     lives_settle(&consumer, at);
     return lives_meet(at, &consumer, last, earlier, &has) ? (int64_t)has : -1;
 }
@@ -34,10 +36,11 @@ meet(struct link_position at, struct lives consumer, struct link_position last, 
 static void
 what_a_later_life_shares_with_an_earlier_one_is_had(void **state)
 {
-    (void)state;
     const struct lives none = {0};
     const struct lives earlier = lives_of(2, (const uint64_t[][3]){{2, 0, 12}, {1, 0, 8}});
     const struct link_position last = {3, 20};
+
+    (void)state;
     assert_int_equal(meet((struct link_position){3, 15}, none, last, &earlier), 15);
     assert_int_equal(meet((struct link_position){2, 10}, none, last, &earlier), 10);
     assert_int_equal(meet((struct link_position){2, 30}, none, last, &earlier), 12);
@@ -51,9 +54,10 @@ what_a_later_life_shares_with_an_earlier_one_is_had(void **state)
 static void
 what_was_taken_in_a_life_that_is_gone_counts_for_the_one_before(void **state)
 {
-    (void)state;
     const struct lives first = lives_of(1, (const uint64_t[][3]){{1, 0, 8}});
     struct lives left = {0};
+
+    (void)state;
     lives_leave(&left, (struct link_position){1, 3}, &first);
     /* At 15 of life 2: of life 1 it has what was before the switch, and no more, whatever life 1 gave out later. */
     const struct lives second = lives_of(1, (const uint64_t[][3]){{1, 0, 25}});
@@ -65,8 +69,9 @@ what_was_taken_in_a_life_that_is_gone_counts_for_the_one_before(void **state)
 static void
 a_life_that_is_pushed_again_moves_to_the_front_and_the_oldest_makes_room(void **state)
 {
-    (void)state;
     struct lives lives = {0};
+
+    (void)state;
     for (uint64_t i = 1; i <= LIVES_MAX + 2; i++)
         lives_push(&lives, (struct life){i, i, i});
     assert_int_equal(lives.count, LIVES_MAX);
@@ -83,12 +88,13 @@ a_life_that_is_pushed_again_moves_to_the_front_and_the_oldest_makes_room(void **
 static void
 lives_read_back_from_a_report_and_from_a_store(void **state)
 {
-    (void)state;
     char bytes[LIVES_BYTES_MAX];
     struct buffer text = {0};
     struct lives lives = {0}, again;
     struct link_position position;
     bool rewind;
+
+    (void)state;
     for (uint64_t i = 1; i <= LIVES_MAX; i++) {
         lives_push(&lives, (struct life){i << 60, i, 100 * i});
         for (unsigned applied = 0; applied < 2; applied++) {
@@ -114,13 +120,14 @@ lives_read_back_from_a_report_and_from_a_store(void **state)
 static void
 what_is_no_list_of_lives_is_none(void **state)
 {
-    (void)state;
     static const char *const texts[] = {
         "", "{}", "{\"earlier\":[]}", "{\"earlier\":7}", "{\"earlier\":[1,2,3]}", "{\"earlier\":[\"x\",1]}",
         "{\"earlier\":[\"1122334455667788\"]}", "{\"earlier\":[\"1122334455667788\",-1]}",
         "{\"earlier\":[\"0000000000000000\",1]}", "{\"earlier\":[[\"1122334455667788\",1]]}", "{\"earlier\":",
     };
     struct lives lives;
+
+    (void)state;
     for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         lives.count = 1;
         lives_read(span_of(texts[i]), true, &lives);
@@ -210,6 +217,7 @@ whatever_copies_come_back_nobody_misses_or_repeats_anything(void **state)
 {
     static struct producer producer, copies[COPIES];
     static struct taker takers[CONSUMERS];
+
     (void)state;
     for (unsigned seed = 1; seed <= 3000; seed++) {
         dice = seed;
@@ -259,6 +267,7 @@ main(void)
         cmocka_unit_test(what_is_no_list_of_lives_is_none),
         cmocka_unit_test(whatever_copies_come_back_nobody_misses_or_repeats_anything),
     };
+
     log_open("test", LOG_NOTHING);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,7 @@ static int64_t
 waited(int64_t timeout_ms)
 {
     const int64_t begun_ms = clock_steady_ms();
+
     mailbox_wait(&mailbox, timeout_ms);
     return clock_steady_ms() - begun_ms;
 }
@@ -59,8 +60,9 @@ a_wake_before_the_wait_ends_it_and_no_other_one(void **state)
 static void
 a_wait_ends_by_itself(void **state)
 {
-    (void)state;
     static const int64_t waits_ms[] = {0, 1, 25, 1990};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof waits_ms / sizeof waits_ms[0]; i++)
         assert_in_range(waited(waits_ms[i]) + 1, waits_ms[i], FOREVER_MS);
     assert_true(waited(-999) < FOREVER_MS);
@@ -85,8 +87,9 @@ wait_for_long(void *context)
 static void
 another_thread_wakes_who_waits(void **state)
 {
-    (void)state;
     const int64_t begun_ms = clock_steady_ms();
+
+    (void)state;
     for (unsigned i = 0; i < 200; i++) {
         pthread_t thread;
         atomic_store(&under_way, false);
@@ -103,6 +106,7 @@ static struct ask
 ask(const char *topic)
 {
     struct ask one = {.topic = strdup(topic)};
+
     buffer_add_text(&one.correlation, "id");
     return one;
 }
@@ -111,8 +115,9 @@ ask(const char *topic)
 static void
 what_was_left_goes_with_the_box(void **state)
 {
-    (void)state;
     struct ask taken[2] = {ask("a"), ask("b")};
+
+    (void)state;
     mailbox_free_asks(taken, 2);
     for (unsigned i = 0; i < ASKS_MAX; i++)
         mailbox.asks[mailbox.ask_count++] = ask("c");
@@ -130,5 +135,6 @@ main(void)
         TEST(another_thread_wakes_who_waits),
         TEST(what_was_left_goes_with_the_box),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,6 +80,7 @@ static void
 append_numbers(uint64_t first, uint64_t last)
 {
     char text[24];
+
     for (uint64_t i = first; i <= last; i++) {
         snprintf(text, sizeof text, "%" PRIu64, i);
         append("", text);
@@ -90,6 +91,7 @@ static void
 expect(uint64_t asked, uint64_t sequence, const char *row, const char *payload)
 {
     struct outbox_message message;
+
     assert_int_equal(outbox_read(&outbox, asked, &message), 1);
     assert_int_equal(message.mark.sequence, sequence);
     assert_true(span_is(message.row, row));
@@ -100,6 +102,7 @@ static void
 expect_none(uint64_t asked)
 {
     struct outbox_message message;
+
     assert_int_equal(outbox_read(&outbox, asked, &message), 0);
 }
 
@@ -118,8 +121,9 @@ an_empty_outbox_has_nothing(void **state)
 static void
 messages_are_read_by_number_with_their_rows(void **state)
 {
-    (void)state;
     char longest[NAME_BYTES_MAX + 1];
+
+    (void)state;
     memset(longest, 'r', NAME_BYTES_MAX);
     longest[NAME_BYTES_MAX] = '\0';
     begin();
@@ -180,9 +184,10 @@ trimming_keeps_to_its_budget_and_its_limit(void **state)
 static void
 bytes_are_those_of_the_messages_in_it(void **state)
 {
-    (void)state;
     const size_t head = 9;
     struct outbox_message message;
+
+    (void)state;
     begin();
     append("", "12345");
     append("row", "1234567");
@@ -238,6 +243,7 @@ main(void)
         TEST(bytes_are_those_of_the_messages_in_it),
         TEST(an_aborted_transaction_leaves_nothing),
     };
+
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,7 @@ static bool
 why_says(const char *text)
 {
     struct buffer metrics = {0};
+
     inside_metrics(bench.process, &metrics);
     const char *why = strstr(buffer_text(&metrics), "\"why\":\"") + strlen("\"why\":\"");
     const bool says = text[0] == '\0' ? why[0] == '"' : memmem(why, strcspn(why, "\""), text, strlen(text)) != NULL;
@@ -245,6 +246,7 @@ bring(const char *topic, const char *payload, const char *response, struct span 
                                          .payload = span_of(payload),
                                          .response_topic = span_of(response),
                                          .correlation = correlation};
+
     events.message(events.context, &message);
     bench_settle();
 }
@@ -253,8 +255,9 @@ bring(const char *topic, const char *payload, const char *response, struct span 
 static void
 nothing_of_a_stranger_passes_for_ours(void **state)
 {
-    (void)state;
     const struct span token = {acl.token, sizeof acl.token};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     pass(6000);
     assert_int_equal(acl.probes, 1);
@@ -279,8 +282,9 @@ nothing_of_a_stranger_passes_for_ours(void **state)
 static void
 one_of_an_earlier_connection_proves_nothing(void **state)
 {
-    (void)state;
     char token[INSIDE_PROBE_BYTES];
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     acl.hidden = OWN;
     pass(6000);
@@ -320,6 +324,7 @@ main(void)
         TEST(one_of_an_earlier_connection_proves_nothing),
         TEST(a_process_without_landing_asks_nothing),
     };
+
     hash_init();
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,7 @@ static void
 begin(unsigned consumers)
 {
     static const char *const names[] = {"a", "b"};
+
     for (unsigned i = 0; i < consumers; i++)
         publisher_add(&publisher, names[i]);
     publisher_init(&publisher);
@@ -119,6 +120,7 @@ static void
 append(unsigned count)
 {
     char payload[MESSAGE_BYTES - 9 + 1];
+
     assert_int_equal(store_begin(store), 0);
     for (unsigned i = 0; i < count; i++) {
         snprintf(payload, sizeof payload, "%-*" PRIu64, MESSAGE_BYTES - 9, outbox.last.sequence + 1);
@@ -161,6 +163,7 @@ expect_on(const char *topic, uint64_t first, uint64_t last)
 {
     const uint64_t count = first == 0 ? 0 : last - first + 1;
     uint64_t found = 0;
+
     for (unsigned i = 0; i < sent_count; i++) {
         if (strcmp(sent[i].topic, topic) != 0)
             continue;
@@ -561,8 +564,9 @@ bug_330_one_that_has_what_was_not_given_out_proves_that_the_store_is_an_older_co
 static void
 bug_330_one_that_followed_a_later_life_proves_it_too(void **state)
 {
-    (void)state;
     const struct lives left = {1, {{EPOCH, 5, 0}}};
+
+    (void)state;
     append(8);
     begin(1);
     publisher_report(&publisher, span_of("a"), &(struct publisher_word){{EPOCH + 7, 2}, left, false, false}, false, now_ms);
@@ -812,6 +816,7 @@ static unsigned
 sent_while_asking(uint64_t one, uint64_t other, int64_t ms, unsigned *most)
 {
     unsigned total = 0;
+
     *most = 0;
     for (int64_t end_ms = now_ms + ms; now_ms < end_ms; now_ms++) {
         report("a", now_ms % 2 != 0 ? one : other, true);
@@ -826,8 +831,9 @@ sent_while_asking(uint64_t one, uint64_t other, int64_t ms, unsigned *most)
 static void
 bug_344_rewinds_have_a_rate(void **state)
 {
-    (void)state;
     unsigned most;
+
+    (void)state;
     begin(1);
     report("a", 0, true);
     append(100);
@@ -846,8 +852,9 @@ bug_344_rewinds_have_a_rate(void **state)
 static void
 bug_344_who_has_to_wait_holds_what_it_asks_for_and_gets_it(void **state)
 {
-    (void)state;
     unsigned most;
+
+    (void)state;
     begin(1);
     report("a", 0, true);
     append(100);
@@ -874,8 +881,9 @@ bug_344_who_has_to_wait_holds_what_it_asks_for_and_gets_it(void **state)
 static void
 a_question_that_waits_ends_with_progress(void **state)
 {
-    (void)state;
     unsigned most;
+
+    (void)state;
     begin(1);
     report("a", 0, true);
     append(100);
@@ -919,8 +927,9 @@ bug_344_nothing_is_repeated_while_the_wire_holds_what_was_sent(void **state)
 static void
 bug_347_one_that_answers_and_cannot_go_on_is_probed_ever_more_rarely(void **state)
 {
-    (void)state;
     unsigned total = 0;
+
+    (void)state;
     begin(1);
     report("a", 0, true);
     append(100);
@@ -951,8 +960,9 @@ refuse(uint64_t sequence)
 static void
 bug_342_a_refused_message_is_tried_again_alone_and_nothing_passes_it(void **state)
 {
-    (void)state;
     int64_t wait_ms = 1000;
+
+    (void)state;
     begin(0);
     append(5);
     turn();
@@ -1012,8 +1022,9 @@ bug_342_a_new_connection_tries_everything_anew(void **state)
 static void
 whatever_is_lost_both_ways_all_is_applied_in_the_end(void **state)
 {
-    (void)state;
     const uint64_t count = 5;
+
+    (void)state;
     begin(1);
     for (unsigned lost = 0; lost < 1u << (2 * count); lost++) {
         uint64_t applied = outbox.last.sequence;
@@ -1062,8 +1073,9 @@ leave_room(size_t bytes)
 static void
 bug_231_what_was_stored_before_the_broker_named_its_limit_goes_out_in_parts(void **state)
 {
-    (void)state;
     static const char *const parts[] = {"{1}\n{22}", "{333333}", "{4}\n{55}"};
+
+    (void)state;
     begin(0);
     append_text("{1}\n{22}\n{333333}\n{4}\n{55}");
     append_text("{6}");
@@ -1150,6 +1162,7 @@ main(void)
         TEST(bug_342_a_new_connection_tries_everything_anew),
         TEST(whatever_is_lost_both_ways_all_is_applied_in_the_end),
     };
+
     log_open("test", LOG_NOTHING);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,7 @@ static const char *
 path_of(const char *name)
 {
     static char path[256];
+
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
 }
@@ -59,6 +60,7 @@ static void
 put(const char *name, const void *bytes, size_t len)
 {
     int fd = open(path_of(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, bytes, len, 0), 0);
     close(fd);
@@ -69,6 +71,7 @@ take_all(const char *path, enum record_kind kind, enum input_result *result)
 {
     struct input_record record;
     struct input *input = input_open(path, kind, false, names);
+
     assert_non_null(input);
     while ((*result = input_next(input, &record)) == INPUT_RECORD) {
         assert_int_equal(record.text.at[0], '{');
@@ -89,6 +92,7 @@ take(const char *name, enum record_kind kind, const char *bytes, size_t len)
 {
     enum input_result result;
     char log[256];
+
     if (bytes != NULL)
         put(name, bytes, len);
     buffer_clear(&records);
@@ -142,6 +146,7 @@ static void
 pack_gzip(struct buffer *out, const char *text)
 {
     z_stream gzip = {0};
+
     assert_int_equal(deflateInit2(&gzip, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
     gzip.next_in = (unsigned char *)(uintptr_t)text;
     gzip.avail_in = (unsigned)strlen(text);
@@ -157,6 +162,7 @@ pack_zstd(struct buffer *out, const char *text)
 {
     char *at = buffer_reserve(out, 4096);
     size_t len = ZSTD_compress(at, 4096, text, strlen(text), 3);
+
     assert_false(ZSTD_isError(len));
     out->len += len;
 }
@@ -165,6 +171,7 @@ static enum input_result
 take_buffer(struct buffer *bytes)
 {
     enum input_result result = take("packed", RECORD_ACCELEROMETER, bytes->data, bytes->len);
+
     buffer_clear(bytes);
     return result;
 }
@@ -174,6 +181,7 @@ gzip_may_have_members_and_zeros_between_and_behind_them(void **state)
 {
     static const char zeros[1000];
     struct buffer bytes = {0};
+
     (void)state;
     for (unsigned variant = 0; variant < 4; variant++) {
         pack_gzip(&bytes, READINGS);
@@ -196,6 +204,7 @@ static void
 zstd_may_have_frames_and_such_as_are_skipped(void **state)
 {
     struct buffer bytes = {0};
+
     (void)state;
     for (unsigned variant = 0; variant < 16; variant++) {
         buffer_add_byte(&bytes, (char)(0x50 + variant));
@@ -214,6 +223,7 @@ what_is_cut_short_is_a_fault_wherever_the_cut_is(void **state)
 {
     struct buffer whole = {0};
     struct buffer part = {0};
+
     (void)state;
     for (unsigned variant = 0; variant < 2; variant++) {
         buffer_clear(&whole);
@@ -232,6 +242,7 @@ static void
 what_follows_the_packed_data_is_said(void **state)
 {
     struct buffer bytes = {0};
+
     (void)state;
     pack_gzip(&bytes, READINGS);
     buffer_add_text(&bytes, "more");
@@ -261,6 +272,7 @@ static void
 what_is_no_text_is_refused_by_name(void **state)
 {
     static const char tar[512] = {[0] = 'a', [257] = 'u', 's', 't', 'a', 'r'};
+
     (void)state;
     expect_refused("\xfd" "7zXZ\0\0\1", 8, "xz -dc");
     expect_refused("BZh91AY&SY", 10, "bzip2 -dc");
@@ -284,6 +296,7 @@ static void
 nor_is_it_taken_when_it_is_packed(void **state)
 {
     struct buffer bytes = {0};
+
     (void)state;
     pack_gzip(&bytes, "PAR1\x15\x04");
     assert_int_equal(take_buffer(&bytes), INPUT_REFUSED);
@@ -335,6 +348,7 @@ count_as_a_process_does(struct span payload, unsigned *refused)
     struct record record;
     struct fault fault;
     unsigned count = 0;
+
     *refused = 0;
     while (record_next(decoder, &cursor, RECORD_FROM_LANDING, INT64_C(2000000000000), &record, &fault) == 1) {
         count++;
@@ -358,6 +372,7 @@ bug_250_a_line_handed_on_is_a_record_to_the_process(void **state)
     struct buffer text = {0};
     uint64_t random = 42;
     unsigned refused;
+
     (void)state;
     for (unsigned round = 0; round < 1500; round++) {
         buffer_clear(&text);
@@ -382,6 +397,7 @@ static void
 what_is_no_object_is_refused_by_the_process_under_its_line(void **state)
 {
     unsigned refused;
+
     (void)state;
     take_text("a", RECORD_ACCELEROMETER, "{\"x\":1}\nnot \"json\" {\nnor this\n");
     expect_records("{\"x\":1}\n{\"not \\\"json\\\" {\"}\n{\"nor this\"}\n");
@@ -394,6 +410,7 @@ static void
 a_record_has_a_limit_and_the_line_is_said(void **state)
 {
     struct buffer text = {0};
+
     (void)state;
     buffer_add_text(&text, "{\"x\":1}\n{\"x\":\"");
     memset(buffer_reserve(&text, 2 << 20), 'x', 2 << 20);
@@ -447,6 +464,7 @@ bug_251_a_slip_in_an_optional_name_is_not_no_consent(void **state)
     static const char *const slips[] = {"shareWithResearchAsOfDat", "shareWithReserchAsOfDate", "share_with_research_date",
                                         "sharedWithResearchAsOfDate", "shareWithResearchAsOf"};
     char text[1024];
+
     (void)state;
     for (size_t i = 0; i < sizeof slips / sizeof slips[0]; i++) {
         snprintf(text, sizeof text, COLUMNS ",%s\n" CELLS ",1600000001000\n", slips[i]);
@@ -477,6 +495,7 @@ any_separator_is_told_by_the_first_line(void **state)
 {
     static const char separators[] = {',', ';', '\t', '|'};
     char text[1024];
+
     (void)state;
     for (unsigned i = 0; i < 4 * 3; i++) {
         const unsigned way = i / 4; /* by the name, by the first line, by the first line after sep= */
@@ -533,6 +552,7 @@ static void
 a_row_of_another_number_of_cells_is_no_record(void **state)
 {
     unsigned refused;
+
     (void)state;
     take_text("a.csv", RECORD_ACCELEROMETER,
               "user,timestamp,x,y,z\na@example.org,1,1,2\na@example.org,1,1,2,3\na@example.org,1,1,2,3,4\n,,,,\n");
@@ -572,6 +592,7 @@ static void
 bug_292_an_array_that_is_not_closed_is_said_and_what_stands_in_it_is_taken(void **state)
 {
     static const char *const cut[] = {"\n[{\"a\":1},\n{\"a\":2},\n", "\n[{\"a\":1},{\"a\":2}", "\n[[{\"a\":1},{\"a\":2}]\n"};
+
     (void)state;
     for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
         assert_int_equal(take_text("a.json", RECORD_ACCELEROMETER, cut[i]), INPUT_REFUSED);
@@ -589,6 +610,7 @@ large_files_come_whole(void **state)
 {
     struct buffer text = {0};
     struct buffer want = {0};
+
     (void)state;
     buffer_add_text(&text, "user;timestamp;x;y;z\r\n");
     for (unsigned i = 0; i < 30000; i++) {
@@ -634,6 +656,7 @@ main(void)
         TEST(a_quote_that_is_not_closed_is_said_and_what_stands_before_it_is_taken),
         TEST(large_files_come_whole),
     };
+
     hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@ static void
 expect(const struct places *places, uint64_t index, unsigned file, uint64_t line, bool told)
 {
     struct place place;
+
     assert_int_equal(places_find(places, index, &place), 1);
     assert_int_equal(place.file, file);
     assert_int_equal(place.line, line);
@@ -28,6 +29,7 @@ every_place_comes_back(void **state)
     const size_t count = sizeof list / sizeof list[0];
     struct places places = {0};
     struct place place;
+
     (void)state;
     for (unsigned round = 0; round < 2; round++) { /* what was cleared is as new */
         for (size_t i = 0; i < count; i++)
@@ -46,6 +48,7 @@ static void
 a_line_a_record_takes_a_byte_each(void **state)
 {
     struct places places = {0};
+
     (void)state;
     for (uint64_t line = 1; line <= 10000; line++)
         places_add(&places, &(struct place){0, line, false});
@@ -61,5 +64,6 @@ main(void)
         cmocka_unit_test(every_place_comes_back),
         cmocka_unit_test(a_line_a_record_takes_a_byte_each),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ static struct receipt
 read(const char *text)
 {
     struct receipt receipt;
+
     assert_int_equal(receipt_read(span_of(text), &receipt), 0);
     return receipt;
 }
@@ -24,6 +25,7 @@ expect_words(const char *reason, const char *field, const char *want)
 {
     struct receipt_fault fault = {0};
     char text[RECEIPT_TEXT_BYTES];
+
     snprintf(fault.reason, sizeof fault.reason, "%s", reason);
     snprintf(fault.field, sizeof fault.field, "%s", field);
     receipt_describe(&fault, text);
@@ -33,8 +35,9 @@ expect_words(const char *reason, const char *field, const char *want)
 static void
 counts_are_read(void **state)
 {
-    (void)state;
     struct receipt receipt = read("{\"taken\":64,\"duplicate\":3,\"invalid\":0}");
+
+    (void)state;
     assert_int_equal(receipt.taken, 64);
     assert_int_equal(receipt.duplicate, 3);
     assert_int_equal(receipt.invalid, 0);
@@ -54,10 +57,11 @@ counts_are_read(void **state)
 static void
 faults_are_read(void **state)
 {
-    (void)state;
     struct receipt receipt = read("{\"taken\":64,\"duplicate\":0,\"invalid\":2,\"faults\":["
                                   "{\"record\":7,\"reason\":\"missing_field\",\"field\":\"email\"},"
                                   "{\"record\":63,\"reason\":\"bad_json\"}]}");
+
+    (void)state;
     assert_int_equal(receipt.fault_count, 2);
     assert_int_equal(receipt.faults[0].record, 7);
     assert_string_equal(receipt.faults[0].reason, "missing_field");
@@ -70,8 +74,9 @@ faults_are_read(void **state)
 static void
 more_faults_than_there_may_be_and_strange_ones_do_no_harm(void **state)
 {
-    (void)state;
     struct buffer text = {0};
+
+    (void)state;
     buffer_add_text(&text, "{\"taken\":9,\"duplicate\":0,\"invalid\":9,\"faults\":[{},7,{\"record\":-1,\"reason\":\"x\"}");
     for (int i = 0; i < 20; i++)
         buffer_printf(&text, ",{\"record\":%d,\"reason\":\"bad\\u001b[2J\",\"field\":\"somebody@example.org\"}", i);
@@ -93,6 +98,7 @@ what_is_no_receipt_is_none(void **state)
         "{\"taken\":1,\"duplicate\":0,\"invalid\":0} {}",
     };
     struct receipt receipt;
+
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         assert_int_equal(receipt_read(span_of(texts[i]), &receipt), -1);
@@ -124,5 +130,6 @@ main(void)
         cmocka_unit_test(what_is_no_receipt_is_none),
         cmocka_unit_test(a_fault_is_said_in_words),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

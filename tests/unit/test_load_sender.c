@@ -42,6 +42,7 @@ static unsigned
 count_records(struct span payload)
 {
     unsigned count = payload.len > 0 && payload.at[0] == '{';
+
     for (size_t i = 0; i < payload.len; i++)
         count += payload.at[i] == '\n';
     return count;
@@ -52,6 +53,7 @@ answer(const struct wire_message *message, char how)
 {
     struct buffer receipt = {0};
     unsigned records = count_records(message->payload);
+
     buffer_printf(&receipt, "{\"taken\":%u,\"duplicate\":0,\"invalid\":%u", how == TOO_LARGE ? 1 : records,
                   how == ANSWER || how == LEAVING ? 0 : 1);
     if (how == LEAVING)
@@ -87,6 +89,7 @@ fake_subscribe(struct wire *wire, const char *const *filters, unsigned count, un
                enum wire_delivery delivery)
 {
     bool metrics = strstr(filters[0], "/metrics/") != NULL;
+
     (void)wire;
     (void)count;
     (void)news_from;
@@ -136,6 +139,7 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
 {
     static const struct wire_calls calls = {fake_connect,    fake_subscribe,  fake_publish, NULL,
                                             fake_disconnect, fake_free};
+
     (void)broker;
     (void)options;
     process.wire.calls = &calls;
@@ -155,6 +159,7 @@ new_sender(const char *plan, unsigned batch, int64_t stopped_ms_max)
                                            .prefix = "gait",
                                            .batch_records = batch,
                                            .stopped_ms_max = stopped_ms_max};
+
     process.plan = plan;
     process.seen_count = process.questions = 0;
     struct sender *sender = sender_new(&options);
@@ -167,6 +172,7 @@ static struct sender *
 send_records(const char *plan, unsigned count, unsigned batch)
 {
     struct sender *sender = new_sender(plan, batch, STOPPED_MS_MAX);
+
     for (unsigned i = 0; i < count; i++) {
         char record[16];
         const struct sender_origin origin = {i / 4, 10 + i % 4, NULL};
@@ -192,6 +198,7 @@ bug_252_a_lost_receipt_is_asked_for(void **state)
 {
     static const char *const want[] = {"{0}\n{1}", "[]", "{0}\n{1}"};
     int64_t start_ms = clock_steady_ms();
+
     (void)state;
     sender_free(send_records("la", 2, 2));
     expect_seen(want, 3);
@@ -202,6 +209,7 @@ static void
 a_question_may_be_lost_too(void **state)
 {
     static const char *const want[] = {"{0}", "[]", "[]", "{0}"};
+
     (void)state;
     sender_free(send_records("lla", 1, 1));
     expect_seen(want, 4);
@@ -212,6 +220,7 @@ a_later_receipt_shows_that_one_is_lost(void **state)
 {
     static const char *const want[] = {"{0}", "{1}", "{0}", "{2}"};
     int64_t start_ms = clock_steady_ms();
+
     (void)state;
     sender_free(send_records("la", 3, 1));
     expect_seen(want, 4);
@@ -222,6 +231,7 @@ static void
 what_has_its_receipt_is_not_sent_again(void **state)
 {
     static const char *const want[] = {"{0}", "{1}", "[]", "{1}"};
+
     (void)state;
     sender_free(send_records("ala", 2, 1));
     expect_seen(want, 4);
@@ -231,8 +241,9 @@ static void
 a_fault_is_known_by_file_and_line(void **state)
 {
     struct sender_fault fault;
-    (void)state;
     struct sender *sender = send_records("f", 6, 3);
+
+    (void)state;
     assert_int_equal(sender_totals(sender).invalid, 2);
     assert_int_equal(sender_fault(sender, 0, &fault), 1);
     assert_int_equal(fault.file, 0);
@@ -249,8 +260,9 @@ static void
 the_first_faults_are_enough(void **state)
 {
     struct sender_fault fault;
-    (void)state;
     struct sender *sender = send_records("f", 20, 1);
+
+    (void)state;
     assert_int_equal(sender_totals(sender).invalid, 20);
     assert_int_equal(sender_fault(sender, SENDER_FAULTS_MAX - 1, &fault), 1);
     assert_int_equal(sender_fault(sender, SENDER_FAULTS_MAX, &fault), 0);
@@ -262,8 +274,9 @@ static void
 a_message_that_is_refused_as_a_whole_counts_with_all_its_records(void **state)
 {
     struct sender_fault fault;
-    (void)state;
     struct sender *sender = send_records("t", 8, 8);
+
+    (void)state;
     assert_int_equal(sender_totals(sender).invalid, 8);
     assert_int_equal(sender_fault(sender, 0, &fault), 1);
     assert_int_equal(fault.line, 10);
@@ -273,9 +286,10 @@ a_message_that_is_refused_as_a_whole_counts_with_all_its_records(void **state)
 static void
 what_became_of_records_is_summed_up(void **state)
 {
-    (void)state;
     struct sender *sender = send_records("v", 8, 4);
     const struct sender_totals totals = sender_totals(sender);
+
+    (void)state;
     assert_int_equal(totals.records, 8);
     assert_int_equal(totals.receipted, 8);
     assert_int_equal(totals.refused, 2);
@@ -298,6 +312,7 @@ bug_256_a_process_that_says_it_is_stopped_is_given_up(void **state)
 {
     static const char *const want[] = {"{0}"};
     int64_t start_ms = clock_steady_ms();
+
     (void)state;
     process.sayings = stopped;
     struct sender *sender = new_sender("l", 1, STOPPED_MS_MAX);
@@ -333,6 +348,7 @@ static void
 a_stopped_process_that_gives_receipts_is_not(void **state)
 {
     int64_t start_ms = clock_steady_ms();
+
     (void)state;
     process.sayings = stopped;
     struct sender *sender = new_sender("lal", 1, 1500);
@@ -352,6 +368,7 @@ who_is_away_or_is_not_asked_for_anything_is_waited_for(void **state)
          {METRICS, SAYS("accelerometer-trusted", "stopped", "disk full"), true},
          {METRICS, "stopped", true}},
     };
+
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         process.sayings = cases[i];
@@ -385,5 +402,6 @@ main(void)
         cmocka_unit_test(who_is_away_or_is_not_asked_for_anything_is_waited_for),
         cmocka_unit_test(who_may_not_read_metrics_loads_all_the_same),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ says(struct taker *taker, const char *state, const char *why, int64_t now_ms)
 {
     char text[128];
     struct answer answer;
+
     snprintf(text, sizeof text, "{\"process\":\"lake\",\"state\":\"%s\",\"why\":\"%s\"}", state, why);
     assert_int_equal(answer_decode(span_of(text), &answer), 0);
     taker_metrics(taker, &answer, now_ms);
@@ -24,6 +25,7 @@ static void
 one_of_which_nothing_is_known_is_not_stopped(void **state)
 {
     struct taker taker = {0};
+
     (void)state;
     assert_int_equal(taker_stopped_for_ms(&taker, 99), -1);
     taker_status(&taker, span_of("online"), false);
@@ -34,6 +36,7 @@ static void
 stopped_counts_from_when_it_was_first_said(void **state)
 {
     struct taker taker = {0};
+
     (void)state;
     taker_status(&taker, span_of("online"), false);
     says(&taker, "stopped", "disk full", 100);
@@ -49,6 +52,7 @@ static void
 running_ends_it(void **state)
 {
     struct taker taker = {0};
+
     (void)state;
     says(&taker, "stopped", "disk full", 100);
     says(&taker, "running", "lake has applied nothing yet", 200);
@@ -62,6 +66,7 @@ static void
 what_a_dead_process_has_said_does_not_count(void **state)
 {
     struct taker taker = {0};
+
     (void)state;
     taker_status(&taker, span_of("offline"), false);
     says(&taker, "stopped", "disk full", 100);
@@ -76,6 +81,7 @@ static void
 one_that_has_come_back_must_say_so_anew(void **state)
 {
     struct taker taker = {0};
+
     (void)state;
     says(&taker, "stopped", "disk full", 100);
     taker_status(&taker, span_of("offline"), true);
@@ -97,5 +103,6 @@ main(void)
         cmocka_unit_test(what_a_dead_process_has_said_does_not_count),
         cmocka_unit_test(one_that_has_come_back_must_say_so_anew),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ static size_t
 widest_line(const char *text)
 {
     size_t widest = 0;
+
     while (*text != '\0') {
         size_t len = strcspn(text, "\n");
         widest = len > widest ? len : widest;
@@ -33,6 +34,7 @@ lay_out(const char *name, const int64_t *one, const int64_t *other)
 {
     struct layout layout = {.title = "input", .headers = headers, .columns = COLUMNS, .kept = 2};
     struct buffer text = {NULL, 0, 0};
+
     layout_measure(&layout, name, one);
     layout_measure(&layout, "  b", other);
     layout_settle(&layout);
@@ -45,8 +47,9 @@ lay_out(const char *name, const int64_t *one, const int64_t *other)
 static void
 columns_without_a_number_are_left_out(void **state)
 {
-    (void)state;
     struct buffer text = lay_out("  a", (int64_t[COLUMNS]){102, 63, 0, 39}, (int64_t[COLUMNS]){0});
+
+    (void)state;
     assert_string_equal(buffer_text(&text), "input taken passed refused\n"
                                             "  a     102     63      39\n"
                                             "  b       -      -       -\n");
@@ -56,8 +59,9 @@ columns_without_a_number_are_left_out(void **state)
 static void
 numbers_stay_exact_while_they_fit(void **state)
 {
-    (void)state;
     struct buffer text = lay_out(LONGEST, (int64_t[COLUMNS]){1234567890123, 1234567890000, 123}, (int64_t[COLUMNS]){1, 1});
+
+    (void)state;
     assert_non_null(strstr(buffer_text(&text), " 1234567890123 1234567890000 "));
     assert_true(widest_line(buffer_text(&text)) <= LAYOUT_WIDTH);
     buffer_free(&text);
@@ -66,10 +70,11 @@ numbers_stay_exact_while_they_fit(void **state)
 static void
 large_numbers_are_rounded_down(void **state)
 {
-    (void)state;
     struct buffer text = lay_out(LONGEST,
                                  (int64_t[COLUMNS]){INT64_MAX, 999999, 1000, 12349, 999, 123456789, 1000000, 45600000000},
                                  (int64_t[COLUMNS]){INT64_MIN, -1, -999999, 1});
+
+    (void)state;
     assert_non_null(strstr(buffer_text(&text), " 9.22E "));
     assert_non_null(strstr(buffer_text(&text), "  999k "));
     assert_non_null(strstr(buffer_text(&text), " 1.00k "));
@@ -89,6 +94,7 @@ paragraphs_are_broken_between_words(void **state)
     static const char long_text[] =
         "  why: outbox full: the registered consumer study is behind or away, so nothing is taken in until it reports";
     struct buffer text = {NULL, 0, 0};
+
     (void)state;
     layout_add_paragraph("at rest", 4, &text);
     layout_add_paragraph(long_text, 4, &text);
@@ -105,6 +111,7 @@ a_word_wider_than_a_line_is_cut(void **state)
     char word[3 * LAYOUT_WIDTH];
     struct buffer text = {NULL, 0, 0};
     size_t letters = 0;
+
     (void)state;
     memset(word, 'x', sizeof word - 1);
     word[sizeof word - 1] = '\0';
@@ -130,5 +137,6 @@ main(void)
         cmocka_unit_test(paragraphs_are_broken_between_words),
         cmocka_unit_test(a_word_wider_than_a_line_is_cut),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ static int
 fake_connect(struct wire *wire)
 {
     const struct wire_limits limits = {.packet_bytes_max = SIZE_MAX, .acknowledges = true, .retains = true};
+
     (void)wire;
     process.events.up(process.events.context, false, &limits);
     return 0;
@@ -46,6 +47,7 @@ fake_publish(struct wire *wire, const struct wire_message *message, uint64_t tok
     const struct wire_message answer = {.topic = message->response_topic,
                                         .payload = span_of(process.document),
                                         .correlation = message->correlation};
+
     (void)wire;
     (void)token;
     process.events.message(process.events.context, &answer);
@@ -71,6 +73,7 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
 {
     static const struct wire_calls calls = {fake_connect,    fake_subscribe,  fake_publish, NULL,
                                             fake_disconnect, fake_free};
+
     (void)broker;
     (void)options;
     process.wire.calls = &calls;
@@ -84,6 +87,7 @@ expect_not_at_rest(const char *state, const char *because, const char *want)
 {
     static const struct broker broker;
     struct buffer document = {0}, why = {0};
+
     buffer_printf(&document, "{\"process\":\"customer-trusted\",\"state\":\"%s\",\"why\":\"%s\",\"due\":1}", state,
                   because);
     process.document = buffer_text(&document);
@@ -121,6 +125,7 @@ expect_well(const char *state, const char *because, bool well)
 {
     static const struct broker broker;
     struct buffer document = {0}, why = {0};
+
     buffer_printf(&document, "{\"process\":\"customer-trusted\",\"state\":\"%s\",\"why\":\"%s\"}", state, because);
     process.document = buffer_text(&document);
     struct peers *peers = peers_new(&broker, "gait");
@@ -152,5 +157,6 @@ main(void)
         cmocka_unit_test(bug_257_a_running_process_is_not_called_stopped),
         cmocka_unit_test(bug_402_whoever_has_something_to_say_is_not_well),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,7 @@ static void
 on_up(void *context, bool session_kept, const struct wire_limits *limits)
 {
     struct watcher *watcher = context;
+
     pthread_mutex_lock(&watcher->lock);
     watcher->up++;
     watcher->session_kept = session_kept;
@@ -71,6 +72,7 @@ static void
 on_subscribed(void *context, bool ok, const char *reason)
 {
     struct watcher *watcher = context;
+
     pthread_mutex_lock(&watcher->lock);
     watcher->subscribed++;
     watcher->subscribed_ok = ok;
@@ -83,6 +85,7 @@ static void
 on_down(void *context, const char *reason)
 {
     struct watcher *watcher = context;
+
     pthread_mutex_lock(&watcher->lock);
     watcher->down++;
     copy(watcher->reason, sizeof watcher->reason, span_of(reason));
@@ -94,6 +97,7 @@ static void
 on_message(void *context, const struct wire_message *message)
 {
     struct watcher *watcher = context;
+
     pthread_mutex_lock(&watcher->lock);
     watcher->messages++;
     if (message->sequence != 0 && message->sequence != watcher->last.sequence + 1 && watcher->first_out_of_order == 0)
@@ -112,6 +116,7 @@ static void
 on_delivered(void *context, uint64_t token)
 {
     struct watcher *watcher = context;
+
     pthread_mutex_lock(&watcher->lock);
     watcher->delivered++;
     watcher->token = token;
@@ -123,6 +128,7 @@ static void
 on_refused(void *context, uint64_t token, struct span topic, const char *reason)
 {
     struct watcher *watcher = context;
+
     pthread_mutex_lock(&watcher->lock);
     watcher->refused++;
     watcher->token = token;
@@ -137,6 +143,7 @@ static bool
 reached(struct watcher *watcher, const int *count, int wanted)
 {
     struct timespec deadline;
+
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += LIMIT_S;
     pthread_mutex_lock(&watcher->lock);
@@ -154,6 +161,7 @@ sit(const char *name, unsigned session_s)
 {
     struct seat *seat = calloc(1, sizeof *seat);
     struct wire_events events = {&seat->watcher, on_up, on_subscribed, on_down, on_message, on_delivered, on_refused};
+
     pthread_mutex_init(&seat->watcher.lock, NULL);
     pthread_cond_init(&seat->watcher.changed, NULL);
     seat->options = (struct wire_options){.client_name = name, .session_s = session_s, .receive_max = 100,
@@ -176,6 +184,7 @@ static void
 go_up(struct seat *seat)
 {
     int before = seat->watcher.up;
+
     assert_int_equal(seat->wire->calls->connect(seat->wire), 0);
     assert_true(reached(&seat->watcher, &seat->watcher.up, before + 1));
 }
@@ -185,6 +194,7 @@ subscribe(struct seat *seat, const char *filter, enum wire_delivery delivery)
 {
     const char *filters[] = {filter, "test/other/#"};
     int before = seat->watcher.subscribed;
+
     assert_int_equal(seat->wire->calls->subscribe(seat->wire, filters, 2, 2, delivery), 0);
     assert_true(reached(&seat->watcher, &seat->watcher.subscribed, before + 1));
     assert_true(seat->watcher.subscribed_ok);
@@ -195,14 +205,16 @@ publish(struct seat *seat, const char *topic, const char *payload, uint64_t toke
 {
     struct wire_message message = {.topic = span_of(topic), .payload = span_of(payload),
                                    .delivery = WIRE_AT_LEAST_ONCE};
+
     return seat->wire->calls->publish(seat->wire, &message, token);
 }
 
 static void
 test_message_arrives_with_all_its_properties(void **state)
 {
-    (void)state;
     char correlation[8];
+
+    (void)state;
     bytes_put_u64(correlation, 0x0102030405060708);
     struct seat *seat = sit("properties", 0);
     go_up(seat);
@@ -236,8 +248,9 @@ test_message_arrives_with_all_its_properties(void **state)
 static void
 test_plain_message_has_no_properties(void **state)
 {
-    (void)state;
     struct seat *seat = sit("plain", 0);
+
+    (void)state;
     go_up(seat);
     subscribe(seat, "test/plain", WIRE_AT_MOST_ONCE);
     assert_int_equal(publish(seat, "test/plain", "", 0), 0);
@@ -289,6 +302,7 @@ publish_with_properties(const char *topic, const char *const *properties)
                                  "-m",            "x",  "-p", port, "-t",        topic};
     unsigned count = 13;
     int status;
+
     snprintf(port, sizeof port, "%d", private_broker.port);
     for (unsigned i = 0; i < 6 && properties[i] != NULL; i += 2) {
         const char *const property[] = {"-D", "publish", "user-property", properties[i], properties[i + 1]};
@@ -308,8 +322,9 @@ publish_with_properties(const char *topic, const char *const *properties)
 static void
 test_malformed_properties_of_a_link_count_as_absent(void **state)
 {
-    (void)state;
     struct seat *seat = sit("malformed", 0);
+
+    (void)state;
     go_up(seat);
     subscribe(seat, "test/malformed", WIRE_AT_LEAST_ONCE);
     for (unsigned i = 0; i < sizeof link_properties / sizeof link_properties[0]; i++) {
@@ -327,10 +342,11 @@ test_malformed_properties_of_a_link_count_as_absent(void **state)
 static void
 test_kept_message_is_told_from_news(void **state)
 {
-    (void)state;
     struct seat *seat = sit("retained", 0);
     struct wire_message message = {.topic = span_of("test/retained"), .payload = span_of("row"), .retained = true,
                                    .delivery = WIRE_AT_LEAST_ONCE};
+
+    (void)state;
     go_up(seat);
     assert_int_equal(seat->wire->calls->publish(seat->wire, &message, 1), 0);
     assert_true(reached(&seat->watcher, &seat->watcher.delivered, 1));
@@ -347,10 +363,11 @@ test_kept_message_is_told_from_news(void **state)
 static void
 test_more_messages_than_broker_allows_in_flight_go_through_in_order_and_fast(void **state)
 {
-    (void)state;
     enum { COUNT = 1000 };
     static char payload[8192];
     struct seat *seat = sit("many", 0);
+
+    (void)state;
     memset(payload, 'x', sizeof payload);
     go_up(seat);
     subscribe(seat, "test/many", WIRE_AT_MOST_ONCE);
@@ -369,8 +386,9 @@ test_more_messages_than_broker_allows_in_flight_go_through_in_order_and_fast(voi
 static void
 test_dead_broker_is_one_down_and_connect_works_again(void **state)
 {
-    (void)state;
     struct seat *seat = sit("outage", 60);
+
+    (void)state;
     go_up(seat);
     subscribe(seat, "test/outage", WIRE_AT_LEAST_ONCE);
     private_broker_kill(&private_broker);
@@ -392,8 +410,9 @@ test_dead_broker_is_one_down_and_connect_works_again(void **state)
 static void
 test_refused_connection_is_one_down(void **state)
 {
-    (void)state;
     struct broker nowhere = {.host = "127.0.0.1", .port = 0};
+
+    (void)state;
     close(private_broker_socket(&nowhere.port, false));
     struct broker kept = broker;
     broker = nowhere;
@@ -413,6 +432,7 @@ static void
 expect_down(const struct broker *where, const char *address, const char *cause)
 {
     struct broker kept = broker;
+
     broker = *where;
     struct seat *seat = sit("cause", 0);
     broker = kept;
@@ -426,10 +446,11 @@ expect_down(const struct broker *where, const char *address, const char *cause)
 static void
 bug_232_down_says_where_and_why_no_connection_was_made(void **state)
 {
-    (void)state;
     char address[64];
     struct broker nowhere = {.host = "127.0.0.1", .port = 0};
     int listening = private_broker_socket(&nowhere.port, false); /* bound, and nobody listens */
+
+    (void)state;
     snprintf(address, sizeof address, "127.0.0.1:%d: ", nowhere.port);
     expect_down(&nowhere, address, "refused");
     close(listening);
@@ -451,9 +472,10 @@ bug_232_down_says_where_and_why_no_connection_was_made(void **state)
 static void
 bug_233_what_the_broker_announced_is_kept_to(void **state)
 {
-    (void)state;
     static char large[3000];
     struct private_broker small = {.settings = "max_packet_size 2000\nmax_qos 0\nretain_available false\n"};
+
+    (void)state;
     private_broker_start(&small);
     struct broker kept = broker;
     broker.port = small.port;
@@ -487,9 +509,10 @@ bug_233_what_the_broker_announced_is_kept_to(void **state)
 static void
 bug_357_what_no_packet_can_hold_is_not_sent(void **state)
 {
-    (void)state;
     const size_t size = (size_t)256 << 20;
     char *large = calloc(1, size); /* never touched */
+
+    (void)state;
     assert_non_null(large);
     struct seat *seat = sit("no limits", 0);
     go_up(seat);
@@ -508,8 +531,9 @@ bug_357_what_no_packet_can_hold_is_not_sent(void **state)
 static void
 a_will_that_is_refused_is_left_out(void **state)
 {
-    (void)state;
     struct private_broker small = {.settings = "max_qos 0\n"};
+
+    (void)state;
     private_broker_start(&small);
     struct broker kept = broker;
     broker.port = small.port;
@@ -531,6 +555,7 @@ static void
 start_denying(struct private_broker *denying, char *settings, size_t size, unsigned queued_max)
 {
     char acl[100];
+
     snprintf(denying->dir, sizeof denying->dir, "/tmp/gait-test-broker-XXXXXX");
     assert_non_null(mkdtemp(denying->dir));
     assert_int_equal(chmod(denying->dir, 0755), 0);
@@ -550,6 +575,7 @@ static void
 stop_denying(struct private_broker *denying)
 {
     char acl[100];
+
     snprintf(acl, sizeof acl, "%s/acl", denying->dir);
     unlink(acl);
     private_broker_remove(denying);
@@ -560,9 +586,10 @@ stop_denying(struct private_broker *denying)
 static void
 bug_342_a_message_that_is_refused_is_not_delivered_and_is_named(void **state)
 {
-    (void)state;
     struct private_broker denying = {0};
     char settings[200];
+
+    (void)state;
     start_denying(&denying, settings, sizeof settings, 1000000);
     struct seat *seat = sit("refused", 0);
     go_up(seat);
@@ -589,10 +616,11 @@ bug_342_a_message_that_is_refused_is_not_delivered_and_is_named(void **state)
 static void
 bug_343_a_connection_that_is_cut_after_a_message_names_it(void **state)
 {
-    (void)state;
     struct private_broker denying = {0};
     struct wire_message message = {.topic = span_of("test/denied"), .payload = span_of("x")};
     char settings[200];
+
+    (void)state;
     start_denying(&denying, settings, sizeof settings, 0);
     struct seat *seat = sit("cut", 0);
     go_up(seat);
@@ -607,9 +635,10 @@ bug_343_a_connection_that_is_cut_after_a_message_names_it(void **state)
 static void
 bug_341_a_packet_larger_than_we_take_is_not_sent_to_us(void **state)
 {
-    (void)state;
     static char large[WIRE_MESSAGE_BYTES_MAX + WIRE_PROPERTIES_BYTES_MAX];
     struct seat *reader = sit("reader", 0), *writer = sit("writer", 0);
+
+    (void)state;
     go_up(reader);
     go_up(writer);
     subscribe(reader, "test/large", WIRE_AT_LEAST_ONCE);
@@ -639,8 +668,9 @@ bug_341_a_packet_larger_than_we_take_is_not_sent_to_us(void **state)
 static void
 what_waits_in_the_wire_is_counted(void **state)
 {
-    (void)state;
     struct seat *seat = sit("weight", 0);
+
+    (void)state;
     go_up(seat);
     assert_int_equal(seat->wire->calls->waiting(seat->wire), 0);
     kill(private_broker.pid, SIGSTOP);
@@ -656,9 +686,10 @@ what_waits_in_the_wire_is_counted(void **state)
 static void
 test_session_keeps_messages_while_we_are_away(void **state)
 {
-    (void)state;
     struct seat *away = sit("away", 3600);
     struct seat *sender = sit("sender", 0);
+
+    (void)state;
     go_up(away);
     go_up(sender);
     subscribe(away, "test/away", WIRE_AT_LEAST_ONCE);
@@ -678,9 +709,10 @@ test_session_keeps_messages_while_we_are_away(void **state)
 static void
 test_disconnect_waits_until_everything_is_sent(void **state)
 {
-    (void)state;
     struct seat *sender = sit("goodbye", 0);
     struct seat *reader = sit("reader", 0);
+
+    (void)state;
     go_up(sender);
     go_up(reader);
     subscribe(reader, "test/goodbye", WIRE_AT_LEAST_ONCE);
@@ -698,8 +730,9 @@ test_disconnect_waits_until_everything_is_sent(void **state)
 static void
 test_disconnect_ends_an_attempt_to_connect(void **state)
 {
-    (void)state;
     struct seat *seat = sit("hung", 0);
+
+    (void)state;
     kill(private_broker.pid, SIGSTOP);
     assert_int_equal(seat->wire->calls->connect(seat->wire), 0);
     assert_int_equal(seat->wire->calls->connect(seat->wire), -1);
@@ -715,8 +748,9 @@ test_disconnect_ends_an_attempt_to_connect(void **state)
 static void
 test_free_with_messages_outstanding(void **state)
 {
-    (void)state;
     struct seat *seat = sit("outstanding", 60);
+
+    (void)state;
     go_up(seat);
     kill(private_broker.pid, SIGSTOP);
     const char *filters[] = {"test/outstanding"};
@@ -733,9 +767,10 @@ test_free_with_messages_outstanding(void **state)
 static void
 test_second_connection_under_the_name_puts_the_first_out(void **state)
 {
-    (void)state;
     struct seat *first = sit("twin", 60);
     struct seat *second = sit("twin", 60);
+
+    (void)state;
     go_up(first);
     go_up(second);
     assert_true(reached(&first->watcher, &first->watcher.down, 1));
@@ -760,9 +795,10 @@ vanish(int port)
 static void
 test_will_is_published_when_a_process_is_killed(void **state)
 {
-    (void)state;
     char port[16];
     struct seat *seat = sit("mourner", 0);
+
+    (void)state;
     go_up(seat);
     subscribe(seat, "test/will", WIRE_AT_LEAST_ONCE);
     snprintf(port, sizeof port, "%d", broker.port);
@@ -780,9 +816,10 @@ test_will_is_published_when_a_process_is_killed(void **state)
 static void
 test_no_will_after_disconnect(void **state)
 {
-    (void)state;
     struct seat *seat = sit("polite", 0);
     struct seat *reader = sit("will-reader", 0);
+
+    (void)state;
     seat->options.will_topic = "test/polite";
     seat->options.will_text = "offline";
     go_up(reader);
@@ -824,6 +861,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_no_will_after_disconnect),
         cmocka_unit_test(test_dead_broker_is_one_down_and_connect_works_again),
     };
+
     broker.host = "127.0.0.1";
     if (argc == 2)
         return vanish(atoi(argv[1]));

@@ -150,6 +150,7 @@ static struct hash_id
 person_of(unsigned number)
 {
     struct hash_id id = {{0}};
+
     bytes_put_u32(id.bytes, number);
     memset(id.bytes + 4, 0xa5, HASH_ID_BYTES - 4);
     return id;
@@ -160,6 +161,7 @@ static struct span
 body_of(const struct model_record *record)
 {
     static char body[24];
+
     for (unsigned i = 0; i < sizeof body; i += 8)
         bytes_put_u64(body + i, record->body >> i);
     return span_at(body, record->body % sizeof body);
@@ -185,6 +187,7 @@ add(int64_t now_ms, int64_t time_ms, unsigned person, bool settled)
 {
     const int64_t front_ms = model.lowest <= model.last ? model_record(model.last)->entered_ms : now_ms;
     struct model_record *expected = model_record(++model.last);
+
     assert_true(model.last <= RECORDS_MAX);
     *expected = (struct model_record){now_ms > front_ms ? now_ms : front_ms, now_ms / 2 + person, time_ms, person,
                                       roll(UINT_MAX), settled};
@@ -346,9 +349,10 @@ numbers_begin_with_one_and_none_is_given_twice(void **state)
 static void
 a_record_is_what_was_added(void **state)
 {
-    (void)state;
     const int64_t arrivals[] = {0, 1, 1700000000000, RECORD_TIME_MS_MAX};
     const int64_t times[] = {INT64_MAX, 1700000000000, 0, INT64_MIN}; /* what a version before took over links */
+
+    (void)state;
     for (unsigned i = 0; i < sizeof times / sizeof times[0]; i++) {
         for (unsigned j = 0; j < 30; j++)
             add(arrivals[i], times[i], i + j, j % 3 == 0);
@@ -363,8 +367,9 @@ a_record_is_what_was_added(void **state)
 static void
 only_who_is_settled_does_not_wait(void **state)
 {
-    (void)state;
     const uint64_t one = add(10, 1, 1, false);
+
+    (void)state;
     add(10, 1, 2, true);
     const uint64_t three = add(10, 1, 3, false);
     assert_records();
@@ -385,8 +390,9 @@ only_who_is_settled_does_not_wait(void **state)
 static void
 each_record_has_a_bit_of_its_own(void **state)
 {
-    (void)state;
     const uint64_t borders[] = {BLOCK, 2 * BLOCK, 3 * BLOCK};
+
+    (void)state;
     add_many(3 * BLOCK + 100, 10, false);
     commit();
     for (unsigned i = 0; i < 3; i++) { /* there and back: the blocks take turns in memory */
@@ -634,9 +640,9 @@ do_something(int64_t *now_ms)
 static void
 a_plain_array_says_the_same(void **state)
 {
-    (void)state;
     int64_t now_ms = 100000, committed_now_ms = now_ms;
 
+    (void)state;
     while (model.last < RECORDS_MAX - 10000) {
         for (unsigned count = 1 + roll(roll(4) == 0 ? 2000 : 100); count > 0; count--)
             do_something(&now_ms);
@@ -721,9 +727,9 @@ who_breaks_the_rules_of_a_backlog_panics(void **state)
 static void
 numbers_near_the_end_of_all_are_damage(void **state)
 {
-    (void)state;
     char key[8], value[1 + 8 + 8 + 8 + HASH_ID_BYTES] = {0}, ends[16];
 
+    (void)state;
     memset(value + 25, 1, HASH_ID_BYTES);
     bytes_put_u64(key, UINT64_MAX - 1);
     assert_int_equal(store_put(store, backlog.records, span_at(key, sizeof key), span_at(value, sizeof value)), 0);
@@ -757,5 +763,6 @@ main(void)
         EACH(who_breaks_the_rules_of_a_backlog_panics),
         EACH(numbers_near_the_end_of_all_are_damage),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ static struct hash_id
 person(unsigned number)
 {
     struct hash_id id = {{0}};
+
     id.bytes[15] = (unsigned char)number; /* all in one slot of the cache */
     return id;
 }
@@ -52,6 +53,7 @@ apply_dated(const char *row, unsigned number, int64_t as_of_ms, int64_t date_ms)
     const struct record record = {
         .time_ms = number != 0 ? date_ms : 0, .research_as_of_ms = as_of_ms, .withdrawn_ms = number != 0 ? 0 : date_ms};
     int rc = consent_apply(&consent, span_of(row), number == 0 ? NULL : &owner, &record, &changed);
+
     if (rc == 1 && number != 0)
         assert_memory_equal(&changed, &owner, sizeof owner);
     return rc;
@@ -67,6 +69,7 @@ static void
 assert_answer(unsigned number, enum consent_state expected, int64_t from_ms)
 {
     struct hash_id id = person(number);
+
     for (unsigned i = 0; i < 2; i++) { /* the second comes from the cache */
         struct consent_answer answer;
         assert_int_equal(consent_ask(&consent, &id, &answer), 0);
@@ -175,8 +178,9 @@ neighbours_are_not_mixed_up(void **state)
 static void
 the_longest_row_name(void **state)
 {
-    (void)state;
     char name[NAME_BYTES_MAX + 1];
+
+    (void)state;
     memset(name, 'n', NAME_BYTES_MAX);
     name[NAME_BYTES_MAX] = '\0';
     apply(name, 1, 10);
@@ -235,5 +239,6 @@ main(void)
         EACH(the_cache_forgets_with_an_abort),
         EACH(who_consents_for_nobody_panics),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,6 @@ row_line(const char *name, const char *json)
 static void
 the_winner_does_not_depend_on_the_order_of_arrival(void **state)
 {
-    (void)state;
     static const struct {
         const char *what;
         struct {
@@ -68,6 +67,8 @@ the_winner_does_not_depend_on_the_order_of_arrival(void **state)
         {"yes after no", {{500, 10}, {400, 0}, {300, 10}, {200, 0}, {100, 10}}, 5},
         {"times at the edges", {{INT64_C(1700000000000), 1}, {1, 1}, {0, 1}}, 3},
     };
+
+    (void)state;
     for (unsigned c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         struct bench_record records[BENCH_ORDER_MAX];
         for (unsigned i = 0; i < cases[c].count; i++)
@@ -82,8 +83,9 @@ the_winner_does_not_depend_on_the_order_of_arrival(void **state)
 static void
 even_the_last_tie_is_broken_the_same_way(void **state)
 {
-    (void)state;
     struct bench_record records[5];
+
+    (void)state;
     for (unsigned i = 0; i < 5; i++)
         records[i] = (struct bench_record){
             0, "", bench_text("{\"customerName\":\"N%u\",\"email\":\"ann\",\"phone\":\"1\",\"birthDay\":\"b\","
@@ -101,7 +103,6 @@ even_the_last_tie_is_broken_the_same_way(void **state)
 static void
 customers_are_told_apart_by_both_of_their_names(void **state)
 {
-    (void)state;
     const struct bench_record records[] = {
         {0, "", bench_customer("ann", "s1", 100, 10)},
         {0, "", bench_customer("ann", "s2", 100, 20)},
@@ -110,6 +111,8 @@ customers_are_told_apart_by_both_of_their_names(void **state)
         {0, "", bench_customer("bob", "s1", 49, 0)},
     };
     char expected[1024];
+
+    (void)state;
     snprintf(expected, sizeof expected, "%s%s", row_line("ann/s1", records[0].json),
              row_line("bob/s1", records[3].json));
     bench_every_order(bench, records, 5, true, bench_table, expected);
@@ -122,7 +125,6 @@ customers_are_told_apart_by_both_of_their_names(void **state)
 static void
 each_record_gets_its_verdict(void **state)
 {
-    (void)state;
     static const struct {
         int64_t updated_ms, as_of_ms;
         enum verdict verdict;
@@ -142,6 +144,8 @@ each_record_gets_its_verdict(void **state)
         {400, 8, VERDICT_DUPLICATE, NULL},
         {500, 0, VERDICT_PASSED, "row ann/s1 {\"withdrawn\":500}\n"},
     };
+
+    (void)state;
     bench->rehearse = true;
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         const char *json = bench_customer("ann", "s1", steps[i].updated_ms, steps[i].as_of_ms);
@@ -159,7 +163,6 @@ each_record_gets_its_verdict(void **state)
 static void
 what_counts_as_consent(void **state)
 {
-    (void)state;
     static const struct {
         const char *member;
         enum verdict verdict;
@@ -172,6 +175,8 @@ what_counts_as_consent(void **state)
         {",\"shareWithResearchAsOfDate\":-1", VERDICT_INVALID},
         {",\"shareWithResearchAsOfDate\":\"1\"", VERDICT_INVALID},
     };
+
+    (void)state;
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(take(bench_text("{\"customerName\":\"N\",\"email\":\"e%u\",\"phone\":\"1\",\"birthDay\":\"b\","
                                          "\"serialNumber\":\"s\",\"registrationDate\":1,\"lastUpdateDate\":5%s}",
@@ -183,8 +188,9 @@ what_counts_as_consent(void **state)
 static void
 a_repeated_record_is_stale_when_it_is_no_duplicate_any_more(void **state)
 {
-    (void)state;
     const char *json = bench_customer("ann", "s1", 100, 10);
+
+    (void)state;
     assert_int_equal(take(json), VERDICT_PASSED);
     bench_advance(bench, BENCH_HOUR_MS - 1);
     assert_int_equal(take(json), VERDICT_DUPLICATE);
@@ -265,9 +271,10 @@ assert_table(const char *expected)
 static void
 bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once(void **state)
 {
-    (void)state;
     const int64_t ahead_ms = BENCH_START_MS + 23 * BENCH_HOUR_MS;
     const char *consent = bench_customer("ann", "s1", ahead_ms, 10);
+
+    (void)state;
     bench->rehearse = true;
     assert_int_equal(take(consent), VERDICT_PASSED);
     bench_forget_lines(bench);
@@ -289,8 +296,9 @@ bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once(void **state)
 static void
 bug_700_a_withdrawal_that_comes_again_closes_what_a_consent_dated_ahead_opened(void **state)
 {
-    (void)state;
     const int64_t ahead_ms = BENCH_START_MS + 23 * BENCH_HOUR_MS;
+
+    (void)state;
     bench->rehearse = true;
     for (unsigned all = 0; all < 2; all++) {
         const char *serial = all ? "s2" : "s1";
@@ -314,7 +322,6 @@ bug_700_a_withdrawal_that_comes_again_closes_what_a_consent_dated_ahead_opened(v
 static void
 what_readers_were_told_is_withdrawn_stays_so(void **state)
 {
-    (void)state;
     const struct {
         const char *what;
         int64_t updated_ms, as_of_ms, recalled_ms;
@@ -326,6 +333,8 @@ what_readers_were_told_is_withdrawn_stays_so(void **state)
         {"it waits for its date", 100, BENCH_START_MS + BENCH_HOUR_MS, 200, 1},
         {"dated ahead, and withdrawn since", BENCH_START_MS + BENCH_HOUR_MS, 10, BENCH_START_MS, 1},
     };
+
+    (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct span identity[] = {span_of("ann"), span_of("s1")};
         const struct hash_id id = hash_id(&parameters.pseudonym_key, identity, 2);
@@ -381,7 +390,6 @@ what_readers_were_told_is_withdrawn_stays_so(void **state)
 static void
 who_consents_anew_after_a_consent_dated_ahead_is_in_again(void **state)
 {
-    (void)state;
     const int64_t hour_ms = BENCH_HOUR_MS;
     static const struct {
         int64_t at_h, updated_h, as_of_ms;
@@ -409,6 +417,8 @@ who_consents_anew_after_a_consent_dated_ahead_is_in_again(void **state)
         {80, 23, 13, VERDICT_STALE},
         {80, 79, 13, VERDICT_PASSED},
     };
+
+    (void)state;
     bench->rehearse = true;
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         const int64_t at_ms = BENCH_START_MS + steps[i].at_h * hour_ms;
@@ -425,12 +435,13 @@ who_consents_anew_after_a_consent_dated_ahead_is_in_again(void **state)
 static void
 bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent(void **state)
 {
-    (void)state;
     const char *consent = bench_customer("ann", "s1", BENCH_START_MS + 23 * BENCH_HOUR_MS, 10);
     const struct {
         int64_t after_ms;
         enum verdict verdict;
     } cases[] = {{-1, VERDICT_STALE}, {0, VERDICT_PASSED}, {BENCH_HOUR_MS, VERDICT_PASSED}};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         take(consent);
         bench_reopen(bench);
@@ -448,8 +459,9 @@ bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent(vo
 static void
 a_date_lies_ahead_if_one_clock_says_so(void **state)
 {
-    (void)state;
     const int64_t apart_ms[] = {-2 * BENCH_HOUR_MS, 2 * BENCH_HOUR_MS};
+
+    (void)state;
     for (unsigned i = 0; i < 2; i++) {
         bench->wall_apart_ms = apart_ms[i];
         const int64_t date_ms = BENCH_START_MS + (i == 0 ? -1 : 1) * BENCH_HOUR_MS;
@@ -464,9 +476,10 @@ a_date_lies_ahead_if_one_clock_says_so(void **state)
 static void
 bug_322_a_consent_opens_when_its_date_has_come(void **state)
 {
-    (void)state;
     const char *ann = bench_customer("ann", "s1", 100, BENCH_START_MS + BENCH_HOUR_MS);
     const char *bob = bench_customer("bob", "s1", 100, BENCH_START_MS + 2 * BENCH_HOUR_MS);
+
+    (void)state;
     bench->rehearse = true;
     assert_int_equal(take(ann), VERDICT_WAITING);
     assert_int_equal(take(bob), VERDICT_WAITING);
@@ -492,9 +505,10 @@ bug_322_a_consent_opens_when_its_date_has_come(void **state)
 static void
 who_waits_for_a_date_may_change_their_mind(void **state)
 {
-    (void)state;
     const int64_t later_ms = BENCH_START_MS + BENCH_HOUR_MS;
     const char *now = bench_customer("bob", "s1", 200, 10);
+
+    (void)state;
     bench->rehearse = true;
     take(bench_customer("ann", "s1", 100, later_ms));
     assert_int_equal(take(bench_customer("ann", "s1", 200, 0)), VERDICT_PASSED); /* and is not heard of any more */
@@ -516,8 +530,9 @@ who_waits_for_a_date_may_change_their_mind(void **state)
 static void
 a_newer_consent_that_lies_ahead_closes_the_row_until_then(void **state)
 {
-    (void)state;
     const char *later = bench_customer("ann", "s1", 200, BENCH_START_MS + BENCH_HOUR_MS);
+
+    (void)state;
     bench->rehearse = true;
     take(bench_customer("ann", "s1", 100, 10));
     bench_forget_lines(bench);
@@ -532,7 +547,6 @@ a_newer_consent_that_lies_ahead_closes_the_row_until_then(void **state)
 static void
 bug_323_who_withdraws_all_is_out_with_every_row(void **state)
 {
-    (void)state;
     const struct bench_record records[] = {
         {0, "", bench_customer("ann", "s1", 100, 10)},
         {0, "", bench_customer("ann", "s2", 200, 10)},
@@ -542,6 +556,8 @@ bug_323_who_withdraws_all_is_out_with_every_row(void **state)
         {0, "", withdraws_all("ann", "s4", 150)},
     };
     char expected[1024];
+
+    (void)state;
     bench_call_row(bench, &parameters.pseudonym_key, span_of("ann"), span_of("s3"));
     snprintf(expected, sizeof expected, "%s%s", row_line("ann/s3", records[2].json), row_line("bob/s1", records[3].json));
     bench_every_order(bench, records, 6, true, bench_table, expected);
@@ -550,8 +566,9 @@ bug_323_who_withdraws_all_is_out_with_every_row(void **state)
 static void
 each_record_that_withdraws_all_gets_its_verdict(void **state)
 {
-    (void)state;
     const int64_t ahead_ms = BENCH_START_MS + BENCH_HOUR_MS;
+
+    (void)state;
     bench->rehearse = true;
     assert_int_equal(take(withdraws_all("ann", "s1", 100)), VERDICT_REFUSED);
     assert_int_equal(take(withdraws_all("ann", "s1", 100)), VERDICT_DUPLICATE);
@@ -575,10 +592,11 @@ each_record_that_withdraws_all_gets_its_verdict(void **state)
 static void
 many_rows_are_withdrawn_in_steps(void **state)
 {
-    (void)state;
     const unsigned many = 700;
     const int64_t ahead_ms = BENCH_START_MS + BENCH_HOUR_MS;
     char newer[512];
+
+    (void)state;
     for (unsigned i = 0; i < many; i++)
         take(bench_customer("ann", bench_text("t%u", i), 100, 10));
     bench_forget_lines(bench);
@@ -628,8 +646,9 @@ a_full_output_ends_a_step_of_withdrawals(void **state)
 static void
 rows_of_a_store_of_before_are_withdrawn_too(void **state)
 {
-    (void)state;
     const unsigned rows = 30;
+
+    (void)state;
     for (unsigned withdrawn_first = 0; withdrawn_first < 2; withdrawn_first++) {
         for (unsigned i = 0; i < rows; i++)
             take(bench_customer(i % 2 == 0 ? "ann" : "bob", bench_text("t%u", i), 100, 10));
@@ -661,7 +680,6 @@ rows_of_a_store_of_before_are_withdrawn_too(void **state)
 static void
 bug_356_rows_are_counted_those_without_consent_too(void **state)
 {
-    (void)state;
     static const struct {
         const char *who;
         int64_t updated_ms, as_of_ms;
@@ -670,6 +688,8 @@ bug_356_rows_are_counted_those_without_consent_too(void **state)
         {"ann", 100, 0, 1, 1}, {"ann", 200, 0, 1, 1}, {"ann", 300, 9, 1, 0}, {"bob", 100, 9, 2, 0}, {"bob", 200, 0, 2, 1},
         {"bob", 150, 9, 2, 1}, {"ann", 400, 0, 2, 2}, {"cleo", 1, 0, 3, 3},  {"cleo", 2, 7, 3, 2},
     };
+
+    (void)state;
     bench->rehearse = true;
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         struct gauge gauges[OPERATOR_GAUGES_MAX];
@@ -697,9 +717,9 @@ bug_356_rows_are_counted_those_without_consent_too(void **state)
 static void
 who_comes_back_and_was_not_counted_is_damage(void **state)
 {
-    (void)state;
     const char none[8] = {0};
 
+    (void)state;
     take(bench_customer("ann", "s1", 100, 0));
     bench_commit(bench);
     const int counts = bench_table_called(bench, "row_counts");
@@ -713,10 +733,10 @@ who_comes_back_and_was_not_counted_is_damage(void **state)
 static void
 a_row_that_does_not_share_and_has_a_record_is_damage(void **state)
 {
-    (void)state;
     struct store_item item;
     struct buffer name = {0}, value = {0};
 
+    (void)state;
     take(bench_customer("ann", "s1", 100, 10));
     const int rows = bench_table_called(bench, "rows");
     assert_int_equal(store_seek(bench->store, rows, (struct span){0}, &item), 1);
@@ -732,9 +752,9 @@ a_row_that_does_not_share_and_has_a_record_is_damage(void **state)
 static void
 a_row_that_waits_and_is_not_among_those_that_do_is_damage(void **state)
 {
-    (void)state;
     struct store_item item;
 
+    (void)state;
     assert_int_equal(take(bench_customer("ann", "s1", 100, BENCH_START_MS + BENCH_HOUR_MS)), VERDICT_WAITING);
     const int openings = bench_table_called(bench, "openings");
     assert_int_equal(store_seek(bench->store, openings, (struct span){0}, &item), 1);
@@ -774,5 +794,6 @@ main(void)
         EACH(a_row_that_does_not_share_and_has_a_record_is_damage),
         EACH(a_row_that_waits_and_is_not_among_those_that_do_is_damage),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,6 @@ counted(enum verdict verdict)
 static void
 what_passes_does_not_depend_on_the_order_of_arrival(void **state)
 {
-    (void)state;
     static const struct {
         enum gate_key key;
         bool as_of;
@@ -66,6 +65,8 @@ what_passes_does_not_depend_on_the_order_of_arrival(void **state)
         {GATE_BY_SERIAL_NUMBER, false, 0x7},
         {GATE_BY_SERIAL_NUMBER, true, 0x6},
     };
+
+    (void)state;
     for (unsigned c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         const bool by_email = cases[c].key == GATE_BY_EMAIL;
         const struct bench_record records[] = {
@@ -97,12 +98,13 @@ what_passes_does_not_depend_on_the_order_of_arrival(void **state)
 static void
 as_of_lets_through_from_the_date_of_consent_on(void **state)
 {
-    (void)state;
     static const struct {
         int64_t time_ms;
         enum verdict verdict;
     } rows[] = {{0, VERDICT_WAITING},   {999, VERDICT_WAITING},  {1000, VERDICT_PASSED},
                 {1001, VERDICT_PASSED}, {BENCH_START_MS, VERDICT_PASSED}};
+
+    (void)state;
     for (unsigned late = 0; late < 2; late++) { /* whether the customer comes after the readings */
         begin(GATE_BY_EMAIL, true, HOLD_MS, MUCH);
         if (!late)
@@ -179,11 +181,12 @@ readings_released_but_not_yet_out_are_caught_by_a_withdrawal(void **state)
 static void
 thousands_are_released_in_chunks(void **state)
 {
-    (void)state;
     enum { WAITING = 5000 };
     static const struct {
         unsigned budget, withdrawn_after; /* calls of work; 0: never */
     } cases[] = {{7, 0}, {100, 0}, {999, 0}, {7, 300}, {100, 20}, {5000, 1}};
+
+    (void)state;
     for (unsigned c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         unsigned later = 0, calls = 0;
         int done;
@@ -253,8 +256,9 @@ without_hold_no_reading_is_kept(void **state)
 static void
 a_reading_waits_for_exactly_hold(void **state)
 {
-    (void)state;
     static const int64_t holds[] = {1, BENCH_SECOND_MS, BENCH_HOUR_MS, HOLD_MS};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof holds / sizeof holds[0]; i++) {
         begin(GATE_BY_SERIAL_NUMBER, false, holds[i], MUCH);
         take_reading(bench_step_trainer("s1", 1, 1));
@@ -275,10 +279,11 @@ a_reading_waits_for_exactly_hold(void **state)
 static void
 the_waiting_room_has_a_size(void **state)
 {
-    (void)state;
     const char *first = bench_phone("ann", 1, 1);
     const int64_t bytes = WAITING_HEAD_BYTES + (int64_t)strlen(first) - 2; /* without braces */
     struct gauge gauges[OPERATOR_GAUGES_MAX];
+
+    (void)state;
     begin(GATE_BY_EMAIL, false, HOLD_MS, 2 * bytes);
     bench->rehearse = true;
     assert_int_equal(take_reading(first), VERDICT_WAITING);
@@ -303,9 +308,10 @@ the_waiting_room_has_a_size(void **state)
 static void
 bug_355_a_sender_has_a_share_of_the_waiting_room(void **state)
 {
-    (void)state;
     const char *first = bench_phone("ann", 1, 1);
     const int64_t bytes = WAITING_HEAD_BYTES + (int64_t)strlen(first) - 2;
+
+    (void)state;
     begin(GATE_BY_EMAIL, false, HOLD_MS, 5 * bytes);
     parameters.hold_sender_bytes = 2 * bytes;
     bench_reopen(bench);
@@ -343,10 +349,11 @@ bug_355_a_sender_has_a_share_of_the_waiting_room(void **state)
 static void
 a_reading_passes_once_until_hold_is_over(void **state)
 {
-    (void)state;
     static const struct {
         int64_t hold_ms, remembered_ms;
     } rows[] = {{0, 10 * BENCH_MINUTE_MS}, {BENCH_MINUTE_MS, 10 * BENCH_MINUTE_MS}, {BENCH_HOUR_MS, BENCH_HOUR_MS}};
+
+    (void)state;
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         begin(GATE_BY_EMAIL, false, rows[i].hold_ms, MUCH);
         take_row("a1", bench_customer("ann", "s1", 1, 1));
@@ -447,6 +454,7 @@ static const char *
 json_of(unsigned reading)
 {
     const char *name = name_of(person_of_reading(reading));
+
     return parameters.key == GATE_BY_EMAIL ? bench_phone(name, time_of(reading), (int)reading)
                                            : bench_step_trainer(name, time_of(reading), (int)reading);
 }
@@ -463,6 +471,7 @@ model_decide(struct model *model, unsigned reading, bool arrives)
     bool open = false, known = false;
     const int64_t size = WAITING_HEAD_BYTES + (int64_t)strlen(json_of(reading)) - 2;
     int64_t *sender_bytes = &model->sender_bytes[sender_of_reading(reading)];
+
     for (unsigned r = 0; r < ROWS; r++) {
         if (person_of_row(r) != person_of_reading(reading) || model->as_of_ms[r] < 0)
             continue;
@@ -518,6 +527,7 @@ step_reading(struct model *model, unsigned reading)
 {
     static const char *const senders[SENDERS] = {NULL, "phone-1", "phone-2"};
     const int64_t hold_ms = parameters.hold_ms > REDELIVERY_MS ? parameters.hold_ms : REDELIVERY_MS;
+
     bench->sender = senders[sender_of_reading(reading)];
     enum verdict verdict = take_reading(json_of(reading));
     bool duplicate = model->forgotten_ms[reading] > model->now_ms;
@@ -536,6 +546,7 @@ step_row(struct model *model, unsigned row, int64_t as_of_ms)
     const char *json = as_of_ms == 0 ? bench_withdrawn(1)
                        : parameters.key == GATE_BY_EMAIL ? bench_customer(name, other, 1, as_of_ms)
                                                          : bench_customer(other, name, 1, as_of_ms);
+
     take_row(bench_text("row%u", row), json);
     if (as_of_ms == 0 && model->as_of_ms[row] < 0)
         return; /* a marker of a row that is not known */
@@ -638,5 +649,6 @@ main(void)
         cmocka_unit_test(an_expired_reading_may_wait_again),
         cmocka_unit_test(chance_agrees_with_the_rule),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,7 @@ duration_ms(const char *text)
                  {"", 1}};
     char *end;
     const int64_t number = strtoll(text, &end, 10);
+
     for (unsigned i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(end, units[i].unit) == 0)
             return number * units[i].ms;
@@ -128,6 +129,7 @@ static void
 call_row(struct golden *golden, unsigned input, const char *json)
 {
     struct record record;
+
     if (record_decode(golden->bench->decoders[input], span_of(json), RECORD_FROM_LANDING, golden->bench->now_ms,
                       &record).reason == REASON_NONE)
         bench_call_row(golden->bench, &key, record.email, record.serial_number);
@@ -162,6 +164,7 @@ static void
 show_counts(struct golden *golden)
 {
     static const char *const words[VERDICT_COUNT] = {"passed", "waiting", "refused", "duplicate", "stale", "invalid"};
+
     for (unsigned i = 0; i < golden->setup.input_count; i++) {
         const struct bench_counts *counts = &golden->bench->counts[i];
         buffer_printf(&golden->transcript, "    counts %s: taken %" PRId64,
@@ -180,6 +183,7 @@ show_output(struct golden *golden)
 {
     char *fresh = strdup(buffer_text(&golden->bench->lines) + golden->shown);
     char *sorted = bench_sorted(fresh, "");
+
     for (char *line = strtok(sorted, "\n"); line != NULL; line = strtok(NULL, "\n"))
         buffer_printf(&golden->transcript, "    %s\n", line);
     free(sorted);
@@ -221,6 +225,7 @@ content_of(const char *path)
 {
     struct buffer content = {0};
     char *text = NULL;
+
     if (file_read(path, &content) == 0)
         text = strdup(buffer_text(&content));
     else
@@ -265,6 +270,7 @@ static unsigned
 skip_equal(const char **a, const char **b)
 {
     unsigned lines = 0;
+
     for (;;) {
         const size_t a_len = strcspn(*a, "\n"), b_len = strcspn(*b, "\n");
         if (**a == '\0' || **b == '\0' || a_len != b_len || memcmp(*a, *b, a_len) != 0)
@@ -398,5 +404,6 @@ main(void)
         cmocka_unit_test(presence),
         cmocka_unit_test(join),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,7 @@ static const char *
 json_of(const struct reading *reading)
 {
     const char *name = bench_text("%c%u", reading->side == JOIN_STEP_TRAINER ? 's' : 'e', reading->person);
+
     return reading->side == JOIN_STEP_TRAINER ? bench_step_trainer(name, reading->time_ms, reading->mark)
                                               : bench_phone(name, reading->time_ms, reading->mark);
 }
@@ -108,6 +109,7 @@ add_pair(struct buffer *lines, const struct reading *a, const struct reading *b)
 {
     const char *step = json_of(a->side == JOIN_STEP_TRAINER ? a : b);
     const char *phone = json_of(a->side == JOIN_STEP_TRAINER ? b : a);
+
     buffer_printf(lines, "emit %.*s,%s\n", (int)strlen(step) - 1, step, phone + 1);
 }
 
@@ -122,6 +124,7 @@ static char *
 batch(const struct reading *readings, unsigned reading_count, const struct row *rows, unsigned row_count)
 {
     struct buffer lines = {0};
+
     for (unsigned i = 0; i < reading_count; i++) {
         for (unsigned j = 0; j < reading_count; j++) {
             const struct reading *step = &readings[i], *phone = &readings[j];
@@ -150,7 +153,6 @@ batch(const struct reading *readings, unsigned reading_count, const struct row *
 static void
 the_pairs_do_not_depend_on_the_order_of_arrival(void **state)
 {
-    (void)state;
     static const struct {
         const char *what;
         struct reading readings[4];
@@ -171,6 +173,8 @@ the_pairs_do_not_depend_on_the_order_of_arrival(void **state)
         {"times at zero and the window's edges",
          {{0, 1, 0, 1}, {0, 1, 4000, 2}, {1, 1, 8000, 3}, {1, 1, 4001, 4}}, 4, {{1, 1}}, 1},
     };
+
+    (void)state;
     for (unsigned mode = 0; mode < 8; mode++) {
         begin(mode & 1 ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, mode & 2 ? 4000 : 0, RETAIN_MS);
         for (unsigned c = 0; c < sizeof cases / sizeof cases[0]; c++) {
@@ -195,8 +199,9 @@ the_pairs_do_not_depend_on_the_order_of_arrival(void **state)
 static void
 the_subject_stands_for_the_address(void **state)
 {
-    (void)state;
     static const char *const users[] = {NULL, "\"user\":\"e1\",", ""};
+
+    (void)state;
     for (enum join_subject subject = JOIN_SUBJECT_PSEUDONYM; subject <= JOIN_SUBJECT_NONE; subject++) {
         for (unsigned late = 0; late < 2; late++) { /* whether the reading waited for its row */
             char user[64] = "", hex[HASH_ID_HEX_SIZE];
@@ -230,7 +235,6 @@ the_subject_stands_for_the_address(void **state)
 static void
 the_window_has_two_edges(void **state)
 {
-    (void)state;
     static const struct {
         int64_t window_ms, step_ms, phone_ms;
         bool pairs;
@@ -241,6 +245,8 @@ the_window_has_two_edges(void **state)
         {86400000, 0, BENCH_START_MS, false},
         {4000, BENCH_START_MS, BENCH_START_MS - 4000, true},
     };
+
+    (void)state;
     for (unsigned mode = 0; mode < 4; mode++) {
         for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
             begin(mode & 1 ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, rows[i].window_ms, RETAIN_MS);
@@ -315,6 +321,7 @@ static enum verdict
 take_unchecked(unsigned side, unsigned person, int64_t time_ms)
 {
     struct record record;
+
     bench_begin(bench);
     assert_int_equal(record_decode(bench->decoders[side], span_of(json_of(&(struct reading){side, person, 5000, 1})),
                                    RECORD_FROM_LINK, bench->now_ms, &record).reason, REASON_NONE);
@@ -436,8 +443,9 @@ one_of_two_rows_withdrawn_leaves_the_other(void **state)
 static void
 readings_that_wait_are_refused_by_a_withdrawal(void **state)
 {
-    (void)state;
     const struct row ann = {1, 1};
+
+    (void)state;
     begin(JOIN_BY_CUSTOMER, 0, RETAIN_MS);
     take_step(1, 5, 1);
     take_phone(1, 5, 2);
@@ -499,8 +507,9 @@ begin_pairing(struct reading *readings, unsigned *count)
 static void
 a_late_row_pairs_what_is_there_and_what_comes_meanwhile(void **state)
 {
-    (void)state;
     static const struct row rows[] = {{1, 2}, {2, 1}, {1, 1}};
+
+    (void)state;
     for (unsigned budget = 1; budget <= 16; budget += 5) {
         for (unsigned rehearse = 0; rehearse < 2; rehearse++) {
             struct reading readings[2 * MANY + 60];
@@ -531,10 +540,11 @@ a_late_row_pairs_what_is_there_and_what_comes_meanwhile(void **state)
 static void
 a_withdrawal_ends_the_pairing(void **state)
 {
-    (void)state;
     struct reading readings[2 * MANY];
     unsigned count;
     const struct row late = {1, 1};
+
+    (void)state;
     begin_pairing(readings, &count);
     open_row(&late);
     bench_work(bench, 10);
@@ -552,9 +562,10 @@ a_withdrawal_ends_the_pairing(void **state)
 static void
 a_pairing_outlived_by_its_readings_ends_too(void **state)
 {
-    (void)state;
     struct reading readings[2 * MANY];
     unsigned count;
+
+    (void)state;
     begin_pairing(readings, &count);
     open_row(&(struct row){1, 1});
     bench_work(bench, 10);
@@ -571,8 +582,9 @@ a_pairing_outlived_by_its_readings_ends_too(void **state)
 static void
 thousands_are_released_in_chunks(void **state)
 {
-    (void)state;
     enum { WAITING = 5000 };
+
+    (void)state;
     for (unsigned mode = 0; mode < 4; mode++) {
         const bool withdrawn = mode & 2;
         const struct row ann = {1, 1}, bob = {2, 2};
@@ -615,8 +627,9 @@ thousands_are_released_in_chunks(void **state)
 static void
 bug_210_very_many_partners_are_paired_in_bounded_steps(void **state)
 {
-    (void)state;
     enum { PARTNERS = 2000, READINGS = 3, PAIRS_A_STEP_MAX = 300, MEANWHILE = 5 };
+
+    (void)state;
     for (unsigned mode = 0; mode < 12; mode++) {
         const bool by_customer = mode & 1, steps_come = mode & 2;
         const unsigned how = mode / 4; /* 0 they come, 1 they waited, 2 a late row (by customer only) */
@@ -675,8 +688,9 @@ bug_210_very_many_partners_are_paired_in_bounded_steps(void **state)
 static void
 a_rest_ends_with_its_reading(void **state)
 {
-    (void)state;
     enum { PARTNERS = 1000 };
+
+    (void)state;
     for (unsigned mode = 0; mode < 4; mode++) {
         const bool in_time = mode < 2; /* it is withdrawn; else its time is up */
         begin(mode & 1 ? JOIN_BY_CUSTOMER : JOIN_BY_TIME, 0, RETAIN_MS);
@@ -712,10 +726,10 @@ a_rest_ends_with_its_reading(void **state)
 static void
 a_rest_of_a_reading_that_has_not_come_is_damage(void **state)
 {
-    (void)state;
     char key[9] = {JOIN_STEP_TRAINER};
     char value[9 + 16] = {0};
 
+    (void)state;
     begin(JOIN_BY_TIME, 0, RETAIN_MS);
     open_row(&(struct row){1, 1});
     for (int i = 0; i < 3; i++)
@@ -731,11 +745,11 @@ a_rest_of_a_reading_that_has_not_come_is_damage(void **state)
 static void
 a_pairing_of_those_who_never_met_is_damage(void **state)
 {
-    (void)state;
     struct store_item item;
     struct buffer key = {0}, value = {0};
     const struct row row = {1, 1}, others[] = {{1, 2}, {2, 1}};
 
+    (void)state;
     begin(JOIN_BY_CUSTOMER, 0, RETAIN_MS);
     open_row(&others[0]);
     open_row(&others[1]);
@@ -868,6 +882,7 @@ static int
 answer_for(const struct model *model, unsigned side, unsigned person)
 {
     int answer = NEVER;
+
     for (unsigned i = 0; i < PERSONS; i++) {
         int row = side == JOIN_STEP_TRAINER ? model->rows[person][i] : model->rows[i][person];
         answer = row > answer ? row : answer;
@@ -922,6 +937,7 @@ static void
 model_take(struct model *model, const struct reading *reading)
 {
     struct known *known = &model->known[model->count++];
+
     *known = (struct known){.reading = *reading, .place = WAITING, .arrived_ms = model->now_ms};
     switch (answer_for(model, reading->side, reading->person)) {
     case OPEN:
@@ -936,6 +952,7 @@ static void
 model_row(struct model *model, const struct row *row, bool open)
 {
     const int before = model->rows[row->trainer][row->email];
+
     if (!open && before == NEVER)
         return;
     model->rows[row->trainer][row->email] = open ? OPEN : CLOSED;
@@ -980,6 +997,7 @@ static void
 check_waiting(const struct model *model)
 {
     int64_t waiting[2] = {0, 0};
+
     for (unsigned i = 0; i < model->count; i++) {
         const struct known *known = &model->known[i];
         waiting[known->reading.side] += known->place == WAITING || (known->place == ADMITTED && !known->paired);
@@ -1187,5 +1205,6 @@ main(void)
         cmocka_unit_test(chance_agrees_with_the_rule),
         cmocka_unit_test(chance_never_brings_a_withdrawn_person_out),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

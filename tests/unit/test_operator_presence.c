@@ -45,7 +45,6 @@ take_reading(const char *email)
 static void
 the_table_does_not_depend_on_the_order_of_arrival(void **state)
 {
-    (void)state;
     const struct bench_record records[] = {
         {PRESENCE_TABLE, "a1", bench_customer("ann", "s1", 100, 10)},
         {PRESENCE_TABLE, "a2", bench_customer("ann", "s2", 100, 10)},
@@ -56,6 +55,8 @@ the_table_does_not_depend_on_the_order_of_arrival(void **state)
         {PRESENCE_STREAM, "", bench_phone("cleo", 3, 1)}, /* nobody's customer */
     };
     char expected[1024];
+
+    (void)state;
     snprintf(expected, sizeof expected, "row a1 %s\nrow a2 %s\nrow b1 %s\n", records[0].json, records[1].json,
              records[2].json);
     bench_every_order(bench, records, 7, false, bench_output_rows, expected);
@@ -66,7 +67,6 @@ the_table_does_not_depend_on_the_order_of_arrival(void **state)
 static void
 a_row_follows_its_person(void **state)
 {
-    (void)state;
     static const struct {
         const char *steps, *out;
     } cases[] = {
@@ -79,6 +79,8 @@ a_row_follows_its_person(void **state)
         {"rom", "-om"},     {"romo", "-om-"},   {"romn", "-omn"},    {"mor", "m--"},     {"mnr", "m-n"},
         {"rmwo", "-m--"},   {"rwmo", "-wm-"},   {"rowmo", "-owm-"},  {"romnwo", "-omnwo"},
     };
+
+    (void)state;
     for (unsigned mode = 0; mode < 2; mode++) {
         for (unsigned c = 0; c < sizeof cases / sizeof cases[0]; c++) {
             bench->rehearse = mode == 1;
@@ -117,8 +119,9 @@ a_row_follows_its_person(void **state)
 static void
 each_row_counts_where_it_ends(void **state)
 {
-    (void)state;
     const int64_t *table = bench->counts[PRESENCE_TABLE].verdicts;
+
+    (void)state;
     assert_int_equal(take_row("a1", bench_customer("ann", "s1", 100, 10)), VERDICT_WAITING);
     assert_int_equal(take_row("a1", bench_customer("ann", "s1", 200, 10)), VERDICT_WAITING);
     assert_int_equal(table[VERDICT_STALE], 1); /* the older one that waited */
@@ -237,9 +240,10 @@ rows_come_again_as_they_went_out(void **state)
 static void
 bug_211_many_rows_of_a_person_are_published_in_bounded_steps(void **state)
 {
-    (void)state;
     enum { MANY = 3000, EACH_STEP = 300 };
     struct buffer expected = {0};
+
+    (void)state;
     for (unsigned i = 0; i < MANY; i++)
         take_row(bench_text("r%04u", i), bench_customer("ann", bench_text("s%u", i), 100, 10));
     take_reading("ann");
@@ -290,11 +294,11 @@ a_row_that_waits_and_is_not_among_those_that_do_is_damage(void **state)
 static void
 a_row_among_those_that_wait_that_does_not_is_damage(void **state)
 {
-    (void)state;
     struct store_item item;
     struct buffer key = {0};
     const int waiting = bench_table_called(bench, "waiting");
 
+    (void)state;
     take_row("a", bench_customer("ann", "s1", 100, 10));
     assert_int_equal(store_seek(bench->store, waiting, (struct span){0}, &item), 1);
     buffer_add_span(&key, item.key);
@@ -319,5 +323,6 @@ main(void)
         EACH(a_row_that_waits_and_is_not_among_those_that_do_is_damage),
         EACH(a_row_among_those_that_wait_that_does_not_is_damage),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,7 @@ set_up(void **state)
 {
     static const struct record_limits limits = {
         .json = {.depth_max = 4, .string_bytes_max = 64}, .payload_bytes_max = 4096, .ahead_ms = 0};
+
     (void)state;
     hash_init();
     bench_make_dir(dir);
@@ -62,6 +63,7 @@ add(const char *json, int64_t now_ms)
 {
     struct record record;
     uint64_t fingerprint;
+
     assert_int_equal(record_decode(decoder, span_of(json), RECORD_FROM_LANDING, BENCH_START_MS, &record).reason,
                      REASON_NONE);
     int rc = seen_add(&seen, &record, now_ms, &fingerprint);
@@ -74,7 +76,6 @@ add(const char *json, int64_t now_ms)
 static void
 equal_in_every_field_is_a_duplicate(void **state)
 {
-    (void)state;
     static const struct {
         const char *json;
         int is_new;
@@ -89,6 +90,8 @@ equal_in_every_field_is_a_duplicate(void **state)
         {"{\"user\":\"a\",\"timestamp\":7,\"x\":1.0000000000000000001,\"y\":0,\"z\":0}", 1},
         {"{\"user\":\"a\",\"timestamp\":7,\"x\":0,\"y\":1,\"z\":0}", 1},
     };
+
+    (void)state;
     start(BENCH_HOUR_MS);
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(add(rows[i].json, 0), rows[i].is_new);
@@ -98,7 +101,6 @@ equal_in_every_field_is_a_duplicate(void **state)
 static void
 remembered_for_hold_and_ten_minutes_at_least(void **state)
 {
-    (void)state;
     static const struct {
         int64_t hold_ms, remembered_ms;
     } rows[] = {
@@ -108,6 +110,8 @@ remembered_for_hold_and_ten_minutes_at_least(void **state)
         {10 * BENCH_MINUTE_MS + 1, 10 * BENCH_MINUTE_MS + 1},
         {24 * BENCH_HOUR_MS, 24 * BENCH_HOUR_MS},
     };
+
+    (void)state;
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         start(rows[i].hold_ms);
         assert_int_equal(add(READING, BENCH_START_MS), 1);
@@ -152,6 +156,7 @@ the_last_one_can_be_taken_back(void **state)
 {
     struct record record;
     uint64_t fingerprint;
+
     (void)state;
     start(BENCH_HOUR_MS);
     assert_int_equal(add(READING, BENCH_START_MS), 1);
@@ -196,5 +201,6 @@ main(void)
         EACH(the_last_one_can_be_taken_back),
         EACH(who_asks_for_what_has_no_identity_panics),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

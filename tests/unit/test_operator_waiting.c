@@ -60,6 +60,7 @@ static struct hash_id
 person(unsigned number)
 {
     struct hash_id id = {{0}};
+
     id.bytes[15] = (unsigned char)number;
     return id;
 }
@@ -70,6 +71,7 @@ enter(unsigned owner, int64_t arrived_ms, char letter)
 {
     struct backlog_record record = {.person = person(owner), .arrived_ms = arrived_ms, .time_ms = letter,
                                     .body = span_at(&letter, 1)};
+
     assert_int_equal(waiting_enter(&waiting, &record), 0);
 }
 
@@ -77,6 +79,7 @@ static void
 wake(unsigned owner)
 {
     const struct hash_id id = person(owner);
+
     assert_int_equal(waiting_wake(&waiting, &id), 0);
 }
 
@@ -111,6 +114,7 @@ static void
 assert_work(unsigned budget, int64_t expired_ms, const char *going, const char *expected)
 {
     int done;
+
     buffer_clear(&asked);
     go = going;
     assert_int_equal(waiting_flush(&waiting), 0);
@@ -396,5 +400,6 @@ main(void)
         EACH(a_wake_that_goes_before_it_is_done_is_damage),
         EACH(sums_that_can_not_be_are_damage),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,7 @@ decode_from(enum record_kind kind, const char *text, enum record_source source)
 {
     struct decoded decoded = {.decoder = record_decoder_new(kind, &limits)};
     size_t len = strlen(text);
+
     decoded.text = malloc(len > 0 ? len : 1);
     assert_non_null(decoded.text);
     memcpy(decoded.text, text, len);
@@ -73,9 +74,10 @@ assert_span(struct span span, const char *expected)
 static void
 test_customer(void **state)
 {
-    (void)state;
     struct decoded d = decode_from(RECORD_CUSTOMER, "{" CUSTOMER ",\"shareWithResearchAsOfDate\":6}",
                                    RECORD_FROM_LANDING);
+
+    (void)state;
     assert_int_equal(d.reason, REASON_NONE);
     assert_span(d.record.email, "ann@example.org");
     assert_span(d.record.serial_number, "s-1");
@@ -89,8 +91,9 @@ test_customer(void **state)
 static void
 test_accelerometer(void **state)
 {
-    (void)state;
     struct decoded d = decode_from(RECORD_ACCELEROMETER, "{" ACCELEROMETER "}", RECORD_FROM_LANDING);
+
+    (void)state;
     assert_int_equal(d.reason, REASON_NONE);
     assert_int_equal(d.record.kind, RECORD_ACCELEROMETER);
     assert_span(d.record.email, "ann@example.org");
@@ -103,8 +106,9 @@ test_accelerometer(void **state)
 static void
 test_step_trainer(void **state)
 {
-    (void)state;
     struct decoded d = decode_from(RECORD_STEP_TRAINER, " {" STEP_TRAINER "}\r\n", RECORD_FROM_LANDING);
+
+    (void)state;
     assert_int_equal(d.reason, REASON_NONE);
     assert_int_equal(d.record.email.len, 0);
     assert_span(d.record.serial_number, "s-1");
@@ -232,6 +236,7 @@ write_without(enum record_kind kind, unsigned index, const char *value, struct b
 {
     unsigned count;
     const struct record_field *fields = record_fields(kind, &count);
+
     buffer_clear(text);
     buffer_add_byte(text, '{');
     for (unsigned i = 0; i < count; i++) {
@@ -247,8 +252,9 @@ write_without(enum record_kind kind, unsigned index, const char *value, struct b
 static void
 test_every_field_of_every_kind_is_checked(void **state)
 {
-    (void)state;
     struct buffer text = {0};
+
+    (void)state;
     for (int kind = RECORD_CUSTOMER; kind < RECORD_LANDING_KINDS; kind++) {
         unsigned count;
         const struct record_field *fields = record_fields((enum record_kind)kind, &count);
@@ -290,7 +296,6 @@ test_every_field_of_every_kind_is_checked(void **state)
 static void
 the_flag_withdraw_all(void **state)
 {
-    (void)state;
     static const struct {
         const char *members;
         enum reason reason;
@@ -309,6 +314,8 @@ the_flag_withdraw_all(void **state)
         {",\"withdrawAll\":[true]", REASON_BAD_TYPE, false},
     };
     struct decoded plain = decode_from(RECORD_CUSTOMER, "{" CUSTOMER "}", RECORD_FROM_LANDING);
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buffer text = {0};
         buffer_printf(&text, "{" CUSTOMER "%s}", cases[i].members);
@@ -334,10 +341,11 @@ the_flag_withdraw_all(void **state)
 static void
 a_folded_address_is_that_of_the_person_only(void **state)
 {
-    (void)state;
     static const char text[] =
         "{\"user\":\"A\\u005a.z\xc3\x84@EXAMPLE.org\",\"timestamp\":7,\"x\":1.0,\"y\":-0.5,\"z\":2e1}";
     struct record_limits folding = limits;
+
+    (void)state;
     folding.fold_email = true;
     struct record_decoder *decoder = record_decoder_new(RECORD_ACCELEROMETER, &folding);
     struct record record;
@@ -357,7 +365,6 @@ a_folded_address_is_that_of_the_person_only(void **state)
 static void
 test_bug_270_a_fault_names_its_field(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         enum reason reason;
@@ -384,6 +391,8 @@ test_bug_270_a_fault_names_its_field(void **state)
         {" ", REASON_BAD_JSON, NULL},
     };
     struct record_limits narrow = limits;
+
+    (void)state;
     narrow.json.string_bytes_max = 100;
     struct record_decoder *decoder = record_decoder_new(RECORD_ACCELEROMETER, &narrow);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -405,11 +414,12 @@ test_bug_270_a_fault_names_its_field(void **state)
 static void
 bug_241_times_go_out_as_integers(void **state)
 {
-    (void)state;
     static const char *const spellings[] = {"1655564376361.0", "1.655564376361E12", "1655564376361000e-3",
                                             "1655564376361.4568", "1655564376361.999999999999999999"};
     const struct decoded plain = decode_from(RECORD_ACCELEROMETER, READING("\"a\"", "1655564376361", "1.0"),
                                              RECORD_FROM_LANDING);
+
+    (void)state;
     for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
         struct buffer text = {0};
         buffer_printf(&text, "{\"x\":1.0,\"y\":1,\"z\":1,\"timeStamp\":%s,\"user\":\"a\"}", spellings[i]);
@@ -441,8 +451,9 @@ bug_241_times_go_out_as_integers(void **state)
 static void
 bug_242_a_reading_from_before_the_earliest_day_is_refused_and_a_customer_is_not(void **state)
 {
-    (void)state;
     struct record_limits strict = limits;
+
+    (void)state;
     strict.earliest_ms = INT64_C(946684800000);
     static const struct {
         enum record_kind kind;
@@ -471,9 +482,10 @@ bug_242_a_reading_from_before_the_earliest_day_is_refused_and_a_customer_is_not(
 static void
 test_escapes_are_resolved_in_keys(void **state)
 {
-    (void)state;
     struct decoded d = decode_from(RECORD_ACCELEROMETER, READING("\"\\u0061\\/\\ud83d\\ude00\"", "1", "1"),
                                    RECORD_FROM_LANDING);
+
+    (void)state;
     assert_int_equal(d.reason, REASON_NONE);
     assert_span(d.record.email, "a/\xf0\x9f\x98\x80");
     decoded_free(&d);
@@ -504,6 +516,7 @@ the_person_of_a_body_is_known_by_its_place(void **state)
     const struct record last = {.body = span_of("\"x\":1,\"user\":\"ann\""), .person = {6, 14, 17}};
     const struct record alone = {.body = span_of("\"user\":\"ann\""), .person = {0, 8, 11}};
     struct buffer text = {0};
+
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct decoded d = decode_from(cases[i].kind, cases[i].came, RECORD_FROM_LANDING);
@@ -554,6 +567,7 @@ records_of_before(void **state)
     };
     struct buffer text = {0};
     struct buffer hex = {0};
+
     (void)state;
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
         buffer_clear(&text);
@@ -574,7 +588,6 @@ records_of_before(void **state)
 static void
 test_withdrawn_markers(void **state)
 {
-    (void)state;
     static const struct {
         enum record_kind kind;
         const char *text;
@@ -589,6 +602,8 @@ test_withdrawn_markers(void **state)
         {RECORD_CUSTOMER, "{\"withdrawn\":123,\"more\":1}", REASON_MISSING_FIELD},
         {RECORD_STEP_TRAINER, "{\"withdrawn\":123}", REASON_MISSING_FIELD},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct decoded d = decode_from(cases[i].kind, cases[i].text, RECORD_FROM_LINK);
         assert_int_equal(d.reason, cases[i].reason);
@@ -607,8 +622,9 @@ test_withdrawn_markers(void **state)
 static void
 test_encoded_withdrawn_markers_decode(void **state)
 {
-    (void)state;
     static const int64_t times[][2] = {{1700000000000, 1700000000000}, {1, 1}, {0, 1}};
+
+    (void)state;
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         struct buffer text = {0};
         buffer_add_byte(&text, '{');
@@ -790,6 +806,7 @@ read_payload(enum record_kind kind, struct span payload, struct buffer *words)
     struct record_cursor before = cursor;
     struct record record;
     struct fault fault;
+
     buffer_clear(words);
     while (record_next(decoder, &cursor, RECORD_FROM_LANDING, NOW_MS, &record, &fault)) {
         assert_true(cursor.at > before.at || cursor.place != before.place);
@@ -814,6 +831,7 @@ check_payload(enum record_kind kind, const struct payload_case *test)
 {
     struct buffer words = {0};
     char *copy = malloc(test->len > 0 ? test->len : 1);
+
     assert_non_null(copy);
     memcpy(copy, test->payload, test->len);
     read_payload(kind, span_at(copy, test->len), &words);
@@ -834,7 +852,6 @@ test_payloads(void **state)
 static void
 test_bug_360_a_line_is_one_object(void **state)
 {
-    (void)state;
     static const struct payload_case lines[] = {
         {"nothing", TEXT(""), "bad_json"},
         {"lines", TEXT("{\"a\":1}\n\n \r\n  {\"b\":[]} \r\n{\"c\":{}}\n"), "<{\"a\":1}> <{\"b\":[]}> <{\"c\":{}}>"},
@@ -845,6 +862,8 @@ test_bug_360_a_line_is_one_object(void **state)
         {"no members", TEXT("{}\n{ }\n{\"b\":1}"), "missing_field missing_field <{\"b\":1}>"},
         {"the lake's own member", TEXT("{\"row\":1}\n{\"r\\u006fw\":1}\n{\"b\":1}"), "bad_json bad_json <{\"b\":1}>"},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         check_payload(RECORD_LINE, &lines[i]);
 }
@@ -852,8 +871,9 @@ test_bug_360_a_line_is_one_object(void **state)
 static void
 test_none_is_an_empty_payload(void **state)
 {
-    (void)state;
     struct buffer words = {0};
+
+    (void)state;
     read_payload(RECORD_CUSTOMER, (struct span){NULL, 0}, &words);
     assert_string_equal(buffer_text(&words), "bad_json");
     buffer_free(&words);
@@ -863,7 +883,6 @@ test_none_is_an_empty_payload(void **state)
 static void
 test_bug_361_links_refuse_what_no_record_has(void **state)
 {
-    (void)state;
     static const struct {
         enum record_kind kind;
         const char *text;
@@ -877,6 +896,8 @@ test_bug_361_links_refuse_what_no_record_has(void **state)
         {RECORD_CUSTOMER, "{" CUSTOMER ",\"shareWithResearchAsOfDate\":-1}", "shareWithResearchAsOfDate"},
         {RECORD_CUSTOMER, "{" CUSTOMER ",\"shareWithResearchAsOfDate\":253402300800000}", "shareWithResearchAsOfDate"},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct decoded d = decode_from(cases[i].kind, cases[i].text, RECORD_FROM_LINK);
         assert_int_equal(d.reason, REASON_OUT_OF_RANGE);
@@ -889,8 +910,9 @@ test_bug_361_links_refuse_what_no_record_has(void **state)
 static void
 test_no_time_is_behind_the_year_9999(void **state)
 {
-    (void)state;
     struct record_limits wide = limits;
+
+    (void)state;
     wide.ahead_ms = 3650 * INT64_C(86400000);
     struct record_decoder *decoder = record_decoder_new(RECORD_ACCELEROMETER, &wide);
     struct record record;
@@ -907,9 +929,10 @@ test_no_time_is_behind_the_year_9999(void **state)
 static void
 test_a_large_payload_is_one_refused_record(void **state)
 {
-    (void)state;
     struct buffer payload = {0};
     struct buffer words = {0};
+
+    (void)state;
     buffer_add_text(&payload, S("1"));
     while (payload.len < PAYLOAD_MAX)
         buffer_add_byte(&payload, ' ');
@@ -930,11 +953,12 @@ test_a_large_payload_is_one_refused_record(void **state)
 static void
 test_a_cut_record_harms_no_neighbour(void **state)
 {
-    (void)state;
     static const char record[] = "{\"sensorReadingTime\":2,\"serialNumber\":\"\\u0041 \\\"b\","
                                  "\"more\":{\"a\":[1,{\"b\":null}]},\"distanceFromObject\":-1.5e0}";
     struct buffer payload = {0};
     struct buffer words = {0};
+
+    (void)state;
     for (size_t cut = 1; cut < sizeof record - 1; cut++) {
         for (int crlf = 0; crlf <= 1; crlf++) {
             const char *line_end = crlf ? "\r\n" : "\n";
@@ -959,10 +983,11 @@ test_a_cut_record_harms_no_neighbour(void **state)
 static void
 test_many_faults_cost_no_more_than_their_bytes(void **state)
 {
-    (void)state;
     static const char *const faults[] = {"{", "{}", "{x}", "{\"a\":\n", "[", ",", "{\"a\":[\n{}\n", "{\"", "\"", "x\n"};
     enum { SIZE = 1 << 20 };
     struct record_limits wide = limits;
+
+    (void)state;
     wide.payload_bytes_max = 2 * SIZE;
     struct record_decoder *decoder = record_decoder_new(RECORD_STEP_TRAINER, &wide);
     for (size_t i = 0; i < 2 * (sizeof faults / sizeof faults[0]); i++) {
@@ -1034,5 +1059,6 @@ main(void)
         cmocka_unit_test(test_many_faults_cost_no_more_than_their_bytes),
         cmocka_unit_test(test_names_of_kinds),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

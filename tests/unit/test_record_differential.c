@@ -69,6 +69,7 @@ write_characters(struct buffer *text, unsigned least)
         "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "{", "}", "[", "]", ",", ":", "\x7f", "@example.org",
     };
     unsigned count = least + pick(12);
+
     for (unsigned i = 0; i < count; i++) {
         if (pick(4) == 0)
             buffer_add_text(text, pieces[pick(sizeof pieces / sizeof pieces[0])]);
@@ -165,6 +166,7 @@ static void
 write_object(struct buffer *text)
 {
     unsigned count = pick(13);
+
     buffer_clear(text);
     buffer_add_byte(text, '{');
     write_blanks(text);
@@ -192,6 +194,7 @@ write_record(enum record_kind kind, struct buffer *text)
     const struct record_field *fields = record_fields(kind, &count);
     unsigned start = pick(count);
     unsigned stride = pick(2) == 0 ? 1 : count - 1; /* both meet every field once */
+
     buffer_clear(text);
     buffer_add_byte(text, '{');
     for (unsigned i = 0; i < count; i++) {
@@ -228,6 +231,7 @@ static bool
 same_text(const struct json_member *member, const char *expected)
 {
     struct buffer text = {0};
+
     json_unescape(member, &text);
     bool same = span_is(buffer_span(&text), expected);
     buffer_free(&text);
@@ -238,6 +242,7 @@ static double
 number_of(struct span text)
 {
     struct buffer copy = {0};
+
     buffer_add_span(&copy, text);
     double value = strtod(buffer_text(&copy), NULL);
     buffer_free(&copy);
@@ -251,6 +256,7 @@ compare_member(const struct json_member *member, const cJSON *item)
                                 [JSON_NUMBER] = cJSON_Number, [JSON_STRING] = cJSON_String, [JSON_ARRAY] = cJSON_Array,
                                 [JSON_OBJECT] = cJSON_Object};
     int64_t integer;
+
     check(json_name_is(member, span_of(item->string)));
     check((item->type & 0xff) == types[member->type]);
     if (member->type == JSON_STRING)
@@ -265,6 +271,7 @@ static void
 compare_object(const struct json_object *object, const cJSON *tree)
 {
     const cJSON *item = tree->child;
+
     for (unsigned i = 0; i < object->count; i++) {
         check(item != NULL);
         compare_member(&object->members[i], item);
@@ -276,8 +283,9 @@ compare_object(const struct json_object *object, const cJSON *tree)
 static void
 test_scan_and_cjson_see_the_same(void **state)
 {
-    (void)state;
     static struct json_object object;
+
+    (void)state;
     for (unsigned round = 0; round < ROUNDS; round++) {
         seed(round);
         write_object(&current_text);
@@ -295,6 +303,7 @@ static const cJSON *
 field_of(const cJSON *tree, const struct record_field *field)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(tree, field->name);
+
     return item == NULL && field->alias != NULL ? cJSON_GetObjectItemCaseSensitive(tree, field->alias) : item;
 }
 
@@ -303,6 +312,7 @@ static bool
 is_integer_in(struct span body, const char *name)
 {
     struct buffer start = {0};
+
     buffer_printf(&start, "\"%s\":", name);
     const char *at = memmem(body.at, body.len, start.data, start.len);
     const char *end = body.at + body.len;
@@ -320,6 +330,7 @@ compare_record(const struct record *record, const cJSON *tree)
     unsigned count;
     const struct record_field *fields = record_fields(record->kind, &count);
     struct buffer text = {0};
+
     buffer_printf(&text, "{%.*s}", (int)record->body.len, record->body.at);
     cJSON *body = cJSON_ParseWithLength(text.data, text.len);
     check(body != NULL);
@@ -355,8 +366,9 @@ compare_record(const struct record *record, const cJSON *tree)
 static void
 test_decode_and_cjson_see_the_same(void **state)
 {
-    (void)state;
     struct record_limits limits = {.json = json_limits, .payload_bytes_max = 1 << 20, .ahead_ms = 0};
+
+    (void)state;
     for (int kind = RECORD_CUSTOMER; kind < RECORD_LANDING_KINDS; kind++) {
         struct record_decoder *decoder = record_decoder_new((enum record_kind)kind, &limits);
         for (unsigned round = 0; round < ROUNDS; round++) {
@@ -385,6 +397,7 @@ damage(struct buffer *text)
     static const char bytes[] = "{}[]\",:\\u0019.eE+-tfn \n\x01\x80\xc3\xed\xf4";
     unsigned at = pick((unsigned)text->len);
     char byte = bytes[pick(sizeof bytes)]; /* its NUL too */
+
     switch (pick(3)) {
     case 0:
         text->data[at] = byte;
@@ -404,10 +417,11 @@ damage(struct buffer *text)
 static void
 test_cjson_reads_what_the_scan_lets_pass(void **state)
 {
-    (void)state;
     static struct json_object object;
     unsigned passed = 0;
     unsigned refused = 0;
+
+    (void)state;
     for (unsigned round = 0; round < ROUNDS; round++) {
         seed(round);
         write_object(&current_text);
@@ -439,5 +453,6 @@ main(void)
         cmocka_unit_test(test_decode_and_cjson_see_the_same),
         cmocka_unit_test(test_cjson_reads_what_the_scan_lets_pass),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ static char *
 exact_copy(struct span text)
 {
     char *copy = malloc(text.len > 0 ? text.len : 1);
+
     assert_non_null(copy);
     memcpy(copy, text.at, text.len);
     return copy;
@@ -33,6 +34,7 @@ scan(struct span text, size_t *length)
     static struct json_object object;
     char *copy = exact_copy(text);
     enum reason reason = json_scan(span_at(copy, text.len), &limits, &object);
+
     *length = object.length;
     free(copy);
     return reason;
@@ -180,13 +182,14 @@ test_scan_refuses(void **state)
 static void
 test_scan_says_where_the_fault_is(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         size_t fault;
     } cases[] = {
         {"{\"a\":1 x", 7}, {"{\"a\":\"b\nc\"}", 7}, {"{\"a\":1.x}", 7}, {"{\"a\":1", 6}, {"x", 0}, {"{\"a\":[1,}", 8},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         size_t length;
         assert_int_equal(scan(span_of(cases[i].text), &length), REASON_BAD_JSON);
@@ -197,8 +200,9 @@ test_scan_says_where_the_fault_is(void **state)
 static void
 test_scan_stops_behind_the_object(void **state)
 {
-    (void)state;
     size_t length;
+
+    (void)state;
     assert_int_equal(scan(span_of("{\"a\":\"}\"}{\"b\":1}"), &length), REASON_NONE);
     assert_int_equal(length, 9);
 }
@@ -206,12 +210,13 @@ test_scan_stops_behind_the_object(void **state)
 static void
 test_scan_limits_strings(void **state)
 {
-    (void)state;
     static const char *const texts[] = {
         "{\"a\":\"012345678901234567890123456789012\"}",
         "{\"012345678901234567890123456789012\":1}",
         "{\"a\":[{\"b\":\"012345678901234567890123456789012\"}]}",
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         size_t length;
         assert_int_equal(scan(span_of(texts[i]), &length), REASON_TOO_LARGE);
@@ -221,11 +226,12 @@ test_scan_limits_strings(void **state)
 static void
 test_scan_takes_a_string_of_a_mebibyte_if_allowed(void **state)
 {
-    (void)state;
     enum { SIZE = 1 << 20 };
     static struct json_object object;
     struct json_limits wide = {.depth_max = 1, .string_bytes_max = SIZE};
     struct buffer text = {0};
+
+    (void)state;
     buffer_add_text(&text, "{\"a\":\"");
     for (unsigned i = 0; i < SIZE; i++)
         buffer_add_byte(&text, 'x');
@@ -251,8 +257,9 @@ write_members(struct buffer *text, unsigned count, bool inner)
 static void
 test_scan_limits_members(void **state)
 {
-    (void)state;
     struct buffer text = {0};
+
+    (void)state;
     for (int inner = 0; inner <= 1; inner++) {
         size_t length;
         write_members(&text, JSON_MEMBERS_MAX, inner != 0);
@@ -266,9 +273,10 @@ test_scan_limits_members(void **state)
 static void
 test_members_are_given_as_they_stand(void **state)
 {
-    (void)state;
     struct span text = span_of("{\"a\":\"x\\ny\", \"\\u0062\" : [1, 2] ,\"c\":-1.50,\"d\":{\"e\":null},\"f\":true}");
     static struct json_object object;
+
+    (void)state;
     assert_int_equal(json_scan(text, &limits, &object), REASON_NONE);
     static const struct {
         const char *name;
@@ -301,6 +309,7 @@ static const struct json_member *
 member_of(const char *text)
 {
     static struct json_object object;
+
     assert_int_equal(json_scan(span_of(text), &limits, &object), REASON_NONE);
     return &object.members[0];
 }
@@ -308,7 +317,6 @@ member_of(const char *text)
 static void
 test_unescape(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         const char *expected;
@@ -320,6 +328,8 @@ test_unescape(void **state)
         {"{\"a\":\"\xc3\xa9\\n\"}", "\xc3\xa9\n"},
         {"{\"a\":\"\\u0001\\uffff\"}", "\x01\xef\xbf\xbf"},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buffer text = {0};
         json_unescape(member_of(cases[i].text), &text);
@@ -332,7 +342,6 @@ test_unescape(void **state)
 static void
 bug_122_any_bytes_become_a_json_string(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         size_t len;
@@ -345,6 +354,8 @@ bug_122_any_bytes_become_a_json_string(void **state)
         {TEXT("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {TEXT("\xf0\x9f\x98"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buffer out = {0};
         char *copy = exact_copy(span_at(cases[i].text, cases[i].len));
@@ -358,7 +369,6 @@ bug_122_any_bytes_become_a_json_string(void **state)
 static void
 a_text_is_cut_behind_a_whole_character(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         size_t bytes_max;
@@ -369,6 +379,8 @@ a_text_is_cut_behind_a_whole_character(void **state)
         {"a\1b", 9, "\"a\\u0001\"", false}, {"a\1b", 8, "\"a\"", false},      {"\xc3\xa9\xc3\xa9", 5, "\"\xc3\xa9\"", false},
         {"\xff\xff", 5, "\"\xef\xbf\xbd\"", false}, {"\"\"", 5, "\"\\\"\"", false},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buffer out = {0};
         assert_int_equal(json_add_text_up_to(&out, span_of(cases[i].text), cases[i].bytes_max), cases[i].whole);
@@ -381,7 +393,6 @@ a_text_is_cut_behind_a_whole_character(void **state)
 static void
 test_int64(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         int found;
@@ -403,6 +414,8 @@ test_int64(void **state)
         {"{\"a\":\"1\"}", 0, 0},
         {"{\"a\":null}", 0, 0},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t value = 0;
         assert_int_equal(json_int64(member_of(cases[i].text), &value), cases[i].found);
@@ -414,7 +427,6 @@ test_int64(void **state)
 static void
 bug_240_a_number_with_a_fraction_or_an_exponent_is_rounded_down_exactly(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         int found;
@@ -454,6 +466,8 @@ bug_240_a_number_with_a_fraction_or_an_exponent_is_rounded_down_exactly(void **s
         {"{\"a\":\"1\"}", 0, 0},
         {"{\"a\":null}", 0, 0},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t value = 0;
         if (json_floor(member_of(cases[i].text), &value) != cases[i].found || (cases[i].found && value != cases[i].value))
@@ -464,7 +478,6 @@ bug_240_a_number_with_a_fraction_or_an_exponent_is_rounded_down_exactly(void **s
 static void
 test_finite(void **state)
 {
-    (void)state;
     static const struct {
         const char *text;
         bool finite;
@@ -487,6 +500,8 @@ test_finite(void **state)
         {"{\"a\":\"1\"}", false},
         {"{\"a\":true}", false},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         if (json_is_finite(member_of(cases[i].text)) != cases[i].finite)
             fail_msg("%s", cases[i].text);
@@ -496,7 +511,6 @@ test_finite(void **state)
 static void
 test_canonical_number(void **state)
 {
-    (void)state;
     static const struct {
         const char *number;
         const char *canonical;
@@ -524,6 +538,8 @@ test_canonical_number(void **state)
         {"1e-999999999", "1e-999999999"},
         {"1e99999999999999999999999999", "1e1000000000"},
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buffer text = {0};
         json_canonical_number(span_of(cases[i].number), &text);
@@ -540,10 +556,11 @@ test_canonical_number(void **state)
 static void
 test_parse_refuses_what_the_scan_refuses(void **state)
 {
-    (void)state;
     static const char *const texts[] = {
         "", " ", "[]", "1", "{} x", "{}{}", "{\"a\":1,\"a\":2}", "{\"a\":\"\\u0000\"}", "{\"a\":[[[[1]]]]}",
     };
+
+    (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         assert_null(json_parse(span_of(texts[i]), &limits));
     assert_null(json_parse((struct span){NULL, 0}, &limits));
@@ -553,10 +570,11 @@ test_parse_refuses_what_the_scan_refuses(void **state)
 static void
 test_paths(void **state)
 {
-    (void)state;
     struct span text = span_of(" {\"name\":\"gate\",\"output\":{\"last\":9007199254740991,\"far\":9007199254740993,"
                                "\"half\":1.5,\"huge\":1e999,\"beyond\":9223372036854775808},\"list\":[1]}\r\n");
     struct json *json = json_parse(text, &limits);
+
+    (void)state;
     assert_non_null(json);
     assert_string_equal(json_text_at(json, "name", "none"), "gate");
     assert_string_equal(json_text_at(json, "Name", "none"), "none");
@@ -583,6 +601,7 @@ see(void *context, const char *name, const struct json *value)
 {
     struct seen *seen = context;
     size_t len = strlen(seen->text);
+
     snprintf(seen->text + len, sizeof seen->text - len, "%s=%lld%s;", name != NULL ? name : "",
              (long long)json_int(value, -1), json_text(value, ""));
 }
@@ -591,12 +610,13 @@ see(void *context, const char *name, const struct json *value)
 static void
 integers_beyond_a_double_are_exact(void **state)
 {
-    (void)state;
     struct span text =
         span_of("{\"a 9\":[-9223372036854775808,\"9007199254740993\",0,{\"b\":{}, \"c\":9223372036854775807}],\"\\\"1\":-1,"
                 "\"d\":[],\"e\":[[9007199254740995 ,true,null,1.0e16]],\"f\":10000000000000000.0,\"g\":9007199254740997}");
     struct json *json = json_parse(text, &limits);
     struct seen seen = {{0}};
+
+    (void)state;
     assert_non_null(json);
     json_each(json, "a 9", see, &seen);
     assert_string_equal(seen.text, "=-9223372036854775808;=-19007199254740993;=0;=-1;");
@@ -609,8 +629,9 @@ integers_beyond_a_double_are_exact(void **state)
 static void
 test_each(void **state)
 {
-    (void)state;
     struct json *json = json_parse(span_of("{\"a\":1,\"b\":\"x\",\"c\":[5,6],\"d\":{}}"), &limits);
+
+    (void)state;
     assert_non_null(json);
     static const struct {
         const char *path;
@@ -630,10 +651,11 @@ test_each(void **state)
 static void
 test_words_of_reasons_are_stable(void **state)
 {
-    (void)state;
     static const char *const words[] = {"none",      "bad_json",   "missing_field", "bad_type", "out_of_range",
                                         "too_large", "no_consent", "expired",       "hold_full",
                                         "poison"};
+
+    (void)state;
     assert_int_equal(sizeof words / sizeof words[0], REASON_COUNT);
     for (int i = 0; i < REASON_COUNT; i++)
         assert_string_equal(reason_word((enum reason)i), words[i]);
@@ -664,5 +686,6 @@ main(void)
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_words_of_reasons_are_stable),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ static void
 assert_heard(const char *topic, unsigned back, const char *payload)
 {
     const struct heard *heard = bench_heard(topic, back);
+
     if (heard == NULL)
         fail_msg("nothing came to %s", topic);
     assert_string_equal(heard->payload, payload);
@@ -49,6 +50,7 @@ static void
 assert_rejected(const char *reason, const char *field, const char *topic)
 {
     struct buffer text = {0};
+
     buffer_printf(&text, "{\"process\":\"accelerometer-trusted\",\"reason\":\"%s\"", reason);
     if (field != NULL)
         buffer_printf(&text, ",\"field\":\"%s\"", field);
@@ -61,6 +63,7 @@ static bool
 metrics_hold(const char *text)
 {
     struct buffer metrics = {0};
+
     inside_metrics(bench.process, &metrics);
     const bool holds = strstr(buffer_text(&metrics), text) != NULL;
     buffer_free(&metrics);
@@ -70,8 +73,9 @@ metrics_hold(const char *text)
 static void
 every_reason_is_counted_and_said_with_its_field_and_topic(void **state)
 {
-    (void)state;
     char too_large[2048];
+
+    (void)state;
     snprintf(too_large, sizeof too_large, "{\"user\":\"%01500d\"}", 0);
     const struct {
         const char *payload;
@@ -107,8 +111,9 @@ every_reason_is_counted_and_said_with_its_field_and_topic(void **state)
 static void
 what_waited_is_refused_with_its_landing_topic(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "hold", "1s"}, {0}};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, settings);
     bench_send(LANDING "/phone-17", READING("late@example.org", "1600000000000"), NULL, NULL);
     bench_settle();
@@ -125,8 +130,9 @@ what_waited_is_refused_with_its_landing_topic(void **state)
 static void
 what_there_is_no_room_for_is_refused(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "hold_bytes", "0"}, {0}};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, settings);
     bench_send(LANDING, READING("late@example.org", "1600000000000"), NULL, NULL);
     bench_settle();
@@ -137,8 +143,9 @@ what_there_is_no_room_for_is_refused(void **state)
 static void
 bug_273_the_newest_refusal_stays_at_the_broker_unless_it_shows_records(void **state)
 {
-    (void)state;
     static const struct setting shown[] = {{"accelerometer-trusted", "rejected_payload", "on"}, {0}};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, no_hold);
     bench_send(LANDING, "{}", NULL, NULL);
     bench_settle();
@@ -229,6 +236,7 @@ customer(int64_t updated_ms, int64_t as_of_ms)
     int len = snprintf(text, sizeof text,
                        "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
                        "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":%" PRId64, updated_ms);
+
     if (as_of_ms > 0)
         len += snprintf(text + len, sizeof text - (size_t)len, ",\"shareWithResearchAsOfDate\":%" PRId64, as_of_ms);
     snprintf(text + len, sizeof text - (size_t)len, "}");
@@ -247,7 +255,6 @@ receipt_for(const char *payload)
 static void
 a_restored_state_decides_nothing_before_its_rows_have_come(void **state)
 {
-    (void)state;
     static const char reading[] = "{\"sensorReadingTime\":1600000000000,\"serialNumber\":\"s\",\"distanceFromObject\":1}";
     const struct wire_message row = {
         .topic = span_of("gait/link/customer-curated/step-trainer-trusted/feed/abc"),
@@ -257,6 +264,8 @@ a_restored_state_decides_nothing_before_its_rows_have_come(void **state)
     };
     char mark[SCRATCH_DIR_SIZE + 64];
     struct buffer metrics = {0};
+
+    (void)state;
     bench_open_process(&step_trainer_trusted, NULL);
     bench_close_process();
     snprintf(mark, sizeof mark, "%s/state/step-trainer-trusted/" HOLD_RESTORED, bench.dir);
@@ -293,8 +302,9 @@ a_restored_state_decides_nothing_before_its_rows_have_come(void **state)
 static void
 bug_324_a_receipt_says_the_verdict_and_what_is_dated_ahead(void **state)
 {
-    (void)state;
     const int64_t now_ms = bench.wall_ms;
+
+    (void)state;
     bench_open_process(&customer_trusted, NULL);
     assert_string_equal(receipt_for(customer(now_ms - 1000, 0)), COUNTS(1, 0, 0, 1, 0, 0, 0) "}");
     assert_string_equal(receipt_for(customer(now_ms, now_ms)), COUNTS(1, 1, 0, 0, 0, 0, 0) "}");
@@ -340,8 +350,9 @@ begin_a_payload(struct buffer *payload)
 static void
 a_receipt_counts_what_was_worked_before_a_restart(void **state)
 {
-    (void)state;
     static const char *const receipts[] = {COUNTS(200, 0, 0, 1, 149, 0, 50), COUNTS(200, 1, 0, 0, 149, 0, 50)};
+
+    (void)state;
     for (unsigned of_before = 0; of_before < 2; of_before++) {
         struct buffer payload = {0};
         char value[256];
@@ -371,9 +382,10 @@ a_receipt_counts_what_was_worked_before_a_restart(void **state)
 static void
 email_case_is_not_changed_over_a_state(void **state)
 {
-    (void)state;
     static const struct setting fold[] = {{"limits", "email_case", "fold"}, {0}};
     static const struct setting *const settings[] = {NULL, fold};
+
+    (void)state;
     for (unsigned i = 0; i < 2; i++) {
         struct buffer errors = {0}, fault = {0};
         bench_open_process(&customer_trusted, settings[i]);
@@ -400,7 +412,6 @@ email_case_is_not_changed_over_a_state(void **state)
 static void
 bug_325_folded_addresses_are_one_person(void **state)
 {
-    (void)state;
     static const struct setting folded[] = {{"limits", "email_case", "fold"}, {"accelerometer-trusted", "hold", "0"}, {0}};
     static const char row[] = "{\"customerName\":\"A\",\"email\":\"A@Example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
                               "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":6,"
@@ -410,6 +421,8 @@ bug_325_folded_addresses_are_one_person(void **state)
                                          .epoch = 7,
                                          .sequence = 1,
                                          .delivery = WIRE_AT_LEAST_ONCE};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, folded);
     memory_route(&bench.broker, &message);
     bench_settle();
@@ -421,8 +434,9 @@ bug_325_folded_addresses_are_one_person(void **state)
 static void
 what_the_last_receipts_needed_is_free_for_the_next(void **state)
 {
-    (void)state;
     size_t bytes = 0;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     for (unsigned i = 0; i < 100; i++) {
         bench_send(LANDING, "{}", "gait/receipt/me", "correlation");
@@ -439,8 +453,9 @@ what_the_last_receipts_needed_is_free_for_the_next(void **state)
 static void
 a_receipt_comes_when_its_payload_is_worked(void **state)
 {
-    (void)state;
     static const struct setting small[] = {{"accelerometer-trusted", "outbox_bytes", "1MiB"}, {0}};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, small);
     *inside_limits(bench.process).outbox_bytes = 0; /* nothing is taken in */
     bench_send(LANDING, "{}", "gait/receipt/me", NULL);
@@ -456,8 +471,9 @@ a_receipt_comes_when_its_payload_is_worked(void **state)
 static void
 bug_275_the_newest_refusals_can_be_asked_for_afterwards(void **state)
 {
-    (void)state;
     struct buffer expected = {0};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     assert_true(metrics_hold("\"recent\":{}"));
     for (unsigned i = 0; i < 6; i++) {
@@ -490,9 +506,10 @@ bug_275_the_newest_refusals_can_be_asked_for_afterwards(void **state)
 static void
 a_large_payload_is_refused_whole(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"limits", "payload", "1KiB"}, {0}};
     char payload[5000];
+
+    (void)state;
     memset(payload, ' ', sizeof payload);
     bench_open_process(&accelerometer_trusted, settings);
     bench_send_bytes(LANDING, span_at(payload, 1024), span_of("gait/receipt/me"), NULL);
@@ -508,7 +525,6 @@ a_large_payload_is_refused_whole(void **state)
 static void
 what_comes_over_a_link_is_taken_once_and_opens_the_gate(void **state)
 {
-    (void)state;
     static const char row[] = "{\"customerName\":\"A\",\"email\":\"a@example.org\",\"phone\":\"1\",\"birthDay\":\"1\","
                               "\"serialNumber\":\"s\",\"registrationDate\":5,\"lastUpdateDate\":6,"
                               "\"shareWithResearchAsOfDate\":6}";
@@ -517,6 +533,8 @@ what_comes_over_a_link_is_taken_once_and_opens_the_gate(void **state)
                                    .epoch = 7,
                                    .sequence = 1,
                                    .delivery = WIRE_AT_LEAST_ONCE};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, no_hold);
     memory_route(&bench.broker, &message);
     memory_route(&bench.broker, &message);
@@ -560,6 +578,7 @@ static int
 refuse_the_store(const struct disk_call *call)
 {
     char path[512];
+
     if (call->deed != DISK_WRITE)
         return 0;
     disk_path(call->fd, NULL, path, sizeof path);
@@ -603,8 +622,9 @@ end_with_a_disk(void **state)
 static void
 bug_301_a_process_that_may_not_work_what_is_due_does_not_spin(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "hold", "1s"}, {0}};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, settings);
     bench_send(LANDING, READING("late@example.org", "1600000000000"), NULL, NULL);
     bench_settle();
@@ -646,9 +666,10 @@ bug_302_who_makes_room_appends_nothing_for_newcomers(void **state)
 static void
 bug_303_of_a_refused_payload_goes_out_what_the_broker_takes(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "rejected_payload", "on"}, {0}};
     char payload[1500];
+
+    (void)state;
     memset(payload, '\1', sizeof payload); /* six bytes each as JSON */
     bench.broker.packet_bytes_max = 2048;
     bench_open_process(&accelerometer_trusted, settings);
@@ -694,6 +715,7 @@ static uint64_t
 told(unsigned *lines)
 {
     uint64_t sum = 0;
+
     *lines = 0;
     for (unsigned i = 0; i < bench.heard_count; i++) {
         if (strcmp(bench.heard[i].topic, REJECTED) != 0)
@@ -730,9 +752,10 @@ make_commas(struct buffer *payload, unsigned count, unsigned *readings)
 static void
 bug_350_the_faults_of_a_payload_are_told_in_sum_behind_the_first(void **state)
 {
-    (void)state;
     struct buffer payload = {0};
     unsigned readings, lines;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     make_commas(&payload, 20000, &readings);
     const unsigned faults = 20000 - (readings - 1);
@@ -765,9 +788,10 @@ bug_350_the_faults_of_a_payload_are_told_in_sum_behind_the_first(void **state)
 static void
 bug_350_what_is_told_in_sum_survives(void **state)
 {
-    (void)state;
     struct buffer payload = {0};
     unsigned readings, lines;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     make_commas(&payload, 3000, &readings);
     const unsigned faults = 3000 - (readings - 1);
@@ -796,8 +820,9 @@ bug_350_what_is_told_in_sum_survives(void **state)
 static void
 bug_351_intake_goes_on_when_nobody_takes_rejections(void **state)
 {
-    (void)state;
     unsigned lines;
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, no_hold);
     *inside_limits(bench.process).rejected_bytes = 1000;
     bench.withheld = REJECTED;
@@ -835,11 +860,12 @@ bug_351_intake_goes_on_when_nobody_takes_rejections(void **state)
 static void
 bug_352_what_is_refused_is_shown_up_to_a_limit(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {
         {"accelerometer-trusted", "rejected_payload", "on"}, {"accelerometer-trusted", "message_bytes", "1MiB"}, {0}};
     const size_t size = 900000;
     char *payload = malloc(size);
+
+    (void)state;
     memset(payload, '\1', size);
     bench_open_process(&accelerometer_trusted, settings);
     bench_send_bytes(LANDING, span_at(payload, size), (struct span){0}, NULL);
@@ -862,9 +888,10 @@ bug_352_what_is_refused_is_shown_up_to_a_limit(void **state)
 static void
 bug_352_a_stored_rejection_that_does_not_fit_goes_without_its_payload(void **state)
 {
-    (void)state;
     struct buffer line = {0};
     unsigned lines;
+
+    (void)state;
     bench.broker.packet_bytes_max = 2048;
     bench_open_process(&accelerometer_trusted, NULL);
     buffer_add_text(&line, "{\"process\":\"accelerometer-trusted\",\"reason\":\"bad_json\",\"topic\":\"a\",\"time\":1,"
@@ -886,9 +913,10 @@ bug_352_a_stored_rejection_that_does_not_fit_goes_without_its_payload(void **sta
 static void
 bug_353_what_is_no_message_of_a_link_is_refused_or_passed_over(void **state)
 {
-    (void)state;
     const size_t size = LINK_PAYLOAD_BYTES_MAX + 100;
     char *payload = malloc(size);
+
+    (void)state;
     memset(payload, '\1', size);
     struct wire_message message = {.topic = span_of("gait/link/customer-trusted/accelerometer-trusted/feed/row1"),
                                    .payload = span_at(payload, size),
@@ -936,8 +964,9 @@ bug_354_messages_without_records_count_as_records(void **state)
 static void
 bug_354_what_receipts_need_is_bounded(void **state)
 {
-    (void)state;
     char correlation[60001] = {0};
+
+    (void)state;
     memset(correlation, 'c', sizeof correlation - 1);
     bench_open_process(&accelerometer_trusted, NULL);
     for (unsigned i = 0; i < 100; i++)
@@ -955,8 +984,9 @@ bug_354_what_receipts_need_is_bounded(void **state)
 static void
 bug_355_a_sender_is_the_first_level_behind_the_landing_topic(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"accelerometer-trusted", "hold_bytes", "600B"}, {0}};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, settings);
     bench_send(LANDING "/evil/a", READING("a", "1600000000000"), NULL, NULL);
     bench_settle();
@@ -982,9 +1012,10 @@ bug_355_a_sender_is_the_first_level_behind_the_landing_topic(void **state)
 static void
 bug_356_intake_stops_when_there_are_as_many_rows_as_may_be(void **state)
 {
-    (void)state;
     static const struct setting few[] = {{"customer-trusted", "rows", "3"}, {0}};
     static const struct setting more[] = {{"customer-trusted", "rows", "4"}, {0}};
+
+    (void)state;
     bench_open_process(&customer_trusted, few);
     bench_send("gait/landing/customer", CUSTOMER("a", "") CUSTOMER("b", ",\"shareWithResearchAsOfDate\":1600000000000"),
                NULL, NULL);
@@ -1064,6 +1095,7 @@ static void
 mark_restored(const struct stream *stream)
 {
     char path[2 * SCRATCH_DIR_SIZE];
+
     snprintf(path, sizeof path, "%s/state/%s/" HOLD_RESTORED, bench.dir, stream->name);
     FILE *mark = fopen(path, "w");
     assert_non_null(mark);
@@ -1079,6 +1111,7 @@ report_nothing(const char *topic)
         .payload = span_of("{\"epoch\":\"0000000000000000\",\"applied\":0,\"rewind\":1,\"anew\":1}"),
         .retained = true,
     };
+
     memory_route(&bench.broker, &message);
     bench_settle();
 }
@@ -1087,6 +1120,7 @@ static const char *
 some_customer(unsigned number)
 {
     static char payload[512];
+
     snprintf(payload, sizeof payload,
              "{\"customerName\":\"A\",\"email\":\"e%u@example.org\",\"phone\":\"1\",\"birthDay\":\"%0200u\","
              "\"serialNumber\":\"s%u\",\"registrationDate\":5,\"lastUpdateDate\":1600000000000,"
@@ -1158,6 +1192,7 @@ feed_row(void)
                                      .payload = span_of(some_customer(1)),
                                      .epoch = 7,
                                      .sequence = 1};
+
     memory_route(&bench.broker, &row);
     bench_settle();
 }
@@ -1207,8 +1242,9 @@ rows_of_a_restored_state_are_forgotten_when_it_can_be_loaded(void **state)
 static void
 the_inbox_has_no_key_that_is_not_stored(void **state)
 {
-    (void)state;
     static const enum store_fault faults[] = {STORE_FULL, STORE_BROKEN};
+
+    (void)state;
     for (unsigned i = 0; i < 2; i++) {
         bench_open_process(&accelerometer_trusted, NULL);
         bench_close_process();
@@ -1229,10 +1265,11 @@ the_inbox_has_no_key_that_is_not_stored(void **state)
 static void
 who_left_is_asked_beside_a_full_outbox(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {
         {"customer-trusted", "consumers", "study"}, {"customer-trusted", "outbox_bytes", "1MiB"}, {0}};
     char row[NAME_BYTES_MAX + 64];
+
+    (void)state;
     bench_open_process(&customer_trusted, settings);
     bench.steady_ms += 5000;
     for (unsigned i = 0; i < 4000 && outbox_bytes(inside_output(bench.process)) < 1 << 20; i++) {
@@ -1265,8 +1302,9 @@ who_left_is_asked_beside_a_full_outbox(void **state)
 static void
 rows_are_given_out_again_when_it_is_known_who_left(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"customer-trusted", "consumers", "study, other"}, {0}};
+
+    (void)state;
     bench_open_process(&customer_trusted, settings);
     bench.steady_ms += 5000;
     bench_send("gait/landing/customer", some_customer(1), NULL, NULL);
@@ -1289,6 +1327,7 @@ static void
 report_of_study(uint64_t applied)
 {
     char text[128];
+
     snprintf(text, sizeof text, "{\"epoch\":\"%016" PRIx64 "\",\"applied\":%" PRIu64 ",\"rewind\":1}",
              inside_epoch(bench.process), applied);
     bench_send("gait/link/customer-trusted/study", text, NULL, NULL);
@@ -1299,8 +1338,9 @@ report_of_study(uint64_t applied)
 static void
 who_lacks_messages_is_told_so_whatever_is_awaited(void **state)
 {
-    (void)state;
     static const struct setting settings[] = {{"customer-trusted", "consumers", "study"}, {0}};
+
+    (void)state;
     bench_open_process(&customer_trusted, settings);
     bench.steady_ms += 5000;
     for (unsigned i = 0; i < 3; i++)
@@ -1327,8 +1367,9 @@ note_error(const char *text)
 static void
 rows_that_the_broker_did_not_send_are_missed(void **state)
 {
-    (void)state;
     char row[NAME_BYTES_MAX + 64] = "";
+
+    (void)state;
     bench_open_process(&customer_trusted, NULL);
     for (unsigned i = 0; i < 3; i++)
         bench_send("gait/landing/customer", some_customer(i), NULL, NULL);
@@ -1398,9 +1439,9 @@ first_heard(const char *topic)
 static void
 a_copy_that_rows_are_still_given_to_is_not_said_to_be_whole(void **state)
 {
-    (void)state;
     struct buffer customers = {0};
 
+    (void)state;
     bench_open_process(&customer_trusted, NULL);
     for (unsigned i = 0; i < MANY_ROWS; i++)
         buffer_printf(&customers, "{\"customerName\":\"n\",\"email\":\"e%u@x\",\"phone\":\"1\",\"birthDay\":\"1970-01-01\","
@@ -1477,6 +1518,7 @@ main(void)
         TEST(the_inbox_has_no_key_that_is_not_stored),
         TEST(rows_that_the_broker_did_not_send_are_missed),
     };
+
     hash_init();
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

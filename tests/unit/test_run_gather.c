@@ -176,5 +176,6 @@ main(void)
         TEST(messages_go_to_their_sink_as_they_are_to_be_kept),
         TEST(a_sink_that_refuses_is_remembered_until_the_next_transaction),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

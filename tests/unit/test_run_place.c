@@ -29,6 +29,7 @@ static struct span
 encode(const struct payload_place *place)
 {
     static char value[PLACE_BYTES];
+
     memset(value, 0x77, sizeof value);
     return span_at(value, place_encode(place, value));
 }
@@ -52,9 +53,10 @@ assert_same(const struct payload_place *a, const struct payload_place *b)
 static void
 a_place_comes_back_as_it_was(void **state)
 {
-    (void)state;
     struct payload_place place = {.at = 1};
     const struct span value = encode(&whole);
+
+    (void)state;
     assert_int_equal(value.len, PLACE_BYTES);
     assert_int_equal(place_decode(value, &place), 0);
     assert_same(&place, &whole);
@@ -64,10 +66,11 @@ a_place_comes_back_as_it_was(void **state)
 static void
 no_place_is_no_bytes(void **state)
 {
-    (void)state;
     static const struct payload_place none;
     const struct payload_place unnamed = {.at = 5, .record = RECORD_BETWEEN};
     struct payload_place place = whole;
+
+    (void)state;
     assert_int_equal(encode(&unnamed).len, 0);
     assert_int_equal(place_decode((struct span){0}, &place), 0);
     assert_same(&place, &none);
@@ -77,7 +80,6 @@ no_place_is_no_bytes(void **state)
 static void
 the_layout_is_as_it_is_said(void **state)
 {
-    (void)state;
     static const unsigned char head[] = {1, 2, 3, 4, 5, 6, 7, 8, RECORD_AFTER_ELEMENT, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16,
                                          0x17, 0x18, 0, 0, 0, 0, 0, 0, 0, 0x21 + 0x22 + 0x23 + 0x24 + 0x25 + 0x26,
                                          0, 0, 0, 0, 0, 0, 0, 0x24, 0, 0, 0, 0, 0, 0, 0, 0x26,
@@ -86,6 +88,8 @@ the_layout_is_as_it_is_said(void **state)
                                          0, 0, 0, 0, 0, 0, 0, 0x21, 0, 0, 0, 0, 0, 0, 0, 0x22, 0, 0, 0, 0, 0, 0, 0, 0x23,
                                          0, 0, 0, 0, 0, 0, 0, 0x25, 0, 0, 0, 0, 0, 0, 0, 0x27};
     const struct span value = encode(&whole);
+
+    (void)state;
     assert_memory_equal(value.at, head, sizeof head);
     assert_memory_equal(value.at + value.len - sizeof tail, tail, sizeof tail);
     assert_int_equal(PLACE_BYTES, 129); /* so long in stores of this format, */
@@ -96,8 +100,9 @@ the_layout_is_as_it_is_said(void **state)
 static void
 a_place_of_before_counts_the_rest_as_passed(void **state)
 {
-    (void)state;
     struct payload_place expected = whole, place;
+
+    (void)state;
     expected.tally.verdicts[VERDICT_PASSED] = 0x21 + 0x22 + 0x23 + 0x25;
     expected.tally.verdicts[VERDICT_WAITING] = expected.tally.verdicts[VERDICT_REFUSED] = 0;
     expected.tally.verdicts[VERDICT_STALE] = expected.tally.ahead = 0;
@@ -110,9 +115,10 @@ a_place_of_before_counts_the_rest_as_passed(void **state)
 static void
 what_is_no_place_is_refused(void **state)
 {
-    (void)state;
     char value[PLACE_BYTES + 1] = {0};
     struct payload_place place;
+
+    (void)state;
     for (size_t len = 1; len <= sizeof value; len++) {
         const bool right = len == PLACE_BYTES || len == PLACE_BYTES_OF_BEFORE;
         assert_int_equal(place_encode(&whole, value), PLACE_BYTES);
@@ -135,11 +141,12 @@ what_is_no_place_is_refused(void **state)
 static void
 faults_are_noted_up_to_as_many_as_are_told(void **state)
 {
-    (void)state;
     struct tally tally = {.verdicts = {[VERDICT_PASSED] = 4}};
     unsigned count;
     const struct record_field *fields = record_fields(RECORD_STEP_TRAINER, &count);
     const struct fault faults[] = {{REASON_MISSING_FIELD, fields[1].name}, {REASON_BAD_JSON, NULL}};
+
+    (void)state;
     for (unsigned i = 0; i < TALLY_FAULTS_MAX + 3; i++) {
         tally_add_fault(&tally, RECORD_STEP_TRAINER, &faults[i % 2]);
         tally.verdicts[VERDICT_INVALID]++;
@@ -163,5 +170,6 @@ main(void)
         cmocka_unit_test(what_is_no_place_is_refused),
         cmocka_unit_test(faults_are_noted_up_to_as_many_as_are_told),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

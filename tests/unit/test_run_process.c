@@ -90,6 +90,7 @@ static int
 reg_fails(enum store_fault *fault)
 {
     const enum store_fault now = *fault;
+
     *fault = STORE_FINE;
     if (now == STORE_FINE)
         return 0;
@@ -124,6 +125,7 @@ static void
 emit_large(struct output *output, struct span serial)
 {
     struct buffer body = {0};
+
     buffer_printf(&body, "\"%.*s\":\"", (int)serial.len, serial.at);
     memset(buffer_reserve(&body, LARGE_BYTES), 'x', LARGE_BYTES);
     body.len += LARGE_BYTES;
@@ -137,6 +139,7 @@ reg_take(void *state, const struct arrival *arrival)
 {
     struct output *output = arrival->output;
     const struct span serial = arrival->record->serial_number;
+
     (void)state;
     see(arrival);
     const int rc = store_put_new(reg.store, reg.table, serial, span_of("1"));
@@ -162,6 +165,7 @@ reg_work(void *state, int64_t now_ms, int64_t wall_ms, unsigned budget, struct o
 {
     struct store_item item;
     unsigned done = 0;
+
     (void)state;
     (void)wall_ms;
     for (; done < budget && now_ms >= reg.released_ms && !output->full(output); done++) {
@@ -319,6 +323,7 @@ static bool
 opens(void)
 {
     static const struct stream *const catalog[] = {&core, NULL};
+
     options = (struct process_options){
         .stream = &core,
         .catalog = catalog,
@@ -407,6 +412,7 @@ static void
 assert_shows(const char *part)
 {
     const char *text = metrics();
+
     if (strstr(text, part) == NULL)
         fail_msg("%s is not in %s", part, text);
 }
@@ -415,6 +421,7 @@ static void
 assert_sent(enum sink sink, unsigned number, const char *payload)
 {
     const struct memory_sent *sent = memory_sent(&memory, sink, number);
+
     if (sent == NULL)
         fail_msg("there is no such message");
     assert_string_equal(sent->payload, payload);
@@ -425,6 +432,7 @@ static char *
 many(const char *prefix, unsigned count)
 {
     struct buffer text = {0};
+
     for (unsigned i = 1; i <= count; i++)
         buffer_printf(&text, STEP("%s%u") "\n", prefix, i);
     buffer_text(&text);
@@ -466,8 +474,9 @@ tear_down(void **state)
 static void
 records_are_decoded_decided_counted_and_appended(void **state)
 {
-    (void)state;
     char rejected[512];
+
+    (void)state;
     memory_land(&memory, LANDED, "site/phone", "[" STEP("a") "," STEP("refuse") ",{}," STEP("b") "," STEP("a") "]");
     settle();
     assert_events("a refuse b a ");
@@ -546,8 +555,9 @@ assert_seen_once(void)
 static void
 a_payload_goes_on_at_its_place_also_after_a_restart(void **state)
 {
-    (void)state;
     char *payload = many("s", ALL);
+
+    (void)state;
     for (unsigned restarts = 0; restarts < 2; restarts++) {
         const unsigned source = restarts == 0 ? STEPS : SOURCE_LANDING;
         const unsigned input = restarts == 0 ? STEPS : LANDED;
@@ -581,7 +591,6 @@ a_payload_goes_on_at_its_place_also_after_a_restart(void **state)
 static void
 a_payload_is_gone_on_with_only_if_it_is_the_same(void **state)
 {
-    (void)state;
     char *payload = many("s", BATCH_RECORDS_MAX + 1);
     char *other = many("t", BATCH_RECORDS_MAX + 1);
     static const char shorter[] = STEP("x");
@@ -595,6 +604,8 @@ a_payload_is_gone_on_with_only_if_it_is_the_same(void **state)
         {payload, 4, BATCH_RECORDS_MAX + 1},
         {shorter, 3, 1},
     };
+
+    (void)state;
     for (unsigned i = 0; i < sizeof cases_of / sizeof cases_of[0]; i++) {
         struct memory_source *source = &memory.sources[STEPS];
         memory_give_span(&memory, STEPS,
@@ -619,9 +630,10 @@ a_payload_is_gone_on_with_only_if_it_is_the_same(void **state)
 static void
 a_source_that_moved_begins_its_payload_anew(void **state)
 {
-    (void)state;
     char *payload = many("s", BATCH_RECORDS_MAX + 1);
     const struct memory_message message = {.input = STEPS, .payload = span_of(payload)};
+
+    (void)state;
     for (unsigned i = 0; i < 2; i++) {
         outside.count = memory.told_count = memory.told_committed = 0;
         memory_give_span(&memory, STEPS, message);
@@ -673,7 +685,6 @@ worked_is_told_what_became_of_a_message(void **state)
 static void
 what_failed_is_as_if_nothing_was_done(void **state)
 {
-    (void)state;
     static const struct {
         enum memory_call call;
         unsigned after;
@@ -683,6 +694,8 @@ what_failed_is_as_if_nothing_was_done(void **state)
     };
     static char payloads[sizeof failures / sizeof failures[0]][3][512];
     char events[128];
+
+    (void)state;
     process_bound(process, 1); /* each record is a message */
     for (unsigned i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         const unsigned sent = memory.committed_count, commits = memory.commits, rooms = memory.rooms;
@@ -729,11 +742,12 @@ what_failed_is_as_if_nothing_was_done(void **state)
 static void
 what_fails_without_a_reason_fails_all_the_same(void **state)
 {
-    (void)state;
     static const enum memory_call calls[] = {MEMORY_PREPARE, MEMORY_NEXT,  MEMORY_APPEND,
                                              MEMORY_FINISH,  MEMORY_FLUSH, MEMORY_COMMIT};
     static char payloads[sizeof calls / sizeof calls[0]][256];
     const unsigned count = sizeof calls / sizeof calls[0];
+
+    (void)state;
     for (unsigned i = 0; i < count; i++) {
         snprintf(payloads[i], sizeof payloads[i], STEP("s%u"), i);
         memory_give(&memory, STEPS, NULL, payloads[i]);
@@ -787,7 +801,6 @@ who_can_not_follow_a_commit_is_loaded_again(void **state)
 static void
 what_is_broken_is_tried_ever_more_rarely(void **state)
 {
-    (void)state;
     static const struct {
         enum store_fault fault;
         const char *why;
@@ -798,6 +811,8 @@ what_is_broken_is_tried_ever_more_rarely(void **state)
         {STORE_BROKEN, "state damaged", {200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000}},
         {STORE_FULL, "disk full", {200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
     };
+
+    (void)state;
     for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         char why[64];
         memory_give(&memory, STEPS, NULL, STEP("a"));
@@ -846,8 +861,9 @@ rows_come_first_then_what_is_due(void **state)
 static void
 what_is_due_has_a_share_of_each_transaction(void **state)
 {
-    (void)state;
     char *payload = many("wait", 3 * BATCH_WORK_MAX);
+
+    (void)state;
     memory_land(&memory, LANDED, NULL, payload);
     settle();
     assert_int_equal(reg.waits, 3 * BATCH_WORK_MAX);
@@ -949,8 +965,9 @@ visit_one(void *context, struct span row, struct span body)
 static void
 a_transport_can_withdraw_rows_and_ask_for_them(void **state)
 {
-    (void)state;
     struct buffer rows = {0};
+
+    (void)state;
     give_to_all();
     memory.recalled = "row-7";
     assert_int_equal(process_step(process), 0);
@@ -971,8 +988,9 @@ a_transport_can_withdraw_rows_and_ask_for_them(void **state)
 static void
 a_transaction_takes_so_many_records_of_all_sources(void **state)
 {
-    (void)state;
     char *payload = many("s", BATCH_RECORDS_MAX - 1);
+
+    (void)state;
     memory_give(&memory, STEPS, NULL, payload);
     memory_land(&memory, LANDED, NULL, STEP("l1"));
     memory_land(&memory, LANDED, NULL, STEP("l2"));
@@ -988,8 +1006,9 @@ a_transaction_takes_so_many_records_of_all_sources(void **state)
 static void
 a_transaction_takes_so_many_bytes_of_each_source(void **state)
 {
-    (void)state;
     struct buffer text = {0};
+
+    (void)state;
     buffer_add_text(&text, "{}");
     memset(buffer_reserve(&text, BATCH_PAYLOAD_BYTES_MAX / 2), ' ', BATCH_PAYLOAD_BYTES_MAX / 2);
     text.len += BATCH_PAYLOAD_BYTES_MAX / 2 - 2;
@@ -1012,8 +1031,9 @@ a_transaction_takes_so_many_bytes_of_each_source(void **state)
 static void
 a_transaction_puts_out_so_many_bytes(void **state)
 {
-    (void)state;
     char *payload = many("large", LARGE_MAX + 3);
+
+    (void)state;
     memory_give(&memory, STEPS, NULL, payload);
     memory_land(&memory, LANDED, NULL, STEP("l"));
     assert_int_equal(process_step(process), 0);
@@ -1040,9 +1060,10 @@ a_transaction_puts_out_so_many_bytes(void **state)
 static void
 messages_have_as_many_bytes_as_somebody_takes(void **state)
 {
-    (void)state;
     char *payload = many("s", 10);
     const size_t one = sizeof STEP("s1") - 1;
+
+    (void)state;
     process_bound(process, 3 * one + 2); /* with two line ends */
     memory_give(&memory, STEPS, NULL, payload);
     settle();
@@ -1304,8 +1325,9 @@ who_has_files_that_are_wrong_begins_and_says_so(void **state)
 static void
 counts_are_held_against_positions(void **state)
 {
-    (void)state;
     char key[32];
+
+    (void)state;
     memory_give(&memory, STEPS, NULL, STEP("a"));
     settle();
     struct store *store = memory.host->store;
@@ -1391,6 +1413,7 @@ main(void)
         TEST(counts_are_held_against_positions),
         TEST(metrics_are_of_core_and_transport),
     };
+
     log_open("test", LOG_INFO);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,8 +207,9 @@ what_has_no_room_is_counted_and_told_in_sum(void **state)
 static void
 lines_of_this_transaction_take_room(void **state)
 {
-    (void)state;
     unsigned told = 0;
+
+    (void)state;
     for (; refusal_untold(&refusal) == 0; told++) {
         assert_true(told < 100);
         tell(0, REASON_NO_CONSENT, "");
@@ -271,9 +272,10 @@ loads(void)
 static void
 the_layout_is_as_it_is_said(void **state)
 {
-    (void)state;
     struct span value;
     char fewer[1 + 8 * 3 + 4] = {3};
+
+    (void)state;
     bytes_put_u64(fewer + 1 + 8 * 2, 5);
     memcpy(fewer + 1 + 8 * 3, "a/bc", 4);
     put(fewer, sizeof fewer);
@@ -296,8 +298,9 @@ the_layout_is_as_it_is_said(void **state)
 static void
 what_is_no_count_is_damage(void **state)
 {
-    (void)state;
     char value[1 + 8 * (REASON_COUNT + 1)] = {0};
+
+    (void)state;
     log_open("test", LOG_NOTHING);
     put(value, 0);
     assert_int_equal(loads(), -1);
@@ -318,8 +321,9 @@ what_is_no_count_is_damage(void **state)
 static void
 what_was_refused_is_shown_up_to_a_limit(void **state)
 {
-    (void)state;
     static char long_text[4000];
+
+    (void)state;
     memset(long_text, 'x', sizeof long_text - 1);
     refusal.with_payload = true;
     tell(0, REASON_NO_CONSENT, "\"a\":1");
@@ -349,7 +353,6 @@ what_was_refused_is_shown_up_to_a_limit(void **state)
 static void
 a_line_can_do_without_what_was_refused(void **state)
 {
-    (void)state;
     static const struct {
         const char *line, *without;
     } cases[] = {
@@ -360,6 +363,8 @@ a_line_can_do_without_what_was_refused(void **state)
         {"{\"topic\":\"\\\",\\\"payload\\\":\",\"time\":1,\"payload\":\",\\\"payload\\\":\"}",
          "{\"topic\":\"\\\",\\\"payload\\\":\",\"time\":1"},
     };
+
+    (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_true(span_is(refusal_without_payload(span_of(cases[i].line)), cases[i].without));
 }
@@ -379,6 +384,7 @@ main(void)
         TEST(what_was_refused_is_shown_up_to_a_limit),
         TEST(a_line_can_do_without_what_was_refused),
     };
+
     log_open("test", LOG_INFO);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

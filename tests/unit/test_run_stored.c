@@ -30,6 +30,7 @@ feed(const char *topic, uint64_t sequence, const char *payload)
 {
     const struct wire_message message = {
         .topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = sequence};
+
     memory_route(&bench.broker, &message);
     bench_settle();
 }
@@ -43,8 +44,9 @@ counted(unsigned input, enum verdict verdict)
 static void
 bug_361_a_forged_reading_is_invalid_and_its_link_goes_on(void **state)
 {
-    (void)state;
     static const char *const times[] = {"9223372036854775807", "-1", "-9223372036854775808", "253402300800000"};
+
+    (void)state;
     bench_open_process(&machine_learning_curated, NULL);
     for (unsigned i = 0; i < 4; i++) {
         char payload[256];
@@ -64,9 +66,10 @@ bug_361_a_forged_reading_is_invalid_and_its_link_goes_on(void **state)
 static void
 bug_362_a_row_that_has_no_name_is_a_strangers(void **state)
 {
-    (void)state;
     static const char *const rests[] = {"", "/", "/a/b", "/a b", "/\xc3\xa9",
                                         "/0123456789012345678901234567890123456789012345678901234567890123x"};
+
+    (void)state;
     bench_open_process(&machine_learning_curated, NULL);
     for (unsigned i = 0; i < sizeof rests / sizeof rests[0]; i++) {
         char topic[256];
@@ -114,6 +117,7 @@ live_with(const struct setting *settings, void (*send)(void))
 {
     const pid_t pid = fork();
     int status;
+
     assert_true(pid >= 0);
     if (pid == 0) {
         bench_open_process(&deadly, settings);
@@ -138,6 +142,7 @@ static unsigned
 live_on(void)
 {
     unsigned deaths = 0;
+
     while (!live(NULL))
         assert_true(++deaths < STARTS_MAX);
     return deaths;
@@ -147,6 +152,7 @@ static void
 send_poison(void)
 {
     struct buffer payload = {0};
+
     for (unsigned i = 0; i < 5; i++)
         buffer_add_text(&payload, READING("ann", "1600000000001"));
     buffer_add_text(&payload, READING("poison", "1600000000000"));
@@ -166,6 +172,7 @@ assert_one_aside(const char *part)
     char key[8];
     struct store *store = inside_store(bench.process);
     const int aside = inside_aside(bench.process);
+
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(store_count(store, aside), 1);
     bytes_put_u64(key, 1);
@@ -292,6 +299,7 @@ static enum verdict
 take_and_put_out_or_die(void *state, const struct arrival *arrival)
 {
     struct arrival ours = *arrival;
+
     real_output = arrival->output;
     ours.output = &deadly_output;
     return real_operator->take(state, &ours);
@@ -314,6 +322,7 @@ feed_only(const char *topic, uint64_t sequence, const char *payload)
 {
     const struct wire_message message = {
         .topic = span_of(topic), .payload = span_of(payload), .epoch = 7, .sequence = sequence};
+
     memory_route(&bench.broker, &message);
     for (unsigned i = 0; i < bench.broker.wire_count; i++) {
         while (memory_wire_hear(bench.broker.wires[i]))
@@ -343,6 +352,7 @@ static void
 customers_of_later(void)
 {
     char payload[1024];
+
     snprintf(payload, sizeof payload,
              CUSTOMER_SINCE("a", "s1", "%" PRId64) CUSTOMER_SINCE("poison", "s2", "%" PRId64)
              CUSTOMER_SINCE("b", "s3", "%" PRId64),
@@ -455,6 +465,7 @@ fill_due(const struct due_case *test)
 {
     const pid_t pid = fork();
     int status;
+
     assert_true(pid >= 0);
     if (pid == 0) {
         deadly_operator.work = work_nothing;
@@ -525,8 +536,9 @@ load_and_die(void *state)
 static void
 who_dies_of_a_store_says_which(void **state)
 {
-    (void)state;
     char line[3 * SCRATCH_DIR_SIZE];
+
+    (void)state;
     make_deadly();
     assert_true(live(NULL));
     deadly_operator.load = load_and_die;
@@ -571,6 +583,7 @@ static void
 spoil_byte(uint64_t at)
 {
     char path[3 * SCRATCH_DIR_SIZE];
+
     snprintf(path, sizeof path, "%s/state/accelerometer-trusted/inbox/%016d", bench.dir, 0);
     const int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
@@ -593,8 +606,9 @@ step_for_a_minute(void)
 static void
 an_entry_that_can_not_be_worked_is_one_line(void **state)
 {
-    (void)state;
     const struct inbox_entry entry = {.input = 7, .payload = span_of("{}")};
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     assert_int_equal(inbox_append(inside_inbox(bench.process), &entry), 0);
     take_in_only();
@@ -611,6 +625,7 @@ static bool
 metrics_say(const char *what)
 {
     struct buffer text = {0};
+
     inside_metrics(bench.process, &text);
     const bool say = strstr(buffer_text(&text), what) != NULL;
     buffer_free(&text);
@@ -621,6 +636,7 @@ static bool
 lost_is_told(uint64_t from, uint64_t to)
 {
     char why[256];
+
     snprintf(why, sizeof why,
              "its inbox lost messages that were acknowledged: %" PRIu64 " bytes in 1 place from %" PRIu64 " to %" PRIu64
              ": see its log, then gait status --acknowledge", to - from, from, to);
@@ -669,8 +685,9 @@ bug_680_a_damaged_inbox_is_worked_and_told_until_that_is_acknowledged(void **sta
 static void
 bug_681_what_hinders_the_spare_file_is_said(void **state)
 {
-    (void)state;
     char path[3 * SCRATCH_DIR_SIZE];
+
+    (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     bench_close_process();
     snprintf(path, sizeof path, "%s/state/accelerometer-trusted/inbox/spare", bench.dir);
@@ -707,6 +724,7 @@ fill_customer_trusted(void)
 {
     char ahead[24];
     struct buffer payload = {0};
+
     snprintf(ahead, sizeof ahead, "%" PRId64, bench.wall_ms + HOUR_MS);
     buffer_add_text(&payload, CUSTOMER_OF("a", "s1") CUSTOMER_OF("b", "s2") CUSTOMER_OUT("c", "s3", "1") "{}");
     buffer_printf(&payload, CUSTOMER_SINCE("d", "s4", "%s"), ahead);
@@ -733,6 +751,7 @@ static void
 fill_accelerometer(void)
 {
     char text[512];
+
     feed(FEED_TO("customer-trusted", "accelerometer-trusted") "/r1", 1, CUSTOMER_OF("a", "s1"));
     for (unsigned i = 0; i < 40; i++) {
         snprintf(text, sizeof text,
@@ -778,6 +797,7 @@ static void
 fill_join(void)
 {
     char text[256];
+
     feed(FEED("customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
     feed(FEED("customer-curated") "/r2", 2, CUSTOMER_OF("b", "s2"));
     for (unsigned i = 1; i <= 30; i++) {
@@ -845,6 +865,7 @@ static void
 copy_state(void)
 {
     char command[4 * SCRATCH_DIR_SIZE];
+
     snprintf(command, sizeof command, "rm -rf %s && cp -a %s %s", damaged_dir, bench.dir, damaged_dir);
     assert_int_equal(system(command), 0);
 }
@@ -874,6 +895,7 @@ assert_survived(const struct damage_case *test, const char *table, unsigned entr
 {
     const pid_t pid = fork();
     int status;
+
     assert_true(pid >= 0);
     if (pid == 0)
         live_damaged(test->more);
@@ -915,6 +937,7 @@ damage(const struct damage_case *test, const char *table, unsigned entry, size_t
     struct store_item item;
     struct buffer key = {0}, value = {0};
     ssize_t was = -1;
+
     copy_state();
     snprintf(path, sizeof path, "%s/state/%s/store", damaged_dir, test->stream->name);
     struct store *store = store_open(path, 16u << 20);
@@ -940,6 +963,7 @@ static void
 damage_table(const struct damage_case *test, const char *table)
 {
     unsigned entry = 0;
+
     for (ssize_t was; entry < 4 && (was = damage(test, table, entry, 0)) >= 0; entry++) {
         const size_t lens[] = {0, 1, 8, 16, (size_t)was / 2, was > 0 ? (size_t)was - 1 : 0, (size_t)was + 1,
                                ZEROS, ONES, LAST_BIT, FIRST_BIT, NO_ENTRY};
@@ -955,8 +979,9 @@ damage_table(const struct damage_case *test, const char *table)
 static void
 bug_364_no_process_dies_of_a_damaged_store(void **state)
 {
-    (void)state;
     static const char *const own[] = {"meta", "outbox", "rejected", "secret", NULL};
+
+    (void)state;
     keyset_gathered_max = 4;
     log_open("test", LOG_ERROR);
     for (size_t i = 0; i < sizeof damage_cases / sizeof damage_cases[0]; i++) {
@@ -982,6 +1007,7 @@ damage_meta(const struct damage_case *test, const char *key, size_t len)
 {
     char path[2 * SCRATCH_DIR_SIZE];
     char value[512];
+
     copy_state();
     snprintf(path, sizeof path, "%s/state/%s/store", damaged_dir, test->stream->name);
     struct store *store = store_open(path, 16u << 20);
@@ -997,11 +1023,12 @@ damage_meta(const struct damage_case *test, const char *key, size_t len)
 static void
 bug_364_nor_of_damaged_lives(void **state)
 {
-    (void)state;
     static const char *const keys[] = {"first", "earlier", "back", "inbox_key", "inbox_lost", "left customer-trusted",
                                        "awaits customer-trusted"};
     static const size_t lens[] = {0, 1, 7, 9, 23, 24, 25, 23 + NAME_SIZE, 24 + NAME_SIZE, 9 * 24, 500};
     const struct damage_case *test = &damage_cases[1];
+
+    (void)state;
     log_open("test", LOG_ERROR);
     scratch_dir_make(damaged_dir);
     bench_open_process(test->stream, NULL);
@@ -1031,6 +1058,7 @@ static void
 read_store(const char *dir, const struct stream *stream, struct buffer *bytes)
 {
     char path[3 * SCRATCH_DIR_SIZE];
+
     snprintf(path, sizeof path, "%s/state/%s/store/data.mdb", dir, stream->name);
     buffer_clear(bytes);
     assert_int_equal(file_read(path, bytes), 0);
@@ -1041,6 +1069,7 @@ static void
 assert_refused(const struct stream *stream, const struct setting *settings, const char *why)
 {
     struct buffer before = {0}, after = {0}, errors = {0};
+
     read_store(bench.dir, stream, &before);
     config_free(bench.config);
     bench.config = config_new(&catalog_config);
@@ -1068,6 +1097,7 @@ static void
 move_store(const char *from, const struct stream *stream)
 {
     char command[8 * SCRATCH_DIR_SIZE];
+
     snprintf(command, sizeof command,
              "cd %s && mkdir -p -m 0700 state/%s && rm -rf state/%s/store && cp -a %s state/%s/store", bench.dir,
              stream->name, stream->name, from, stream->name);
@@ -1077,8 +1107,9 @@ move_store(const char *from, const struct stream *stream)
 static void
 bug_411_the_state_of_another_process_stays_as_it_is(void **state)
 {
-    (void)state;
     char from[SCRATCH_DIR_SIZE], why[128];
+
+    (void)state;
     for (size_t i = 0; i < sizeof damage_cases / sizeof damage_cases[0]; i++) {
         const struct damage_case *test = &damage_cases[i];
         bench_end(NULL);
@@ -1102,6 +1133,7 @@ static void
 put_entry(const char *below, const char *table, struct span key, struct span value)
 {
     char path[3 * SCRATCH_DIR_SIZE];
+
     snprintf(path, sizeof path, "%s/%s", bench.dir, below);
     struct store *store = store_open(path, 16u << 20);
     assert_non_null(store);
@@ -1115,10 +1147,11 @@ put_entry(const char *below, const char *table, struct span key, struct span val
 static void
 bug_411_a_foreign_store_stays_as_it_is(void **state)
 {
-    (void)state;
     static const char of_99[8] = {0, 0, 0, 0, 0, 0, 0, 99};
     static const struct setting fold[] = {{"limits", "email_case", "fold"}, {0}};
     const struct stream *const stream = &accelerometer_trusted;
+
+    (void)state;
     bench_open_process(stream, NULL);
     fill_accelerometer();
     bench_close_process();
@@ -1145,7 +1178,6 @@ bug_411_a_foreign_store_stays_as_it_is(void **state)
 static void
 bug_412_what_is_missing_is_named(void **state)
 {
-    (void)state;
     static const struct {
         const char *table, *key, *why;
     } cases[] = {{"meta", "epoch", "table meta: epoch: it is missing"},
@@ -1156,6 +1188,8 @@ bug_412_what_is_missing_is_named(void **state)
                  {"outbox", "\0\0\0\0\0\0\0\0", "table outbox: more or fewer messages"}};
     const struct stream *const stream = &accelerometer_trusted;
     char output[64];
+
+    (void)state;
     bench_open_process(stream, NULL);
     snprintf(output, sizeof output, "gait/%s", stream->topic);
     bench.withheld = output; /* else nothing is left in the outbox */
@@ -1190,7 +1224,6 @@ assert_stands(const char *why)
 static void
 bug_412_a_damaged_backlog_is_named(void **state)
 {
-    (void)state;
     static const char zeros[64], zero_bits[1024];
     static const struct {
         const char *table, *why;
@@ -1203,6 +1236,8 @@ bug_412_a_damaged_backlog_is_named(void **state)
          {zero_bits, 1024}, false},
         {"secret", "table secret: key: it is missing", {NULL, 0}, true},
     };
+
+    (void)state;
     bench_open_process(&machine_learning_curated, by_customer);
     feed(FEED("customer-curated") "/r1", 1, CUSTOMER_OF("a", "s1"));
     for (unsigned i = 1; i <= 6; i++) {
@@ -1254,6 +1289,7 @@ main(void)
         cmocka_unit_test_setup_teardown(bug_412_what_is_missing_is_named, bench_begin, bench_end),
         cmocka_unit_test_setup_teardown(bug_412_a_damaged_backlog_is_named, bench_begin, bench_end),
     };
+
     hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,12 +168,13 @@ start_up_to(unsigned place, bool die)
 static void
 deaths_of_opening_are_told_with_what_was_opened(void **state)
 {
-    (void)state;
     static const struct {
         unsigned place;
         const char *folder;
     } opened[] = {{ATTEMPT_OPENS_STORE, "store"}, {ATTEMPT_OPENS_INBOX, "inbox"}};
     char line[SCRATCH_DIR_SIZE + 64];
+
+    (void)state;
     for (unsigned i = 0; i < 2; i++) {
         assert_string_equal(start_up_to(opened[i].place, true), "");
         assert_string_equal(start_up_to(opened[i].place, true), "");
@@ -214,5 +215,6 @@ main(void)
         cmocka_unit_test_setup_teardown(deaths_at_work_outlast_those_of_opening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_transaction_that_failed_is_no_death, set_up, tear_down),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

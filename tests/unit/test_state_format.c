@@ -99,6 +99,7 @@ static void
 put_version(uint64_t version)
 {
     char value[8];
+
     bytes_put_u64(value, version);
     put("format", value, sizeof value);
 }
@@ -117,6 +118,7 @@ stored(const char *key)
 {
     static char copy[64];
     struct span value;
+
     assert_int_equal(store_snapshot(store), 0);
     const int rc = store_get(store, meta, span_of(key), &value);
     assert_true(rc >= 0);
@@ -131,6 +133,7 @@ static uint64_t
 stored_version(void)
 {
     const struct span value = stored("format");
+
     assert_int_equal(value.len, 8);
     return bytes_get_u64(value.at);
 }
@@ -210,8 +213,9 @@ a_store_of_another_process_stays_so(void **state)
 static void
 a_name_that_is_none_is_not_shown(void **state)
 {
-    (void)state;
     char longest[NAME_SIZE];
+
+    (void)state;
     memset(longest, 'x', sizeof longest);
     const struct {
         struct span name;
@@ -239,8 +243,9 @@ a_name_that_is_none_is_not_shown(void **state)
 static void
 how_persons_are_told_apart_is_not_changed(void **state)
 {
-    (void)state;
     struct buffer fault = {0};
+
+    (void)state;
     for (unsigned fold = 0; fold < 2; fold++) {
         assert_int_equal(load("gate", fold), 0);
         assert_int_equal(load("gate", !fold), -1);
@@ -275,8 +280,9 @@ load_time(struct timekeeper_mark *mark)
 static void
 the_time_of_the_newest_commit_comes_back(void **state)
 {
-    (void)state;
     struct timekeeper_mark mark = {5, 6};
+
+    (void)state;
     assert_int_equal(load_time(&mark), 0);
     assert_int_equal(mark.now_ms, 0);
     assert_int_equal(mark.wall_ms, 0);
@@ -292,11 +298,12 @@ the_time_of_the_newest_commit_comes_back(void **state)
 static void
 a_time_that_no_clock_says_is_damage(void **state)
 {
-    (void)state;
     static const int64_t times[][2] = {
         {-1, 0}, {0, -1}, {RECORD_TIME_MS_MAX + 1, 0}, {0, RECORD_TIME_MS_MAX + 1}, {INT64_MIN, INT64_MAX}};
     struct timekeeper_mark mark;
     char value[16];
+
+    (void)state;
     bytes_put_u64(value, (uint64_t)RECORD_TIME_MS_MAX);
     bytes_put_u64(value + 8, (uint64_t)RECORD_TIME_MS_MAX);
     put("clock", value, sizeof value);
@@ -340,5 +347,6 @@ main(void)
         TEST(a_time_that_no_clock_says_is_damage),
         TEST(a_touch_changes_nothing),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@ static int
 take(void)
 {
     const int fd = hold_open(bench.dir);
+
     assert_true(fd >= 0);
     assert_int_equal(hold_take(fd), 0);
     return fd;
@@ -42,6 +43,7 @@ lies_in_the_inbox(void)
 {
     struct buffer path = {0};
     struct buffer content = {0};
+
     buffer_printf(&path, "%s/state/accelerometer-trusted/inbox/%016x", bench.dir, 0);
     assert_int_equal(file_read(buffer_text(&path), &content), 0);
     const bool lies = memmem(content.data, content.len, MARK, strlen(MARK)) != NULL;
@@ -120,6 +122,7 @@ a_hold_ends_with_whoever_was_killed_in_it(void **state)
 {
     int ready[2];
     char byte;
+
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     assert_int_equal(pipe(ready), 0);
@@ -152,6 +155,7 @@ nobody_begins_beside_a_restore(void **state)
 {
     struct buffer partial = {0};
     struct buffer own = {0};
+
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
     bench_close_process();
@@ -198,6 +202,7 @@ main(void)
         TEST(nobody_begins_beside_a_restore),
         TEST(a_restore_marks_a_state_until_that_is_forgotten),
     };
+
     hash_init();
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,9 +142,10 @@ an_aborted_transaction_is_forgotten(void **state)
 static void
 reasons_that_did_not_exist_yet_are_zero(void **state)
 {
-    (void)state;
     struct span value;
     char shorter[4096];
+
+    (void)state;
     ledger_count(&ledger, 2, VERDICT_INVALID);
     for (unsigned r = REASON_NONE + 1; r < REASON_COUNT; r++)
         ledger_reason(&ledger, (enum reason)r);
@@ -185,6 +186,7 @@ static int
 fate_of(void (*call)(void))
 {
     pid_t pid = fork();
+
     if (pid == 0) {
         int quiet = open("/dev/null", O_WRONLY);
         dup2(quiet, STDERR_FILENO);
@@ -207,6 +209,7 @@ static void
 load_with_fewer_inputs(void)
 {
     struct ledger other;
+
     if (ledger_open(&other, store, "meta", INPUTS - 1) == 0 && ledger_load(&other) != 0 && store_is_damaged(store))
         _exit(1);
 }
@@ -251,8 +254,9 @@ the_state_of_another_program_is_refused(void **state)
 static void
 every_verdict_has_its_word(void **state)
 {
-    (void)state;
     static const char *const words[] = {"passed", "waiting", "refused", "duplicate", "stale", "invalid"};
+
+    (void)state;
     assert_int_equal(VERDICT_COUNT, sizeof words / sizeof words[0]);
     for (unsigned v = 0; v < VERDICT_COUNT; v++)
         assert_string_equal(ledger_word((enum verdict)v), words[v]);
@@ -276,6 +280,7 @@ main(void)
         TEST(the_state_of_another_program_is_refused),
         TEST(every_verdict_has_its_word),
     };
+
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

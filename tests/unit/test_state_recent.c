@@ -20,6 +20,7 @@ static void
 assert_written(const char *expected)
 {
     struct buffer text = {0};
+
     recent_write(&recent, &text);
     assert_string_equal(buffer_text(&text), expected);
     buffer_free(&text);
@@ -29,6 +30,7 @@ static void
 note(enum reason reason, const char *field, const char *topic, int64_t time_ms)
 {
     const struct fault fault = {reason, field};
+
     recent_note(&recent, &fault, span_of(topic), time_ms);
 }
 
@@ -85,6 +87,7 @@ the_newest_come_first_and_older_ones_go(void **state)
         "{\"field\":\"f7\",\"topic\":\"t\",\"time\":7},{\"field\":\"f6\",\"topic\":\"t\",\"time\":6}],"
         "\"hold_full\":[{\"topic\":\"a/\\\"\\\\/\xc3\xa9\",\"time\":-1}]}";
     char field[8];
+
     (void)state;
     for (int i = 1; i <= 9; i++) {
         snprintf(field, sizeof field, "f%d", i);
@@ -126,6 +129,7 @@ names_and_topics_may_have_their_full_size(void **state)
 {
     char field[RECENT_FIELD_BYTES_MAX + 1], topic[RECENT_TOPIC_BYTES_MAX + 1];
     struct buffer expected = {0};
+
     (void)state;
     snprintf(field, sizeof field, "%0*d", RECENT_FIELD_BYTES_MAX, 0);
     snprintf(topic, sizeof topic, "%0*d", RECENT_TOPIC_BYTES_MAX, 0);
@@ -152,6 +156,7 @@ main(void)
         TEST(what_was_noted_in_an_aborted_transaction_is_forgotten),
         TEST(names_and_topics_may_have_their_full_size),
     };
+
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,6 +62,7 @@ static uint64_t
 token(const void *context, const char *key)
 {
     const struct rule *by = context;
+
     return bytes_get_u64(key) / by->width ^ by->salt;
 }
 
@@ -315,6 +316,7 @@ static struct keyset_query
 everything(void)
 {
     struct keyset_query query = places(0, 0);
+
     memset(query_from, 0, key_bytes);
     memset(query_to, 0xff, key_bytes);
     return query;
@@ -343,6 +345,7 @@ static void
 add(uint64_t place, uint64_t age)
 {
     char key[KEYSET_KEY_BYTES_MAX];
+
     make_key(key, place, age);
     add_key(key);
 }
@@ -467,8 +470,9 @@ a_key_is_found_from_when_it_is_added_on(void **state)
 static void
 both_ends_are_included(void **state)
 {
-    (void)state;
     char keys[5][KEYSET_KEY_BYTES_MAX];
+
+    (void)state;
     start(32, 1);
     for (unsigned i = 0; i < 5; i++) {
         make_key(keys[i], 7, 10);
@@ -776,45 +780,47 @@ run_courses(const struct course *courses, unsigned count)
 static void
 look_ups_find_what_an_array_holds_in_whatever_order_keys_come(void **state)
 {
-    (void)state;
     static const struct course courses[] = {
         {.key_bytes = 16, .order = ASCENDING, .keys = 60000, .batch = 300, .window = 20, .looks = 3},
         {.key_bytes = 24, .order = DESCENDING, .keys = 60000, .batch = 300, .window = 20, .looks = 3},
         {.key_bytes = 32, .order = SHUFFLED, .keys = 60000, .batch = 300, .window = 20, .looks = 3},
         {.key_bytes = 48, .order = SHUFFLED, .keys = 30000, .batch = 20000, .window = 20, .looks = 20},
     };
+
+    (void)state;
     RUN(courses);
 }
 
 static void
 so_they_do_with_several_levels(void **state)
 {
-    (void)state;
     static const struct course courses[] = {
         {.key_bytes = 24, .order = SHUFFLED, .keys = 300000, .batch = 4000, .window = 10, .looks = 2, .level = 1},
         {.key_bytes = 16, .order = ASCENDING, .keys = 300000, .batch = 2000, .window = 10, .looks = 1, .level = 2},
         {.key_bytes = 32, .order = DESCENDING, .keys = 300000, .batch = 10000, .window = 10, .looks = 10, .trouble = 100,
          .level = 1},
     };
+
+    (void)state;
     RUN(courses);
 }
 
 static void
 so_they_do_whatever_fails_and_ends(void **state)
 {
-    (void)state;
     static const struct course courses[] = {
         {.key_bytes = 24, .order = SHUFFLED, .keys = 60000, .batch = 1000, .window = 10, .looks = 2, .trouble = 4},
         {.key_bytes = 32, .order = DESCENDING, .keys = 60000, .batch = 5000, .window = 10, .looks = 2, .trouble = 3},
         {.key_bytes = 16, .order = SHUFFLED, .keys = 20000, .batch = 50, .window = 10, .looks = 1, .trouble = 10},
     };
+
+    (void)state;
     RUN(courses);
 }
 
 static void
 so_they_do_while_old_keys_die(void **state)
 {
-    (void)state;
     static const struct course courses[] = {
         {.key_bytes = 24, .order = SHUFFLED, .keys = 100000, .batch = 2000, .window = 20, .looks = 3, .kept = 20000,
          .trouble = 30},
@@ -824,28 +830,32 @@ so_they_do_while_old_keys_die(void **state)
         {.key_bytes = 24, .order = SHUFFLED, .keys = 300000, .batch = 3000, .window = 20, .looks = 3, .kept = 100000,
          .level = 1},
     };
+
+    (void)state;
     RUN(courses);
 }
 
 static void
 so_they_do_with_other_tokens_after_a_restart(void **state)
 {
-    (void)state;
     static const struct course courses[] = {
         {.key_bytes = 24, .order = SHUFFLED, .keys = 100000, .batch = 5000, .window = 20, .looks = 10, .trouble = 10,
          .new_rules = true},
     };
+
+    (void)state;
     RUN(courses);
 }
 
 static void
 so_they_do_when_the_store_is_full_now_and_then(void **state)
 {
-    (void)state;
     static const struct course courses[] = {
         {.key_bytes = 24, .order = SHUFFLED, .keys = 60000, .batch = 3000, .window = 20, .looks = 3, .kept = 30000,
          .map_bytes = TINY_MAP_BYTES},
     };
+
+    (void)state;
     RUN(courses);
 }
 
@@ -853,8 +863,9 @@ so_they_do_when_the_store_is_full_now_and_then(void **state)
 static void
 keys_die_by_age_not_by_arrival(void **state)
 {
-    (void)state;
     enum { KEYS = 150000 };
+
+    (void)state;
     start(24, 16);
     for (unsigned i = 0; i < KEYS; i++) {
         add(roll(KEYS), 1 + roll(KEYS));
@@ -974,8 +985,9 @@ file_bytes(void)
 static void
 a_window_that_moves_on_takes_no_more_room(void **state)
 {
-    (void)state;
     size_t most = 0, settled = 0;
+
+    (void)state;
     start(24, 16);
     next_age = 0;
     while (next_age < 24 * WINDOW_KEYS) {
@@ -1052,11 +1064,11 @@ put_shuffled(unsigned count, unsigned batch)
 static void
 keys_in_no_order_write_few_pages(void **state)
 {
-    (void)state;
     const struct {
         unsigned batch, times; /* as many bytes, at least */
     } rows[] = {{64, 5}, {1000, 7}, {8192, 15}};
 
+    (void)state;
     start(24, 16);
     next_age = 0;
     store_abort(store);
@@ -1078,8 +1090,9 @@ keys_in_no_order_write_few_pages(void **state)
 static void
 a_transaction_merges_only_so_much(void **state)
 {
-    (void)state;
     uint64_t most = 0;
+
+    (void)state;
     start(24, 16);
     next_age = 0;
     for (unsigned i = 0; i < 1100; i++) {
@@ -1092,8 +1105,9 @@ a_transaction_merges_only_so_much(void **state)
 static void
 what_is_added_again_calls_for_no_merging(void **state)
 {
-    (void)state;
     char key[KEYSET_KEY_BYTES_MAX];
+
+    (void)state;
     start(24, 16);
     next_age = 0;
     while (runs('g', 0) == 0)
@@ -1112,9 +1126,10 @@ what_is_added_again_calls_for_no_merging(void **state)
 static void
 small_transactions_share_what_they_write(void **state)
 {
-    (void)state;
     struct store_item item;
     size_t values = 0, keys = 0;
+
+    (void)state;
     start(24, 16);
     next_age = 0;
     for (unsigned i = 0; i < 100; i++) {
@@ -1175,6 +1190,7 @@ int
 mdb_cursor_get(void *cursor, void *key, void *value, int how)
 {
     static int (*real)(void *, void *, void *, int);
+
     if (real == NULL)
         *(void **)&real = dlsym(RTLD_NEXT, "mdb_cursor_get");
     reads++;
@@ -1185,6 +1201,7 @@ int
 mdb_get(void *txn, unsigned number, void *key, void *value)
 {
     static int (*real)(void *, unsigned, void *, void *);
+
     if (real == NULL)
         *(void **)&real = dlsym(RTLD_NEXT, "mdb_get");
     reads++;
@@ -1194,8 +1211,9 @@ mdb_get(void *txn, unsigned number, void *key, void *value)
 static void
 look_ups_read_only_runs_that_hold_what_they_want(void **state)
 {
-    (void)state;
     enum { LOOKS = 2000 };
+
+    (void)state;
     start(24, 1);
     next_age = 0;
     add_shuffled(120000, 1000);
@@ -1364,7 +1382,6 @@ is_refused(void)
 static void
 what_would_spoil_a_run_is_damage(void **state)
 {
-    (void)state;
     static const struct {
         void (*damage)(void);
         const char *what;
@@ -1381,6 +1398,7 @@ what_would_spoil_a_run_is_damage(void **state)
         {add_a_key_of_a_run_out_of_runs, "a key in two runs"},
     };
 
+    (void)state;
     log_open("test", LOG_ERROR);
     log_follow(note_error);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -1411,10 +1429,10 @@ what_would_spoil_a_run_is_damage(void **state)
 static void
 a_dead_run_that_has_lost_its_head_is_damage(void **state)
 {
-    (void)state;
     struct store_item item;
     int rc;
 
+    (void)state;
     keyset_gathered_max = RUN_KEYS;
     start(24, 16);
     next_age = 0;
@@ -1554,5 +1572,6 @@ main(void)
         EACH(a_look_up_reads_no_block_of_another_key),
         EACH(who_breaks_the_rules_of_a_set_panics),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,7 @@ static struct store *
 open_all(int *tables)
 {
     struct store *store = store_open(dir, MAP_BYTES);
+
     for (int i = 0; i < TABLES && store != NULL; i++) {
         tables[i] = store_table(store, names[i]);
         if (tables[i] < 0) {
@@ -90,6 +91,7 @@ look(void)
 {
     struct buffer fault = {0};
     const enum pages pages = pages_look(path, &fault);
+
     assert_int_equal(pages == PAGES_DAMAGED, fault.len > 0);
     if (pages == PAGES_DAMAGED)
         print_message("%s\n", buffer_text(&fault));
@@ -127,6 +129,7 @@ read_all(struct store *store, int table)
     struct store_item item;
     volatile char byte = 0;
     int rc = store_seek(store, table, (struct span){0}, &item);
+
     for (; rc == 1; rc = store_next(store, table, &item)) {
         for (size_t i = 0; i < item.value.len; i++)
             byte ^= item.value.at[i];
@@ -139,6 +142,7 @@ static void
 live(void)
 {
     int tables[TABLES];
+
     alarm(60);
     struct store *store = open_all(tables);
     if (store == NULL)
@@ -158,6 +162,7 @@ static void
 put_file(const char *bytes, size_t len)
 {
     const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
     assert_true(fd >= 0);
     assert_int_equal(file_write_at(fd, bytes, len, 0), 0);
     close(fd);
@@ -167,6 +172,7 @@ static void
 assert_file_is(const char *bytes, size_t len)
 {
     struct buffer now = {0};
+
     assert_int_equal(file_read(path, &now), 0);
     assert_int_equal(now.len, len);
     if (len > 0)
@@ -179,6 +185,7 @@ static enum fate
 fate_of(const char *bytes, size_t len)
 {
     int status;
+
     put_file(bytes, len);
     const pid_t pid = fork();
     assert_true(pid >= 0);
@@ -221,6 +228,7 @@ make_good(unsigned transactions)
     uint64_t random = 7;
     int tables[TABLES];
     struct store *store = open_all(tables);
+
     assert_non_null(store);
     for (unsigned i = 0; i < transactions; i++)
         change(store, tables, &random);
@@ -256,6 +264,7 @@ static void
 spoil(char *page, unsigned how)
 {
     uint64_t random = how;
+
     for (size_t i = 0; i < PAGE; i++) {
         const char random_byte = (char)splitmix_roll(&random, 256);
         page[i] = how == 0 ? '\0' : how == 1 ? '\xff' : how == 2 ? "a line of text\n"[i % 15] : random_byte;
@@ -289,8 +298,9 @@ bug_410_what_was_written_over_is_named(void **state)
 static void
 bug_410_a_wrong_byte_kills_nobody(void **state)
 {
-    (void)state;
     uint64_t random = 3;
+
+    (void)state;
     make_good(12);
     for (unsigned i = 0; i < 1200; i++) {
         const size_t page = splitmix_roll(&random, (unsigned)(good.len / PAGE));
@@ -307,6 +317,7 @@ static size_t
 word_at(size_t at)
 {
     size_t word;
+
     memcpy(&word, good.data + at, sizeof word);
     return word;
 }
@@ -335,8 +346,9 @@ bug_410_a_page_in_use_that_is_listed_as_free_is_named(void **state)
 static void
 bug_411_what_is_no_store_stays_as_it_is(void **state)
 {
-    (void)state;
     static char text[64 << 10];
+
+    (void)state;
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = "{\"user\":\"a\"}\n"[i % 13];
     const size_t lens[] = {1, 7, 151, 152, PAGE - 1, PAGE, 2 * PAGE - 1, 2 * PAGE, 2 * PAGE + 1, sizeof text};
@@ -377,9 +389,10 @@ two_pages_without_a_commit_are_begun_anew(void **state)
 static void
 a_store_has_its_name_when_it_is_whole(void **state)
 {
-    (void)state;
     char new_path[SCRATCH_DIR_SIZE + 16];
     struct stat status;
+
+    (void)state;
     snprintf(new_path, sizeof new_path, "%s/data.new", dir);
     const int fd = open(new_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(file_write_at(fd, "half", 4, 0), 0);
@@ -397,8 +410,9 @@ a_store_has_its_name_when_it_is_whole(void **state)
 static void
 a_file_may_be_shorter_than_its_last_page(void **state)
 {
-    (void)state;
     unsigned shorter = 0;
+
+    (void)state;
     for (uint64_t seed = 0; shorter == 0; seed++) {
         uint64_t random = seed;
         int tables[TABLES];

@@ -45,6 +45,7 @@ static const char *
 below(const char *name)
 {
     static char path[128];
+
     snprintf(path, sizeof path, "%s/%s", state_dir, name);
     return path;
 }
@@ -73,6 +74,7 @@ static int
 table_called(const char *name)
 {
     int table = store_table(store, name);
+
     assert_true(table >= 0);
     return table;
 }
@@ -88,6 +90,7 @@ static void
 assert_value(int table, const char *key, const char *value)
 {
     struct span got;
+
     assert_int_equal(store_get(store, table, span_of(key), &got), value != NULL);
     if (value != NULL)
         assert_true(span_is(got, value));
@@ -104,8 +107,9 @@ assert_item(int rc, const struct store_item *item, const char *key)
 static void
 only_the_owner_can_read_it(void **state)
 {
-    (void)state;
     struct stat info;
+
+    (void)state;
     assert_int_equal(stat(state_dir, &info), 0);
     assert_int_equal(info.st_mode & 07777, 0700);
     assert_int_equal(stat(below("data.mdb"), &info), 0);
@@ -125,9 +129,10 @@ a_folder_that_cannot_be_made_is_an_error(void **state)
 static void
 a_table_keeps_its_number_and_apart_from_others(void **state)
 {
-    (void)state;
     int a = table_called("a");
     int b = table_called("b");
+
+    (void)state;
     assert_int_not_equal(a, b);
     assert_int_equal(table_called("a"), a);
     assert_int_equal(store_begin(store), 0);
@@ -139,8 +144,9 @@ a_table_keeps_its_number_and_apart_from_others(void **state)
 static void
 as_many_tables_as_promised(void **state)
 {
-    (void)state;
     static char names[STORE_TABLES_MAX][8];
+
+    (void)state;
     for (int i = 0; i < STORE_TABLES_MAX; i++) {
         snprintf(names[i], sizeof names[i], "t%d", i);
         assert_int_equal(table_called(names[i]), i);
@@ -154,6 +160,7 @@ static void
 bug_713_a_store_of_all_tables_is_measured(void **state)
 {
     static char names[STORE_TABLES_MAX][8];
+
     (void)state;
     for (int i = 0; i < STORE_TABLES_MAX; i++) {
         snprintf(names[i], sizeof names[i], "t%d", i);
@@ -171,8 +178,9 @@ bug_713_a_store_of_all_tables_is_measured(void **state)
 static void
 committed_is_there_after_reopening(void **state)
 {
-    (void)state;
     int table = table_called("t");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put(table, "kept", "yes");
     assert_int_equal(store_commit(store), 0);
@@ -189,8 +197,9 @@ committed_is_there_after_reopening(void **state)
 static void
 an_abort_undoes_puts_and_deletes(void **state)
 {
-    (void)state;
     int table = table_called("t");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put(table, "a", "1");
     put(table, "b", "2");
@@ -210,9 +219,10 @@ an_abort_undoes_puts_and_deletes(void **state)
 static void
 a_cursor_does_not_outlive_its_transaction(void **state)
 {
-    (void)state;
     struct store_item item;
     int table = table_called("t");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put(table, "a", "");
     put(table, "b", "");
@@ -231,9 +241,10 @@ a_cursor_does_not_outlive_its_transaction(void **state)
 static void
 a_snapshot_sees_what_is_committed(void **state)
 {
-    (void)state;
     struct store_item item;
     int table = table_called("t");
+
+    (void)state;
     for (unsigned round = 0; round < 3; round++) {
         char key[2] = {(char)('a' + round), '\0'};
         assert_int_equal(store_begin(store), 0);
@@ -257,8 +268,9 @@ a_snapshot_sees_what_is_committed(void **state)
 static void
 put_new_leaves_what_is_there(void **state)
 {
-    (void)state;
     int table = table_called("t");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(store_put_new(store, table, span_of("a"), span_of("1")), 1);
     assert_int_equal(store_put_new(store, table, span_of("a"), span_of("2")), 0);
@@ -274,13 +286,13 @@ put_new_leaves_what_is_there(void **state)
 static void
 put_room_is_filled_by_the_caller(void **state)
 {
-    (void)state;
     int table = table_called("t");
     const size_t lens[] = {0, 1, 100, 5000, 100000}; /* the last two do not fit a page */
     char key[2] = "a";
     struct span got;
     char *room;
 
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     for (unsigned i = 0; i < sizeof lens / sizeof lens[0]; i++, key[0]++) {
         assert_int_equal(store_put_room(store, table, span_of(key), lens[i], &room), 0);
@@ -305,13 +317,13 @@ put_room_is_filled_by_the_caller(void **state)
 static void
 an_empty_value_and_the_longest_key(void **state)
 {
-    (void)state;
     int table = table_called("t");
     char longest[STORE_KEY_BYTES_MAX];
     const struct span key = span_at(longest, sizeof longest);
     struct span got;
     struct store_item item;
 
+    (void)state;
     memset(longest, 0xff, sizeof longest);
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(store_put(store, table, key, (struct span){0}), 0);
@@ -328,11 +340,11 @@ an_empty_value_and_the_longest_key(void **state)
 static void
 keys_may_hold_any_bytes(void **state)
 {
-    (void)state;
     int table = table_called("t");
     const struct span nul = span_at("\0", 1), nuls = span_at("\0\0", 2), high = span_at("\xff", 1);
     struct store_item item;
 
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(store_put(store, table, high, span_of("3")), 0);
     assert_int_equal(store_put(store, table, nuls, span_of("2")), 0);
@@ -349,8 +361,9 @@ keys_may_hold_any_bytes(void **state)
 static void
 an_empty_key_is_our_fault_and_harms_nothing(void **state)
 {
-    (void)state;
     int table = table_called("t");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put(table, "a", "1");
     assert_int_equal(store_put(store, table, (struct span){0}, span_of("x")), -1);
@@ -363,10 +376,10 @@ an_empty_key_is_our_fault_and_harms_nothing(void **state)
 static void
 seek_stands_on_the_first_that_is_not_below(void **state)
 {
-    (void)state;
     int table = table_called("t");
     struct store_item item;
 
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     assert_item(store_seek(store, table, span_of(""), &item), &item, NULL);
     assert_item(store_seek(store, table, span_of("a"), &item), &item, NULL);
@@ -385,10 +398,10 @@ seek_stands_on_the_first_that_is_not_below(void **state)
 static void
 a_get_does_not_move_the_cursor(void **state)
 {
-    (void)state;
     int table = table_called("t"), other = table_called("u");
     struct store_item item;
 
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     for (char key[2] = "a"; key[0] <= 'e'; key[0]++)
         put(table, key, key);
@@ -402,10 +415,10 @@ a_get_does_not_move_the_cursor(void **state)
 static void
 delete_here_leaves_next_at_the_one_behind(void **state)
 {
-    (void)state;
     int table = table_called("t");
     struct store_item item;
 
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     for (char key[2] = "a"; key[0] <= 'd'; key[0]++)
         put(table, key, "");
@@ -426,7 +439,6 @@ delete_here_leaves_next_at_the_one_behind(void **state)
 static void
 walking_and_deleting_agrees_with_an_array(void **state)
 {
-    (void)state;
     enum { KEYS = 5000, WALKS = 40 };
     static bool there[KEYS];
     int table = table_called("t");
@@ -434,6 +446,7 @@ walking_and_deleting_agrees_with_an_array(void **state)
     struct store_item item;
     uint64_t chance = 7;
 
+    (void)state;
     for (unsigned walk = 0; walk < WALKS; walk++) {
         assert_int_equal(store_begin(store), 0);
         for (unsigned i = 0; i < KEYS; i++) {
@@ -659,12 +672,12 @@ a_full_store_stays_full_whatever_is_asked_of_it_then(void **state)
 static void
 pages_of_deleted_entries_are_used_again(void **state)
 {
-    (void)state;
     int table = table_called("t");
     struct stat info;
     off_t after_ten = 0;
     char key[8], value[1000] = {0};
 
+    (void)state;
     for (unsigned round = 0; round < 60; round++) {
         assert_int_equal(store_begin(store), 0);
         for (unsigned i = 0; i < 200; i++) {
@@ -717,8 +730,9 @@ commit_failing_at(int table, const char *value, unsigned failing)
 static void
 bug_003_a_store_goes_on_after_a_failed_write_whichever_it_is(void **state)
 {
-    (void)state;
     const int table = table_called("t");
+
+    (void)state;
     assert_true(commit_failing_at(table, "old", 0));
     bool committed = false;
     unsigned failing = 1;
@@ -752,6 +766,7 @@ static void
 child_wait(int fd)
 {
     char byte;
+
     if (read(fd, &byte, 1) != 1)
         _exit(9);
 }
@@ -767,6 +782,7 @@ static struct child
 child_start(int (*run)(int in, int out))
 {
     int down[2], up[2];
+
     assert_int_equal(pipe(down), 0);
     assert_int_equal(pipe(up), 0);
     const pid_t pid = fork();
@@ -787,6 +803,7 @@ static int
 child_end(const struct child *child)
 {
     int status;
+
     assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
     close(child->to);
     close(child->from);
@@ -806,6 +823,7 @@ copy_when_told(int in, int out)
 {
     uint64_t bytes = 0;
     struct store *other = store_open_to_read(state_dir, true);
+
     if (other == NULL || store_snapshot(other) != 0)
         return 1;
     child_tell(out);
@@ -822,6 +840,7 @@ put_many(int table, char letter)
 {
     static char value[20 << 10];
     char key[16];
+
     memset(value, letter, sizeof value);
     for (int i = 0; i < 2000; i++) {
         snprintf(key, sizeof key, "%08d", i);
@@ -835,6 +854,7 @@ expect_many(int table, char letter)
     struct store_item item;
     unsigned count = 0;
     int rc = store_seek(store, table, (struct span){0}, &item);
+
     for (; rc == 1; rc = store_next(store, table, &item), count++) {
         assert_int_equal(item.value.len, 20 << 10);
         assert_int_equal(item.value.at[0], letter);
@@ -846,9 +866,10 @@ expect_many(int table, char letter)
 static void
 a_copy_is_of_the_snapshot_whatever_was_committed_since(void **state)
 {
-    (void)state;
     const int few = table_called("few");
     const int many = table_called("many");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put(few, "key", "then");
     put(few, "gone", "");
@@ -916,6 +937,7 @@ copy_to_a_disk_that_cuts_writes_short(int in, int out)
     } disks[] = {{ENOSPC, "/copy: the disk is full"}, {0, "/copy: Input/output error"}};
     struct store *other = store_open_to_read(state_dir, true);
     int status = other == NULL || store_snapshot(other) != 0;
+
     (void)in;
     child_tell(out);
     log_follow(note_said);
@@ -934,8 +956,9 @@ copy_to_a_disk_that_cuts_writes_short(int in, int out)
 static void
 a_copy_onto_a_full_disk_says_so(void **state)
 {
-    (void)state;
     const int few = table_called("few");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put(few, "key", "value");
     assert_int_equal(store_commit(store), 0);
@@ -958,6 +981,7 @@ static int
 give_copy_up(int in, int out)
 {
     struct store *other = store_open_to_read(state_dir, true);
+
     (void)in;
     child_tell(out);
     if (other == NULL || store_snapshot(other) != 0 || store_copy(other, below("copy"), stop, NULL) != -1)
@@ -969,8 +993,9 @@ give_copy_up(int in, int out)
 static void
 a_copy_that_is_given_up_is_a_failure(void **state)
 {
-    (void)state;
     const int many = table_called("many");
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put_many(many, 'a');
     assert_int_equal(store_commit(store), 0);
@@ -987,6 +1012,7 @@ look_later(int in, int out)
 {
     struct store *other = store_open_to_read(state_dir, true);
     struct span value;
+
     if (other == NULL)
         return 1;
     child_tell(out);
@@ -1000,10 +1026,11 @@ look_later(int in, int out)
 static void
 a_file_that_grew_since_it_was_opened_can_be_looked_at(void **state)
 {
-    (void)state;
     const int few = table_called("few");
     const int many = table_called("many");
     const struct child child = child_start(look_later);
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put_many(many, 'a');
     put(few, "key", "now");
@@ -1016,6 +1043,7 @@ static int
 look_for_ever(int in, int out)
 {
     struct store *other = store_open_to_read(state_dir, true);
+
     if (other == NULL || store_snapshot(other) != 0)
         return 1;
     child_tell(out);
@@ -1027,10 +1055,11 @@ look_for_ever(int in, int out)
 static void
 bug_335_who_was_killed_while_it_read_keeps_no_pages(void **state)
 {
-    (void)state;
     const int table = table_called("t");
     static char value[256 << 10];
     struct stat info;
+
+    (void)state;
     assert_int_equal(store_begin(store), 0);
     put(table, "key", "value");
     assert_int_equal(store_commit(store), 0);

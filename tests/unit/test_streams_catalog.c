@@ -16,6 +16,7 @@ static const char *
 translate(const char *name, char from, char to)
 {
     static char text[128];
+
     assert_true(strlen(name) < sizeof text);
     strcpy(text, name);
     for (char *at = text; *at != '\0'; at++)
@@ -65,6 +66,7 @@ static void
 every_kind_that_lands_is_taken_by_one_process(void **state)
 {
     struct buffer topic = {0};
+
     (void)state;
     for (unsigned kind = 0; kind < RECORD_LANDING_KINDS; kind++) {
         unsigned takers = 0;
@@ -90,6 +92,7 @@ static void
 the_lake_takes_every_output(void **state)
 {
     unsigned input = 0;
+
     (void)state;
     for (unsigned i = 0; i < STREAMS_COUNT; i++) {
         if (catalog_streams[i]->topic != NULL)
@@ -102,6 +105,7 @@ static void
 keys_of_a_stream_are_of_its_section(void **state)
 {
     struct config *config = config_new(&catalog_config);
+
     (void)state;
     for (unsigned i = 0; i < STREAMS_COUNT; i++) {
         const struct stream *stream = catalog_streams[i];
@@ -126,5 +130,6 @@ main(void)
         cmocka_unit_test(the_lake_takes_every_output),
         cmocka_unit_test(keys_of_a_stream_are_of_its_section),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ static void
 put(const char *name, const char *text)
 {
     char path[256];
+
     snprintf(path, sizeof path, "%s%s", root, name);
     *strrchr(path, '/') = '\0';
     assert_int_equal(file_make_dirs(path), 0);
@@ -90,6 +91,7 @@ warning(const char *payload, uint64_t memory_bytes)
     static struct buffer said;
     struct buffer errors = {0};
     struct config *config = config_new(&catalog_config);
+
     assert_int_equal(config_set(config, "limits", "payload", payload, "test", &errors), 0);
     buffer_clear(&said);
     memory_warn(config, "gait.conf", memory_bytes, &said);
@@ -103,6 +105,7 @@ static void
 bug_453_a_packet_that_costs_half_the_memory_is_told(void **state)
 {
     const uint64_t default_cost = 150 * (MIB + 64 * 1024);
+
     (void)state;
     assert_string_equal(warning("1MiB", 2 * default_cost), "");
     const char *said = warning("1MiB", 2 * default_cost - 2);
@@ -124,5 +127,6 @@ main(void)
         TEST(so_it_is_in_the_first_version_of_groups),
         TEST(bug_453_a_packet_that_costs_half_the_memory_is_told),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

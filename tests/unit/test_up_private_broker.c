@@ -25,6 +25,7 @@ configure(const char *dir, int port)
 {
     struct buffer path = {0};
     int rc = private_broker_configure(dir, port, 1u << 20, &path);
+
     buffer_free(&path);
     return rc;
 }
@@ -35,6 +36,7 @@ bug_103_gait_up_starts_on_a_full_disk_if_nothing_changed(void **state)
     char dir[SCRATCH_DIR_SIZE];
     char path[128];
     struct buffer content = {0};
+
     (void)state;
 
     scratch_dir_make(dir);
@@ -59,6 +61,7 @@ has_line(const char *path, const char *line)
 {
     struct buffer content = {0};
     char wanted[80];
+
     assert_int_equal(file_read(path, &content), 0);
     snprintf(wanted, sizeof wanted, "\n%s\n", line);
     const bool found = strstr(buffer_text(&content), wanted) != NULL;
@@ -74,6 +77,7 @@ bug_341_every_broker_of_ours_has_a_limit_of_packets_and_of_what_waits(void **sta
     char dir[SCRATCH_DIR_SIZE];
     char path[128], lines[3][80];
     struct buffer written = {0};
+
     (void)state;
 
     scratch_dir_make(dir);
@@ -103,6 +107,7 @@ main(void)
         cmocka_unit_test(bug_103_gait_up_starts_on_a_full_disk_if_nothing_changed),
         cmocka_unit_test(bug_341_every_broker_of_ours_has_a_limit_of_packets_and_of_what_waits),
     };
+
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@ static int
 set_up(void **state)
 {
     char path[SCRATCH_DIR_SIZE + 16];
+
     (void)state;
     scratch_dir_make(dir);
     snprintf(path, sizeof path, "%s/log", dir);
@@ -147,6 +148,7 @@ static void
 one_that_is_ready_and_ends_is_started_ever_more_rarely(void **state)
 {
     char word[] = "ready";
+
     (void)state;
     assert_put_off(word);
 }
@@ -155,6 +157,7 @@ static void
 one_that_ends_before_it_is_ready_is_started_ever_more_rarely(void **state)
 {
     char word[] = "unready";
+
     (void)state;
     assert_put_off(word);
 }
@@ -166,10 +169,11 @@ one_whose_configuration_is_wrong_is_not_started_again_and_its_reason_is_said_who
     char word[] = "misconfigured";
     struct stat info;
     int status;
-    (void)state;
     const pid_t pid = supervise(word);
     const int64_t until_ms = clock_steady_ms() + LIMIT_MS;
     pid_t ended;
+
+    (void)state;
     while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && clock_steady_ms() < until_ms)
         usleep(10000);
     if (ended == 0)
@@ -193,6 +197,7 @@ main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(one_whose_configuration_is_wrong_is_not_started_again_and_its_reason_is_said_whole,
                                         set_up, tear_down),
     };
+
     if (argc == 3)
         return be_the_program(argv[2], argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);

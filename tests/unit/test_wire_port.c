@@ -99,6 +99,7 @@ time_to_connect(int64_t limit_ms)
 {
     const unsigned before = connects;
     const int64_t from_ms = now_ms;
+
     while (connects == before) {
         assert_true(now_ms - from_ms <= limit_ms);
         now_ms++;
@@ -215,8 +216,9 @@ come_and_go(void)
 static void
 bug_230_connections_that_do_not_last_are_made_ever_more_rarely(void **state)
 {
-    (void)state;
     const int64_t from_ms = now_ms;
+
+    (void)state;
     step();
     for (int i = 0; i < 20; i++)
         come_and_go();
@@ -228,8 +230,9 @@ bug_230_connections_that_do_not_last_are_made_ever_more_rarely(void **state)
 static void
 a_connection_that_ends_again_and_again_is_said_until_it_lasts(void **state)
 {
-    (void)state;
     char text[256] = "";
+
+    (void)state;
     step();
     for (int i = 0; i < 2; i++) {
         come_and_go();
@@ -252,8 +255,9 @@ a_connection_that_ends_again_and_again_is_said_until_it_lasts(void **state)
 static void
 one_that_is_closed_on_purpose_is_no_loss(void **state)
 {
-    (void)state;
     char text[256];
+
+    (void)state;
     for (int i = 0; i < 10; i++) {
         port.wanted = true;
         come_up();
@@ -266,8 +270,9 @@ one_that_is_closed_on_purpose_is_no_loss(void **state)
 static void
 what_the_broker_takes_is_known_when_it_is_ready(void **state)
 {
-    (void)state;
     const struct wire_limits small = {.packet_bytes_max = 10240, .retains = true, .session_s = 60};
+
+    (void)state;
     step();
     port_hear_up(&port, &small);
     assert_int_equal(port_limits(&port).packet_bytes_max, 10240);
@@ -325,6 +330,7 @@ static void
 attempts_in_vain_are_counted_until_one_is_not(void **state)
 {
     char reason[64];
+
     (void)state;
     step();
     port_hear_down(&port, "refused");
@@ -355,6 +361,7 @@ logged_bytes(bool quiet)
     char text[64];
     FILE *log = tmpfile();
     const int before = dup(STDERR_FILENO);
+
     assert_true(log != NULL && before >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
     log_open("test", LOG_INFO);
     port.quiet = quiet;
@@ -414,6 +421,7 @@ main(void)
         TEST(a_quiet_one_leaves_all_words_to_its_owner),
         TEST(a_library_that_does_not_even_try_is_asked_again),
     };
+
     log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

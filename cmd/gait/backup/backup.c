@@ -65,6 +65,7 @@ read_options(struct backup *backup, int argc, char **argv)
     };
     static const struct options options = {"c:", longs, help};
     int option;
+
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTIONS_BAD)
             return -1;

@@ -86,6 +86,7 @@ take_options(int argc, char **argv, const char *help, struct request *request)
     };
     const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
+
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTION_CSV)
             request->csv = true;

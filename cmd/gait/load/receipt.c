@@ -23,9 +23,9 @@ static void
 read_fault(void *context, const char *name, const struct json *value)
 {
     struct receipt *receipt = context;
+    int64_t record = json_int_at(value, "record", -1);
 
     (void)name;
-    int64_t record = json_int_at(value, "record", -1);
     if (receipt->fault_count == RECEIPT_FAULTS_MAX || record < 0)
         return;
     struct receipt_fault *fault = &receipt->faults[receipt->fault_count++];
@@ -84,6 +84,7 @@ receipt_describe(const struct receipt_fault *fault, char *text)
     };
     const char *without = "refused";
     const char *with_field = "is refused";
+
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(fault->reason, reason_word(words[i].reason)) == 0 &&
             (words[i].field == NULL || strcmp(fault->field, words[i].field) == 0)) {

@@ -317,8 +317,9 @@ add_row(struct rows *rows)
 static void
 on_row(int end, void *context)
 {
-    (void)end;
     struct rows *rows = context;
+
+    (void)end;
     if (rows->header_seen)
         add_row(rows);
     rows->header_seen = true;

@@ -132,6 +132,7 @@ static enum input_result
 unpack_gzip(struct unpack *unpack, struct buffer *text)
 {
     z_stream *gzip = &unpack->gzip;
+
     if (!unpack->inside) {
         skip_padding(unpack);
         if (!unpack->inside)
@@ -162,6 +163,7 @@ unpack_zstd(struct unpack *unpack, struct buffer *text)
     ZSTD_inBuffer in = {unpack->chunk, unpack->chunk_len, unpack->chunk_at};
     ZSTD_outBuffer out = {buffer_reserve(text, CHUNK_BYTES), CHUNK_BYTES, 0};
     size_t rc = ZSTD_decompressStream(unpack->zstd, &out, &in);
+
     if (ZSTD_isError(rc))
         return packing_fault(unpack, ZSTD_getErrorName(rc));
     unpack->chunk_at = in.pos;

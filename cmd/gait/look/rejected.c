@@ -216,6 +216,7 @@ read_options(int argc, char **argv, struct request *request)
     };
     static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
+
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTION_JSON)
             request->json = true;

@@ -229,6 +229,7 @@ read_options(int argc, char **argv, struct request *request)
     static const struct options options = {"c:", longs, help};
     int files = 0;
     int option;
+
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTIONS_BAD)
             return -1;

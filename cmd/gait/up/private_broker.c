@@ -27,6 +27,7 @@ private_broker_find(struct buffer *path)
     const char *given = getenv("PATH");
     size_t start = path->len;
     int result = -1;
+
     buffer_printf(&list, "%s%s", given == NULL ? "" : given, more);
     const char *at = buffer_text(&list);
     while (result != 0 && *at != '\0') {

@@ -548,6 +548,7 @@ reap(struct supervisor *supervisor)
 {
     siginfo_t ended = {.si_pid = 0};
     int status;
+
     while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
         while (take_notification(supervisor))
             continue;

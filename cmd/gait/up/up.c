@@ -90,6 +90,7 @@ take_options(struct up *up, int argc, char **argv)
     };
     static const struct options options = {BROKER_SHORT_OPTIONS, longs, help};
     int option;
+
     while ((option = options_next(&options, argc, argv)) != -1) {
         if (option == OPTION_DIR)
             up->dir_option = optarg;
