@@ -155,7 +155,7 @@ memory_fails(struct memory_transport *memory, enum memory_call call)
     return true;
 }
 
-/* ---- for tests ---- */
+/* For tests. */
 
 /* Give a source one message more. The payload must outlive the process. */
 static inline void
@@ -220,7 +220,7 @@ memory_forget_from(struct memory_transport *memory, unsigned from)
     memory->sent_count = from;
 }
 
-/* ---- the calls ---- */
+/* The calls. */
 
 static inline struct span
 memory_key(unsigned source, char *text, size_t size)

@@ -30,7 +30,7 @@ struct private_broker {
     const char *settings; /* more lines of its configuration; NULL none */
 };
 
-/* A TCP socket to the port, or -1: connected if connecting, else bound to a free port if *port is 0. */
+/* A TCP socket to the port, or −1: connected if connecting, else bound to a free port if *port is 0. */
 static inline int
 private_broker_socket(int *port, bool connecting)
 {

@@ -105,7 +105,7 @@ what_is_only_looked_at_stays_missing(void **state)
     expect_refused(folder_look(dir, "state", &fault), EPERM, "/state has mode 0777", "chmod go-w ");
 }
 
-/* ---- the way to the folder ---- */
+/* The way to the folder. */
 
 /* The name below dir again, for a second one. */
 static const char *

@@ -412,7 +412,7 @@ an_expired_reading_may_wait_again(void **state)
 
 struct model {
     int64_t now_ms;
-    int64_t as_of_ms[ROWS]; /* -1 never there, 0 withdrawn */
+    int64_t as_of_ms[ROWS]; /* −1 never there, 0 withdrawn */
     int64_t forgotten_ms[READINGS];
     int64_t expires_ms[READINGS]; /* of those that wait, else 0 */
     int64_t bytes;
