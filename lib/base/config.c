@@ -291,75 +291,44 @@ add_words(struct buffer *out, const char *const *words)
     }
 }
 
+/* What a value of each type is, and what is said of it behind its bounds. */
+#define IN_TEXT(number) TEXT_OF(number)
+#define TEXT_OF(number) #number
+static const struct {
+    const char *is, *behind;
+} type_words[] = {
+    [CONFIG_INTEGER] = {"an integer", ""},
+    [CONFIG_DURATION] = {"a duration", ", with ms, s, m, h or d behind the number"},
+    [CONFIG_DATE] = {"a date", ", as YYYY-MM-DD"},
+    [CONFIG_SIZE] = {"a size", ", with B, KiB, MiB or GiB behind the number"},
+    [CONFIG_CHOICE] = {"", ""},
+    [CONFIG_SWITCH] = {"on or off", ""},
+    [CONFIG_TEXT] = {"any text", ""},
+    [CONFIG_SECRET] = {"any text", ", in a file that only owner and group may read"},
+    [CONFIG_DIR] = {"a folder that belongs to whoever runs this or to root, in which nobody else may write", ""},
+    [CONFIG_FILE] = {"a file that whoever runs this may read", ""},
+    [CONFIG_SECRET_FILE] = {"a file that only owner and group may read", ""},
+    [CONFIG_KEY_FILE] = {"a file of " IN_TEXT(HASH_KEY_BYTES) " bytes that belongs to whoever runs this or to root, which "
+                         "nobody else may read", ""},
+    [CONFIG_HOST] = {"a host name or an IP address", "; port and TLS have keys of their own"},
+    [CONFIG_TOPIC] = {"at most " IN_TEXT(PREFIX_LEVELS_MAX) " topic levels of A-Z, a-z, 0-9, _ and -, at most "
+                      IN_TEXT(NAME_BYTES_MAX) " characters each and " IN_TEXT(PREFIX_BYTES_MAX) " in all, with / between "
+                      "them", ""},
+    [CONFIG_NAMES] = {"at most " IN_TEXT(NAMES_MAX) " names of A-Z, a-z, 0-9, _ and -, each once and of at most "
+                      IN_TEXT(NAME_BYTES_MAX) " characters, with commas between them", ""},
+};
+
 static void
 add_allowed(struct buffer *out, const struct config_key *key)
 {
-    switch (key->type) {
-    case CONFIG_INTEGER:
-        buffer_add_text(out, "an integer");
-        add_bounds(out, key);
-        break;
-    case CONFIG_DURATION:
-        buffer_add_text(out, "a duration");
-        add_bounds(out, key);
-        buffer_add_text(out, ", with ms, s, m, h or d behind the number");
-        break;
-    case CONFIG_DATE:
-        buffer_add_text(out, "a date");
-        add_bounds(out, key);
-        buffer_add_text(out, ", as YYYY-MM-DD");
-        break;
-    case CONFIG_SIZE:
-        buffer_add_text(out, "a size");
-        add_bounds(out, key);
-        buffer_add_text(out, ", with B, KiB, MiB or GiB behind the number");
-        break;
-    case CONFIG_CHOICE:
+    buffer_add_text(out, type_words[key->type].is);
+    if (key->type == CONFIG_CHOICE)
         add_words(out, key->choices);
-        break;
-    case CONFIG_SWITCH:
-        buffer_add_text(out, "on or off");
-        break;
-    case CONFIG_TEXT:
-        buffer_add_text(out, "any text");
+    else if (is_text(key->type))
         add_length(out, key);
-        break;
-    case CONFIG_SECRET:
-        buffer_add_text(out, "any text");
-        add_length(out, key);
-        buffer_add_text(out, ", in a file that only owner and group may read");
-        break;
-    case CONFIG_DIR:
-        buffer_add_text(out, "a folder that belongs to whoever runs this or to root, in which nobody else may write");
-        add_length(out, key);
-        break;
-    case CONFIG_FILE:
-        buffer_add_text(out, "a file that whoever runs this may read");
-        add_length(out, key);
-        break;
-    case CONFIG_SECRET_FILE:
-        buffer_add_text(out, "a file that only owner and group may read");
-        add_length(out, key);
-        break;
-    case CONFIG_KEY_FILE:
-        buffer_printf(out, "a file of %d bytes that belongs to whoever runs this or to root, which nobody else may read",
-                      HASH_KEY_BYTES);
-        add_length(out, key);
-        break;
-    case CONFIG_HOST:
-        buffer_add_text(out, "a host name or an IP address");
-        add_length(out, key);
-        buffer_add_text(out, "; port and TLS have keys of their own");
-        break;
-    case CONFIG_TOPIC:
-        buffer_printf(out, "at most %d topic levels of A-Z, a-z, 0-9, _ and -, at most %d characters each and %d in all, "
-                      "with / between them", PREFIX_LEVELS_MAX, NAME_BYTES_MAX, PREFIX_BYTES_MAX);
-        break;
-    case CONFIG_NAMES:
-        buffer_printf(out, "at most %d names of A-Z, a-z, 0-9, _ and -, each once and of at most %d characters, with commas "
-                      "between them", NAMES_MAX, NAME_BYTES_MAX);
-        break;
-    }
+    else
+        add_bounds(out, key);
+    buffer_add_text(out, type_words[key->type].behind);
 }
 
 /* The names of the sections that exist, each once. */

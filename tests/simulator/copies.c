@@ -104,6 +104,39 @@ load_again(enum landing landing, unsigned phases)
         loader_add(&simulation.pipeline.loader, landing, &simulation.world.landing[phase][landing]);
 }
 
+/* Older copies take its place, while everything breaks that may; if that is news to somebody (older), it notices. */
+static void
+put_copies_back(unsigned number, bool older)
+{
+    for (unsigned times = 1 + dice_roll(2); times > 0; times--) {
+        put_copy_back(number, dice_chance(50));
+        faults_break_things();
+        faults_calm_down(40000);
+        if (!older)
+            continue;
+        if (!inside_is_back(simulation.pipeline.processes[number]))
+            simulation_fail("does not notice that it went back in time", number);
+        if (checks_hear_rest())
+            simulation_fail("is said to be at rest, an older copy", number);
+    }
+    simulation.restored = (int)number;
+}
+
+/* Acknowledged, it is taken for what it is, and all comes to rest. */
+static void
+acknowledge_and_rest(unsigned number)
+{
+    acknowledge(number);
+    faults_calm_down(40000);
+    if (checks_is_taken_for_old(number))
+        simulation_fail("is not acknowledged", number);
+    if (!checks_hear_rest()) {
+        sets_complaining = true;
+        checks_links_are_whole();
+        simulation_fail("does not come to rest when it is acknowledged", number);
+    }
+}
+
 /* The state of a process that has a landing set is replaced by an older copy of itself, while everything breaks that may. It
  * notices, and nobody is told that all is at rest. Acknowledged, and its landing set loaded again, all comes right, and what
  * was decided before the copy was made comes out once. */
@@ -141,29 +174,10 @@ run_restored_seed(uint64_t seed)
     faults_break_things();
     checks_come_right();
     const bool older = inside_output(simulation.pipeline.processes[number])->last.sequence > known;
-    for (unsigned times = 1 + dice_roll(2); times > 0; times--) {
-        put_copy_back(number, dice_chance(50));
-        faults_break_things();
-        faults_calm_down(40000);
-        if (!older)
-            continue;
-        if (!inside_is_back(simulation.pipeline.processes[number]))
-            simulation_fail("does not notice that it went back in time", number);
-        if (checks_hear_rest())
-            simulation_fail("is said to be at rest, an older copy", number);
-    }
-    simulation.restored = (int)number;
+    put_copies_back(number, older);
     if (number == NUMBER_FILTER)
         world_forget(&simulation.world);
-    acknowledge(number);
-    faults_calm_down(40000);
-    if (checks_is_taken_for_old(number))
-        simulation_fail("is not acknowledged", number);
-    if (!checks_hear_rest()) {
-        sets_complaining = true;
-        checks_links_are_whole();
-        simulation_fail("does not come to rest when it is acknowledged", number);
-    }
+    acknowledge_and_rest(number);
     load_again(choices[choice].landing, 2);
     pipeline_load(&simulation.pipeline, 2);
     faults_break_things();
