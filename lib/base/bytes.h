@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+/* Write value as 4 bytes at at, which need not be aligned. */
 static inline void
 bytes_put_u32(void *at, uint32_t value)
 {
@@ -17,6 +18,7 @@ bytes_put_u32(void *at, uint32_t value)
     p[3] = (unsigned char)value;
 }
 
+/* The value of the 4 bytes at at. */
 static inline uint32_t
 bytes_get_u32(const void *at)
 {
@@ -25,6 +27,7 @@ bytes_get_u32(const void *at)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* The same with 8 bytes. */
 static inline void
 bytes_put_u64(void *at, uint64_t value)
 {
@@ -32,6 +35,7 @@ bytes_put_u64(void *at, uint64_t value)
     bytes_put_u32((unsigned char *)at + 4, (uint32_t)value);
 }
 
+/* The value of the 8 bytes at at. */
 static inline uint64_t
 bytes_get_u64(const void *at)
 {

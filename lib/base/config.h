@@ -87,6 +87,7 @@ const char *config_text(const struct config *config, const char *section, const 
 /* Print the table as text, or as rows of a Markdown table. */
 void config_print_keys(const struct config_table *table, FILE *out, bool markdown);
 
+/* Forget all values, and where they stand. NULL is fine. */
 void config_free(struct config *config);
 
 #endif

@@ -28,7 +28,9 @@ int log_to_file(const char *path, struct buffer *fault);
  * whichever thread has something to log, and must not log. */
 void log_follow(void (*follower)(const char *text));
 
+/* What went wrong, and somebody has to look at: a line in format, as of printf. The follower is given it. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The same, of what only whoever wrote the configuration, or keeps the files that it names, can mend: a program whose start
  * failed over it ends as one with a wrong configuration does, and is not to be started again. */
 void log_config_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -36,8 +38,13 @@ void log_config_error(const char *format, ...) __attribute__((format(printf, 1, 
 /* Whether that has happened. */
 bool log_had_config_error(void);
 
+/* As log_error, of what goes on all the same, but not as it should. */
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* As log_error, of what one wants to know of a program at work; the follower is not given it. */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* As log_info, of what only one who looks for a fault wants to know. */
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The operator's problem (no memory, no permission): log and exit with status 1. */

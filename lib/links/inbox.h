@@ -133,6 +133,7 @@ bool inbox_is_hindered(struct inbox *inbox);
 /* Where the next entry will stand. */
 uint64_t inbox_end(struct inbox *inbox);
 
+/* Close its files; what stands in them stays. No other thread may be in it any more. NULL is fine. */
 void inbox_close(struct inbox *inbox);
 
 #endif

@@ -142,6 +142,7 @@ bool link_reads_anew(struct span text);
 /* Read a report: 0, or −1 if it is none. */
 int link_read_report(struct span text, struct link_position *position, bool *rewind);
 
+/* Free the messages of its queue, and parts of some that came; not link itself, which must not be NULL. */
 void link_free(struct link *link);
 
 #endif

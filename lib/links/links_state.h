@@ -315,11 +315,22 @@ void transaction_forget_table(struct links *links, unsigned input);
 /* Whether rows that are known to be old are to be replaced before anything else is decided: as committed. */
 bool links_awaits_rows(const struct links *links);
 
-/* sync.c: hear who is where, after each connection and always; say where we are, and publish what somebody lacks. */
+/* sync.c: hear who is where, after each connection and always; say where we are, and publish what somebody lacks.
+ *
+ * The links are connected: keep to what the broker takes, say that we are online, and begin anew to hear what is
+ * retained. */
 void sync_connected(struct links *links);
+
+/* Ask the broker, if that is due, for our own message behind everything retained; warn once if it is late. */
 void sync_ask(struct links *links, int64_t steady_ms);
+
+/* Take out of the mailbox what consumers, broker and operator have said since the last look, and go on from there. */
 void sync_hear(struct links *links, int64_t steady_ms);
+
+/* Report to each producer how far we are, if that is wanted or long ago. */
 void sync_report(struct links *links, int64_t steady_ms);
+
+/* Publish what the windows allow of both outboxes, and of rows that the broker lacks, once everything retained has come. */
 void sync_pump(struct links *links, int64_t steady_ms);
 
 /* Whether something new may be decided after the start. */
@@ -402,6 +413,7 @@ void recall_hear(struct links *links);
 int recall_work(struct links *links, struct output *output);
 void recall_committed(struct links *links);
 
+/* Free what it has read of this state, and what the broker has answered. */
 void recall_free(struct links *links);
 
 /* probe.c: set up what is to be looked at; send what is due, and judge what came of it. */

@@ -61,6 +61,7 @@ struct mailbox {
     uint64_t unanswered; /* receipts and answers that were asked for where we give none, since the start */
 };
 
+/* Make mailbox, which is all zero, ready for other threads. Free with mailbox_close. */
 void mailbox_open(struct mailbox *mailbox);
 
 /* End a mailbox_wait, from any thread; not with the lock held. */
@@ -69,6 +70,7 @@ void mailbox_wake(struct mailbox *mailbox);
 /* Wait until mailbox_wake is called, or timeout_ms have passed. */
 void mailbox_wait(struct mailbox *mailbox, int64_t timeout_ms);
 
+/* Free what was left in it and not taken out; not mailbox itself. No other thread may touch it any more. */
 void mailbox_close(struct mailbox *mailbox);
 
 /* Free count questions. */

@@ -173,6 +173,7 @@ bool publisher_ready(const struct publisher *publisher, int64_t steady_ms);
  * has just been started may take, or can't go on. */
 bool publisher_consumer_silent(const struct publisher *publisher, const struct publisher_consumer *consumer);
 
+/* Free the texts that it writes into; not publisher itself, nor its outbox and consumers. */
 void publisher_free(struct publisher *publisher);
 
 #endif

@@ -67,6 +67,8 @@ struct backlog {
  * backlog_free. */
 int backlog_open(struct backlog *backlog, struct store *store, const struct backlog_names *names,
                  const struct keyset_rules *rules, backlog_index_key *index_key);
+
+/* Read what is kept in memory, in a transaction: after open and after an aborted one. 0 or −1. */
 int backlog_load(struct backlog *backlog);
 
 /* Append record, which enters at now_ms; its number is set. 0 or −1. */
@@ -105,6 +107,7 @@ int64_t backlog_due_ms(const struct backlog *backlog, int64_t after_ms);
 /* Last call before the commit. 0 or −1. */
 int backlog_flush(struct backlog *backlog);
 
+/* Free the index and what is in memory; records stay in the store. Also of one whose backlog_open failed. */
 void backlog_free(struct backlog *backlog);
 
 #endif

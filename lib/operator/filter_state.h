@@ -68,12 +68,14 @@ struct act {
     int64_t earliest_ms; /* what both clocks have come to: what is dated later lies ahead */
 };
 
+/* Whether its newest record consents, from whichever date on. */
 static inline bool
 filter_row_shares(const struct row *row)
 {
     return row->as_of_ms != 0;
 }
 
+/* Whether the date that it shares from lies ahead, and it stands among the openings. */
 static inline bool
 filter_row_waits(const struct row *row)
 {

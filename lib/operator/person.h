@@ -18,6 +18,7 @@ struct person {
 /* The hash of text, which must not be empty. */
 struct hash_id person_id(struct person *person, struct span text);
 
+/* Free the text that was hashed last; person can be used on. */
 void person_free(struct person *person);
 
 #endif

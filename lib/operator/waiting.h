@@ -50,6 +50,8 @@ enum waiting_answer { WAITING_ERROR = -1, WAITING_STAY, WAITING_GO, WAITING_GO_L
 
 /* 0 or −1. Free with waiting_free. */
 int waiting_open(struct waiting *waiting, struct store *store, const struct waiting_names *names);
+
+/* Read the sums, in a transaction: after open and after an aborted one. 0 or −1. */
 int waiting_load(struct waiting *waiting);
 
 /* Let record in; its number is set. 0 or −1. */
@@ -74,11 +76,13 @@ int waiting_work(struct waiting *waiting, unsigned budget, int64_t expired_ms, v
  * asked about nor told of. Then it is out, and counted. */
 bool waiting_gives_up(const struct backlog_record *record, unsigned input, struct output *output);
 
+/* Last call before the commit: write the sums that have changed. 0 or −1. */
 int waiting_flush(struct waiting *waiting);
 
 /* When something is due: 0 while anybody is woken, else when the first record expires. */
 int64_t waiting_due_ms(const struct waiting *waiting, int64_t hold_ms);
 
+/* Free what is in memory; records stay in the store. Also of one whose waiting_open failed. */
 void waiting_free(struct waiting *waiting);
 
 #endif

@@ -110,6 +110,7 @@ unsigned json_each(const struct json *json, const char *path,
 const char *json_text(const struct json *json, const char *preset);
 int64_t json_int(const struct json *json, int64_t preset);
 
+/* Free what json_parse gave, and with it every text that was read from it. NULL is fine. */
 void json_free(struct json *json);
 
 #endif

@@ -32,6 +32,7 @@ enum record_kind {
 #define RECORD_DEPTH_MAX 64
 #define RECORD_STRING_BYTES_MAX (64u << 10)
 
+/* Whether time_ms is one that a record can have: from 1970 on, up to RECORD_TIME_MS_MAX. */
 static inline bool
 record_time_is_right(int64_t time_ms)
 {

@@ -82,6 +82,7 @@ int batch_work(struct batch *batch, bool intake);
  * what earlier transactions have freed. As batch_work. */
 int batch_make_room(struct batch *batch);
 
+/* Of what kind the last failure was: STORE_FINE if what went wrong is not the store's. */
 enum store_fault batch_fault(const struct batch *batch);
 
 /* Whether batch_work would find anything. */
@@ -101,8 +102,11 @@ int batch_rows(struct batch *batch, struct span after, bool (*visit)(void *conte
 
 /* What is shown. */
 
+/* What became of its records, and its newest refusals; both belong to batch. */
 const struct ledger *batch_ledger(const struct batch *batch);
 const struct recent *batch_recent(const struct batch *batch);
+
+/* Fill gauges with what the operator wants shown: how many there are. Between transactions. */
 unsigned batch_gauges(const struct batch *batch, struct gauge gauges[OPERATOR_GAUGES_MAX]);
 
 /* Refusals that are counted and yet to be told; records that were set aside since it was opened. */

@@ -32,6 +32,7 @@ void gather_row(struct gather *gather, struct span row, struct span body);
 /* Give the sink what is gathered. */
 void gather_close(struct gather *gather);
 
+/* Free the message, with what was not given to the sink; gather can be used on. */
 void gather_free(struct gather *gather);
 
 #endif

@@ -58,6 +58,7 @@ int refusal_flush(struct refusal *refusal);
 /* A line up to where it shows what was refused, without its last '}'. */
 struct span refusal_without_payload(struct span line);
 
+/* Free the texts that it writes into; what is counted stays in the store if it was written. */
 void refusal_free(struct refusal *refusal);
 
 #endif

@@ -54,6 +54,7 @@ bloom_line(uint64_t *words, uint64_t lines, uint64_t hash)
     return words + ((hash >> 32) * lines >> 32) * BLOOM_LINE_WORDS;
 }
 
+/* The bits that hash sets in its line: one in each word. */
 static inline struct bloom_mask
 bloom_mask(uint64_t hash)
 {
@@ -65,6 +66,7 @@ bloom_mask(uint64_t hash)
     return mask;
 }
 
+/* Set the bits of hash in bloom, which must be in memory. */
 static inline void
 bloom_add(struct bloom *bloom, uint64_t hash)
 {

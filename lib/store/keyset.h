@@ -83,6 +83,7 @@ int keyset_find(struct keyset *set, const struct keyset_query *query, struct buf
  * forgotten. 0 or −1. */
 int keyset_flush(struct keyset *set, uint64_t horizon);
 
+/* Free set and what is in memory; what was added and not flushed is forgotten. NULL is fine. */
 void keyset_free(struct keyset *set);
 
 #endif

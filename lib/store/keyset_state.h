@@ -111,12 +111,14 @@ struct keyset {
 
 /* What all of them ask of keys. */
 
+/* The age at the end of key. */
 static inline uint64_t
 keyset_age_of(const struct keyset *set, const char *key)
 {
     return bytes_get_u64(key + set->rules.key_bytes - KEYSET_AGE_BYTES);
 }
 
+/* The token by which filters know key, as the rules make it. */
 static inline uint64_t
 keyset_token_of(const struct keyset *set, const char *key)
 {

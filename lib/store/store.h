@@ -64,6 +64,7 @@ int store_copy(struct store *store, const char *dir, bool (*step)(void *context,
  * Asking again for a name gives the same number. */
 int store_table(struct store *store, const char *name);
 
+/* Close it; a transaction that is not committed is forgotten, a snapshot ended. NULL is fine. */
 void store_close(struct store *store);
 
 /* Begin the write transaction. 0 or −1. */
