@@ -27,6 +27,80 @@ check_not "nobody goes round the doors of the house" grep -rnE '#include "(\.|[^
 check_not "no header shows a variable that can be changed" grep -rnP '^extern (?!.*\bconst\b)' lib streams cmd --include=*.h
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
 
+# A blank line behind the declarations that a function begins with, none of which stands behind a (void).
+unspaced_declarations() {
+    find lib streams cmd tests -name '*.[ch]' -print0 | xargs -0 awk '
+        # What is code of the line; in_comment says whether a comment goes on in the next.
+        function code_of(line,    code, at) {
+            if (!in_comment)
+                gsub(/"([^"\\]|\\.)*"|'\''([^'\''\\]|\\.)*'\''/, "0", line)
+            while (line != "") {
+                at = index(line, in_comment ? "*/" : "/*")
+                if (!in_comment)
+                    code = code (at ? substr(line, 1, at - 1) : line)
+                if (!at)
+                    break
+                line = substr(line, at + 2)
+                in_comment = !in_comment
+            }
+            sub(/[ \t]+$/, "", code)
+            return code
+        }
+        function declares(code) {
+            if (code ~ /^ *(return|goto|else|case|default|if|for|while|do|switch|break|continue|sizeof)([^A-Za-z0-9_]|$)/)
+                return 0
+            return code ~ /^ *(static|const|volatile|unsigned|signed|long|short|struct|enum|union) / ||
+                   code ~ /^ *[A-Za-z_][A-Za-z0-9_]* +(const +)?\**(const +)?[A-Za-z_][A-Za-z0-9_]*( *=[^=]| *=$|;|,|\[)/ ||
+                   code ~ /^ *[A-Za-z_][A-Za-z0-9_]* +\**\(\*/
+        }
+        FNR == 1 { at_start = open = in_comment = 0 }
+        /^\{$/ { at_start = 1; declared = cast = open = in_comment = depth = 0; next }
+        !at_start { next }
+        /^}/ { at_start = 0; next }
+        {
+            within = in_comment
+            code = code_of($0)
+            if (code ~ /^ *$/ && (within || in_comment || $0 ~ /\/\*/))
+                next
+        }
+        !open && /^#/ { next }
+        !open && /^$/ && (declared || !cast) { at_start = 0; next }
+        !open && code ~ /^ *\(void\)[a-z_]+;$/ && !declared { cast = 1; next }
+        !open && code !~ /^ *$/ && !declares(code) {
+            if (declared)
+                print FILENAME ":" FNR ": a blank line belongs before this, behind the declarations"
+            at_start = 0
+            next
+        }
+        code !~ /^ *$/ {
+            if (!open && cast) {
+                print FILENAME ":" FNR ": this declaration belongs before (void), and a blank line between them"
+                at_start = 0
+                next
+            }
+            declared = 1
+            depth += gsub(/[({[]/, "(", code) - gsub(/[]})]/, ")", code)
+            open = !(depth == 0 && code ~ /;$/)
+        }'
+}
+check "a blank line is behind the declarations that a function begins with" equal "" "$(unspaced_declarations)"
+
+# A comment is above every function that a header declares, or above the block in which it stands.
+bare_prototypes() {
+    find lib streams cmd -name '*.h' -print0 | xargs -0 awk '
+        FNR == 1 { said = inside = 0 }
+        /^}/ { inside = 0; next }
+        inside { next }
+        /^$/ { said = 0 }
+        /\*\/$/ { said = 1 }
+        /\{$/ && !/^extern "C"/ { inside = 1 }
+        /^[a-z_][^=]*[ *][a-z_0-9]+\(/ && !/^(typedef|struct [a-z_]+ \{)/ || /^[a-z_0-9]+\(/ {
+            if (!said)
+                print FILENAME ":" FNR ": no comment says what this does"
+        }'
+}
+check "a comment is above every function that a header declares" equal "" "$(bare_prototypes)"
+
 # The core hears and speaks through transport.h alone, and nobody else knows its inside.
 check_not "the core has nothing of links, wire or broker" \
     grep -rnE '#include [<"](links|wire|mqtt)/|"mqtt"|Paho|\.sync\b' lib/run
