@@ -1,5 +1,5 @@
 /*
- * clock: what time it is. Only programs and the skeleton's main loop ask; operators are told.
+ * clock: what time it is. Only programs and the loop of a process ask; operators are told.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

@@ -3,10 +3,9 @@
 #include <inttypes.h>
 
 #include "base/log.h"
-#include "links/links_state.h"
 
 int
-cut_read(struct store *store, const struct stream *stream, struct cut_positions *positions)
+cut_read(struct store *store, const struct stream *stream, struct kept_positions *positions)
 {
     struct outbox output;
     const int meta = store_table(store, "meta");
@@ -46,7 +45,7 @@ write_link(const struct cut_member *consumer, unsigned input, struct buffer *tex
 void
 cut_write(const struct cut_member *member, struct buffer *text)
 {
-    const struct cut_positions *at = &member->positions;
+    const struct kept_positions *at = &member->positions;
 
     buffer_printf(text, "process %s epoch %016" PRIx64, member->stream->name, at->epoch);
     write_lives(&at->earlier, false, "earlier", text);

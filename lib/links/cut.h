@@ -11,38 +11,18 @@
 #ifndef LINKS_CUT_H
 #define LINKS_CUT_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "base/buffer.h"
-#include "base/hash.h"
 #include "operator/stream.h"
-#include "links/link.h"
-#include "links/lives.h"
-#include "links/outbox.h"
-
-/* Positions of one store. */
-struct cut_positions {
-    uint64_t epoch;
-    struct lives earlier;                            /* before this epoch's */
-    uint64_t inbox;                                  /* the first entry that is not worked */
-    uint64_t inbox_epoch;                            /* what the inbox knows the store by, */
-    struct hash_key inbox_key;                       /* and how it marks entries; zeros in stores of before */
-    struct link_position links[OPERATOR_INPUTS_MAX]; /* by input; zeros for landing, and where nothing was heard */
-    struct lives left[OPERATOR_INPUTS_MAX];          /* by input: the lives before these */
-    struct outbox_mark last;                         /* of the output */
-    struct outbox_mark trimmed;
-    bool back; /* it is an older copy of itself, which has begun another life, and nobody has acknowledged that */
-};
+#include "links/kept.h"
 
 /* One process of a set; stream NULL: it is not in it. */
 struct cut_member {
     const struct stream *stream;
-    struct cut_positions positions;
+    struct kept_positions positions;
 };
 
 /* Read them from the store of stream's process, in a snapshot of store_open_to_read. 0, or −1 with lines in the log. */
-int cut_read(struct store *store, const struct stream *stream, struct cut_positions *positions);
+int cut_read(struct store *store, const struct stream *stream, struct kept_positions *positions);
 
 /* Append what member's positions are, for people, of itself and of each link that it consumes:
  *   process NAME epoch E [earlier E N …] inbox N output TRIMMED LAST [back]

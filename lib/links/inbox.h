@@ -95,6 +95,9 @@ struct inbox_gap {
 
 #define INBOX_FIELD_BYTES_MAX 65535
 
+/* Inputs are below this: an entry has one byte for its input and a bit. */
+#define INBOX_INPUTS_MAX 128
+
 /* Where no inbox ever gets to: a name, or a store, that says so is none of ours, and sums of positions stay in range. */
 #define INBOX_POSITION_MAX (UINT64_C(1) << 62)
 

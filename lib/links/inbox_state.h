@@ -13,7 +13,7 @@
 /* Of an entry: length and marks, and then the input and the two lengths. */
 #define PREFIX_BYTES 12
 #define HEAD_BYTES 5
-#define HAS_LEVELS 0x80 /* in the byte of the input */
+#define HAS_LEVELS INBOX_INPUTS_MAX /* in the byte of the input */
 
 #define FILE_NAME_SIZE 17    /* 16 hex digits and NUL */
 #define RELEASED "released" /* what the trailer says, in a file, in folders of the program before */

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "state/format.h"
-#include "links/cut.h"
+#include "links/kept.h"
 #include "links/links_state.h"
 
 static const struct span epoch_key = {"epoch", 5};
@@ -88,6 +88,7 @@ put_inbox_position(struct links *links, const struct payload_place *place)
 {
     char value[POSITION_BYTES_MAX + PLACE_BYTES];
 
+    log_assert(links->now.inbox_position >= links->inbox_position);
     bytes_put_u64(value, links->now.inbox_position);
     const size_t len = 8 + place_encode(place, value + 8);
     return store_put(links->store, links->meta, inbox_key, span_at(value, len));
@@ -96,9 +97,12 @@ put_inbox_position(struct links *links, const struct payload_place *place)
 static int
 put_link_position(struct links *links, unsigned input, const struct payload_place *place)
 {
+    const struct link_position before = links->links[input].committed;
     const struct progress *now = &links->now;
     char value[POSITION_BYTES_MAX + PLACE_BYTES];
 
+    log_assert(now->forgotten[input] || now->links[input].epoch != before.epoch ||
+               now->links[input].applied >= before.applied);
     bytes_put_u64(value, now->links[input].epoch);
     bytes_put_u64(value + 8, now->links[input].applied);
     const size_t len = 16 + place_encode(place, value + 16);
@@ -127,8 +131,9 @@ new_epoch(void)
     return epoch;
 }
 
-bool
-kept_follows_rows(const struct links *links, unsigned input)
+/* Whether what this process gives out follows a table of this input, whose rows must not be old. */
+static bool
+follows_rows(const struct links *links, unsigned input)
 {
     const struct stream *from = links->stream->inputs[input].from;
 
@@ -143,7 +148,7 @@ forget_tables(struct links *links)
     int rc = 0;
 
     for (unsigned i = 0; i < links->stream->input_count && rc >= 0; i++) {
-        if (!kept_follows_rows(links, i))
+        if (!follows_rows(links, i))
             continue;
         rc = store_put(links->store, links->meta, link_key(links, "link ", i), span_at(nowhere, sizeof nowhere));
         if (rc == 0)
@@ -172,7 +177,7 @@ kept_begin_life(struct links *links)
     memcpy(value + BACK_HEAD_BYTES, publisher->older.witness, name_len);
     links->now.steps++;
     for (unsigned i = 0; i < links->stream->input_count; i++) {
-        if (kept_follows_rows(links, i))
+        if (follows_rows(links, i))
             transaction_forget_table(links, i);
     }
     const struct span earlier = lives_encode(&links->now.earlier, lives);
@@ -356,12 +361,12 @@ get_lives(struct store *store, int meta, struct span key, struct lives *lives)
 }
 
 int
-kept_read(struct store *store, int meta, const struct stream *stream, struct cut_positions *positions)
+kept_read(struct store *store, int meta, const struct stream *stream, struct kept_positions *positions)
 {
     struct buffer key = {0};
     struct span value;
 
-    *positions = (struct cut_positions){0};
+    *positions = (struct kept_positions){0};
     int rc = format_look(store, meta, stream->name);
     if (rc < 0)
         return -1;

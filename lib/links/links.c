@@ -100,7 +100,7 @@ open_inbox(struct links *links)
     if (!stream_has_landing(links->stream))
         return 0;
     char *dir = path_of(links, "inbox");
-    process_opens(links->host->process, ATTEMPT_OPENS_INBOX);
+    process_opens(links->host->process, ATTEMPT_OPENS_LANDING);
     const struct inbox_options options = {
         .dir = dir,
         .epoch = links->first_epoch,
@@ -162,6 +162,9 @@ open_publishers(struct links *links)
     publisher_init(&links->output_publisher);
     publisher_init(&links->rejected_publisher);
 }
+
+_Static_assert(OPERATOR_INPUTS_MAX + 5 <= PORT_FILTERS_MAX, "all that a port subscribes has room");
+_Static_assert(OPERATOR_INPUTS_MAX <= INBOX_INPUTS_MAX, "an input has room in an entry of the inbox");
 
 static int
 open_ports(struct links *links)

@@ -8,7 +8,6 @@
 #include "base/name.h"
 #include "wire/port.h"
 #include "run/process.h"
-#include "links/cut.h"
 #include "links/inbox.h"
 #include "links/link.h"
 #include "links/links.h"
@@ -267,9 +266,6 @@ int links_publish(struct links *links, const char *topic, struct span payload, b
 /* The largest message that one of ours can have. */
 size_t links_room(const struct links *links);
 
-/* Whether the outbox holds all that it may. */
-bool links_is_full(const struct links *links);
-
 /* Remove from the inbox what is worked and committed, unless somebody has asked that nothing be removed: then it is to be
  * called again. */
 void links_release(struct links *links);
@@ -280,16 +276,9 @@ int kept_load(struct links *links, struct payload_place *places, const struct le
 int kept_is_founded(struct links *links);
 int kept_flush(struct links *links, const struct payload_place *places, const bool *worked);
 
-/* Read the positions in a store that may be somebody else's, in a snapshot; meta is its table. 0, or −1 with a line in the
- * log: something is not of a format that is read here. */
-int kept_read(struct store *store, int meta, const struct stream *stream, struct cut_positions *positions);
-
 /* The state becomes another life of itself, with the transaction at hand; or an operator has seen what was told. */
 int kept_begin_life(struct links *links);
 int kept_acknowledge(struct links *links);
-
-/* Whether what this process gives out follows a table of this input, whose rows must not be old. */
-bool kept_follows_rows(const struct links *links, unsigned input);
 
 /* Publishers know of lives what is committed; say it in the log if that is news. */
 void kept_tell_publishers(struct links *links);

@@ -104,6 +104,7 @@ outbox_append(struct outbox *outbox, struct span row, struct span payload)
 
     if (row.len > NAME_BYTES_MAX)
         log_panic("outbox: a row name of %zu bytes", row.len);
+    log_assert(outbox->last.sequence < OUTBOX_SEQUENCE_MAX && outbox->last.end < OUTBOX_END_MAX - len);
     bytes_put_u64(key, outbox->last.sequence + 1);
     if (store_put_room(outbox->store, outbox->table, span_at(key, sizeof key), len, &at) != 0)
         return -1;
@@ -115,6 +116,7 @@ outbox_append(struct outbox *outbox, struct span row, struct span payload)
     if (row.len > 0)
         memcpy(at + MESSAGE_HEAD_BYTES, row.at, row.len);
     memcpy(at + MESSAGE_HEAD_BYTES + row.len, payload.at, payload.len);
+    log_assert(outbox->last.end - outbox->trimmed.end >= len); /* which is what waits of it, and more */
     return 0;
 }
 

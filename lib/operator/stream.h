@@ -14,7 +14,7 @@
 
 enum stream_kind {
     STREAM_LOG,  /* one topic, messages of one or more records */
-    STREAM_TABLE /* one retained topic a row */
+    STREAM_TABLE /* one topic a row, which keeps its newest record */
 };
 
 /* An input: from outside (landing), or the output of another stream. */
@@ -44,7 +44,7 @@ struct stream {
     void *(*parameters)(const struct config *config, const char *dir);
 };
 
-/* Whether anything comes in from outside: then there is an inbox. */
+/* Whether anything comes in from outside. */
 static inline bool
 stream_has_landing(const struct stream *stream)
 {

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 
-static const char *const words[REASON_COUNT] = {
+static const char *const words[] = {
     [REASON_NONE] = "none",
     [REASON_BAD_JSON] = "bad_json",
     [REASON_MISSING_FIELD] = "missing_field",
@@ -14,6 +14,8 @@ static const char *const words[REASON_COUNT] = {
     [REASON_HOLD_FULL] = "hold_full",
     [REASON_POISON] = "poison",
 };
+
+_Static_assert(sizeof words / sizeof words[0] == REASON_COUNT, "a word for each");
 
 const char *
 reason_word(enum reason reason)

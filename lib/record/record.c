@@ -66,6 +66,9 @@ static const struct {
     [RECORD_LINE] = {"line", NULL, 0},
 };
 
+/* A gap between them has no name, which record_decoder_new asks for. */
+_Static_assert(sizeof kinds / sizeof kinds[0] == RECORD_LINE + 1, "all kinds, the last one last");
+
 #define WITHDRAWN "withdrawn"
 
 /* The longest int64, its sign too. */

@@ -11,11 +11,14 @@
 struct progress {
     struct payload_place places[SOURCES_MAX];
     bool worked[SOURCES_MAX]; /* there is something new to say of the place, or the position before it */
+    struct position behind[SOURCES_MAX]; /* of the message that was worked last; zeros: none was */
     unsigned records;
     size_t bytes;   /* of the source at work */
     unsigned other; /* steps of expiry, release, and the transport's own */
     bool careful;   /* one record, or step, and no more: see attempt.h */
 };
+
+_Static_assert(SOURCES_MAX < 32, "a bit for each source has its place");
 
 static const struct transport_calls *
 calls_of(const struct batch *batch)
@@ -270,6 +273,13 @@ go_on_with(struct batch *batch, unsigned source, const struct source_message *me
     return rc;
 }
 
+/* Positions of different epochs are not compared. */
+static bool
+comes_later(struct position position, struct position before)
+{
+    return position.epoch != before.epoch || position.sequence > before.sequence;
+}
+
 /* Work what the source has. 0 or −1. */
 static int
 work_source(struct batch *batch, unsigned source, struct progress *progress)
@@ -286,6 +296,7 @@ work_source(struct batch *batch, unsigned source, struct progress *progress)
             return -1;
         progress->worked[source] = true;
         if (next == SOURCE_MESSAGE) {
+            log_assert(comes_later(message.position, progress->behind[source]));
             const int rc = go_on_with(batch, source, &message, progress);
             if (rc != 1)
                 return rc;
@@ -293,6 +304,7 @@ work_source(struct batch *batch, unsigned source, struct progress *progress)
             calls->worked(batch->transport, source, &place->tally);
             if (calls->front(batch->transport, source) == front)
                 log_panic("a source stands where it stood, behind a message that is worked");
+            progress->behind[source] = message.position;
             progress->bytes += message.levels.len + message.beside_bytes;
         }
         leave_payload(batch, place, progress);
@@ -761,7 +773,7 @@ batch_use(struct batch *batch, struct transport *transport)
     log_assert(transport->calls != NULL && batch->transport == NULL);
     batch->transport = transport;
     batch->output = (struct gather){.transport = transport, .sink = SINK_OUTPUT, .bytes_max = &batch->message_bytes};
-    /* Whoever looks after a load went wrong finds the newest refusals; but what is personal must not lie at the broker. */
+    /* Whoever looks after a load went wrong finds the newest refusals; but what is personal must not lie about. */
     batch->rejected = (struct gather){.transport = transport,
                                       .sink = SINK_REJECTED,
                                       .retained = !with_payload,

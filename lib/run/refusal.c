@@ -7,7 +7,7 @@
 #include "record/json.h"
 
 /* What a line may take with what was refused in it: enough to see what it is about. And while nobody has named a limit of
- * the broker's, which `message_bytes` follows: what every broker takes. */
+ * the transport's, which `message_bytes` follows: what every one takes. */
 #define LINE_BYTES_MAX (64u << 10)
 #define LINE_BYTES_UNKNOWN 1024
 

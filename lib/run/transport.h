@@ -1,7 +1,7 @@
 /*
  * transport: how records come to a process, and how what it decides leaves it. The core works one transaction after
- * another over these calls, and knows neither connections nor files. lib/links has them over MQTT and an inbox, the tests of
- * the core in memory; a log would be another.
+ * another over these calls, and knows neither connections nor files. lib/links has them over connections and an inbox, the
+ * tests of the core in memory; a log would be another.
  *
  * Records come from sources. A source gives one message after another, each at a position behind the one before; how far it
  * is worked is part of the transaction, and so is what is appended to the sinks. One transaction is
@@ -35,7 +35,7 @@
 
 /* Sources by number: an input that is the output of another stream has one of its own, by the input's number; those of
  * landing share one, as the order of their records is that of their arrival. */
-#define SOURCE_LANDING ATTEMPT_INBOX
+#define SOURCE_LANDING ATTEMPT_LANDING
 #define SOURCES_MAX (SOURCE_LANDING + 1)
 
 /* What a transport, too, says of its files where they hinder it. */

@@ -10,10 +10,12 @@
 #include "base/log.h"
 
 #define NAME "attempt"
-#define OPENS (1u << ATTEMPT_OPENS_STORE | 1u << ATTEMPT_OPENS_INBOX)
+#define OPENS (1u << ATTEMPT_OPENS_STORE | 1u << ATTEMPT_OPENS_LANDING)
 #define PLACE_BYTES 19
 #define CHECKED_BYTES (2 + ATTEMPT_PLACES * PLACE_BYTES)
 #define NOTE_BYTES (CHECKED_BYTES + 8)
+
+_Static_assert(ATTEMPT_PLACES <= 16, "a bit for each place, in two bytes");
 
 static void
 write_note(const struct attempt *attempt)
@@ -115,7 +117,7 @@ attempt_open(struct attempt *attempt, const char *dir)
     buffer_free(&path);
     read_note(attempt);
     look_at_opening(attempt, ATTEMPT_OPENS_STORE, dir, "store");
-    look_at_opening(attempt, ATTEMPT_OPENS_INBOX, dir, "inbox");
+    look_at_opening(attempt, ATTEMPT_OPENS_LANDING, dir, "inbox");
 }
 
 /* What was at work before stays noted until all is open. */
@@ -132,7 +134,7 @@ static void
 end_opening(struct attempt *attempt)
 {
     attempt->tried &= ~OPENS;
-    attempt->places[ATTEMPT_OPENS_STORE].deaths = attempt->places[ATTEMPT_OPENS_INBOX].deaths = 0;
+    attempt->places[ATTEMPT_OPENS_STORE].deaths = attempt->places[ATTEMPT_OPENS_LANDING].deaths = 0;
 }
 
 void

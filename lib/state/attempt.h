@@ -27,13 +27,13 @@
 
 #include "operator/operator.h"
 
-/* One for each input, one for the inbox, what is due without an input, what of that is worked alone, and the folders that
+/* One for each input, one for landing, what is due without an input, what of that is worked alone, and the folders that
  * are opened at the start. */
-#define ATTEMPT_INBOX OPERATOR_INPUTS_MAX
+#define ATTEMPT_LANDING OPERATOR_INPUTS_MAX
 #define ATTEMPT_DUE (OPERATOR_INPUTS_MAX + 1)
 #define ATTEMPT_STORED (OPERATOR_INPUTS_MAX + 2)
 #define ATTEMPT_OPENS_STORE (OPERATOR_INPUTS_MAX + 3)
-#define ATTEMPT_OPENS_INBOX (OPERATOR_INPUTS_MAX + 4)
+#define ATTEMPT_OPENS_LANDING (OPERATOR_INPUTS_MAX + 4)
 #define ATTEMPT_PLACES (OPERATOR_INPUTS_MAX + 5)
 
 /* Deaths at one front before records are worked one by one, and then of one record before it is set aside: an operator, or
@@ -63,7 +63,7 @@ struct attempt {
 /* Read the note in folder dir, and say it if the process died of opening. End with attempt_close. */
 void attempt_open(struct attempt *attempt, const char *dir);
 
-/* The folder of this place is opened next, ATTEMPT_OPENS_STORE or ATTEMPT_OPENS_INBOX. */
+/* The folder of this place is opened next, ATTEMPT_OPENS_STORE or ATTEMPT_OPENS_LANDING. */
 void attempt_opens(struct attempt *attempt, unsigned place);
 
 /* All is open: compare the note with the fronts that are committed. Who stands where it stood has died there. */

@@ -138,7 +138,8 @@ ledger_flush(struct ledger *ledger)
 const char *
 ledger_word(enum verdict verdict)
 {
-    static const char *const words[VERDICT_COUNT] = {"passed", "waiting", "refused", "duplicate", "stale", "invalid"};
+    static const char *const words[] = {"passed", "waiting", "refused", "duplicate", "stale", "invalid"};
 
+    _Static_assert(sizeof words / sizeof words[0] == VERDICT_COUNT, "a word for each");
     return verdict >= 0 && verdict < VERDICT_COUNT ? words[verdict] : "error";
 }

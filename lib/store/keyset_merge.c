@@ -124,7 +124,7 @@ begin_merge(struct keyset *set, unsigned level)
     return keyset_writer_begin(set, &merge->writer, level + 1, keys);
 }
 
-/* All keys are merged: as end_run. When the new run is ready it takes the place of those it was made of. */
+/* All keys are merged: as keyset_writer_end. When the new run is ready it takes the place of those it was made of. */
 static int64_t
 end_merge(struct keyset *set, struct merge *merge, uint64_t budget)
 {

@@ -1,5 +1,5 @@
 /*
- * wire: what the skeleton and the tools need of a message transport, and no more. lib/mqtt implements it over Paho; the
+ * wire: what links and the tools need of a message transport, and no more. lib/mqtt implements it over Paho; the
  * tests implement it in memory. It is no seam for another kind of transport: a log has positions and transactions where a
  * wire has subscriptions and acknowledgements.
  *

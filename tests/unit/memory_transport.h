@@ -104,6 +104,7 @@ struct memory_transport {
     const char *more;
     int64_t idle_ms;
     bool is_unfounded;
+    bool stands_still; /* all messages stand at one position, which no transport may say */
 
     /* What is to be done before records in the next transaction, which clears it. */
     unsigned steps;
@@ -392,7 +393,7 @@ memory_next(struct transport *transport, unsigned source, struct source_message 
         .payload = front->payload,
         .row = front->row != NULL ? span_of(front->row) : (struct span){0},
         .levels = front->levels != NULL ? span_of(front->levels) : (struct span){0},
-        .position = {MEMORY_EPOCH, from->worked_now + 1},
+        .position = {MEMORY_EPOCH, memory->stands_still ? 1 : from->worked_now + 1},
         .life = front->life,
     };
     memory->given = source + 1;

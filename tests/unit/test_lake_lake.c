@@ -38,7 +38,7 @@ open_lake(void)
     assert_int_equal(lake_operator.open(&parameters, store, &lake), 0);
     assert_int_equal(store_begin(store), 0);
     assert_int_equal(lake_operator.load(lake), 0);
-    assert_int_equal(store_commit(store), 0); /* as the skeleton does before anything is taken */
+    assert_int_equal(store_commit(store), 0); /* as the core does before anything is taken */
     assert_int_equal(store_begin(store), 0);
 }
 

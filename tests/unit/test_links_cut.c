@@ -187,7 +187,7 @@ open_store(void)
 static void
 positions_are_those_that_the_process_had(void **state)
 {
-    struct cut_positions positions;
+    struct kept_positions positions;
 
     (void)state;
     bench_open_process(&accelerometer_trusted, NULL);
@@ -282,7 +282,7 @@ what_is_not_known_is_refused(void **state)
                  {"earlier", 23, 1, NULL},
                  {"earlier", 24, 0, NULL},
                  {"left customer-trusted", 23, 1, NULL}};
-    struct cut_positions positions;
+    struct kept_positions positions;
     char value[24] = {0};
 
     (void)state;

@@ -371,11 +371,17 @@ what_readers_were_told_is_withdrawn_stays_so(void **state)
         set_up(NULL);
     }
     assert_int_equal(filter_operator.recall(bench->state, span_of("no row of ours"), 1, 2, 2, &bench->output), 0);
+}
 
-    /* Withdrawn by a record of before, since it was dated ahead; that has passed when it is recalled. */
+/* Withdrawn by a record of before, since it was dated ahead; that has passed when it is recalled. */
+static void
+what_was_dated_ahead_and_is_no_more_is_recalled(void **state)
+{
     const struct span identity[] = {span_of("ann"), span_of("s1")};
     const struct hash_id id = hash_id(&parameters.pseudonym_key, identity, 2);
     char name[HASH_ID_HEX_SIZE];
+
+    (void)state;
     hash_hex(&id, name);
     take(bench_customer("ann", "s1", BENCH_START_MS + BENCH_HOUR_MS, 10));
     bench_advance(bench, 2 * BENCH_HOUR_MS);
@@ -778,6 +784,7 @@ main(void)
         EACH(bug_320_who_withdraws_after_a_consent_dated_ahead_is_out_at_once),
         EACH(bug_700_a_withdrawal_that_comes_again_closes_what_a_consent_dated_ahead_opened),
         EACH(what_readers_were_told_is_withdrawn_stays_so),
+        EACH(what_was_dated_ahead_and_is_no_more_is_recalled),
         EACH(who_consents_anew_after_a_consent_dated_ahead_is_in_again),
         EACH(bug_321_a_withdrawal_worked_days_later_holds_if_it_was_made_after_the_consent),
         EACH(a_date_lies_ahead_if_one_clock_says_so),

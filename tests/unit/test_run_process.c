@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "memory_transport.h"
+#include "panics.h"
 #include "scratch_dir.h"
 
 /* The stream: readings and rows of two others, and what lands. The table comes second, so that it is no number that puts it
@@ -656,6 +657,26 @@ a_source_that_moved_begins_its_payload_anew(void **state)
         assert_int_equal(memory.sources[STEPS].worked, memory.sources[STEPS].count);
     }
     free(payload);
+}
+
+static void
+take_a_step(void)
+{
+    process_step(process);
+}
+
+/* Or a sink that knows again what it has by where it stood would pass over it. */
+static void
+a_source_whose_messages_stand_nowhere_is_our_fault(void **state)
+{
+    (void)state;
+    memory_give(&memory, STEPS, NULL, STEP("a"));
+    memory_give(&memory, STEPS, NULL, STEP("b"));
+    memory.stands_still = true;
+    assert_panics(take_a_step);
+    memory.stands_still = false;
+    settle();
+    assert_int_equal(outside.count, 2);
 }
 
 static void
@@ -1386,6 +1407,7 @@ main(void)
         TEST(a_payload_goes_on_at_its_place_also_after_a_restart),
         TEST(a_payload_is_gone_on_with_only_if_it_is_the_same),
         TEST(a_source_that_moved_begins_its_payload_anew),
+        TEST(a_source_whose_messages_stand_nowhere_is_our_fault),
         TEST(worked_is_told_what_became_of_a_message),
         TEST(what_failed_is_as_if_nothing_was_done),
         TEST(what_fails_without_a_reason_fails_all_the_same),

@@ -39,7 +39,7 @@ open_all(void)
 {
     attempt_open(&attempt, dir);
     attempt_opens(&attempt, ATTEMPT_OPENS_STORE);
-    attempt_opens(&attempt, ATTEMPT_OPENS_INBOX);
+    attempt_opens(&attempt, ATTEMPT_OPENS_LANDING);
     attempt_opened(&attempt, fronts);
 }
 
@@ -50,9 +50,9 @@ die(void)
     open_all();
     const bool careful = attempt_is_careful(&attempt);
     if (careful)
-        attempt_begin_one(&attempt, ATTEMPT_INBOX, fronts[ATTEMPT_INBOX]);
+        attempt_begin_one(&attempt, ATTEMPT_LANDING, fronts[ATTEMPT_LANDING]);
     else
-        attempt_begin(&attempt, 1u << ATTEMPT_INBOX, fronts);
+        attempt_begin(&attempt, 1u << ATTEMPT_LANDING, fronts);
     attempt_close(&attempt);
     return careful;
 }
@@ -61,7 +61,7 @@ static unsigned
 deaths(void)
 {
     open_all();
-    const unsigned count = attempt_begin_one(&attempt, ATTEMPT_INBOX, fronts[ATTEMPT_INBOX]);
+    const unsigned count = attempt_begin_one(&attempt, ATTEMPT_LANDING, fronts[ATTEMPT_LANDING]);
     attempt_close(&attempt);
     return count;
 }
@@ -70,7 +70,7 @@ static void
 deaths_at_one_place_are_counted(void **state)
 {
     (void)state;
-    fronts[ATTEMPT_INBOX] = (struct attempt_front){700, 3};
+    fronts[ATTEMPT_LANDING] = (struct attempt_front){700, 3};
     for (unsigned i = 0; i < ATTEMPT_SUSPECTED; i++)
         assert_false(die());
     for (unsigned i = 0; i < ATTEMPT_DEATHS; i++)
@@ -83,17 +83,17 @@ a_place_that_moves_forgets_its_deaths(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 20; i++) {
-        fronts[ATTEMPT_INBOX].position++;
+        fronts[ATTEMPT_LANDING].position++;
         assert_false(die());
     }
     for (unsigned i = 0; i < ATTEMPT_SUSPECTED + 1; i++)
         die();
     for (unsigned i = 0; i < 20; i++) { /* careful by now */
-        fronts[ATTEMPT_INBOX].at++;
+        fronts[ATTEMPT_LANDING].at++;
         assert_true(die());
         assert_true(die());
     }
-    fronts[ATTEMPT_INBOX].at++;
+    fronts[ATTEMPT_LANDING].at++;
     assert_int_equal(deaths(), 0);
 }
 
@@ -103,7 +103,7 @@ a_transaction_that_failed_is_no_death(void **state)
     (void)state;
     for (unsigned i = 0; i < 10; i++) {
         open_all();
-        attempt_begin(&attempt, 1u << ATTEMPT_INBOX, fronts);
+        attempt_begin(&attempt, 1u << ATTEMPT_LANDING, fronts);
         attempt_forget(&attempt);
         attempt_close(&attempt);
     }
@@ -156,8 +156,8 @@ start_up_to(unsigned place, bool die)
     attempt_open(&attempt, dir);
     log_follow(NULL);
     attempt_opens(&attempt, ATTEMPT_OPENS_STORE);
-    if (place == ATTEMPT_OPENS_INBOX)
-        attempt_opens(&attempt, ATTEMPT_OPENS_INBOX);
+    if (place == ATTEMPT_OPENS_LANDING)
+        attempt_opens(&attempt, ATTEMPT_OPENS_LANDING);
     if (die)
         close(attempt.fd);
     else
@@ -171,7 +171,7 @@ deaths_of_opening_are_told_with_what_was_opened(void **state)
     static const struct {
         unsigned place;
         const char *folder;
-    } opened[] = {{ATTEMPT_OPENS_STORE, "store"}, {ATTEMPT_OPENS_INBOX, "inbox"}};
+    } opened[] = {{ATTEMPT_OPENS_STORE, "store"}, {ATTEMPT_OPENS_LANDING, "inbox"}};
     char line[SCRATCH_DIR_SIZE + 64];
 
     (void)state;
@@ -198,8 +198,8 @@ deaths_at_work_outlast_those_of_opening(void **state)
     (void)state;
     for (unsigned i = 0; i < ATTEMPT_SUSPECTED; i++) {
         assert_false(die());
-        start_up_to(ATTEMPT_OPENS_INBOX, true);
-        start_up_to(ATTEMPT_OPENS_INBOX, false);
+        start_up_to(ATTEMPT_OPENS_LANDING, true);
+        start_up_to(ATTEMPT_OPENS_LANDING, false);
     }
     assert_true(die());
 }

@@ -634,6 +634,7 @@ name_filters(struct sender *sender)
 {
     const char *filters[1 + KINDS] = {sender->receipt_topic};
 
+    _Static_assert(1 + KINDS <= CLIENT_FILTERS_MAX, "all have room");
     for (unsigned i = 0; i < KINDS; i++)
         filters[1 + i] = sender->topics[i].status;
     client_filters(sender->client, filters, 1 + KINDS);
