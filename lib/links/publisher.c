@@ -466,15 +466,10 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
 
     buffer_clear(topic);
     buffer_add_text(topic, consumer == NULL ? publisher->topic : publisher->link);
-    if (consumer != NULL) {
-        buffer_add_byte(topic, '/');
-        buffer_add_text(topic, consumer->name);
-        buffer_add_text(topic, TOPIC_FEED_LEVEL);
-    }
-    if (publisher->table) {
-        buffer_add_byte(topic, '/');
-        buffer_add_span(topic, message->row);
-    }
+    if (consumer != NULL)
+        topic_add_feed(topic, consumer->name);
+    if (publisher->table)
+        topic_add_row(topic, message->row);
     struct wire_message out = {
         .topic = span_at(buffer_text(topic), topic->len),
         .payload = message->payload,

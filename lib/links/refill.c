@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "links/links_state.h"
+#include "wire/topic.h"
 
 #define CHUNK_ROWS 200
 
@@ -39,8 +40,7 @@ send_row(void *context, struct span row, struct span body)
 
     buffer_clear(&refill->topic);
     buffer_add_text(&refill->topic, links->topics.output);
-    buffer_add_byte(&refill->topic, '/');
-    buffer_add_span(&refill->topic, row);
+    topic_add_row(&refill->topic, row);
     buffer_clear(&refill->payload);
     buffer_add_byte(&refill->payload, '{');
     buffer_add_span(&refill->payload, body);
