@@ -61,8 +61,8 @@ publisher_add(struct publisher *publisher, const char *name)
         if (strcmp(publisher->consumers[i].name, name) == 0)
             return;
     }
-    if (publisher->consumer_count == PUBLISHER_CONSUMERS_MAX)
-        log_panic("%s: more than %d registered consumers", publisher->topic, PUBLISHER_CONSUMERS_MAX);
+    if (publisher->consumer_count == CONSUMERS_MAX)
+        log_panic("%s: more than %d registered consumers", publisher->topic, CONSUMERS_MAX);
     publisher->consumers[publisher->consumer_count++] = (struct publisher_consumer){.name = name};
 }
 

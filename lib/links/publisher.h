@@ -28,9 +28,6 @@
 #include "links/lives.h"
 #include "links/outbox.h"
 
-/* Those in the configuration and gait's own. */
-#define PUBLISHER_CONSUMERS_MAX (NAMES_MAX + 8)
-
 /* One receiver, and how far it is. */
 struct publisher_feed {
     bool follows;              /* it has said where it stands in this store, and what comes next there is left; else it is
@@ -93,7 +90,7 @@ struct publisher {
     /* What goes in place of a record that is larger than the broker takes, and a '}' behind it; NULL: it goes whole, or
      * stands. */
     struct span (*shorten)(struct span record);
-    struct publisher_consumer consumers[PUBLISHER_CONSUMERS_MAX];
+    struct publisher_consumer consumers[CONSUMERS_MAX];
     unsigned consumer_count;
 
     struct {
