@@ -13,6 +13,21 @@ parameters_new(size_t size)
     return hash_secret_new(size); /* some have a key */
 }
 
+/* What PARAMETERS_GATE_KEYS says of a sender. */
+_Static_assert(GATE_SENDER_SHARE == 4, "a sender's part is a quarter");
+
+struct gate_parameters *
+parameters_gate(const struct config *config, const char *section, enum gate_key key)
+{
+    struct gate_parameters *gate = parameters_new(sizeof *gate);
+
+    gate->key = key;
+    gate->hold_ms = config_int(config, section, "hold");
+    gate->hold_bytes = config_int(config, section, "hold_bytes");
+    gate->hold_sender_bytes = gate->hold_bytes / GATE_SENDER_SHARE;
+    return gate;
+}
+
 const char *
 parameters_key_path(const struct config *config, const char *section, const char *dir, struct buffer *path)
 {

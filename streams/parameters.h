@@ -8,9 +8,20 @@
 
 #include "base/config.h"
 #include "base/hash.h"
+#include "operator/gate.h"
 
 /* size zeroed bytes, to be freed with hash_secret_free; out of memory is fatal. */
 void *parameters_new(size_t size);
+
+/* The keys of a gate, as rows of a section's keys. */
+#define PARAMETERS_GATE_KEYS(section)                                                                                      \
+    {section, "hold", CONFIG_DURATION, "24h", "0", "365d", NULL,                                                           \
+     "How long a reading waits for its customer and a repeated one is recognised; 0: it never waits."},                    \
+    {section, "hold_bytes", CONFIG_SIZE, "4GiB", "0", "8192GiB", NULL,                                                     \
+     "What may wait, and of each sender a quarter of it; readings that would exceed that are refused."}
+
+/* What section says in them, for a gate whose readings name their customer by key: as parameters_new, of any consent. */
+struct gate_parameters *parameters_gate(const struct config *config, const char *section, enum gate_key key);
 
 /* A path has 4095 bytes at most, with the names of ours below or behind it. */
 #define PARAMETERS_PATH_MAX "3840"

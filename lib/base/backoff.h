@@ -1,10 +1,6 @@
 /*
- * backoff: when to try again.
- *
- * After a connection was lost, or could not be made, the wait doubles with each failure, and begins anew only after a
- * connection has lasted a while: one that is made and ends at once, again and again, is no better than none. It is a sign of
- * something that no reconnect mends, such as two clients of one name, so it may grow longer than the wait for a broker that
- * is away, whose return should not be missed.
+ * backoff: when to try again what was in vain: after a while that doubles each time, between a least and a most, which the
+ * caller has reasons for.
  */
 #ifndef BASE_BACKOFF_H
 #define BASE_BACKOFF_H
@@ -12,13 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BACKOFF_LOSSES 3 /* so many connections lost within a minute are more than bad luck */
-
+/* Steady clock, in whose past 0 lies. All zero: nothing was in vain, and it may be tried at once. */
 struct backoff {
     int64_t wait_ms; /* the last one; 0: none yet */
-    int64_t up_ms;   /* since when there is a connection, steady clock; 0: there is none */
-    int64_t lost_ms[BACKOFF_LOSSES]; /* when the newest connections were lost */
-    unsigned losses; /* so far */
+    int64_t at_ms;   /* not before this; the owner may move it, INT64_MAX: not until it does so again */
 };
 
 /* What is waited after wait_ms was in vain: twice that, max_ms at most. */
@@ -28,13 +21,21 @@ backoff_doubled(int64_t wait_ms, int64_t max_ms)
     return wait_ms < max_ms / 2 ? wait_ms * 2 : max_ms;
 }
 
-/* A connection is made. */
-void backoff_up(struct backoff *backoff, int64_t steady_ms);
+/* It was in vain: not again before min_ms have passed, or twice what was waited before, max_ms at most. */
+void backoff_put_off(struct backoff *backoff, int64_t min_ms, int64_t max_ms, int64_t steady_ms);
 
-/* A connection is lost, or could not be made: when to try again, on the steady clock. */
-int64_t backoff_down(struct backoff *backoff, int64_t steady_ms);
+/* Whether it may be tried. */
+static inline bool
+backoff_is_due(const struct backoff *backoff, int64_t steady_ms)
+{
+    return steady_ms >= backoff->at_ms;
+}
 
-/* Whether connections were lost again and again within the last minute. */
-bool backoff_unsteady(const struct backoff *backoff, int64_t steady_ms);
+/* It was not in vain: what comes next may be tried at once, and the waits begin anew. */
+static inline void
+backoff_reset(struct backoff *backoff)
+{
+    *backoff = (struct backoff){0};
+}
 
 #endif

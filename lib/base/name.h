@@ -15,6 +15,9 @@
 /* Names in one list of the configuration: of consumers, besides gait's own. */
 #define NAMES_MAX 32
 
+/* Consumers of one output: those of a list, and gait's own, of which none has more than a few. */
+#define CONSUMERS_MAX (NAMES_MAX + 8)
+
 /* What a sender's topic may have behind the landing topic, of what is kept of it: it is there to be shown to a person, with
  * each refusal. */
 #define LEVELS_BYTES_MAX 128

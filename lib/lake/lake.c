@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "record/record.h"
 #include "operator/secret.h"
 
 #define DATE_SIZE 11 /* YYYY-MM-DD and NUL */
@@ -796,7 +797,7 @@ lake_take(void *state, const struct arrival *arrival)
         int rc = note_row(lake, table, arrival);
         if (rc != 1)
             return rc == 0 ? VERDICT_DUPLICATE : VERDICT_ERROR;
-        buffer_add_text(&table->waiting, "{\"row\":");
+        buffer_add_text(&table->waiting, "{\"" RECORD_ROW "\":");
         buffer_add_json_string(&table->waiting, arrival->row);
         buffer_add_byte(&table->waiting, ',');
         line = span_at(line.at + 1, line.len - 1); /* its '{' is written already; no row is without members */

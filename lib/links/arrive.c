@@ -10,36 +10,6 @@
 #include "links/links_state.h"
 #include "wire/topic.h"
 
-/* The rest of topic behind prefix, if it begins with that. */
-static bool
-begins_with(struct span topic, const char *prefix, struct span *rest)
-{
-    size_t len = strlen(prefix);
-
-    if (topic.len < len || memcmp(topic.at, prefix, len) != 0)
-        return false;
-    *rest = span_at(topic.at + len, topic.len - len);
-    return true;
-}
-
-/* Whether topic matches filter, whose only wildcards are a last level + or #. *level is what that stands for: of #, which
- * takes an empty level too, maybe nothing. */
-static bool
-matches(struct span topic, const char *filter, struct span *level)
-{
-    size_t len = strlen(filter);
-
-    *level = (struct span){0};
-    if (len < 2 || filter[len - 2] != '/' || strchr("+#", filter[len - 1]) == NULL)
-        return span_is(topic, filter);
-    if (filter[len - 1] == '#' && span_equal(topic, span_at(filter, len - 2)))
-        return true;
-    if (topic.len < len - 1 || memcmp(topic.at, filter, len - 1) != 0)
-        return false;
-    *level = span_at(topic.at + len - 1, topic.len - (len - 1));
-    return filter[len - 1] == '#' || (level->len > 0 && memchr(level->at, '/', level->len) == NULL);
-}
-
 /* Of topics that somebody else names. mosquitto cuts the connection of whoever publishes to one of more than 200 levels. */
 #define ANSWER_TOPIC_BYTES_MAX 512
 #define ANSWER_TOPIC_LEVELS_MAX 32
@@ -198,42 +168,49 @@ keep_oldest(struct links *links, unsigned input, const struct wire_message *mess
                     (unsigned long long)applied, from);
 }
 
-/* Whether rest, behind the topic of a feed, is what gait puts there: of a table the level of a row's name, else nothing.
- * What is not comes from a stranger, and no operator has to know what to do with it. */
 static bool
-is_of_kind(enum stream_kind kind, struct span rest)
+is_row_name(struct span row)
 {
-    if (kind == STREAM_LOG)
-        return rest.len == 0;
-    if (rest.len < 2 || rest.len > 1 + NAME_BYTES_MAX || rest.at[0] != '/')
+    if (row.len == 0 || row.len > NAME_BYTES_MAX)
         return false;
-    for (size_t i = 1; i < rest.len; i++) {
-        const char c = rest.at[i];
+    for (size_t i = 0; i < row.len; i++) {
+        const char c = row.at[i];
         if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '_' && c != '-')
             return false;
     }
     return true;
 }
 
+/* Whether topic is one of what gait sends to whoever reports there: of a table with a row's name behind it. What is not
+ * comes from a stranger, and no operator has to know what to do with it. */
+static bool
+is_feed(struct span topic, const char *report_to, enum stream_kind kind, struct span *row)
+{
+    *row = (struct span){0};
+    if (kind == STREAM_LOG)
+        return topic_is(topic, report_to, TOPIC_FEED_LEVEL);
+    return topic_is_below(topic, report_to, TOPIC_FEED_LEVEL, row) && is_row_name(*row);
+}
+
 /* What a producer sends to this process. */
 static void
 keep_link_message(struct links *links, const struct wire_message *message)
 {
-    struct span rest, row;
+    struct span row;
 
     for (unsigned i = 0; i < links->stream->input_count; i++) {
         const char *report_to = links->topics.report_to[i];
-        if (report_to == NULL || !begins_with(message->topic, report_to, &rest))
+        if (report_to == NULL)
             continue;
-        if (span_is(rest, TOPIC_OLDEST_LEVEL)) {
+        if (topic_is(message->topic, report_to, TOPIC_OLDEST_LEVEL)) {
             keep_oldest(links, i, message);
-        } else if (begins_with(rest, TOPIC_FEED_LEVEL, &row) && is_of_kind(links->stream->inputs[i].from->kind, row)) {
-            row = row.len == 0 ? row : span_at(row.at + 1, row.len - 1);
+        } else if (is_feed(message->topic, report_to, links->stream->inputs[i].from->kind, &row)) {
             pthread_mutex_lock(&links->mailbox.lock);
             const bool twofold = link_receive(&links->links[i], message, row, links->host->steady_ms());
             pthread_mutex_unlock(&links->mailbox.lock);
             if (twofold)
-                log_error("two different messages came under number %llu of %s, so somebody else publishes to %s/feed: "
+                log_error("two different messages came under number %llu of %s, so somebody else publishes to %s/"
+                          TOPIC_FEED_LEVEL ": "
                           "nothing more is taken from there. See who may (the broker's ACL), and whether what came is to be "
                           "trusted; then start this process anew", (unsigned long long)message->sequence,
                           links->stream->inputs[i].from->name, report_to);
@@ -253,9 +230,9 @@ message_on_links(void *context, const struct wire_message *message)
         pthread_mutex_lock(&links->mailbox.lock);
         links->mailbox.acknowledged = links->mailbox.acknowledged || !message->retained;
         pthread_mutex_unlock(&links->mailbox.lock);
-    } else if (matches(message->topic, links->topics.reports, &level)) {
+    } else if (topic_matches(message->topic, links->topics.reports, &level)) {
         keep_report(links, level, message);
-    } else if (links->topics.rows != NULL && matches(message->topic, links->topics.rows, &level)) {
+    } else if (links->topics.rows != NULL && topic_matches(message->topic, links->topics.rows, &level)) {
         recall_keep(links, level, message);
     } else {
         keep_link_message(links, message);
@@ -276,7 +253,7 @@ message_on_landing(void *context, const struct wire_message *message)
         return;
     }
     for (unsigned i = 0; i < links->stream->input_count; i++) {
-        if (links->topics.landing[i] == NULL || !matches(message->topic, links->topics.landing[i], &level))
+        if (links->topics.landing[i] == NULL || !topic_matches(message->topic, links->topics.landing[i], &level))
             continue;
         pthread_mutex_lock(&links->mailbox.lock);
         const bool own = probe_came(links, i, message);

@@ -5,6 +5,7 @@
 #ifndef LINKS_LINKS_STATE_H
 #define LINKS_LINKS_STATE_H
 
+#include "base/backoff.h"
 #include "base/name.h"
 #include "wire/port.h"
 #include "run/process.h"
@@ -89,8 +90,7 @@ struct refill {
     struct buffer payload;
     unsigned sent;         /* in this chunk */
     bool failed;
-    int64_t again_ms;      /* after a row was refused: when to begin anew */
-    int64_t again_wait_ms;
+    struct backoff again;  /* after a row was refused: when to begin anew */
 };
 
 /* Rows of a table being appended to the outbox once more, for consumers that begin without state. */
@@ -130,8 +130,7 @@ struct probe {
     bool missed;    /* the broker took it, and it is not back yet */
     bool silent;    /* and that was too long: the log says so */
     int64_t due_ms; /* when it is sent, or missed; steady clock */
-    int64_t cut_wait_ms; /* after a connection that ended in place of an answer: so long, */
-    int64_t held_until_ms; /* and until then */
+    struct backoff cut; /* after a connection that ended in place of an answer: not before then */
 
     /* Shared with the wires' threads; under the mailbox's lock. */
     char token[PROBE_TOKEN_BYTES]; /* of this connection: nobody else knows it before it is sent */

@@ -44,7 +44,7 @@ struct mailbox {
     /* Under the lock. */
     struct ask asks[ASKS_MAX];
     unsigned ask_count;
-    struct report reports[PUBLISHER_CONSUMERS_MAX]; /* in the order of the publisher's consumers */
+    struct report reports[CONSUMERS_MAX]; /* in the order of the publisher's consumers */
     bool synced;                 /* our own message came back: everything retained has come before it */
     bool kept_heard;             /* the broker's copy of …/.kept came */
     struct report kept;

@@ -109,15 +109,7 @@ begin(struct links *links, struct probe *probe, int64_t steady_ms)
     probe->taken = probe->refused = probe->came_back = false;
     pthread_mutex_unlock(&links->mailbox.lock);
     probe->back = probe->missed = false;
-    probe->due_ms = steady_ms + QUIET_MS > probe->held_until_ms ? steady_ms + QUIET_MS : probe->held_until_ms;
-}
-
-/* The connection ended, and an answer was awaited. */
-static void
-hold(struct probe *probe, int64_t steady_ms)
-{
-    probe->cut_wait_ms = probe->cut_wait_ms == 0 ? CUT_WAIT_MIN_MS : backoff_doubled(probe->cut_wait_ms, CUT_WAIT_MAX_MS);
-    probe->held_until_ms = steady_ms + probe->cut_wait_ms;
+    probe->due_ms = steady_ms + QUIET_MS > probe->cut.at_ms ? steady_ms + QUIET_MS : probe->cut.at_ms;
 }
 
 /* The broker has answered. */
@@ -125,7 +117,7 @@ static void
 judge(struct probe *probe, bool taken, int64_t steady_ms)
 {
     probe->under_way = false;
-    probe->cut_wait_ms = probe->held_until_ms = 0;
+    backoff_reset(&probe->cut);
     probe->missed = taken && !probe->back;
     probe->silent = probe->silent && taken;
     if (probe->missed)
@@ -189,8 +181,8 @@ step(struct links *links, struct probe *probe, int64_t steady_ms)
     const bool linked = links->link_port.state == PORT_READY;
     const bool up = linked && links->landing_port.state == PORT_READY && links->limits.acknowledges;
 
-    if (probe->under_way && !linked)
-        hold(probe, steady_ms);
+    if (probe->under_way && !linked) /* the connection ended, and an answer was awaited */
+        backoff_put_off(&probe->cut, CUT_WAIT_MIN_MS, CUT_WAIT_MAX_MS, steady_ms);
     probe->under_way = probe->under_way && up;
     if (up && !probe->up)
         begin(links, probe, steady_ms);

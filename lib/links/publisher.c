@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/backoff.h"
 #include "base/log.h"
 #include "wire/topic.h"
 
@@ -16,9 +15,6 @@
 
 /* So many probes in a row without an answer, one second, two and four apart, are no slow commit any more. */
 #define PROBE_SILENT_MS (PROBE_MIN_MS * 8)
-
-/* When one was told who never was. */
-#define NEVER_MS (INT64_MIN / 2)
 
 /* A rewind is paid for by time: so much can be owed, so the first few come at once. */
 #define REWIND_CREDIT_MS 3000
@@ -38,8 +34,7 @@ feed_restart(struct publisher_feed *feed)
     feed->next = feed->applied + 1;
     feed->rewound = 0;
     feed->sent = (struct outbox_mark){0}; /* nothing on this connection: publisher_pump puts it where the window begins */
-    feed->probe_wait_ms = PROBE_MIN_MS;
-    feed->probe_ms = INT64_MAX;
+    feed->probe = (struct backoff){.wait_ms = PROBE_MIN_MS, .at_ms = INT64_MAX};
 }
 
 void
@@ -53,8 +48,7 @@ publisher_init(struct publisher *publisher)
         *feed = (struct publisher_feed){.applied = trimmed.sequence, .window = trimmed};
         publisher->consumers[i].confirmed = trimmed.sequence;
         publisher->consumers[i].rewinds = (struct publisher_rewinds){0};
-        publisher->consumers[i].told_ms = NEVER_MS;
-        publisher->consumers[i].tell_wait_ms = PROBE_MIN_MS;
+        publisher->consumers[i].tell = (struct backoff){.wait_ms = PROBE_MIN_MS};
     }
     publisher->broker = (struct publisher_feed){.follows = true, .window = trimmed};
     publisher_restart(publisher, trimmed.sequence);
@@ -67,8 +61,8 @@ publisher_add(struct publisher *publisher, const char *name)
         if (strcmp(publisher->consumers[i].name, name) == 0)
             return;
     }
-    if (publisher->consumer_count == PUBLISHER_CONSUMERS_MAX)
-        log_panic("%s: more than %d registered consumers", publisher->topic, PUBLISHER_CONSUMERS_MAX);
+    if (publisher->consumer_count == CONSUMERS_MAX)
+        log_panic("%s: more than %d registered consumers", publisher->topic, CONSUMERS_MAX);
     publisher->consumers[publisher->consumer_count++] = (struct publisher_consumer){.name = name};
 }
 
@@ -90,6 +84,7 @@ publisher_restart(struct publisher *publisher, uint64_t copied)
     publisher->broker.applied = copied;
     publisher->unfit_bytes = 0;
     publisher->refused = 0;
+    backoff_reset(&publisher->retry);
     feed_restart(&publisher->broker);
     for (unsigned i = 0; i < publisher->consumer_count; i++)
         feed_restart(&publisher->consumers[i].feed);
@@ -103,6 +98,14 @@ publisher_stand(struct publisher *publisher, size_t packet_bytes)
                   "maximum packet size is raised",
                   publisher->topic, packet_bytes, publisher->limits.packet_bytes_max);
     publisher->unfit_bytes = packet_bytes;
+}
+
+/* One that asks is told a second after the last time, however long a silent one would have to wait. */
+static void
+tell_sooner(struct publisher_consumer *consumer)
+{
+    consumer->tell.at_ms -= consumer->tell.wait_ms - PROBE_MIN_MS;
+    consumer->tell.wait_ms = PROBE_MIN_MS;
 }
 
 /* What a report makes of the consumer, where `applied` is 0 for one that knows another store, or none: for it everything is
@@ -129,7 +132,7 @@ place(struct publisher *publisher, struct publisher_consumer *consumer, bool str
     consumer->behind = behind;
     consumer->elsewhere = !stranger && !behind && consumer->said.position.epoch != publisher->epoch;
     if (wanted || !told)
-        consumer->tell_wait_ms = PROBE_MIN_MS;
+        tell_sooner(consumer);
     consumer->feed.follows = !behind && !consumer->elsewhere && (!stranger || begins_at_one);
 }
 
@@ -158,6 +161,7 @@ may_rewind(const struct publisher_rewinds *rewinds, int64_t steady_ms)
     return rewinds->paid_ms - steady_ms <= REWIND_CREDIT_MS;
 }
 
+/* No struct backoff: what is doubled is a price, and what is not owed yet may be spent at once. */
 static void
 pay_rewind(struct publisher_rewinds *rewinds, uint64_t applied, int64_t steady_ms)
 {
@@ -185,9 +189,9 @@ move_feed(struct publisher_feed *feed, uint64_t applied, bool wanted, bool rewin
     /* Not by each report: the questions of one who sees a gap, one for each message behind it, would put off the probe for
      * ever, and one who can't go on would be probed once a second for ever. */
     if (progress || again)
-        feed->probe_ms = INT64_MAX;
+        feed->probe.at_ms = INT64_MAX;
     if (progress)
-        feed->probe_wait_ms = PROBE_MIN_MS;
+        feed->probe.wait_ms = PROBE_MIN_MS;
     return again;
 }
 
@@ -270,10 +274,9 @@ publisher_kept(struct publisher *publisher, const struct link_position *said, co
 bool
 publisher_tells(struct publisher_consumer *consumer, int64_t steady_ms)
 {
-    if (!(consumer->elsewhere || consumer->behind) || steady_ms < consumer->told_ms + consumer->tell_wait_ms)
+    if (!(consumer->elsewhere || consumer->behind) || !backoff_is_due(&consumer->tell, steady_ms))
         return false;
-    consumer->told_ms = steady_ms;
-    consumer->tell_wait_ms = backoff_doubled(consumer->tell_wait_ms, PROBE_MAX_MS);
+    backoff_put_off(&consumer->tell, PROBE_MIN_MS, PROBE_MAX_MS, steady_ms);
     return true;
 }
 
@@ -311,7 +314,7 @@ publisher_begin_life(struct publisher *publisher, uint64_t epoch, const struct l
         struct publisher_consumer *consumer = &publisher->consumers[i];
         feed_restart(&consumer->feed);
         consumer->feed.follows = false;
-        consumer->told_ms = NEVER_MS; /* of this life */
+        consumer->tell.at_ms = 0; /* of this life it was not told yet */
         if (consumer->heard)
             settle(publisher, consumer, true, true);
     }
@@ -326,6 +329,7 @@ publisher_delivered(struct publisher *publisher, uint64_t token)
     if (publisher->refused != 0 && token != publisher->refused)
         return; /* it was under way behind the refused one, and goes out once more */
     publisher->refused = 0;
+    backoff_reset(&publisher->retry);
     /* Acknowledgements come in the order of sending, so this one covers all before it. */
     if (token > publisher->broker.applied && token <= publisher->outbox->last.sequence)
         publisher->broker.applied = token;
@@ -339,10 +343,8 @@ publisher_refused(struct publisher *publisher, uint64_t token, int64_t steady_ms
     if (token >> 56 != publisher->token >> 56 || sequence <= publisher->broker.applied ||
         sequence > publisher->outbox->last.sequence || (publisher->refused != 0 && publisher->refused != sequence))
         return;
-    publisher->refused_wait_ms =
-        publisher->refused == 0 ? REFUSED_MIN_MS : backoff_doubled(publisher->refused_wait_ms, REFUSED_MAX_MS);
     publisher->refused = sequence;
-    publisher->refused_ms = steady_ms + publisher->refused_wait_ms;
+    backoff_put_off(&publisher->retry, REFUSED_MIN_MS, REFUSED_MAX_MS, steady_ms);
     publisher->broker.applied = sequence - 1;
     publisher->broker.next = sequence;
 }
@@ -464,15 +466,10 @@ send_message(struct publisher *publisher, const struct publisher_consumer *consu
 
     buffer_clear(topic);
     buffer_add_text(topic, consumer == NULL ? publisher->topic : publisher->link);
-    if (consumer != NULL) {
-        buffer_add_byte(topic, '/');
-        buffer_add_text(topic, consumer->name);
-        buffer_add_text(topic, TOPIC_FEED_LEVEL);
-    }
-    if (publisher->table) {
-        buffer_add_byte(topic, '/');
-        buffer_add_span(topic, message->row);
-    }
+    if (consumer != NULL)
+        topic_add_feed(topic, consumer->name);
+    if (publisher->table)
+        topic_add_row(topic, message->row);
     struct wire_message out = {
         .topic = span_at(buffer_text(topic), topic->len),
         .payload = message->payload,
@@ -511,7 +508,7 @@ feed_ready(const struct publisher *publisher, const struct publisher_feed *feed)
 static bool
 probe_waits(const struct publisher_feed *feed, int64_t steady_ms)
 {
-    return feed->probe_ms != INT64_MAX ? steady_ms >= feed->probe_ms : feed->sent.sequence > feed->applied;
+    return feed->probe.at_ms != INT64_MAX ? backoff_is_due(&feed->probe, steady_ms) : feed->sent.sequence > feed->applied;
 }
 
 bool
@@ -519,7 +516,7 @@ publisher_ready(const struct publisher *publisher, int64_t steady_ms)
 {
     if (publisher->unfit_bytes > 0 || publisher->older.seen)
         return false;
-    if (publisher->refused != 0 ? steady_ms >= publisher->refused_ms : feed_ready(publisher, &publisher->broker))
+    if (publisher->refused != 0 ? backoff_is_due(&publisher->retry, steady_ms) : feed_ready(publisher, &publisher->broker))
         return true;
     for (unsigned i = 0; i < publisher->consumer_count; i++) {
         const struct publisher_consumer *consumer = &publisher->consumers[i];
@@ -575,8 +572,7 @@ probe(struct publisher *publisher, struct publisher_consumer *consumer, struct w
     struct publisher_feed *feed = &consumer->feed;
     struct outbox_message message;
 
-    feed->probe_wait_ms = backoff_doubled(feed->probe_wait_ms, PROBE_MAX_MS);
-    feed->probe_ms = steady_ms + feed->probe_wait_ms;
+    backoff_put_off(&feed->probe, PROBE_MIN_MS, PROBE_MAX_MS, steady_ms);
     feed->rewound = 0;
     if (outbox_read(publisher->outbox, feed->sent.sequence, &message) != 1)
         return -1;
@@ -596,10 +592,10 @@ pump_consumer(struct publisher *publisher, struct publisher_consumer *consumer, 
     if (pump_feed(publisher, feed, consumer, wire) < 0)
         return -1;
     if (feed->sent.sequence <= feed->applied)
-        feed->probe_ms = INT64_MAX;
-    else if (feed->probe_ms == INT64_MAX)
-        feed->probe_ms = steady_ms + feed->probe_wait_ms;
-    else if (steady_ms >= feed->probe_ms)
+        feed->probe.at_ms = INT64_MAX;
+    else if (feed->probe.at_ms == INT64_MAX)
+        feed->probe.at_ms = steady_ms + feed->probe.wait_ms;
+    else if (backoff_is_due(&feed->probe, steady_ms))
         return probe(publisher, consumer, wire, steady_ms);
     return 0;
 }
@@ -610,9 +606,9 @@ retry_refused(struct publisher *publisher, struct wire *wire, int64_t steady_ms)
 {
     struct outbox_message message;
 
-    if (steady_ms < publisher->refused_ms)
+    if (!backoff_is_due(&publisher->retry, steady_ms))
         return 0;
-    publisher->refused_ms = INT64_MAX; /* until it is answered */
+    publisher->retry.at_ms = INT64_MAX; /* until it is answered */
     if (outbox_read(publisher->outbox, publisher->refused, &message) != 1 ||
         send_message(publisher, NULL, &message, wire) != 0)
         return -1;
@@ -641,7 +637,7 @@ publisher_consumer_silent(const struct publisher *publisher, const struct publis
     const uint64_t applied = consumer->feed.applied + (consumer->said.kept ? 1 : 0); /* see settle */
 
     return applied < publisher->outbox->last.sequence && !consumer->newcomer &&
-           (consumer->complained || consumer->feed.probe_wait_ms >= PROBE_SILENT_MS);
+           (consumer->complained || consumer->feed.probe.wait_ms >= PROBE_SILENT_MS);
 }
 
 void

@@ -21,14 +21,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/backoff.h"
 #include "base/buffer.h"
 #include "base/name.h"
 #include "wire/wire.h"
 #include "links/lives.h"
 #include "links/outbox.h"
-
-/* Those in the configuration and gait's own. */
-#define PUBLISHER_CONSUMERS_MAX (NAMES_MAX + 8)
 
 /* One receiver, and how far it is. */
 struct publisher_feed {
@@ -40,8 +38,8 @@ struct publisher_feed {
     struct outbox_mark window; /* applied, and where that stands in bytes */
     struct outbox_mark sent;   /* the newest one sent on this connection */
     uint64_t handed;           /* the newest one that the wire was given on this connection: up to there all are repeats */
-    int64_t probe_ms;          /* when to send the last one again, if nothing was heard by then */
-    int64_t probe_wait_ms;     /* grows until it has applied something */
+    struct backoff probe;      /* when to send the last one again, if nothing was heard by then; until it has applied
+                                * something ever more rarely */
 };
 
 /* What a consumer has said: where it is, and what it has of earlier lives; or that it begins anew, and awaits all rows. One
@@ -74,8 +72,8 @@ struct publisher_consumer {
     bool elsewhere; /* it is in an earlier life, and to be told that it has everything up to feed.applied of this one */
     bool behind;    /* it needs messages that are gone, and is to be told so; */
     bool complained; /* and the log says so */
-    int64_t told_ms, tell_wait_ms; /* that it is elsewhere or behind it was told then, and is again this much later, doubled
-                                    * each time, since it may be away; one that asks, a second later */
+    struct backoff tell; /* when it is told that it is elsewhere or behind: again ever more rarely, since it may be away;
+                          * one that asks, a second after the last time */
     bool newcomer; /* it knows nothing of this store, whose first messages are gone, and is to be told: see newcomer.c */
     bool has_rows; /* all rows of the table were appended for it, and it has not reported yet that it begins there */
 };
@@ -92,7 +90,7 @@ struct publisher {
     /* What goes in place of a record that is larger than the broker takes, and a '}' behind it; NULL: it goes whole, or
      * stands. */
     struct span (*shorten)(struct span record);
-    struct publisher_consumer consumers[PUBLISHER_CONSUMERS_MAX];
+    struct publisher_consumer consumers[CONSUMERS_MAX];
     unsigned consumer_count;
 
     struct {
@@ -104,8 +102,7 @@ struct publisher {
     uint64_t kept_epoch; /* that the broker said, where that proved something */
     struct publisher_feed broker;
     uint64_t refused; /* the broker does not take this one: it alone is tried again until it does; 0: it takes all */
-    int64_t refused_ms; /* when to try */
-    int64_t refused_wait_ms;
+    struct backoff retry; /* when */
     struct buffer full_topic;
     struct buffer shortened; /* a payload, with what was put in place of records */
     struct wire_limits limits;    /* of the broker; the caller sets them on connecting */

@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "links/links_state.h"
+#include "wire/topic.h"
 
 #define CHUNK_ROWS 200
 
@@ -28,7 +29,7 @@ void
 refill_end(struct links *links)
 {
     links->refill.active = links->refill.waiting = links->refill.done = links->refill.owed = false;
-    links->refill.again_ms = links->refill.again_wait_ms = 0;
+    backoff_reset(&links->refill.again);
 }
 
 static bool
@@ -39,8 +40,7 @@ send_row(void *context, struct span row, struct span body)
 
     buffer_clear(&refill->topic);
     buffer_add_text(&refill->topic, links->topics.output);
-    buffer_add_byte(&refill->topic, '/');
-    buffer_add_span(&refill->topic, row);
+    topic_add_row(&refill->topic, row);
     buffer_clear(&refill->payload);
     buffer_add_byte(&refill->payload, '{');
     buffer_add_span(&refill->payload, body);
@@ -73,9 +73,7 @@ refill_again(struct links *links, int64_t steady_ms)
     const struct wire_message nothing = {
         .topic = span_of(links->topics.kept), .retained = true, .delivery = WIRE_AT_LEAST_ONCE};
 
-    refill->again_wait_ms =
-        refill->again_wait_ms == 0 ? AGAIN_MIN_MS : backoff_doubled(refill->again_wait_ms, AGAIN_MAX_MS);
-    refill->again_ms = steady_ms + refill->again_wait_ms;
+    backoff_put_off(&refill->again, AGAIN_MIN_MS, AGAIN_MAX_MS, steady_ms);
     wire->calls->publish(wire, &nothing, 0);
     refill_begin(links);
 }
@@ -91,9 +89,9 @@ refill_step(struct links *links, int64_t steady_ms)
         refill->waiting = false;
     links->mailbox.refill_delivered = links->mailbox.refill_refused = false;
     pthread_mutex_unlock(&links->mailbox.lock);
-    if (refused && steady_ms >= refill->again_ms) /* else it was another one of those before */
+    if (refused && backoff_is_due(&refill->again, steady_ms)) /* else it was another one of those before */
         refill_again(links, steady_ms);
-    if (!refill->active || links->link_port.state != PORT_READY || steady_ms < refill->again_ms)
+    if (!refill->active || links->link_port.state != PORT_READY || !backoff_is_due(&refill->again, steady_ms))
         return;
     if (refill->waiting || store_snapshot(links->store) != 0)
         return;

@@ -287,7 +287,7 @@ say_twofold(struct links *links, struct saying *saying)
         if (twofold == 0)
             continue;
         buffer_printf(saying->text, "%stwo different messages came under number %" PRIu64
-                                    " of %s: nothing more is taken from %s" TOPIC_FEED_LEVEL "; its log says what to do",
+                                    " of %s: nothing more is taken from %s/" TOPIC_FEED_LEVEL "; its log says what to do",
                       saying->between, twofold, links->stream->inputs[i].from->name, links->topics.report_to[i]);
         saying->between = "; ";
     }
@@ -308,11 +308,12 @@ say_who_is_missed(struct links *links, struct saying *saying)
         first = first != NULL ? first : publisher->consumers[i].name;
     }
     end_saying(saying);
-    if (first != NULL)
-        buffer_printf(saying->text,
-                      ". If it runs: does the broker's ACL let user %s publish at %s/%s" TOPIC_FEED_LEVEL
-                      ", and it subscribe there?",
-                      show_user(links), publisher->link, first);
+    if (first == NULL)
+        return;
+    buffer_printf(saying->text, ". If it runs: does the broker's ACL let user %s publish at %s", show_user(links),
+                  publisher->link);
+    topic_add_feed(saying->text, first);
+    buffer_add_text(saying->text, ", and it subscribe there?");
 }
 
 /* Whose rows have to come before anything is decided: that is soon, unless nobody runs who has them. */

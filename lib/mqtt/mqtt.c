@@ -3,22 +3,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <MQTTAsync.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mqtt/calls.h"
 
 /*
  * What to know about Paho 1.3.12 before changing anything here:
@@ -37,13 +32,10 @@
  *   messages and mosquitto's limit of 20: 247 messages/s with 256 in Paho's hands, 16,000 with 16.)
  */
 
-#define PAHO_SLEEP_US_MAX 1000
-#define CONNECT_WAIT_MS 10 /* others who use Paho wait meanwhile */
 #define KEEP_ALIVE_S 20     /* a dead peer is noticed within 1.5 times this */
 #define CONNECT_TIMEOUT_S 5 /* Paho looks at it every 3 s only */
 #define IN_FLIGHT_MAX 65535 /* packet identifiers there are; the broker's Receive Maximum lowers it */
 #define IN_FLIGHT_BYTES_MAX (192 * 1024) /* fits in a socket buffer of Linux's default wmem_max, with its overhead */
-#define SEND_BUFFER_BYTES (512 * 1024)   /* asked for; the kernel gives what wmem_max allows */
 #define PAYLOAD_MAX (256 * 1024 * 1024 - WIRE_PROPERTIES_BYTES_MAX) /* MQTT: 256 MiB a packet */
 #define REASON_BYTES_MAX 512
 #define TOPIC_SHOWN_MAX 160   /* in texts for people */
@@ -238,11 +230,6 @@ on_connect_success(void *context, MQTTAsync_successData5 *response)
         mqtt->events.up(mqtt->events.context, response->alt.connect.sessionPresent != 0, &limits);
 }
 
-/* What the system and OpenSSL said of the newest attempt to connect; Paho tells neither. All connections of a program are
- * to one broker, and Paho makes one at a time. */
-static atomic_uint connect_calls;
-static atomic_int connect_error; /* an errno, 0 */
-
 /* The reason code the broker gave; Paho has it here or there. */
 static int
 refusal(const MQTTAsync_failureData5 *response)
@@ -255,14 +242,14 @@ static void
 describe_failure(const struct mqtt *mqtt, const MQTTAsync_failureData5 *response, char *text, size_t size)
 {
     const char *told = failure_text(response->code, response->reasonCode, response->message);
-    const int error = atomic_load(&connect_error);
+    const int error = calls_connect_error();
     const int reason = refusal(response);
 
     if (reason == MQTTREASONCODE_NOT_AUTHORIZED || reason == MQTTREASONCODE_BAD_USER_NAME_OR_PASSWORD)
         snprintf(text, size, "the broker refuses user name or password (%s)", told);
     else if (reason >= MQTTREASONCODE_UNSPECIFIED_ERROR)
         snprintf(text, size, "the broker refuses: %s", told);
-    else if (atomic_load(&connect_calls) == mqtt->attempts_before)
+    else if (calls_connects() == mqtt->attempts_before)
         snprintf(text, size, "unknown host, or no name server answers");
     else if (mqtt->tls_error[0] != '\0')
         snprintf(text, size, "TLS: %s", mqtt->tls_error);
@@ -422,119 +409,6 @@ on_message(void *context, char *topic, int topic_len, MQTTAsync_message *receive
  * The calls.
  */
 
-/*
- * What Paho calls of the C library, answered here, for it alone: in the copy of its library that we link, these names stand
- * in place of the C library's (paho.syms).
- */
-int paho_usleep(useconds_t wanted_us);
-int paho_cond_signal(pthread_cond_t *condition);
-int paho_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until);
-int paho_connect(int fd, const struct sockaddr *address, socklen_t address_len);
-int paho_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
-int paho_poll(struct pollfd *files, nfds_t count, int timeout_ms);
-
-/* Paho's only way to sleep, and it sleeps 100 ms at a time where it should wait for something: before it sees its first
- * socket, after a second without traffic, when it ends its threads. Sleeping less makes it look more often and do no more:
- * a command ends 1 ms after its work in place of 100, at the price of 1000 wake-ups a second while nothing connects. */
-int
-paho_usleep(useconds_t wanted_us)
-{
-    const useconds_t us = wanted_us < PAHO_SLEEP_US_MAX ? wanted_us : PAHO_SLEEP_US_MAX;
-    const struct timespec time = {0, (long)us * 1000};
-
-    return nanosleep(&time, NULL);
-}
-
-/* Paho's sender looks for work, and then waits for the signal that there is some, or 1 s: a signal that comes between the
- * two is lost. (Seen: with others at work on the machine, one load in twenty stood still for a second.) So signals are
- * counted, and who missed one does not wait. */
-static atomic_uint signals_given;
-
-int
-paho_cond_signal(pthread_cond_t *condition)
-{
-    atomic_fetch_add(&signals_given, 1);
-    return pthread_cond_broadcast(condition);
-}
-
-int
-paho_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
-{
-    static atomic_uint signals_seen;
-    int rc = 0;
-
-    if (atomic_load(&signals_given) == atomic_load(&signals_seen))
-        rc = pthread_cond_clockwait(condition, mutex, CLOCK_REALTIME, until);
-    atomic_store(&signals_seen, atomic_load(&signals_given));
-    return rc;
-}
-
-/* With TLS Paho closes the socket after a failure only if it had to look for the connection. */
-static atomic_bool connection_waited_for;
-
-static void
-tune_socket(int fd)
-{
-    int on = 1;
-    int wanted = SEND_BUFFER_BYTES;
-    int given = 0;
-    socklen_t len = sizeof given;
-
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
-        return; /* no TCP socket */
-    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &given, &len) == 0 && given < wanted)
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
-}
-
-/* Paho gives out no socket, so this is where we see it. Two things it does not do:
- *
- * - TCP_NODELAY. A consumer that answers a message sends PUBACK and then PUBLISH; without it the second waits for the
- *   peer's delayed acknowledgement of the first (measured: 50 ms a round trip instead of 0.13 ms).
- * - Wait for the connection. It looks for it when it next wakes up, which is after 10 ms at best, while on one machine the
- *   connection is there at once: `gait status` took 21 ms and takes 6.5. */
-int
-paho_connect(int fd, const struct sockaddr *address, socklen_t address_len)
-{
-    struct pollfd made = {.fd = fd, .events = POLLOUT};
-    int error = connect(fd, address, address_len) == 0 ? 0 : errno;
-    socklen_t len = sizeof error;
-
-    if (error == EINPROGRESS && atomic_load(&connection_waited_for) && poll(&made, 1, CONNECT_WAIT_MS) == 1)
-        (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    tune_socket(fd);
-    atomic_store(&connect_error, error);
-    atomic_fetch_add(&connect_calls, 1);
-    errno = error;
-    return error == 0 ? 0 : -1;
-}
-
-/* A connection that was not made at once: this is where Paho asks what became of it, and keeps the answer to itself. */
-int
-paho_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
-{
-    const int rc = getsockopt(fd, level, name, value, len);
-
-    if (rc == 0 && level == SOL_SOCKET && name == SO_ERROR)
-        atomic_store(&connect_error, *(const int *)value);
-    return rc;
-}
-
-/* Before Paho's receiver goes to sleep it acknowledges what it has read. The kernel would wait up to 40 ms with that, for
- * something to send it with, and a broker that has not set TCP_NODELAY (mosquitto's default) keeps back its next small
- * packet, a PUBACK say, until the one before it is acknowledged. With Receive Maximum 1 every message waited for that
- * (measured, 2000 rows of a table: 9.3 s before, 1.6 s now). The kernel forgets the option, so it is set each time. */
-int
-paho_poll(struct pollfd *files, nfds_t count, int timeout_ms)
-{
-    const int on = 1;
-
-    for (nfds_t i = 0; timeout_ms != 0 && i < count; i++) {
-        if ((files[i].events & POLLIN) != 0)
-            (void)setsockopt(files[i].fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
-    }
-    return poll(files, count, timeout_ms);
-}
-
 /* One error of OpenSSL's, in the form of ERR_print_errors: thread:error:code:library:function:REASON:file:line:DETAIL. */
 static int
 on_tls_error(const char *text, size_t len, void *context)
@@ -606,7 +480,7 @@ begin_connect(struct mqtt *mqtt)
     MQTTProperties properties = MQTTProperties_initializer;
     const struct wire_options *options = mqtt->options;
 
-    mqtt->attempts_before = atomic_load(&connect_calls);
+    mqtt->attempts_before = calls_connects();
     mqtt->tls_error[0] = '\0';
     add_connect_properties(options, &properties);
     connect.connectProperties = &properties;
@@ -1164,7 +1038,7 @@ mqtt_wire(const struct broker *broker, const struct wire_options *options, const
     mqtt->events = *events;
     mqtt->limits = (struct wire_limits){.packet_bytes_max = PAYLOAD_MAX, .acknowledges = true, .retains = true};
     mqtt->queue_end = &mqtt->queue_first;
-    atomic_store(&connection_waited_for, !broker_speaks_tls(broker));
+    calls_wait_for_connection(!broker_speaks_tls(broker));
     pthread_mutex_init(&mqtt->lock, NULL);
     pthread_cond_init(&mqtt->settled, NULL);
     if (make_handle(mqtt) != 0) {

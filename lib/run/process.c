@@ -22,9 +22,6 @@
 #define STALL_MS 200
 #define STALL_BROKEN_MS 30000
 
-/* Failures in a row that are counted: more change nothing. */
-#define STALLS_MAX 8
-
 static const struct transport_calls *
 calls_of(const struct process *process)
 {
@@ -237,15 +234,10 @@ why_of_fault(enum store_fault fault)
     }
 }
 
-/* How long to wait now that a transaction has failed. */
 static int64_t
-stall_ms(struct process *process)
+stall_most_ms(enum why_stopped why)
 {
-    const unsigned doublings = process->why == WHY_STORE_BROKEN ? process->stalls : 0;
-
-    if (process->stalls < STALLS_MAX)
-        process->stalls++;
-    return (int64_t)STALL_MS << doublings < STALL_BROKEN_MS ? (int64_t)STALL_MS << doublings : STALL_BROKEN_MS;
+    return why == WHY_STORE_BROKEN ? STALL_BROKEN_MS : STALL_MS;
 }
 
 /* Work what waits. 1 worked, 0 nothing was there, −1 stalled. */
@@ -255,7 +247,7 @@ work(struct process *process, int64_t steady_ms)
     /* Even if nothing can be worked at present: what comes in meanwhile may use up the transport's room. */
     const bool intake = may_take(process, steady_ms);
 
-    if (steady_ms < process->stalled_until_ms) {
+    if (!backoff_is_due(&process->stall, steady_ms)) {
         process->why = process->why_stalled;
         return -1;
     }
@@ -268,10 +260,10 @@ work(struct process *process, int64_t steady_ms)
         /* What is in the way may be our own output, which has been taken long since. */
         if (fault == STORE_FULL || fault == STORE_NO_ADDRESS_SPACE)
             batch_make_room(process->batch);
-        process->stalled_until_ms = steady_ms + stall_ms(process);
+        backoff_put_off(&process->stall, STALL_MS, stall_most_ms(process->why), steady_ms);
         return -1;
     }
-    process->stalls = 0;
+    backoff_reset(&process->stall);
     return rc;
 }
 
@@ -289,8 +281,8 @@ idle_ms(struct process *process, int64_t steady_ms)
 
     if (process->open && !process->learns)
         wait_ms = least(wait_ms, batch_due_ms(process->batch) - process->time.now_ms);
-    if (process->stalled_until_ms > steady_ms)
-        wait_ms = process->stalled_until_ms - steady_ms;
+    if (!backoff_is_due(&process->stall, steady_ms))
+        wait_ms = process->stall.at_ms - steady_ms;
     return wait_ms > 0 ? wait_ms : 0;
 }
 

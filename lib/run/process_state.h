@@ -4,6 +4,7 @@
 #ifndef RUN_PROCESS_STATE_H
 #define RUN_PROCESS_STATE_H
 
+#include "base/backoff.h"
 #include "state/attempt.h"
 #include "run/process.h"
 
@@ -33,12 +34,11 @@ struct process {
     struct transport *transport;
 
     enum why_stopped why;
-    enum why_stopped why_stalled; /* until stalled_until_ms */
+    enum why_stopped why_stalled; /* until stall is due */
     struct buffer why_text;
-    int64_t stalled_until_ms;
-    unsigned stalls; /* in a row */
-    bool open;       /* records are taken, by nothing hindered */
-    bool learns;     /* as in struct intake */
+    struct backoff stall; /* after transactions that failed: when to try the next one */
+    bool open;   /* records are taken, by nothing hindered */
+    bool learns; /* as in struct intake */
 };
 
 /* Append to why the words for why nothing is taken in, or what is not well all the same; nothing if all is. */

@@ -50,12 +50,12 @@ static void
 give_up(struct port *port, const char *what, const char *reason, int64_t steady_ms)
 {
     char trouble[sizeof port->reason + 256];
-    const bool was_unsteady = backoff_unsteady(&port->backoff, steady_ms);
-    const bool news = port->backoff.up_ms == 0 && strcmp(reason, port->told) != 0;
+    const bool was_unsteady = reconnect_unsteady(&port->reconnect, steady_ms);
+    const bool news = port->reconnect.up_ms == 0 && strcmp(reason, port->told) != 0;
 
     port->failures += port->state != PORT_READY;
     port->state = PORT_DOWN;
-    port->retry_ms = backoff_down(&port->backoff, steady_ms);
+    reconnect_down(&port->reconnect, steady_ms);
     if (port->quiet)
         return;
     if (!was_unsteady && port_unsteady(port, steady_ms, trouble, sizeof trouble)) {
@@ -72,7 +72,7 @@ close_port(struct port *port)
 {
     port->wire->calls->disconnect(port->wire, DISCONNECT_MS);
     port->state = PORT_DOWN;
-    port->backoff.up_ms = 0; /* not lost, but given up */
+    port->reconnect.up_ms = 0; /* not lost, but given up */
     pthread_mutex_lock(port->lock);
     port->heard_up = port->heard_subscribed = port->heard_refused = port->heard_down = false;
     pthread_mutex_unlock(port->lock);
@@ -98,7 +98,7 @@ open_port(struct port *port, int64_t steady_ms)
 static void
 say_connected(struct port *port, int64_t steady_ms)
 {
-    if (port->quiet || backoff_unsteady(&port->backoff, steady_ms))
+    if (port->quiet || reconnect_unsteady(&port->reconnect, steady_ms))
         return;
     log_info("%s: connected", port->name);
     port->complained = false;
@@ -120,7 +120,7 @@ port_step(struct port *port, int64_t steady_ms)
 
     if (up && port->state == PORT_CONNECTING) {
         port->state = PORT_SUBSCRIBING;
-        backoff_up(&port->backoff, steady_ms);
+        reconnect_up(&port->reconnect, steady_ms);
         log_assert(port->filter_count <= PORT_FILTERS_MAX && port->news_from <= port->filter_count);
         /* A failure to send is followed by `down`. */
         port->wire->calls->subscribe(port->wire, port->filters, port->filter_count, port->news_from, port->delivery);
@@ -143,7 +143,7 @@ port_step(struct port *port, int64_t steady_ms)
         close_port(port);
         return 0;
     }
-    if (port->wanted && port->state == PORT_DOWN && steady_ms >= port->retry_ms)
+    if (port->wanted && port->state == PORT_DOWN && backoff_is_due(&port->reconnect.backoff, steady_ms))
         open_port(port, steady_ms);
     return refused ? -1 : ready && port->state == PORT_READY;
 }
@@ -176,7 +176,7 @@ port_unsteady(struct port *port, int64_t steady_ms, char *text, size_t size)
 {
     char reason[sizeof port->reason];
 
-    if (!backoff_unsteady(&port->backoff, steady_ms))
+    if (!reconnect_unsteady(&port->reconnect, steady_ms))
         return false;
     port_reason(port, reason, sizeof reason);
     snprintf(text, size, "does another process use the client name %s, or does the broker cut who may not publish there? "
@@ -196,5 +196,5 @@ port_missing(const struct port *port, char *text, size_t size)
 int64_t
 port_due_ms(const struct port *port)
 {
-    return port->wanted && port->state == PORT_DOWN ? port->retry_ms : INT64_MAX;
+    return port->wanted && port->state == PORT_DOWN ? port->reconnect.backoff.at_ms : INT64_MAX;
 }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/backoff.h"
+#include "wire/reconnect.h"
 #include "wire/wire.h"
 
 #define PORT_FILTERS_MAX 16
@@ -31,8 +31,7 @@ struct port {
 
     /* The loop's. */
     enum port_state state;
-    int64_t retry_ms;
-    struct backoff backoff;
+    struct reconnect reconnect;
     unsigned failures; /* attempts in vain since it was ready last */
     bool complained; /* the log says that it is not well */
     char told[512];  /* why, as it says */

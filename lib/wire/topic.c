@@ -2,10 +2,9 @@
 
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/log.h"
 
-#define LEVELS_MAX 4
+#define LEVELS_MAX 5
 
 /* In the place of a level. */
 static const char name_here[] = "name", peer_here[] = "peer";
@@ -26,9 +25,9 @@ static const char *const topics[TOPIC_COUNT][LEVELS_MAX] = {
     [TOPIC_LINK] = {"link", name_here},
     [TOPIC_REPORT] = {"link", name_here, peer_here},
     [TOPIC_REPORTS] = {"link", name_here, "+"},
-    [TOPIC_FEEDS] = {"link", "+", name_here, "feed/#"},
-    [TOPIC_OLDEST] = {"link", name_here, peer_here, "oldest"},
-    [TOPIC_OLDESTS] = {"link", "+", name_here, "oldest"},
+    [TOPIC_FEEDS] = {"link", "+", name_here, TOPIC_FEED_LEVEL, "#"},
+    [TOPIC_OLDEST] = {"link", name_here, peer_here, TOPIC_OLDEST_LEVEL},
+    [TOPIC_OLDESTS] = {"link", "+", name_here, TOPIC_OLDEST_LEVEL},
     [TOPIC_SYNC] = {"link", name_here, TOPIC_SYNC_LEVEL},
     [TOPIC_KEPT] = {"link", name_here, TOPIC_KEPT_LEVEL},
 };
@@ -50,14 +49,63 @@ topic_name(enum topic topic, const char *prefix, const char *name, const char *p
     return text.data;
 }
 
-bool
-topic_is_below(struct span topic, const char *prefix, const char *level, struct span *rest)
+void
+topic_add_row(struct buffer *topic, struct span row)
 {
-    const size_t prefix_len = strlen(prefix), level_len = strlen(level), len = prefix_len + level_len + 2;
+    buffer_add_byte(topic, '/');
+    buffer_add_span(topic, row);
+}
 
-    if (topic.len < len || memcmp(topic.at, prefix, prefix_len) != 0 || topic.at[prefix_len] != '/' ||
-        memcmp(topic.at + prefix_len + 1, level, level_len) != 0 || topic.at[len - 1] != '/')
+void
+topic_add_feed(struct buffer *topic, const char *consumer)
+{
+    buffer_add_byte(topic, '/');
+    buffer_add_text(topic, consumer);
+    buffer_add_text(topic, "/" TOPIC_FEED_LEVEL);
+}
+
+bool
+topic_matches(struct span topic, const char *filter, struct span *level)
+{
+    const size_t len = strlen(filter);
+
+    *level = (struct span){0};
+    if (len < 2 || filter[len - 2] != '/' || strchr("+#", filter[len - 1]) == NULL)
+        return span_is(topic, filter);
+    if (filter[len - 1] == '#' && span_equal(topic, span_at(filter, len - 2)))
+        return true;
+    if (!span_begins(topic, span_at(filter, len - 1)))
+        return false;
+    *level = span_at(topic.at + len - 1, topic.len - (len - 1));
+    return filter[len - 1] == '#' || (level->len > 0 && memchr(level->at, '/', level->len) == NULL);
+}
+
+/* What follows "<above>/<level>" in topic, if it begins with that. */
+static bool
+begins_with(struct span topic, const char *above, const char *level, struct span *rest)
+{
+    const size_t above_len = strlen(above), level_len = strlen(level), len = above_len + 1 + level_len;
+
+    if (topic.len < len || memcmp(topic.at, above, above_len) != 0 || topic.at[above_len] != '/' ||
+        memcmp(topic.at + above_len + 1, level, level_len) != 0)
         return false;
     *rest = span_at(topic.at + len, topic.len - len);
+    return true;
+}
+
+bool
+topic_is(struct span topic, const char *above, const char *level)
+{
+    struct span rest;
+
+    return begins_with(topic, above, level, &rest) && rest.len == 0;
+}
+
+bool
+topic_is_below(struct span topic, const char *above, const char *level, struct span *rest)
+{
+    if (!begins_with(topic, above, level, rest) || rest->len == 0 || rest->at[0] != '/')
+        return false;
+    *rest = span_at(rest->at + 1, rest->len - 1);
     return true;
 }

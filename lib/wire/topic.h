@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 
+#include "base/buffer.h"
 #include "base/span.h"
 
 /* With what name, and peer where there are two, stand for. */
@@ -52,9 +53,9 @@ enum topic {
 #define TOPIC_RECEIPT_LEVEL "receipt"
 #define TOPIC_ANSWER_LEVEL "answer"
 
-/* What stands behind a link's topic. */
-#define TOPIC_FEED_LEVEL "/feed"
-#define TOPIC_OLDEST_LEVEL "/oldest"
+/* The levels below a consumer's report. */
+#define TOPIC_FEED_LEVEL "feed"
+#define TOPIC_OLDEST_LEVEL "oldest"
 
 /* The levels of a process's own below its link. */
 #define TOPIC_SYNC_LEVEL ".sync"
@@ -63,7 +64,20 @@ enum topic {
 /* The topic's name; name and peer as above, NULL where there is none. To be freed. */
 char *topic_name(enum topic topic, const char *prefix, const char *name, const char *peer);
 
-/* The rest of topic behind "<prefix>/<level>/", if it begins with that. */
-bool topic_is_below(struct span topic, const char *prefix, const char *level, struct span *rest);
+/* For what is sent in numbers, into a buffer that is kept. Append to a table's output, or to a feed of it, a row's level. */
+void topic_add_row(struct buffer *topic, struct span row);
+
+/* Append to a producer's TOPIC_LINK what makes it the feed of this consumer. */
+void topic_add_feed(struct buffer *topic, const char *consumer);
+
+/* Whether topic matches filter, whose only wildcards are a last level + or #. *level is what that stands for: of #, which
+ * takes an empty level too, maybe nothing. */
+bool topic_matches(struct span topic, const char *filter, struct span *level);
+
+/* Whether topic is "<above>/<level>". */
+bool topic_is(struct span topic, const char *above, const char *level);
+
+/* The rest of topic behind "<above>/<level>/", if it begins with that. */
+bool topic_is_below(struct span topic, const char *above, const char *level, struct span *rest);
 
 #endif

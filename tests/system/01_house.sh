@@ -24,6 +24,15 @@ check_not "lib names no stream" grep -rnE "^[^/*]*($names)" lib --include=*.c
 check_not "streams know no broker" grep -rnE '#include "(mqtt|wire|links|run|daemon)/' streams
 check_not "operators know no broker and no clock" grep -rnE '#include "(run|mqtt|base/clock)|time\(|clock_gettime' lib/operator
 check_not "nobody goes round the doors of the house" grep -rnE '#include "(\.|[^"/]*")' lib streams cmd
+# made_by_hand FOLDER…: code that puts a topic or filter together itself, without its comments.
+made_by_hand() {
+    local file
+    find "$@" -name '*.[ch]' ! -path 'lib/wire/topic.*' | while read -r file; do
+        sed -E 's|/\*.*||; s|^ \*.*||' "$file" | sed "s|^|$file: |"
+    done | grep -E "\"[^\"]*/[+#][\"/]|\bprefix\b.*%s/|%s/.*\bprefix\b|add_byte\([^,]*topic[^,]*, '/'\)|\"[^\"]*/(feed|oldest)\b"
+}
+# refusal.c says to people which topic a record came on.
+check "topics are made in one module" equal "" "$(made_by_hand lib cmd streams | grep -v '^lib/run/refusal\.c:')"
 check_not "no header shows a variable that can be changed" grep -rnP '^extern (?!.*\bconst\b)' lib streams cmd --include=*.h
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
 

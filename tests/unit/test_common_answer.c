@@ -145,11 +145,11 @@ test_more_consumers_than_fit_are_left_out(void **state)
 
     (void)state;
     buffer_add_text(&text, "{\"process\":\"customer-trusted\",\"output\":{\"consumers\":[{\"name\":\"first\"}");
-    for (int i = 0; i < 2 * ANSWER_CONSUMERS_MAX; i++)
+    for (int i = 0; i < 2 * CONSUMERS_MAX; i++)
         buffer_printf(&text, ",{\"name\":\"c%d\"}", i);
     buffer_add_text(&text, "]}}");
     assert_int_equal(answer_decode(buffer_span(&text), &answer), 0);
-    assert_int_equal(answer.consumer_count, ANSWER_CONSUMERS_MAX);
+    assert_int_equal(answer.consumer_count, CONSUMERS_MAX);
     assert_string_equal(answer.consumers[0].name, "first");
     buffer_free(&text);
 }

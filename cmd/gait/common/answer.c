@@ -75,7 +75,7 @@ read_consumer(void *context, const char *name, const struct json *value)
     struct answer *answer = ((struct reading *)context)->answer;
 
     (void)name;
-    if (answer->consumer_count == ANSWER_CONSUMERS_MAX)
+    if (answer->consumer_count == CONSUMERS_MAX)
         return;
     struct answer_consumer *consumer = &answer->consumers[answer->consumer_count++];
     copy_text(consumer->name, sizeof consumer->name, json_text_at(value, "name", ""));

@@ -14,9 +14,7 @@
 #include "base/span.h"
 #include "record/reason.h"
 #include "operator/stream.h"
-#include "links/publisher.h"
 
-#define ANSWER_CONSUMERS_MAX PUBLISHER_CONSUMERS_MAX /* as many as a process can have of its output */
 #define ANSWER_NAME_SIZE NAME_SIZE
 #define ANSWER_WHY_SIZE 512
 
@@ -59,7 +57,7 @@ struct answer {
     struct answer_input inputs[OPERATOR_INPUTS_MAX]; /* in the order of the stream's declaration */
     char epoch[ANSWER_NAME_SIZE];                    /* of the output; empty if there is none */
     int64_t last;
-    struct answer_consumer consumers[ANSWER_CONSUMERS_MAX];
+    struct answer_consumer consumers[CONSUMERS_MAX];
     unsigned consumer_count;
     int64_t reasons[REASON_COUNT];
     struct answer_refusal recent[REASON_COUNT][ANSWER_RECENT_MAX]; /* newest first */

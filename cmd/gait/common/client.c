@@ -171,7 +171,7 @@ client_is_missed(const struct client *client)
 bool
 client_unsteady(const struct client *client)
 {
-    return backoff_unsteady(&client->port.backoff, clock_steady_ms());
+    return reconnect_unsteady(&client->port.reconnect, clock_steady_ms());
 }
 
 void
@@ -213,7 +213,7 @@ step_until_up(struct client *client, int64_t deadline_ms)
             return -1;
         if (client->port.state == PORT_READY)
             return 1;
-        const bool last = client->port.failures != failures && client->port.retry_ms >= deadline_ms;
+        const bool last = client->port.failures != failures && client->port.reconnect.backoff.at_ms >= deadline_ms;
         if (last || clock_steady_ms() >= limit_ms)
             return 0;
         const int64_t due_ms = client_due_ms(client);

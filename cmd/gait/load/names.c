@@ -8,15 +8,15 @@
 #include "base/log.h"
 #include "base/say.h"
 
-#define NAME_BYTES_MAX 64 /* of a name that is looked at and shown; the longest field's has 25 */
-#define NOTES_MAX 32      /* names that are remembered; the ones beyond are not said */
-#define SLIP_LETTERS 6    /* a field's name has at least so many before another one counts as a slip of it */
-#define SLIPS_MAX 2       /* letters that are wrong, missing or too many; of a long name */
-#define SLIPS_PART 5      /* one in so many */
+#define SHOWN_BYTES_MAX 64 /* of a name that is looked at and shown; the longest field's has 25 */
+#define NOTES_MAX 32       /* names that are remembered; the ones beyond are not said */
+#define SLIP_LETTERS 6     /* a field's name has at least so many before another one counts as a slip of it */
+#define SLIPS_MAX 2        /* letters that are wrong, missing or too many; of a long name */
+#define SLIPS_PART 5       /* one in so many */
 
 /* A name without what may differ: lower case, no '_', '-', blanks. */
 struct plain {
-    char text[NAME_BYTES_MAX];
+    char text[SHOWN_BYTES_MAX];
     size_t len;
 };
 
@@ -53,7 +53,7 @@ static int
 make_plain(struct span name, struct plain *plain)
 {
     plain->len = 0;
-    if (name.len > NAME_BYTES_MAX)
+    if (name.len > SHOWN_BYTES_MAX)
         return -1;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
@@ -69,7 +69,7 @@ plain_of_field(const char *name)
     struct plain plain;
 
     if (make_plain(span_of(name), &plain) != 0)
-        log_panic("a field has a name of more than %d bytes", NAME_BYTES_MAX);
+        log_panic("a field has a name of more than %d bytes", SHOWN_BYTES_MAX);
     return plain;
 }
 
@@ -77,7 +77,7 @@ plain_of_field(const char *name)
 static unsigned
 distance(const struct plain *a, const struct plain *b)
 {
-    unsigned row[NAME_BYTES_MAX + 1];
+    unsigned row[SHOWN_BYTES_MAX + 1];
 
     for (unsigned j = 0; j <= b->len; j++)
         row[j] = j;
@@ -140,20 +140,6 @@ names_field(const struct names *names, unsigned field)
     return names->fields[field].name;
 }
 
-const char *
-names_suggestion(const struct names *names, struct span name)
-{
-    struct plain plain;
-
-    if (make_plain(name, &plain) != 0)
-        return NULL;
-    for (unsigned i = 0; i < names->field_count; i++) {
-        if (resembles(&plain, &names->fields[i]))
-            return names->fields[i].name;
-    }
-    return NULL;
-}
-
 static bool
 looks_like_a_name(struct span name)
 {
@@ -162,7 +148,7 @@ looks_like_a_name(struct span name)
         if (!isalnum(c) && strchr("_-. ", c) == NULL)
             return false;
     }
-    return name.len > 0 && name.len <= NAME_BYTES_MAX;
+    return name.len > 0 && name.len <= SHOWN_BYTES_MAX;
 }
 
 void

@@ -35,9 +35,6 @@ enum name_meaning names_find(const struct names *names, struct span name, unsign
 /* What field is called in the contract. */
 const char *names_field(const struct names *names, unsigned field);
 
-/* The field that name might have been meant for, or NULL. For messages. */
-const char *names_suggestion(const struct names *names, struct span name);
-
 /* Remember a name that is NAME_SIMILAR or NAME_UNKNOWN, for names_say. */
 void names_note(struct names *names, struct span name);
 

@@ -9,13 +9,13 @@
 #include "base/say.h"
 #include "record/json.h"
 
-#define NAME_BYTES_MAX 64  /* of a name that is remembered from record to record */
+#define KNOWN_BYTES_MAX 64 /* of a name that is remembered from record to record */
 #define WRAP_BYTES_MAX 512 /* of what is no record: enough to recognise it by */
 
 /* What the name at one place in a record was last time: most files keep one order. */
 struct place {
     bool known;
-    char name[NAME_BYTES_MAX];
+    char name[KNOWN_BYTES_MAX];
     size_t len;
     enum name_meaning meaning;
     unsigned field;
@@ -167,7 +167,7 @@ find_place(struct objects *objects, unsigned index)
         place->meaning = names_find(objects->names, key, &place->field);
     if (place->meaning == NAME_SIMILAR || place->meaning == NAME_UNKNOWN)
         names_note(objects->names, key);
-    place->known = key.len <= NAME_BYTES_MAX;
+    place->known = key.len <= KNOWN_BYTES_MAX;
     place->len = place->known ? key.len : 0;
     memcpy(place->name, key.at, place->len);
     return place;

@@ -88,8 +88,7 @@ struct sender {
     uint64_t next;
     uint64_t sending;  /* number of the last one, of letters and questions alike */
     int64_t heard_ms;  /* when the last receipt came, or the wait for one began */
-    int64_t asked_ms;  /* when one was asked for since, or heard_ms */
-    int64_t silence_ms;
+    struct backoff silence; /* when one is asked for, unless it has come before */
     struct sender_totals totals; /* all but records and messages */
     struct sender_fault faults[SENDER_FAULTS_MAX];
     unsigned fault_count;
@@ -129,8 +128,9 @@ mark_unsent(struct sender *sender, unsigned from, unsigned to)
 static void
 hear(struct sender *sender)
 {
-    sender->heard_ms = sender->asked_ms = clock_steady_ms();
-    sender->silence_ms = SILENCE_MS_MIN;
+    sender->heard_ms = clock_steady_ms();
+    backoff_reset(&sender->silence);
+    backoff_put_off(&sender->silence, SILENCE_MS_MIN, SILENCE_MS_MAX, sender->heard_ms);
 }
 
 /* With the lock held. */
@@ -383,11 +383,9 @@ check_silence(struct sender *sender)
 
     client_lock(sender->client);
     bool waiting = sender->first < sender->next;
-    bool silent = waiting && now_ms - sender->asked_ms >= sender->silence_ms;
-    if (silent) {
-        sender->asked_ms = now_ms;
-        sender->silence_ms = backoff_doubled(sender->silence_ms, SILENCE_MS_MAX);
-    }
+    bool silent = waiting && backoff_is_due(&sender->silence, now_ms);
+    if (silent)
+        backoff_put_off(&sender->silence, SILENCE_MS_MIN, SILENCE_MS_MAX, now_ms);
     client_unlock(sender->client);
     if (silent)
         ask(sender);
@@ -664,7 +662,6 @@ sender_new(const struct sender_options *options)
     if (sender == NULL)
         log_fatal("out of memory");
     sender->options = *options;
-    sender->silence_ms = SILENCE_MS_MIN;
     sender->first = sender->next = 1;
     sender->rate_start_ms = INT64_MIN / 2; /* long ago: the first message starts the clock */
     sender->client = make_client(sender);

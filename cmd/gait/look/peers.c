@@ -23,8 +23,6 @@ struct peers {
     char *ask_topic;
     char *prefix;
     char *filters[FILTER_COUNT];
-    size_t metrics_prefix_len; /* of the topics, up to the name of the process */
-    size_t status_prefix_len;
     struct peer list[STREAMS_COUNT];
     unsigned count;
     uint64_t round; /* goes out as correlation data: a late answer to an earlier question is no answer to this one */
@@ -68,28 +66,22 @@ take_status(struct peers *peers, struct span name, struct span payload)
         snprintf(peer->status, sizeof peer->status, "%.*s", (int)payload.len, payload.at);
 }
 
-static bool
-has_prefix(struct span topic, const char *filter, size_t prefix_len)
-{
-    return topic.len > prefix_len && memcmp(topic.at, filter, prefix_len) == 0;
-}
-
 static void
 on_message(void *context, const struct wire_message *message)
 {
     struct peers *peers = context;
     struct span topic = message->topic;
+    struct span name;
 
     if (peers->closed)
         return;
     if (span_is(topic, peers->filters[FILTER_ANSWER])) {
         if (message->correlation.len == ROUND_BYTES && bytes_get_u64(message->correlation.at) == peers->round)
             take_metrics(peers, message->payload, true);
-    } else if (has_prefix(topic, peers->filters[FILTER_METRICS], peers->metrics_prefix_len)) {
+    } else if (topic_matches(topic, peers->filters[FILTER_METRICS], &name)) {
         take_metrics(peers, message->payload, false);
-    } else if (has_prefix(topic, peers->filters[FILTER_STATUS], peers->status_prefix_len)) {
-        size_t skip = peers->status_prefix_len;
-        take_status(peers, span_at(topic.at + skip, topic.len - skip), message->payload);
+    } else if (topic_matches(topic, peers->filters[FILTER_STATUS], &name)) {
+        take_status(peers, name, message->payload);
     }
 }
 
@@ -115,8 +107,6 @@ peers_new(const struct broker *broker, const char *prefix)
     peers->filters[FILTER_ANSWER] = topic_name(TOPIC_ANSWER, prefix, client_name(peers->client), NULL);
     peers->filters[FILTER_METRICS] = topic_name(TOPIC_METRICS, prefix, "+", NULL);
     peers->filters[FILTER_STATUS] = topic_name(TOPIC_STATUS, prefix, "+", NULL);
-    peers->metrics_prefix_len = strlen(peers->filters[FILTER_METRICS]) - 1;
-    peers->status_prefix_len = strlen(peers->filters[FILTER_STATUS]) - 1;
     client_filters(peers->client, (const char *const *)peers->filters, FILTER_COUNT);
     return peers;
 }

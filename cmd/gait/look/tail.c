@@ -19,6 +19,7 @@
 #include "base/printable.h"
 #include "base/say.h"
 #include "base/suggest.h"
+#include "wire/topic.h"
 #include "streams/catalog.h"
 #include "common/client.h"
 #include "common/commands.h"
@@ -51,26 +52,18 @@ struct target {
 };
 
 struct follower {
+    char *filter;
     bool row_names;
     struct buffer line;
     int write_errno; /* why standard output is no use any more; 0 while it is */
 };
 
-static struct span
-last_level(struct span topic)
-{
-    const char *slash = memrchr(topic.at, '/', topic.len);
-    size_t skip = slash != NULL ? (size_t)(slash + 1 - topic.at) : 0;
-
-    return span_at(topic.at + skip, topic.len - skip);
-}
-
 /* One record as one line; a row that is gone from the broker has none. */
 static void
-add_line(struct follower *follower, struct span topic, struct span record)
+add_line(struct follower *follower, struct span row, struct span record)
 {
     if (follower->row_names) {
-        printable_add(&follower->line, last_level(topic));
+        printable_add(&follower->line, row);
         buffer_add_byte(&follower->line, ' ');
     }
     printable_add(&follower->line, record); /* also into a pipe, behind which a terminal may be */
@@ -82,13 +75,16 @@ on_message(void *context, const struct wire_message *message)
 {
     struct follower *follower = context;
     struct span rest = message->payload;
+    struct span row;
 
+    if (!topic_matches(message->topic, follower->filter, &row))
+        return;
     buffer_clear(&follower->line);
     while (rest.len != 0) {
         const char *end = memchr(rest.at, '\n', rest.len);
         size_t len = end != NULL ? (size_t)(end - rest.at) : rest.len;
         if (len != 0)
-            add_line(follower, message->topic, span_at(rest.at, len));
+            add_line(follower, row, span_at(rest.at, len));
         rest = span_at(rest.at + len, rest.len - len);
         if (end != NULL)
             rest = span_at(rest.at + 1, rest.len - 1);
@@ -274,19 +270,19 @@ command_tail(int argc, char **argv)
     int code = settings_complete(&request.broker, &request.prefix);
     if (code >= 0)
         return code;
-    char *filter = NULL;
-    if (asprintf(&filter, "%s/%s%s", request.prefix, target.topic, target.rows ? "/+" : "") < 0)
-        log_fatal("out of memory");
     watch_reader();
-    struct follower follower = {.row_names = target.row_names};
+    struct follower follower = {
+        .filter = topic_name(target.rows ? TOPIC_ROWS : TOPIC_OUTPUT, request.prefix, target.topic, NULL),
+        .row_names = target.row_names,
+    };
     const struct client_options options = {
         .broker = &request.broker, .name = "gait", .context = &follower, .message = on_message};
     struct client *client = client_new(&options);
     if (client != NULL)
-        client_filters(client, (const char *const *)&filter, 1);
+        client_filters(client, (const char *const *)&follower.filter, 1);
     int result = client != NULL && follow(client, &follower) == 0 ? EXIT_DONE : EXIT_FAILED;
     client_free(client);
     buffer_free(&follower.line);
-    free(filter);
+    free(follower.filter);
     return result;
 }

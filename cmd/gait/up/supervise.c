@@ -33,8 +33,8 @@
 #define DELAY_FIRST_MS 50
 #define DELAY_MOST_MS 30000
 
-/* Once it is put off by so much it has ended soon some six times in a row: the log says so, once. */
-#define DELAY_TOLD_MS 2000
+/* Once it was put off by so much it has ended soon some six times in a row: the log says so, once. */
+#define DELAY_TOLD_MS 1000
 
 /* One that was ready and lived so long is started again at once; and so long that what went before is forgotten. */
 #define SHORT_LIFE_MS 1000
@@ -62,9 +62,8 @@ struct child {
     bool pid_file_failed; /* the log has been told */
     bool told;            /* likewise, that it ends again and again */
     int64_t started_ms;   /* steady clock, as all times here */
-    int64_t due_ms;       /* when it is to be started; only if pid is 0 */
+    struct backoff delay; /* before it is to be started; only if pid is 0 */
     int64_t pid_file_ms;  /* when its pid file is to be written; only if pid is not 0 */
-    int64_t delay_ms;     /* before the next start, if this one fails */
 };
 
 /* The broker is stopped last: the others say good-bye through it. */
@@ -174,14 +173,6 @@ write_pid_file(const struct supervisor *supervisor, struct child *child, int64_t
     buffer_free(&fault);
 }
 
-/* The next start is due after the delay, which doubles for the time after that. */
-static void
-put_off(struct child *child, int64_t now_ms)
-{
-    child->due_ms = now_ms + child->delay_ms;
-    child->delay_ms = backoff_doubled(child->delay_ms, DELAY_MOST_MS);
-}
-
 static void
 start(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
 {
@@ -192,7 +183,7 @@ start(const struct supervisor *supervisor, struct child *child, int64_t now_ms)
         become_program(supervisor, child, parent);
     if (pid < 0) {
         log_error("%s can't be started: %s", child->program->name, strerror(errno));
-        put_off(child, now_ms);
+        backoff_put_off(&child->delay, DELAY_FIRST_MS, DELAY_MOST_MS, now_ms);
         return;
     }
     child->pid = pid;
@@ -263,7 +254,7 @@ start_due(struct supervisor *supervisor)
 
     for (unsigned i = 0; i < supervisor->count; i++) {
         struct child *child = &supervisor->children[i];
-        if (child->pid == 0 && child->due_ms <= now_ms && (is_broker(child) || broker_was_ready(supervisor)))
+        if (child->pid == 0 && backoff_is_due(&child->delay, now_ms) && (is_broker(child) || broker_was_ready(supervisor)))
             start(supervisor, child, now_ms);
         if (child->pid != 0 && child->pid_file_ms <= now_ms)
             write_pid_file(supervisor, child, now_ms);
@@ -400,18 +391,18 @@ plan_restart(const struct supervisor *supervisor, struct child *child, const cha
     const int64_t life_ms = now_ms - child->started_ms;
 
     if (child->ready && life_ms >= LONG_LIFE_MS)
-        child->delay_ms = DELAY_FIRST_MS;
-    if (child->ready && life_ms >= SHORT_LIFE_MS && child->delay_ms < DELAY_TOLD_MS)
-        child->due_ms = now_ms;
+        backoff_reset(&child->delay);
+    if (child->ready && life_ms >= SHORT_LIFE_MS && child->delay.wait_ms < DELAY_TOLD_MS)
+        child->delay.at_ms = now_ms;
     else
-        put_off(child, now_ms);
-    if (child->delay_ms >= DELAY_TOLD_MS && !child->told)
+        backoff_put_off(&child->delay, DELAY_FIRST_MS, DELAY_MOST_MS, now_ms);
+    if (child->delay.wait_ms >= DELAY_TOLD_MS && !child->told)
         log_error("%s ends again and again soon after its start: it is started ever more rarely, up to every %d s; "
                   "%s/log/%s.log says why", child->program->name, DELAY_MOST_MS / 1000, supervisor->dir,
                   child->program->name);
-    child->told = child->delay_ms >= DELAY_TOLD_MS;
+    child->told = child->delay.wait_ms >= DELAY_TOLD_MS;
     log_warning("%s, pid %d, %s; starting it again in %d ms", child->program->name, (int)pid, end,
-                (int)(child->due_ms - now_ms));
+                (int)(child->delay.at_ms - now_ms));
 }
 
 static void
@@ -597,7 +588,7 @@ wait_ms(const struct supervisor *supervisor)
         const struct child *child = &supervisor->children[i];
         int64_t at_ms = INT64_MAX;
         if (child->pid == 0 && (is_broker(child) || broker_was_ready(supervisor)))
-            at_ms = child->due_ms;
+            at_ms = child->delay.at_ms;
         else if (child->pid != 0 && !child->ready && is_broker(child))
             at_ms = now_ms + PROBE_MS;
         else if (child->pid != 0 && !child->ready)
@@ -686,7 +677,7 @@ supervise_run(const struct supervise_program *programs, unsigned count, const ch
     if (count > SUPERVISE_PROGRAMS_MAX)
         log_panic("%u programs to supervise, but room for %d", count, SUPERVISE_PROGRAMS_MAX);
     for (unsigned i = 0; i < count; i++)
-        supervisor.children[i] = (struct child){.program = &programs[i], .delay_ms = DELAY_FIRST_MS};
+        supervisor.children[i] = (struct child){.program = &programs[i]};
     supervisor.signal_fd = open_signals();
     supervisor.notify_fd = open_notify(supervisor.notify_socket, sizeof supervisor.notify_socket);
     if (supervisor.signal_fd < 0 || supervisor.notify_fd < 0)
