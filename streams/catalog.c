@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "base/name.h"
 #include "streams/parameters.h"
+
+_Static_assert(STREAMS_COUNT <= CONSUMERS_MAX - NAMES_MAX, "all jobs may consume one output, besides those that are named");
 
 #define ADDRESS(job, ...) &job,
 const struct stream *const catalog_streams[] = {STREAMS(ADDRESS, ADDRESS) NULL};
