@@ -15,7 +15,7 @@
 #define HEAD_BYTES 5
 #define HAS_LEVELS INBOX_INPUTS_MAX /* in the byte of the input */
 
-#define FILE_NAME_SIZE 17    /* 16 hex digits and NUL */
+#define FILE_NAME_SIZE 17   /* 16 hex digits and NUL */
 #define RELEASED "released" /* what the trailer says, in a file, in folders of the program before */
 #define SAID_BYTES 24
 #define TRAILER_BYTES (2 * SAID_BYTES)
@@ -43,9 +43,9 @@ struct inbox {
     uint64_t wiped; /* everything before this is gone from the files */
     int append_fd;
     bool spare;
-    bool spare_useless;    /* what lies there by its name is ours, and could not be removed */
-    int spare_error;       /* why there is none, if that is said in the log; 0 */
-    unsigned named;        /* files that were given their names, and how many of these are durable */
+    bool spare_useless; /* what lies there by its name is ours, and could not be removed */
+    int spare_error;    /* why there is none, if that is said in the log; 0 */
+    unsigned named;     /* files that were given their names, and how many of these are durable */
     unsigned named_synced;
     struct buffer entry; /* being appended */
 

@@ -1,14 +1,11 @@
-/*
- * kept: what stands in the store of links, in the table "meta": where each source is, which lives the store has had, what an
- * operator has yet to see.
- */
+#include "links/kept.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
 #include "state/format.h"
-#include "links/kept.h"
 #include "links/links_state.h"
 
 static const struct span epoch_key = {"epoch", 5};

@@ -1,6 +1,7 @@
 /*
- * kept: what stands in a process's store of its links, in the table "meta", as it is read of a store that may be somebody
- * else's. The transport's own calls are in links_state.h.
+ * kept: what stands in a process's store of its links, in the table "meta": where each source is, which lives the store has
+ * had, what an operator has yet to see. Here is how it is read of a store that may be another's; the transport's own calls
+ * are in links_state.h.
  */
 #ifndef LINKS_KEPT_H
 #define LINKS_KEPT_H

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #define PAHO_SLEEP_US_MAX 1000
-#define CONNECT_WAIT_MS 10 /* others who use Paho wait meanwhile */
-#define SEND_BUFFER_BYTES (512 * 1024)   /* asked for; the kernel gives what wmem_max allows */
+#define CONNECT_WAIT_MS 10             /* others who use Paho wait meanwhile */
+#define SEND_BUFFER_BYTES (512 * 1024) /* asked for; the kernel gives what wmem_max allows */
 
 static atomic_uint connect_calls;
 static atomic_int connect_error;

@@ -54,7 +54,7 @@ struct output {
 /* Where a message of an input stands: no other one has stood there, and what comes again after a crash, because the
  * transaction that it was in was not committed, comes at the same place. */
 struct position {
-    uint64_t epoch;    /* which life of whoever numbers them */
+    uint64_t epoch;    /* which life of whoever numbers them; never 0 */
     uint64_t sequence; /* higher ones come later */
 };
 

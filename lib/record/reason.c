@@ -1,5 +1,7 @@
 #include "record/reason.h"
 
+#include <stddef.h>
+
 #include "base/log.h"
 
 static const char *const words[] = {
@@ -15,12 +17,12 @@ static const char *const words[] = {
     [REASON_POISON] = "poison",
 };
 
-_Static_assert(sizeof words / sizeof words[0] == REASON_COUNT, "a word for each");
+_Static_assert(sizeof words / sizeof words[0] == REASON_COUNT, "a word for the last one, too");
 
 const char *
 reason_word(enum reason reason)
 {
-    if (reason >= REASON_COUNT)
+    if (reason >= REASON_COUNT || words[reason] == NULL)
         log_panic("reason %u has no word", (unsigned)reason);
     return words[reason];
 }

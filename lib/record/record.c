@@ -66,7 +66,6 @@ static const struct {
     [RECORD_LINE] = {"line", NULL, 0},
 };
 
-/* A gap between them has no name, which record_decoder_new asks for. */
 _Static_assert(sizeof kinds / sizeof kinds[0] == RECORD_LINE + 1, "all kinds, the last one last");
 
 #define WITHDRAWN "withdrawn"
@@ -97,7 +96,7 @@ struct record_decoder {
 const struct record_field *
 record_fields(enum record_kind kind, unsigned *count)
 {
-    log_assert(kind <= RECORD_LINE);
+    log_assert(kind <= RECORD_LINE && kinds[kind].name != NULL);
     *count = kinds[kind].field_count;
     return kinds[kind].fields;
 }

@@ -47,7 +47,7 @@ struct source_message {
     struct span payload;
     struct span row;          /* tables: the row's name; else empty */
     struct span levels;       /* landing: what the sender's topic has behind the landing topic; else empty */
-    struct position position; /* where it stands: no other message of the source has stood there */
+    struct position position; /* where it stands: behind the one before, and no other message has stood there */
     uint64_t life;            /* what tells it from one that comes in its place after a crash, besides its payload */
     size_t beside_bytes;      /* that it takes besides payload and levels, for the bounds of a transaction */
 };

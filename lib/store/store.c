@@ -511,7 +511,6 @@ store_commit(struct store *store)
     forget_cursors(store);
     if (rc != 0)
         return failed(store, "commit", rc);
-    log_assert(store->fault == STORE_FINE);
     for (int i = 0; i < store->table_count; i++)
         store->tables[i].there = true;
     store->complained = false;

@@ -10,6 +10,12 @@ one_file() {
 
 check "LMDB has one user" one_file 'lmdb\.h' lib/store/store.c
 check "Paho has one user" one_file 'MQTTAsync\.h' lib/mqtt/mqtt.c
+# unled: what Paho's archive, as it is linked, does not call by the names that paho.syms gives. A Paho that called something
+# else would wait where ours does not, and nobody would say so.
+unled() {
+    awk '{print $2}' lib/mqtt/paho.syms | grep -vxFf <(nm "$GAIT_BIN/../paho.a" 2>/dev/null | awk '$1 == "U" {print $2}')
+}
+check "Paho's calls are led to us" equal "" "$(unled)"
 check "cJSON has one user" one_file '(cjson/)?cJSON\.h' lib/record/json.c
 check "libsodium has one user" one_file 'sodium\.h' lib/base/hash.c
 check "zlib and zstd have one user" one_file '(zlib|zstd)\.h' cmd/gait/load/unpack.c
@@ -36,61 +42,8 @@ check "topics are made in one module" equal "" "$(made_by_hand lib cmd streams |
 check_not "no header shows a variable that can be changed" grep -rnP '^extern (?!.*\bconst\b)' lib streams cmd --include=*.h
 check_not "no line is longer than 125 columns" grep -rnE '^.{126,}' lib streams cmd tests --include=*.c --include=*.h
 
-# A blank line behind the declarations that a function begins with, none of which stands behind a (void).
 unspaced_declarations() {
-    find lib streams cmd tests -name '*.[ch]' -print0 | xargs -0 awk '
-        # What is code of the line; in_comment says whether a comment goes on in the next.
-        function code_of(line,    code, at) {
-            if (!in_comment)
-                gsub(/"([^"\\]|\\.)*"|'\''([^'\''\\]|\\.)*'\''/, "0", line)
-            while (line != "") {
-                at = index(line, in_comment ? "*/" : "/*")
-                if (!in_comment)
-                    code = code (at ? substr(line, 1, at - 1) : line)
-                if (!at)
-                    break
-                line = substr(line, at + 2)
-                in_comment = !in_comment
-            }
-            sub(/[ \t]+$/, "", code)
-            return code
-        }
-        function declares(code) {
-            if (code ~ /^ *(return|goto|else|case|default|if|for|while|do|switch|break|continue|sizeof)([^A-Za-z0-9_]|$)/)
-                return 0
-            return code ~ /^ *(static|const|volatile|unsigned|signed|long|short|struct|enum|union) / ||
-                   code ~ /^ *[A-Za-z_][A-Za-z0-9_]* +(const +)?\**(const +)?[A-Za-z_][A-Za-z0-9_]*( *=[^=]| *=$|;|,|\[)/ ||
-                   code ~ /^ *[A-Za-z_][A-Za-z0-9_]* +\**\(\*/
-        }
-        FNR == 1 { at_start = open = in_comment = 0 }
-        /^\{$/ { at_start = 1; declared = cast = open = in_comment = depth = 0; next }
-        !at_start { next }
-        /^}/ { at_start = 0; next }
-        {
-            within = in_comment
-            code = code_of($0)
-            if (code ~ /^ *$/ && (within || in_comment || $0 ~ /\/\*/))
-                next
-        }
-        !open && /^#/ { next }
-        !open && /^$/ && (declared || !cast) { at_start = 0; next }
-        !open && code ~ /^ *\(void\)[a-z_]+;$/ && !declared { cast = 1; next }
-        !open && code !~ /^ *$/ && !declares(code) {
-            if (declared)
-                print FILENAME ":" FNR ": a blank line belongs before this, behind the declarations"
-            at_start = 0
-            next
-        }
-        code !~ /^ *$/ {
-            if (!open && cast) {
-                print FILENAME ":" FNR ": this declaration belongs before (void), and a blank line between them"
-                at_start = 0
-                next
-            }
-            declared = 1
-            depth += gsub(/[({[]/, "(", code) - gsub(/[]})]/, ")", code)
-            open = !(depth == 0 && code ~ /;$/)
-        }'
+    find lib streams cmd tests -name '*.[ch]' -print0 | xargs -0 awk -f "$lib_dir/declarations.awk"
 }
 check "a blank line is behind the declarations that a function begins with" equal "" "$(unspaced_declarations)"
 
@@ -125,6 +78,8 @@ check "one file knows the inside of a process, and one of the tests" \
 seen_by_namesakes() {
     seen_by "$1_state\.h" "$(ls "lib/$1".c "lib/$1"_*.c | LC_ALL=C sort | paste -sd ' ')"
 }
+check "the files of the transport, and nobody else, know its inside" seen_by 'links/links_state\.h' \
+    "$(printf 'lib/links/%s.c ' answers arrive kept links newcomer probe recall refill show sync transaction)tests/unit/inside.c"
 for module in store/keyset operator/filter operator/join links/inbox; do
     check "the files of ${module#*/}, and nobody else, know its inside" seen_by_namesakes "$module"
 done

@@ -13,7 +13,7 @@
 #define NOW_MS 5000
 
 static void
-test_nothing_was_in_vain(void **state)
+what_was_not_in_vain_is_due(void **state)
 {
     const struct backoff backoff = {0};
 
@@ -23,7 +23,7 @@ test_nothing_was_in_vain(void **state)
 }
 
 static void
-test_waits_double_up_to_a_most(void **state)
+waits_double_up_to_a_most(void **state)
 {
     static const int64_t waits_ms[] = {20, 40, 80, 100, 100};
     struct backoff backoff = {0};
@@ -40,7 +40,7 @@ test_waits_double_up_to_a_most(void **state)
 }
 
 static void
-test_a_lower_most_holds_at_once(void **state)
+a_lower_most_holds_at_once(void **state)
 {
     struct backoff backoff = {.wait_ms = 800};
 
@@ -52,7 +52,7 @@ test_a_lower_most_holds_at_once(void **state)
 }
 
 static void
-test_begins_anew(void **state)
+waits_begin_anew_after_a_success(void **state)
 {
     struct backoff backoff = {0};
 
@@ -66,7 +66,7 @@ test_begins_anew(void **state)
 }
 
 static void
-test_stands_until_it_is_moved(void **state)
+it_stands_until_its_owner_moves_it(void **state)
 {
     struct backoff backoff = {0};
 
@@ -82,11 +82,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_was_in_vain),
-        cmocka_unit_test(test_waits_double_up_to_a_most),
-        cmocka_unit_test(test_a_lower_most_holds_at_once),
-        cmocka_unit_test(test_begins_anew),
-        cmocka_unit_test(test_stands_until_it_is_moved),
+        cmocka_unit_test(what_was_not_in_vain_is_due),
+        cmocka_unit_test(waits_double_up_to_a_most),
+        cmocka_unit_test(a_lower_most_holds_at_once),
+        cmocka_unit_test(waits_begin_anew_after_a_success),
+        cmocka_unit_test(it_stands_until_its_owner_moves_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ check_name(const char *want, enum topic topic, const char *name, const char *pee
 }
 
 static void
-test_names(void **state)
+names_are_as_the_contract_has_them(void **state)
 {
     (void)state;
     check_name("a/b/landing/x", TOPIC_LANDING, "x", NULL);
@@ -38,7 +38,7 @@ test_names(void **state)
 }
 
 static void
-test_feeds_and_rows(void **state)
+feeds_and_rows_are_levels_behind(void **state)
 {
     struct buffer topic = {0};
 
@@ -69,7 +69,7 @@ check_no_match(const char *topic, const char *filter)
 }
 
 static void
-test_matches_without_wildcard(void **state)
+a_filter_without_wildcard_is_one_topic(void **state)
 {
     (void)state;
     check_match("a/b", "a/b", "");
@@ -81,7 +81,7 @@ test_matches_without_wildcard(void **state)
 }
 
 static void
-test_one_level(void **state)
+plus_is_one_level_with_something_in_it(void **state)
 {
     (void)state;
     check_match("a/b", "a/+", "b");
@@ -92,7 +92,7 @@ test_one_level(void **state)
 }
 
 static void
-test_all_levels(void **state)
+hash_is_all_levels_and_none(void **state)
 {
     struct span level;
 
@@ -107,7 +107,7 @@ test_all_levels(void **state)
 
 /* What is longer than the topic says is not looked at: a topic has no NUL behind it. */
 static void
-test_ends_where_it_ends(void **state)
+nothing_is_looked_at_behind_a_topics_end(void **state)
 {
     struct span level;
 
@@ -119,7 +119,7 @@ test_ends_where_it_ends(void **state)
 }
 
 static void
-test_is_and_is_below(void **state)
+at_and_below_are_told_apart(void **state)
 {
     struct span rest;
 
@@ -142,13 +142,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_feeds_and_rows),
-        cmocka_unit_test(test_matches_without_wildcard),
-        cmocka_unit_test(test_one_level),
-        cmocka_unit_test(test_all_levels),
-        cmocka_unit_test(test_ends_where_it_ends),
-        cmocka_unit_test(test_is_and_is_below),
+        cmocka_unit_test(names_are_as_the_contract_has_them),
+        cmocka_unit_test(feeds_and_rows_are_levels_behind),
+        cmocka_unit_test(a_filter_without_wildcard_is_one_topic),
+        cmocka_unit_test(plus_is_one_level_with_something_in_it),
+        cmocka_unit_test(hash_is_all_levels_and_none),
+        cmocka_unit_test(nothing_is_looked_at_behind_a_topics_end),
+        cmocka_unit_test(at_and_below_are_told_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

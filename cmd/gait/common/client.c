@@ -138,12 +138,10 @@ client_name(const struct client *client)
     return client->name;
 }
 
-_Static_assert(CLIENT_FILTERS_MAX <= PORT_FILTERS_MAX, "a port has room for them");
-
 void
 client_filters(struct client *client, const char *const *filters, unsigned count)
 {
-    log_assert(count <= CLIENT_FILTERS_MAX);
+    log_assert(count <= PORT_FILTERS_MAX);
     for (unsigned i = 0; i < count; i++)
         client->port.filters[i] = filters[i];
     client->port.filter_count = client->port.news_from = count;

@@ -36,9 +36,7 @@ struct client *client_new(const struct client_options *options);
 /* The name it has at the broker. */
 const char *client_name(const struct client *client);
 
-#define CLIENT_FILTERS_MAX 16
-
-/* Subscribe the count filters, CLIENT_FILTERS_MAX at most, at QoS 1, from the next connection on. They must outlive the
+/* Subscribe the count filters, PORT_FILTERS_MAX at most, at QoS 1, from the next connection on. They must outlive the
  * client. */
 void client_filters(struct client *client, const char *const *filters, unsigned count);
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/say.h"
 #include "wire/topic.h"
+#include "wire/port.h"
 #include "wire/wire.h"
 #include "streams/catalog.h"
 #include "common/client.h"
@@ -632,7 +633,7 @@ name_filters(struct sender *sender)
 {
     const char *filters[1 + KINDS] = {sender->receipt_topic};
 
-    _Static_assert(1 + KINDS <= CLIENT_FILTERS_MAX, "all have room");
+    _Static_assert(1 + KINDS <= PORT_FILTERS_MAX, "all have room");
     for (unsigned i = 0; i < KINDS; i++)
         filters[1 + i] = sender->topics[i].status;
     client_filters(sender->client, filters, 1 + KINDS);
