@@ -365,7 +365,7 @@ struct wire_events arrive_on_landing(struct links *links);
 /* refill.c: begin, or go on, giving rows to a broker that forgot them; or leave it, for one that has them. In no
  * transaction. */
 void refill_begin(struct links *links);
-void refill_end(struct links *links);
+void refill_restart(struct links *links, bool wary, int64_t steady_ms);
 void refill_step(struct links *links, int64_t steady_ms);
 void refill_free(struct links *links);
 

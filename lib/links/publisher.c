@@ -23,7 +23,7 @@
 
 /* What the broker refuses may be allowed any moment: somebody is at work on its ACL. */
 #define REFUSED_MIN_MS 1000
-#define REFUSED_MAX_MS 30000
+#define REFUSED_MAX_MS 15000 /* connections that are cut over it come often enough to be unsteady all the time */
 
 _Static_assert(OUTBOX_SEQUENCE_MAX <= PUBLISHER_TOKEN_MASK, "a message's number has its room in a token");
 
@@ -51,7 +51,7 @@ publisher_init(struct publisher *publisher)
         publisher->consumers[i].tell = (struct backoff){.wait_ms = PROBE_MIN_MS};
     }
     publisher->broker = (struct publisher_feed){.follows = true, .window = trimmed};
-    publisher_restart(publisher, trimmed.sequence);
+    publisher_restart(publisher, trimmed.sequence, false, 0);
 }
 
 void
@@ -78,13 +78,24 @@ publisher_confirmed(const struct publisher *publisher)
     return least;
 }
 
+/* The broker is sent sequence alone, until it takes it, ever more rarely. */
+static void
+hold_back(struct publisher *publisher, uint64_t sequence, int64_t steady_ms)
+{
+    publisher->refused = sequence;
+    backoff_put_off(&publisher->retry, REFUSED_MIN_MS, REFUSED_MAX_MS, steady_ms);
+}
+
 void
-publisher_restart(struct publisher *publisher, uint64_t copied)
+publisher_restart(struct publisher *publisher, uint64_t copied, bool wary, int64_t steady_ms)
 {
     publisher->broker.applied = copied;
     publisher->unfit_bytes = 0;
     publisher->refused = 0;
-    backoff_reset(&publisher->retry);
+    if (wary && copied < publisher->outbox->last.sequence)
+        hold_back(publisher, copied + 1, steady_ms);
+    else
+        backoff_reset(&publisher->retry);
     feed_restart(&publisher->broker);
     for (unsigned i = 0; i < publisher->consumer_count; i++)
         feed_restart(&publisher->consumers[i].feed);
@@ -343,8 +354,7 @@ publisher_refused(struct publisher *publisher, uint64_t token, int64_t steady_ms
     if (token >> 56 != publisher->token >> 56 || sequence <= publisher->broker.applied ||
         sequence > publisher->outbox->last.sequence || (publisher->refused != 0 && publisher->refused != sequence))
         return;
-    publisher->refused = sequence;
-    backoff_put_off(&publisher->retry, REFUSED_MIN_MS, REFUSED_MAX_MS, steady_ms);
+    hold_back(publisher, sequence, steady_ms);
     publisher->broker.applied = sequence - 1;
     publisher->broker.next = sequence;
 }

@@ -101,7 +101,7 @@ struct publisher {
 
     uint64_t kept_epoch; /* that the broker said, where that proved something */
     struct publisher_feed broker;
-    uint64_t refused; /* the broker does not take this one: it alone is tried again until it does; 0: it takes all */
+    uint64_t refused; /* the broker does not take this one, or may not: it alone is tried until it does; 0: it takes all */
     struct backoff retry; /* when */
     struct buffer full_topic;
     struct buffer shortened; /* a payload, with what was put in place of records */
@@ -123,8 +123,10 @@ void publisher_stand(struct publisher *publisher, size_t packet_bytes);
 void publisher_add(struct publisher *publisher, const char *name);
 
 /* The connection is new, and the broker has everything up to `copied`: begin behind that. What was sent to consumers and
- * not applied is sent again. */
-void publisher_restart(struct publisher *publisher, uint64_t copied);
+ * not applied is sent again. wary: connections end again and again, and it may be over what the broker is sent, since some
+ * brokers cut who may not publish, and their answer is lost with the connection; then the next message is held back as one
+ * that was refused is. */
+void publisher_restart(struct publisher *publisher, uint64_t copied, bool wary, int64_t steady_ms);
 
 /* Consumer name reports what *said is; rewind: it wants everything behind that again. Whoever asks for the same again, as it
  * may for each message behind a gap, is answered once, until it is probed; who asks too often waits. Names that are not

@@ -13,7 +13,7 @@
 
 /* After the broker has refused a row. */
 #define AGAIN_MIN_MS 1000
-#define AGAIN_MAX_MS 30000
+#define AGAIN_MAX_MS 15000
 
 void
 refill_begin(struct links *links)
@@ -26,10 +26,13 @@ refill_begin(struct links *links)
 }
 
 void
-refill_end(struct links *links)
+refill_restart(struct links *links, bool wary, int64_t steady_ms)
 {
     links->refill.active = links->refill.waiting = links->refill.done = links->refill.owed = false;
-    backoff_reset(&links->refill.again);
+    if (wary)
+        backoff_put_off(&links->refill.again, AGAIN_MIN_MS, AGAIN_MAX_MS, steady_ms);
+    else
+        backoff_reset(&links->refill.again);
 }
 
 static bool

@@ -92,6 +92,16 @@ show_silence(const struct links *links, struct buffer *text)
                   links->topics.reports);
 }
 
+/* Of a connection that ends again and again: what is held back in case it is cut over that. */
+static void
+show_held_back(const struct links *links, struct buffer *text)
+{
+    if (links->output_publisher.refused != 0 || links->refill.again.wait_ms != 0)
+        buffer_printf(text, "; may user %s publish to %s?", show_user(links), links->topics.output);
+    if (links->rejected_publisher.refused != 0)
+        buffer_printf(text, "; may user %s publish to %s?", show_user(links), links->topics.rejected);
+}
+
 void
 show_unsteady(struct transport *transport, struct buffer *text)
 {
@@ -103,9 +113,11 @@ show_unsteady(struct transport *transport, struct buffer *text)
         return;
     if (links->link_port.state == PORT_READY && !links->synced && steady_ms >= links->sync_late_ms)
         show_silence(links, text);
-    else if (port_unsteady(&links->link_port, steady_ms, port, sizeof port) ||
-             (links->inbox != NULL && (port_unsteady(&links->landing_port, steady_ms, port, sizeof port) ||
-                                       port_missing(&links->landing_port, port, sizeof port))))
+    else if (port_unsteady(&links->link_port, steady_ms, port, sizeof port)) {
+        buffer_add_text(text, port);
+        show_held_back(links, text);
+    } else if (links->inbox != NULL && (port_unsteady(&links->landing_port, steady_ms, port, sizeof port) ||
+                                        port_missing(&links->landing_port, port, sizeof port)))
         buffer_add_text(text, port);
 }
 

@@ -150,11 +150,13 @@ become_synced(struct links *links, const struct report *kept)
     const bool known = kept != NULL && publisher_kept(publisher, &kept->said.position, &kept->said.earlier, &has) &&
                        has >= links->output.trimmed.sequence;
     uint64_t copied = publisher->broker.applied;
+    const int64_t steady_ms = links->host->steady_ms();
+    const bool wary = reconnect_unsteady(&links->link_port.reconnect, steady_ms);
 
     links->synced = true;
     if (links->synced_ms == 0)
-        links->synced_ms = links->host->steady_ms();
-    refill_end(links);
+        links->synced_ms = steady_ms;
+    refill_restart(links, wary, steady_ms);
     if (known && (publisher->table || has > copied)) {
         copied = has;
     } else if (publisher->table) {
@@ -162,8 +164,8 @@ become_synced(struct links *links, const struct report *kept)
         copied = links->output.last.sequence;
         links->refill.owed = true;
     }
-    publisher_restart(&links->output_publisher, copied);
-    publisher_restart(&links->rejected_publisher, links->rejected_publisher.broker.applied);
+    publisher_restart(&links->output_publisher, copied, wary, steady_ms);
+    publisher_restart(&links->rejected_publisher, links->rejected_publisher.broker.applied, wary, steady_ms);
 }
 
 void

@@ -11,6 +11,9 @@
 #define LANDING "gait/landing/accelerometer"
 #define OWN LANDING "/.probe"
 #define READING(user) "{\"user\":\"" user "\",\"timestamp\":1600000000000,\"x\":1.0,\"y\":-0.5,\"z\":0}"
+#define CUSTOMER                                                                                                       \
+    "{\"customerName\":\"N\",\"email\":\"a\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\",\"serialNumber\":\"s\","               \
+    "\"registrationDate\":1600000000000,\"lastUpdateDate\":1600000000000,\"shareWithResearchAsOfDate\":1600000000000}"
 
 /* What the broker does with messages to topics that begin so; NULL: nothing special. */
 static struct {
@@ -237,6 +240,54 @@ a_broker_that_cuts_for_it_is_asked_ever_more_rarely(void **state)
     assert_true(is_silent());
 }
 
+/* The broker cuts whoever publishes to output: we are there in between, to be asked, and say what it may be; and it comes
+ * when it may. */
+static void
+expect_held_back(const char *output)
+{
+    unsigned there = 0, told = 0, heard = 0;
+
+    pass(20000);
+    for (unsigned i = 0; i < 100; i++) {
+        pass(1000);
+        there += inside_is_connected(bench.process, false);
+        told += why_says("may user (without a name) publish to gait/");
+    }
+    assert_in_range(there, 80, 100);
+    assert_in_range(told, 80, 100);
+    assert_true(why_says(output));
+    bench_forget();
+    acl.cut = NULL;
+    pass(40000);
+    for (unsigned i = 0; i < bench.heard_count; i++)
+        heard += strncmp(bench.heard[i].topic, output, strlen(output)) == 0;
+    assert_int_equal(heard, 1);
+    pass(60000);
+    assert_true(why_says(""));
+}
+
+static void
+bug_713_a_broker_that_cuts_for_output_leaves_us_time_to_say_so(void **state)
+{
+    (void)state;
+    bench_open_process(&accelerometer_trusted, NULL);
+    acl.cut = "gait/rejected/accelerometer-trusted";
+    bench_send(LANDING "/phone-1", "{\"x\":1}", NULL, NULL);
+    expect_held_back(acl.cut);
+}
+
+static void
+bug_713_likewise_for_rows_that_it_forgot(void **state)
+{
+    (void)state;
+    bench_open_process(&customer_trusted, NULL);
+    bench_send("gait/landing/customer/web", CUSTOMER, NULL, NULL);
+    pass(2000);
+    acl.cut = "gait/trusted/customer";
+    memory_broker_forget(&bench.broker, true, true);
+    expect_held_back(acl.cut);
+}
+
 /* A message that looks like ours, on the landing connection. */
 static void
 bring(const char *topic, const char *payload, const char *response, struct span correlation)
@@ -320,6 +371,8 @@ main(void)
         TEST(nothing_is_asked_as_long_as_messages_come),
         TEST(what_may_not_be_published_says_nothing),
         TEST(a_broker_that_cuts_for_it_is_asked_ever_more_rarely),
+        TEST(bug_713_a_broker_that_cuts_for_output_leaves_us_time_to_say_so),
+        TEST(bug_713_likewise_for_rows_that_it_forgot),
         TEST(nothing_of_a_stranger_passes_for_ours),
         TEST(one_of_an_earlier_connection_proves_nothing),
         TEST(a_process_without_landing_asks_nothing),

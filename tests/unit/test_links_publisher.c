@@ -599,12 +599,12 @@ a_new_connection_sends_again_what_is_not_applied(void **state)
     turn();
     report("a", 6, false);
     acknowledge(8);
-    publisher_restart(&publisher, 8);
+    publisher_restart(&publisher, 8, false, now_ms);
     turn();
     expect_on(A, 7, 10);
     expect_on(BROKER, 9, 10);
     report("a", 10, false);
-    publisher_restart(&publisher, 3); /* a broker that went back */
+    publisher_restart(&publisher, 3, false, now_ms); /* a broker that went back */
     assert_int_equal(publisher_confirmed(&publisher), 3);
     turn();
     expect_on(A, 0, 0);
@@ -642,7 +642,7 @@ a_connection_that_breaks_loses_nothing(void **state)
     broken = true;
     assert_int_equal(pump_now(), -1);
     broken = false;
-    publisher_restart(&publisher, 0);
+    publisher_restart(&publisher, 0, false, now_ms);
     turn();
     expect_on(A, 1, 3);
     expect_on(BROKER, 1, 3);
@@ -670,7 +670,7 @@ the_brokers_acknowledgements_say_what_it_has(void **state)
     now_ms += 1000000;
     turn();
     assert_int_equal(sent_count, 0); /* a broker acknowledges or breaks the connection: nothing to probe for */
-    publisher_restart(&publisher, 2);
+    publisher_restart(&publisher, 2, false, now_ms);
     turn();
     expect_on(BROKER, 3, 5);
     acknowledge(5);
@@ -985,7 +985,7 @@ bug_342_a_refused_message_is_tried_again_alone_and_nothing_passes_it(void **stat
         turn();
         assert_int_equal(sent_count, 0);
         refuse(3);
-        wait_ms = wait_ms * 2 < 30000 ? wait_ms * 2 : 30000;
+        wait_ms = wait_ms * 2 < 15000 ? wait_ms * 2 : 15000;
     }
     now_ms += wait_ms;
     turn();
@@ -1010,11 +1010,45 @@ bug_342_a_new_connection_tries_everything_anew(void **state)
     append(5);
     turn();
     refuse(2);
-    publisher_restart(&publisher, 1);
+    publisher_restart(&publisher, 1, false, now_ms);
     turn();
     expect_on(BROKER, 2, 5);
     acknowledge(5);
     assert_int_equal(publisher_confirmed(&publisher), 5);
+}
+
+/* The broker cuts who may not publish, and its refusal is lost with the connection: what it is sent must not come at once, or
+ * nobody could ask us in between. */
+static void
+bug_713_where_connections_end_again_and_again_the_next_message_waits_and_goes_alone(void **state)
+{
+    int64_t wait_ms = 1000;
+
+    (void)state;
+    begin(0);
+    append(5);
+    turn();
+    acknowledge(1);
+    for (unsigned i = 0; i < 8; i++) {
+        publisher_restart(&publisher, 1, true, now_ms);
+        now_ms += wait_ms - 1;
+        turn();
+        assert_int_equal(sent_count, 0);
+        now_ms++;
+        assert_true(publisher_ready(&publisher, now_ms));
+        turn();
+        expect_on(BROKER, 2, 2);
+        wait_ms = wait_ms * 2 < 15000 ? wait_ms * 2 : 15000;
+    }
+    acknowledge(2);
+    turn();
+    expect_on(BROKER, 3, 5);
+    acknowledge(5);
+    /* Nothing waits, so nothing is held back; and what comes then goes at once. */
+    publisher_restart(&publisher, 5, true, now_ms);
+    append(2);
+    turn();
+    expect_on(BROKER, 6, 7);
 }
 
 /* Some are deaf to everything in flight: each pattern of losses of 5 messages, and of the reports about them, the first
@@ -1110,7 +1144,7 @@ a_record_that_the_broker_does_not_take_is_stood_at_until_the_next_connection(voi
     publisher_delivered(&publisher, TOKEN + 1);
     assert_false(publisher_ready(&publisher, now_ms));
     leave_room(9);
-    publisher_restart(&publisher, 1);
+    publisher_restart(&publisher, 1, false, now_ms);
     assert_true(publisher_ready(&publisher, now_ms));
     sent_count = 0;
     assert_int_equal(pump_now(), 2);
@@ -1160,6 +1194,7 @@ main(void)
         TEST(bug_347_one_that_answers_and_cannot_go_on_is_probed_ever_more_rarely),
         TEST(bug_342_a_refused_message_is_tried_again_alone_and_nothing_passes_it),
         TEST(bug_342_a_new_connection_tries_everything_anew),
+        TEST(bug_713_where_connections_end_again_and_again_the_next_message_waits_and_goes_alone),
         TEST(whatever_is_lost_both_ways_all_is_applied_in_the_end),
     };
 
