@@ -1017,8 +1017,8 @@ bug_342_a_new_connection_tries_everything_anew(void **state)
     assert_int_equal(publisher_confirmed(&publisher), 5);
 }
 
-/* The broker cuts who may not publish, and its refusal is lost with the connection: what it is sent must not come at once, or
- * nobody could ask us in between. */
+/* The broker cuts who may not publish, and its refusal is lost with the connection: what it is sent must not come at once,
+ * or nobody could ask us in between. */
 static void
 bug_713_where_connections_end_again_and_again_the_next_message_waits_and_goes_alone(void **state)
 {
