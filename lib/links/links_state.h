@@ -362,8 +362,8 @@ bool show_lacks_rows(struct links *links);
 struct wire_events arrive_on_links(struct links *links);
 struct wire_events arrive_on_landing(struct links *links);
 
-/* refill.c: begin, or go on, giving rows to a broker that forgot them; or leave it, for one that has them. In no
- * transaction. */
+/* refill.c: begin, or go on, giving rows to a broker that forgot them; or leave what a connection has begun, for the next
+ * one, which, wary as publisher_restart is, does not begin at once. In no transaction. */
 void refill_begin(struct links *links);
 void refill_restart(struct links *links, bool wary, int64_t steady_ms);
 void refill_step(struct links *links, int64_t steady_ms);

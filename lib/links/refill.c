@@ -11,7 +11,7 @@
 
 #define CHUNK_ROWS 200
 
-/* After the broker has refused a row. */
+/* After the broker has refused a row, or may have cut the connection over one; at most as long as the publisher waits. */
 #define AGAIN_MIN_MS 1000
 #define AGAIN_MAX_MS 15000
 

@@ -96,9 +96,7 @@ show_silence(const struct links *links, struct buffer *text)
 static void
 show_held_back(const struct links *links, struct buffer *text)
 {
-    const bool rows_wait = links->refill.active || links->refill.owed;
-
-    if (links->output_publisher.refused != 0 || rows_wait)
+    if (links->output_publisher.refused != 0 || links->refill.active || links->refill.owed)
         buffer_printf(text, "; may user %s publish to %s?", show_user(links), links->topics.output);
     if (links->rejected_publisher.refused != 0)
         buffer_printf(text, "; may user %s publish to %s?", show_user(links), links->topics.rejected);

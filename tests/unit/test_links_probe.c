@@ -11,9 +11,9 @@
 #define LANDING "gait/landing/accelerometer"
 #define OWN LANDING "/.probe"
 #define READING(user) "{\"user\":\"" user "\",\"timestamp\":1600000000000,\"x\":1.0,\"y\":-0.5,\"z\":0}"
-#define CUSTOMER                                                                                               \
-    "{\"customerName\":\"N\",\"email\":\"a\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","                       \
-    "\"serialNumber\":\"s\",\"registrationDate\":1600000000000,\"lastUpdateDate\":1600000000000,"                 \
+#define CUSTOMER                                                                                      \
+    "{\"customerName\":\"N\",\"email\":\"a\",\"phone\":\"1\",\"birthDay\":\"1990-01-01\","            \
+    "\"serialNumber\":\"s\",\"registrationDate\":1600000000000,\"lastUpdateDate\":1600000000000,"     \
     "\"shareWithResearchAsOfDate\":1600000000000}"
 
 /* What the broker does with messages to topics that begin so; NULL: nothing special. */
